@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Decides whether the CUDA backend is built. AUTO also finds a toolkit that is not on PATH;
+# ON without a compiler is an error, never a quiet CPU-only build.
+set(SPATIALCORE_WITH_CUDA OFF)
+if(NOT SPATIALCORE_CUDA STREQUAL "OFF")
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(SPATIALCORE_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+    if(SPATIALCORE_NVCC)
+      set(CMAKE_CUDA_COMPILER ${SPATIALCORE_NVCC})
+    endif()
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(SPATIALCORE_WITH_CUDA ON)
+  elseif(SPATIALCORE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "SPATIALCORE_CUDA=ON, but no CUDA compiler was found; set CUDA_HOME or CUDACXX")
+  endif()
+endif()
+message(STATUS "spatialcore: CUDA backend ${SPATIALCORE_WITH_CUDA}")

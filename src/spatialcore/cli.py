@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `spatialcore` command: finds the verb's entry point and imports only that module."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+GROUP = "spatialcore.commands"
+EXIT_USAGE = 2
+# The order of a first session; verbs that are not listed follow in alphabetical order.
+ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "verify", "stats", "show",
+         "view", "export", "merge", "frames", "train", "eval", "ask", "score")  # fmt: skip
+
+
+def _verbs() -> dict[str, EntryPoint]:
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    rank = {name: i for i, name in enumerate(ORDER)}
+    return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
+
+
+def _summary(entry: EntryPoint) -> str:
+    """First line of the verb's module docstring, read without importing the module."""
+    spec = importlib.util.find_spec(entry.module)
+    if spec is None or spec.origin is None:
+        return ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+def _usage(verbs: dict[str, EntryPoint]) -> str:
+    width = max((len(name) for name in verbs), default=0)
+    lines = [
+        "usage: spatialcore VERB [options]",
+        "",
+        "Spatial-reasoning questions from posed RGB-D scenes and 3-D tracks, with checkable answers.",
+        "",
+        *(f"  {name:<{width}}  {_summary(entry)}" for name, entry in verbs.items()),
+        "",
+        "A first session:",
+        "  spatialcore sample demo/scenes",
+        "  spatialcore generate demo/scenes -o demo/out",
+        "  spatialcore verify demo/out && spatialcore stats demo/out",
+        "",
+        "`spatialcore VERB --help` shows the options and examples of a verb.",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the exit code (0 ok, 1 failed, 2 usage, 3 some inputs skipped)."""
+    args = sys.argv[1:] if argv is None else argv
+    if args and args[0] == "--version":
+        from spatialcore import __version__
+
+        print(f"spatialcore {__version__}")
+        return 0
+    verbs = _verbs()
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_usage(verbs))
+        return 0 if args else EXIT_USAGE
+    entry = verbs.get(args[0])
+    if entry is None:
+        near = difflib.get_close_matches(args[0], verbs, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"spatialcore: unknown verb {args[0]!r}{hint}", file=sys.stderr)
+        return EXIT_USAGE
+    run = entry.load()
+    return int(run(args[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

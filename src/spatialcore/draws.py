@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counter-based draws: every random choice is a hash of what it is about.
+
+No stream crosses a sample, so the outcome depends neither on the number of workers nor on the
+order of the work. The text is hashed once by BLAKE2b; integers are folded in by the SplitMix64
+step, which vectorises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+_MASK = (1 << 64) - 1
+
+
+def text_hash(seed: int, task: str, source: str, scene: str, slot: str) -> int:
+    """First 8 bytes (little-endian) of BLAKE2b over `seed|task|source|scene|slot`."""
+    text = f"{seed}|{task}|{source}|{scene}|{slot}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def fold(state: int, number: int) -> int:
+    """SplitMix64 step of `state xor number`; `number` is taken modulo 2**64."""
+    z = ((state ^ (number & _MASK)) + _GOLDEN) & _MASK
+    z = ((z ^ (z >> 30)) * _MIX_1) & _MASK
+    z = ((z ^ (z >> 27)) * _MIX_2) & _MASK
+    return z ^ (z >> 31)
+
+
+def fold_array(state: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.uint64]:
+    """`fold` for arrays: `state` uint64, `numbers` integers, broadcast against each other."""
+    n = np.asarray(numbers)
+    z = np.bitwise_xor(state, n.astype(np.int64).view(np.uint64) if n.dtype != np.uint64 else n)
+    with np.errstate(over="ignore"):
+        z = z + np.uint64(_GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX_1)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_MIX_2)
+    return z ^ (z >> np.uint64(31))
+
+
+def draw(seed: int, task: str, source: str, scene: str, ints: Sequence[int], slot: str) -> int:
+    """A uniform 64-bit integer that is a function of its arguments alone.
+
+    Args:
+        seed: Seed of the data set.
+        task: Task name, e.g. "camera_movement.distance".
+        source: Source key.
+        scene: Scene id.
+        ints: Frame indices, then point or object ids, in order.
+        slot: What the draw is for: "select", "swap", "point", "distractor/2", ...
+
+    Returns:
+        int in [0, 2**64).
+
+    Example:
+        >>> hex(draw(7, "camera_movement.distance", "scannet", "scene0000_00", [10, 25], "select"))
+        '0x7494761ff7b9871a'
+    """
+    state = text_hash(seed, task, source, scene, slot)
+    for number in ints:
+        state = fold(state, int(number))
+    return state
+
+
+def draw_rows(
+    seed: int, task: str, source: str, scene: str, ints: ArrayLike, slot: str
+) -> NDArray[np.uint64]:
+    """`draw` for every row of `ints` (n, k) at once: uint64 (n,)."""
+    table = np.atleast_2d(np.asarray(ints, dtype=np.int64))
+    state = np.full(len(table), text_hash(seed, task, source, scene, slot), dtype=np.uint64)
+    for column in table.T:
+        state = fold_array(state, column)
+    return state
+
+
+def uniform_below(value: int, n: int) -> int:
+    """Map a 64-bit draw to an integer in [0, n) by multiply-shift; ValueError when n < 1."""
+    if n < 1:
+        raise ValueError(f"n must be positive, got {n}")
+    return (value * n) >> 64
+
+
+def permutation(
+    seed: int, task: str, source: str, scene: str, ints: Sequence[int], slot: str, n: int
+) -> list[int]:
+    """A permutation of range(n): indices sorted by the draw of `ints` followed by the index."""
+    state = text_hash(seed, task, source, scene, slot)
+    for number in ints:
+        state = fold(state, int(number))
+    keys = fold_array(np.full(n, state, dtype=np.uint64), np.arange(n))
+    return [int(i) for i in np.argsort(keys, kind="stable")]

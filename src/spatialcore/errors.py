@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors that spatialcore raises, beside TypeError and ValueError for a caller's mistake."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class SpatialCoreError(Exception):
+    """Base class of every error that is about data, storage or the machine, not about a call."""
+
+
+class BackendUnavailable(SpatialCoreError):
+    """A backend was asked for by name and cannot run; the message says why."""
+
+    def __init__(self, backend: str, reason: str) -> None:
+        super().__init__(f"backend {backend!r} is not available: {reason}")
+        self.backend = backend
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.backend, self.reason)
+
+
+class SceneFormatError(SpatialCoreError):
+    """A file of a scene or clip cannot be read as its layout promises.
+
+    Args:
+        path: The offending file or folder.
+        what: What is wrong with it.
+        hint: What the user can do, or "".
+    """
+
+    def __init__(self, path: str | PathLike[str], what: str, hint: str = "") -> None:
+        super().__init__(f"{path}: {what}" + (f" ({hint})" if hint else ""))
+        self.path = str(path)
+        self.what = what
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.path, self.what, self.hint)
+
+
+class SceneIndexError(SpatialCoreError):
+    """A scene index is missing, incomplete, or was made with another configuration."""
+
+
+class RecordError(SpatialCoreError):
+    """A record or a shard of records breaks its schema."""
+
+
+class PlanError(SpatialCoreError):
+    """A plan cannot be made or does not fit the index it is run on."""
