@@ -37,7 +37,7 @@ def _usage(verbs: dict[str, EntryPoint]) -> str:
     lines = [
         "usage: spatialcore VERB [options]",
         "",
-        "Spatial-reasoning questions from posed RGB-D scenes and 3-D tracks, with checkable answers.",
+        "Spatial-reasoning questions with checkable answers, from RGB-D scenes and 3-D tracks.",
         "",
         *(f"  {name:<{width}}  {_summary(entry)}" for name, entry in verbs.items()),
         "",

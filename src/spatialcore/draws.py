@@ -37,7 +37,8 @@ def fold(state: int, number: int) -> int:
 def fold_array(state: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.uint64]:
     """`fold` for arrays: `state` uint64, `numbers` integers, broadcast against each other."""
     n = np.asarray(numbers)
-    z = np.bitwise_xor(state, n.astype(np.int64).view(np.uint64) if n.dtype != np.uint64 else n)
+    bits = n if n.dtype == np.uint64 else n.astype(np.int64).view(np.uint64)
+    z: NDArray[np.uint64] = np.asarray(state ^ bits, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = z + np.uint64(_GOLDEN)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX_1)
