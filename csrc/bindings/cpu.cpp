@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // spatialcore._cpu: the only host file that knows Python. Arrays are viewed, never copied; the GIL
 // is released around every kernel.
-#include <pybind11/pybind11.h>
-
+#include "bindings/bindings.h"
 #include "cpu/thread_pool.h"
-
-namespace py = pybind11;
 
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "CPU kernels of spatialcore.";
   m.attr("__version__") = SPATIALCORE_VERSION;
   m.def("available_threads", &spatialcore::available_threads,
         "Threads that the process may use: the size of its affinity mask.");
+  spatialcore::bind_decode(m);
 }
