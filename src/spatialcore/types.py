@@ -351,9 +351,9 @@ def compose_poses(c_from_b: ArrayLike, b_from_a: ArrayLike) -> Float64:
     out = np.zeros(np.broadcast_shapes(p.shape, q.shape))
     for r in range(3):
         for c in range(4):
-            value = (p[..., r, 0] * q[..., 0, c] + p[..., r, 1] * q[..., 1, c]) + p[..., r, 2] * q[
-                ..., 2, c
-            ]
+            value = (p[..., r, 0] * q[..., 0, c] + p[..., r, 1] * q[..., 1, c]) + p[
+                ..., r, 2
+            ] * q[..., 2, c]
             out[..., r, c] = value + p[..., r, 3] if c == 3 else value
     out[..., 3, 3] = 1.0
     return out
