@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // spatialcore._cpu: the only host file that knows Python. Arrays are viewed, never copied; the GIL
 // is released around every kernel.
-#include "bindings/bindings.h"
+#include <pybind11/pybind11.h>
+
+#include "bindings/bind.h"
 #include "cpu/thread_pool.h"
 
 PYBIND11_MODULE(_cpu, m) {
@@ -10,4 +12,7 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("available_threads", &spatialcore::available_threads,
         "Threads that the process may use: the size of its affinity mask.");
   spatialcore::bind_decode(m);
+  spatialcore::bind_isa(m);
+  spatialcore::bind_projection(m);
+  spatialcore::bind_occlusion(m);
 }

@@ -5,9 +5,11 @@
 
 #include <cstring>
 
-#include "bindings/bindings.h"
+#include "bindings/bind.h"
 #include "spatialcore/depth_png.h"
 #include "spatialcore/inflate.h"
+
+namespace py = pybind11;
 
 namespace spatialcore {
 namespace {
