@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function per file of bindings; cpu.cpp calls them.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace spatialcore {
+
+void bind_isa(pybind11::module_& m);
+void bind_projection(pybind11::module_& m);
+void bind_occlusion(pybind11::module_& m);
+
+}  // namespace spatialcore
