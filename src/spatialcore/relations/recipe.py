@@ -145,26 +145,28 @@ class Recipe:
         """Canonical JSON of every field; equal recipes give equal text."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
 
+    def index_parts(self) -> dict[str, Any]:
+        """The fields that an index depends on."""
+        names = (
+            "rule",
+            "rule_relative",
+            "rule_absolute_m",
+            "depth_map",
+            "object_axes",
+            "object_min_vertices",
+            "object_min_share",
+            "excluded_categories",
+            "excluded_on",
+            "askable",
+        )
+        parts = {name: getattr(self, name) for name in names}
+        if self.askable == "guarded":
+            parts |= {f"guards.{k}": v for k, v in self.guards.index_fields.items()}
+        return parts
+
     def index_hash(self) -> str:
         """Hash of the fields that an index depends on."""
-        parts = {
-            name: getattr(self, name)
-            for name in (
-                "rule",
-                "rule_relative",
-                "rule_absolute_m",
-                "depth_map",
-                "object_axes",
-                "object_min_vertices",
-                "object_min_share",
-                "excluded_categories",
-                "excluded_on",
-                "askable",
-            )
-        }
-        if self.askable == "guarded":
-            parts["guards"] = self.guards.index_fields
-        text = json.dumps(parts, sort_keys=True)
+        text = json.dumps(self.index_parts(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
