@@ -9,5 +9,7 @@ namespace spatialcore {
 void bind_isa(pybind11::module_& m);
 void bind_projection(pybind11::module_& m);
 void bind_occlusion(pybind11::module_& m);
+void bind_cloud(pybind11::module_& m);
+void bind_askable(pybind11::module_& m);
 
 }  // namespace spatialcore
