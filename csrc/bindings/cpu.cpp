@@ -15,4 +15,7 @@ PYBIND11_MODULE(_cpu, m) {
         "Threads that the process may use: the size of its affinity mask.");
   spatialcore::bind_cloud(m);
   spatialcore::bind_askable(m);
+  spatialcore::bind_isa(m);
+  spatialcore::bind_projection(m);
+  spatialcore::bind_occlusion(m);
 }

@@ -18,10 +18,10 @@ namespace spatialcore {
 enum class Isa { kBaseline = 0, kAvx2 = 1 };
 constexpr int kIsaCount = 2;
 
-const char* isa_name(Isa isa);     // "baseline" (x86-64-v2 on x86), "avx2"
-bool isa_runs_here(Isa isa);       // compiled in, and the machine has it
-Isa active_isa();                  // the best that runs here, unless set_isa chose
-std::vector<std::string> isas();   // names that run here, slowest first
+const char* isa_name(Isa isa);    // "baseline" (x86-64-v2 on x86), "avx2"
+bool isa_runs_here(Isa isa);      // compiled in, and the machine has it
+Isa active_isa();                 // the best that runs here, unless set_isa chose
+std::vector<std::string> isas();  // names that run here, slowest first
 
 // Chooses by name for the whole process; "" returns to the best one.
 // Throws std::invalid_argument when the name is unknown or does not run here.

@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#define SC_REQUIRE(condition, message)                       \
-  do {                                                       \
-    if (!(condition)) throw std::invalid_argument(message);  \
+#define SC_REQUIRE(condition, message)                      \
+  do {                                                      \
+    if (!(condition)) throw std::invalid_argument(message); \
   } while (false)

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "spatialcore/occlusion.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <utility>
+
+#include "bindings/bind.h"
+#include "spatialcore/check.h"
+
+namespace py = pybind11;
+
+namespace spatialcore {
+namespace {
+
+using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Words = py::array_t<uint64_t>;
+
+template <class T>
+bool has_type(const py::array& array) {
+  return py::isinstance<py::array_t<T>>(array);
+}
+
+py::array contiguous(const py::array& array) {
+  return py::array::ensure(array, py::array::c_style);
+}
+
+DepthMaps depth_maps(const py::array& depth) {
+  SC_REQUIRE(has_type<float>(depth) || has_type<uint16_t>(depth),
+             "depth must have dtype uint16 or float32");
+  return {depth.data(), has_type<float>(depth)};
+}
+
+DepthRule depth_rule(const py::object& rule) {
+  return {rule.attr("kind").cast<std::string>() == "strict", rule.attr("relative").cast<double>(),
+          rule.attr("absolute").cast<double>()};
+}
+
+PixelMap pixel_map(const py::object& map) {
+  return {map.attr("ax").cast<double>(), map.attr("bx").cast<double>(),
+          map.attr("ay").cast<double>(), map.attr("by").cast<double>()};
+}
+
+ScenePoints scene_points(const py::array& points) {
+  SC_REQUIRE(points.ndim() == 2 && points.shape(1) == 3, "points_world must have shape (P, 3)");
+  SC_REQUIRE(has_type<float>(points) || has_type<double>(points),
+             "points_world must have dtype float32 or float64");
+  return {points.data(), has_type<double>(points), points.shape(0)};
+}
+
+// The frames [first, first + count) of a call.
+struct Call {
+  ScenePoints points;
+  const double* K;
+  const double* cam_from_world;
+  int64_t frame_count;
+  OcclusionRule rule;
+  int threads;
+};
+
+void run_frames(const Call& call, int64_t first, int64_t count, const DepthMaps& depth,
+                uint64_t* words) {
+  const View<const double, 3> K{call.K + 9 * first, {count, 3, 3}};
+  const View<const double, 3> poses{call.cam_from_world + 16 * first, {count, 4, 4}};
+  const int64_t row_words = (call.points.count + 63) / 64;
+  py::gil_scoped_release release;
+  visible_points_cpu(call.points, K, poses, depth, call.rule, words + first * row_words,
+                     call.threads);
+}
+
+// Maps come one by one: each is tested right after it was made, while it is in cache.
+void run_stream(Call& call, const py::iterable& maps, uint64_t* words) {
+  int64_t frame = 0;
+  for (const py::handle item : maps) {
+    SC_REQUIRE(frame < call.frame_count, "depth has more maps than poses");
+    const py::array map = contiguous(py::reinterpret_borrow<py::array>(item));
+    SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
+    call.rule.depth_height = map.shape(0);
+    call.rule.depth_width = map.shape(1);
+    run_frames(call, frame, 1, depth_maps(map), words);
+    ++frame;
+  }
+  SC_REQUIRE(frame == call.frame_count, "depth has fewer maps than poses");
+}
+
+Words visible_points(const py::array& points_world, const Doubles& K, const Doubles& poses,
+                     const py::object& depth, std::pair<int64_t, int64_t> image_size,
+                     double depth_scale, const py::object& depth_from_image, const py::object& rule,
+                     int threads) {
+  const py::array points = contiguous(points_world);
+  const py::ssize_t frames = poses.shape(0);
+  SC_REQUIRE(poses.ndim() == 3 && poses.shape(1) == 4 && poses.shape(2) == 4,
+             "cam_from_world must have shape (F, 4, 4)");
+  SC_REQUIRE(K.ndim() == 3 && K.shape(0) == frames, "K must have shape (F, 3, 3)");
+  Call call{scene_points(points), K.data(), poses.data(), frames, {}, threads};
+  call.rule = {image_size.first, image_size.second, 0, 0, depth_scale, pixel_map(depth_from_image),
+               depth_rule(rule)};
+  Words words({frames, py::ssize_t{(call.points.count + 63) / 64}});
+  uint64_t* out = words.mutable_data();
+  const bool stack = py::isinstance<py::array>(depth) &&
+                     (py::reinterpret_borrow<py::array>(depth).flags() & py::array::c_style);
+  if (!stack) {
+    run_stream(call, py::reinterpret_borrow<py::iterable>(depth), out);
+    return words;
+  }
+  const py::array maps = py::reinterpret_borrow<py::array>(depth);
+  SC_REQUIRE(maps.ndim() == 3 && maps.shape(0) == frames, "depth must have shape (F, h, w)");
+  call.rule.depth_height = maps.shape(1);
+  call.rule.depth_width = maps.shape(2);
+  run_frames(call, 0, frames, depth_maps(maps), out);
+  return words;
+}
+
+}  // namespace
+
+void bind_occlusion(py::module_& m) {
+  m.def("visible_points", &visible_points, py::arg("points_world"), py::arg("K"),
+        py::arg("cam_from_world"), py::arg("depth"), py::kw_only(), py::arg("image_size"),
+        py::arg("depth_scale"), py::arg("depth_from_image"), py::arg("rule"),
+        py::arg("threads") = 0,
+        "Words (F, ceil(P / 64)); spatialcore.occlusion.visible_points is the contract.");
+}
+
+}  // namespace spatialcore
