@@ -29,16 +29,24 @@ class SceneFormatError(SpatialCoreError):
         path: The offending file or folder.
         what: What is wrong with it.
         hint: What the user can do, or "".
+        code: Reason code under which a skipped scene is counted, e.g. "extrinsics_missing".
     """
 
-    def __init__(self, path: str | PathLike[str], what: str, hint: str = "") -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        what: str,
+        hint: str = "",
+        code: str = "format",
+    ) -> None:
         super().__init__(f"{path}: {what}" + (f" ({hint})" if hint else ""))
         self.path = str(path)
         self.what = what
         self.hint = hint
+        self.code = code
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        return type(self), (self.path, self.what, self.hint)
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        return type(self), (self.path, self.what, self.hint, self.code)
 
 
 class SceneIndexError(SpatialCoreError):

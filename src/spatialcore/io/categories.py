@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of object categories: label tables and the singular form, both from data files."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from pathlib import Path
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.paths import read_text
+
+_TABLE = Path(__file__).with_name("categories.tsv")
+_MAX_LABEL_BYTES = 8 << 20
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Rows of a tab-separated file with a header, columns picked by name."""
+    text = read_text(path, _MAX_LABEL_BYTES)
+    reader = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        header = next(reader, [])
+        places = [header.index(name) for name in columns]
+        return [tuple(row[i].strip() for i in places) for row in reader if len(row) > max(places)]
+    except (ValueError, csv.Error) as error:
+        raise SceneFormatError(
+            path, f"must be tab-separated with the columns {', '.join(columns)}"
+        ) from error
+
+
+@functools.cache
+def _singular_of() -> dict[str, str]:
+    return {plural: singular for singular, plural in _rows(_TABLE, ("category", "plural"))}
+
+
+@functools.cache
+def _plural_of() -> dict[str, str]:
+    return dict(_rows(_TABLE, ("category", "plural")))
+
+
+def canonical_category(name: str) -> str:
+    """Lower case, single spaces, singular where the table knows the plural.
+
+    Example:
+        >>> canonical_category(" Office  Chairs ")
+        'office chair'
+    """
+    words = " ".join(name.lower().replace("_", " ").split())
+    return _singular_of().get(words, words)
+
+
+def plural_category(category: str) -> str | None:
+    """The plural of a canonical category, or None when the table has none.
+
+    Example:
+        >>> plural_category("bookshelf")
+        'bookshelves'
+    """
+    return _plural_of().get(category)
+
+
+@functools.lru_cache(maxsize=8)
+def _label_table(path: Path, mtime_ns: int) -> dict[str, str]:
+    rows = _rows(path, ("raw_category", "category"))
+    return {raw: canonical_category(category) for raw, category in rows if raw and category}
+
+
+def read_label_table(path: Path) -> dict[str, str]:
+    """Raw category -> canonical category of a ScanNet label table (columns by name).
+
+    Raises:
+        SceneFormatError: The file is missing or lacks a column.
+    """
+    try:
+        mtime_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise SceneFormatError(path, f"cannot be read: {error}", code="file_missing") from error
+    return _label_table(path, mtime_ns)

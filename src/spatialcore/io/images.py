@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colour images by uri: sizes from headers, bytes as they are, pixels only on demand.
+
+A uri is relative to the root of its source and has one of four forms: `a/b.jpg`,
+`a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.paths import file_size, fragment_number, read_bytes, resolve_inside, split_uri
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 64 << 20
+MAX_FILE_BYTES = 256 << 20
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_VIDEO = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+# Start-of-frame markers of JPEG: all of C0..CF but DHT, JPG and DAC.
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+# A file of filler bytes must not keep the marker walk busy.
+_MAX_SEGMENTS = 4096
+
+
+def _jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
+    for _ in range(_MAX_SEGMENTS):
+        marker = stream.read(2)
+        if len(marker) < 2 or marker[0] != 0xFF:
+            return None
+        if marker[1] == 0xFF:
+            stream.seek(-1, io.SEEK_CUR)
+            continue
+        if marker[1] in _ALONE:
+            continue
+        length = stream.read(2)
+        if len(length) < 2 or length < b"\x00\x02":
+            return None
+        if marker[1] in _SOF:
+            frame = stream.read(5)
+            if len(frame) < 5:
+                return None
+            height, width = struct.unpack(">HH", frame[1:])
+            return width, height
+        stream.seek(int.from_bytes(length, "big") - 2, io.SEEK_CUR)
+    return None
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return (
+            int.from_bytes(head[24:27], "little") + 1,
+            int.from_bytes(head[27:30], "little") + 1,
+        )
+    if kind == b"VP8L" and head[20:21] == b"\x2f":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _size_of(stream: BinaryIO) -> tuple[int, int] | None:
+    head = stream.read(30)
+    if head[:2] == b"\xff\xd8":
+        stream.seek(2)
+        return _jpeg_size(stream)
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR" and len(head) >= 24:
+        width, height = struct.unpack(">II", head[16:24])
+        return width, height
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP" and len(head) == 30:
+        return _webp_size(head)
+    return None
+
+
+def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, int]:
+    """(width, height) of a JPEG, PNG or WebP, from its header alone.
+
+    Args:
+        image: A file, or the bytes of one.
+        path: Named in errors when `image` is bytes.
+
+    Raises:
+        SceneFormatError: Missing, empty, of another format, or larger than 64 megapixels; code
+            "image_bad".
+
+    Example:
+        >>> image_size(b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR\\0\\0\\0\\x05\\0\\0\\0\\x03")
+        (5, 3)
+    """
+    if isinstance(image, bytes):
+        size = _size_of(io.BytesIO(image))
+    else:
+        path = image
+        try:
+            with image.open("rb", buffering=4096) as stream:
+                size = _size_of(stream)
+        except (OSError, ValueError) as error:
+            raise SceneFormatError(path, f"cannot be read: {error}", code="image_bad") from error
+    if size is None:
+        raise SceneFormatError(path, "is not a JPEG, PNG or WebP image", code="image_bad")
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise SceneFormatError(
+            path, f"declares {size[0]}x{size[1]} pixels, at most {MAX_PIXELS} are allowed",
+            code="image_bad",
+        )  # fmt: skip
+    return size
+
+
+def decode_image(image: bytes, path: Path | str = "image") -> Image.Image:
+    """Decode a JPEG, PNG or WebP to RGB; SceneFormatError (code "image_bad") when damaged."""
+    from PIL import Image
+
+    image_size(image, path)
+    try:
+        with Image.open(io.BytesIO(image), formats=_FORMATS) as opened:
+            opened.load()
+            return opened.convert("RGB")
+    except Exception as error:  # Pillow's plugins raise many kinds on damage
+        raise SceneFormatError(path, f"cannot be decoded: {error}", code="image_bad") from error
+
+
+def _sens_bytes(path: Path, uri: str) -> bytes:
+    from spatialcore.io.sens import open_sens
+
+    return open_sens(path).image_bytes(fragment_number(uri, "frame="))
+
+
+def _npz_bytes(path: Path, uri: str) -> bytes:
+    from spatialcore.io.tapvid3d import clip_images
+
+    number = fragment_number(uri, "images_jpeg_bytes/")
+    images = clip_images(path)
+    if number >= len(images):
+        raise SceneFormatError(path, f"has {len(images)} images, number {number} was asked for")
+    return images[number]
+
+
+_READERS: dict[str, Callable[[Path, str], bytes]] = {".sens": _sens_bytes, ".npz": _npz_bytes}
+
+
+def image_bytes(root: Path, uri: str) -> bytes:
+    """The encoded bytes behind a uri, as stored; for exports that copy.
+
+    Args:
+        root: Root of the source.
+        uri: Any form but a video's: those hold no single image to copy.
+
+    Raises:
+        SceneFormatError: The uri leads out of the root, or the image is missing or not an image.
+    """
+    name, fragment = split_uri(uri)
+    path = resolve_inside(Path(root), name)
+    if not fragment:
+        image = read_bytes(path, MAX_FILE_BYTES)
+    elif path.suffix.lower() in _READERS:
+        image = _READERS[path.suffix.lower()](path, uri)
+    else:
+        raise SceneFormatError(path, f"holds no image bytes under #{fragment[:80]}", code="uri")
+    image_size(image, path)
+    return image
+
+
+def _video_frame(path: Path, number: int) -> Image.Image:
+    try:
+        import av
+    except ImportError as error:
+        raise SceneFormatError(
+            path, "video frames need PyAV", "pip install 'spatialcore-mllm[video]'", code="extra"
+        ) from error
+
+    file_size(path)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise SceneFormatError(path, "frames are too large", code="image_bad")
+            for index, frame in enumerate(container.decode(stream)):
+                if index == number:
+                    image: Image.Image = frame.to_image()
+                    return image
+    except (av.FFmpegError, IndexError) as error:
+        raise SceneFormatError(path, f"cannot be decoded: {error}", code="image_bad") from error
+    raise SceneFormatError(path, f"has no frame {number}", code="image_bad")
+
+
+def open_image(root: Path, uri: str) -> Image.Image:
+    """Decode the image behind a uri to RGB.
+
+    Args:
+        root: Root of the source.
+        uri: `a/b.jpg`, `a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17` or `v.mp4#frame=3`
+            (the last needs the extra `video`); relative to `root`.
+
+    Returns:
+        PIL image, mode RGB.
+
+    Raises:
+        SceneFormatError: The uri leads out of the root; the image is missing, damaged, of a
+            format other than JPEG, PNG and WebP, or larger than 64 megapixels.
+    """
+    name, _ = split_uri(uri)
+    path = resolve_inside(Path(root), name)
+    if path.suffix.lower() in _VIDEO:
+        return _video_frame(path, fragment_number(uri, "frame="))
+    return decode_image(image_bytes(root, uri), path)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matrices in text files, what makes a pose usable, and which way is up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.paths import read_json, read_text
+from spatialcore.types import Camera, Float64
+
+# A stored rotation is orthonormal to about 1e-6; 1e-2 tells rounding from a wrong matrix.
+_RIGID_TOLERANCE = 1e-2
+# Positions beyond this are damage, and their squares would overflow float32 clouds.
+_FARTHEST_M = 1e6
+_UP_MIN_NORM = 0.8
+_AXES = {"x": 0, "y": 1, "z": 2}
+
+
+def parse_numbers(text: str, path: Path) -> Float64:
+    """Every number of a text, whitespace or commas between: float64 (n,); may be non-finite."""
+    try:
+        return np.array([float(word) for word in text.replace(",", " ").split()], dtype=np.float64)
+    except ValueError as error:
+        raise SceneFormatError(path, f"holds a word that is no number: {error}") from error
+
+
+def read_matrix(path: Path, *shapes: tuple[int, int]) -> Float64:
+    """A matrix of one of `shapes` from a text file: float64, entries may be non-finite.
+
+    Raises:
+        SceneFormatError: The file is missing, is not text, or holds another count of numbers.
+    """
+    numbers = parse_numbers(read_text(path, 1 << 16), path)
+    for rows, columns in shapes:
+        if numbers.size == rows * columns:
+            return numbers.reshape(rows, columns)
+    wanted = " or ".join(f"{r}x{c}" for r, c in shapes)
+    raise SceneFormatError(path, f"holds {numbers.size} numbers, expected a {wanted} matrix")
+
+
+def read_intrinsic(path: Path, width: int, height: int) -> Camera:
+    """The pinhole camera whose 3x3 or 4x4 K the text file `path` holds."""
+    return make_camera(read_matrix(path, (4, 4), (3, 3)), width, height, path)
+
+
+def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
+    """Camera of the top-left 3x3 of `K`; SceneFormatError (code "intrinsic") when unusable."""
+    top = np.array(K[:3, :3], dtype=np.float64)
+    try:
+        if not (top[2] == (0.0, 0.0, 1.0)).all() or top[1, 0] != 0:
+            raise ValueError("K must be upper triangular with last row (0, 0, 1)")
+        return Camera(top, width, height)
+    except ValueError as error:
+        raise SceneFormatError(path, str(error), code="intrinsic") from error
+
+
+def pose_reason(world_from_cam: Float64) -> str:
+    """Why a (4, 4) pose cannot be used: "pose_nonfinite", "pose_not_rigid", or "" when it can."""
+    if not np.isfinite(world_from_cam).all():
+        return "pose_nonfinite"
+    R = world_from_cam[:3, :3]
+    if np.abs(R).max() > 2 or np.abs(world_from_cam[:3, 3]).max() > _FARTHEST_M:
+        return "pose_not_rigid"
+    gram = (R[:, :, None] * R[:, None, :]).sum(axis=0)
+    off = np.abs(gram - np.eye(3)).max()
+    right_handed = float(np.dot(np.cross(R[:, 0], R[:, 1]), R[:, 2])) > 0
+    rigid = off <= _RIGID_TOLERANCE and right_handed
+    affine = bool(np.abs(world_from_cam[3] - (0.0, 0.0, 0.0, 1.0)).max() <= 1e-6)
+    return "" if rigid and affine else "pose_not_rigid"
+
+
+def unit_vector(values: Iterable[float]) -> Float64 | None:
+    """`values` scaled to length 1: (3,) float64, or None when it is no direction."""
+    v = np.array([float(x) for x in values], dtype=np.float64)
+    length = math.sqrt(float((v * v).sum())) if v.shape == (3,) and np.isfinite(v).all() else 0.0
+    return v / length if 1e-9 < length < 1e9 else None
+
+
+def parse_world_up(text: str) -> Float64 | None:
+    """The up direction that an option names.
+
+    Args:
+        text: "x,y,z" numbers, or an axis with an optional sign such as "z", "+y", "-y"; "auto"
+            means estimate it.
+
+    Returns:
+        (3,) unit vector float64, or None for "auto".
+
+    Raises:
+        ValueError: The text is none of these.
+    """
+    word = text.strip().lower()
+    if word == "auto":
+        return None
+    axis = word.lstrip("+-")
+    if axis in _AXES and len(word) - len(axis) <= 1:
+        up = np.zeros(3)
+        up[_AXES[axis]] = -1.0 if word.startswith("-") else 1.0
+        return up
+    try:
+        vector = unit_vector(float(part) for part in word.split(","))
+    except ValueError:
+        vector = None
+    if vector is None:
+        raise ValueError(f"world up must be x,y,z or +x -x ... +z -z or auto, got {text!r}")
+    return vector
+
+
+def estimate_up(world_from_cam: Iterable[Float64]) -> Float64 | None:
+    """Minus the mean camera-down axis of (4, 4) poses, or None when its length is under 0.8.
+
+    Cameras that are held upright agree on it; a camera that rolls or looks straight down does
+    not. contracts.md 1 gives the rule.
+    """
+    down = [np.asarray(m, dtype=np.float64)[:3, 1] for m in world_from_cam]
+    if not down:
+        return None
+    mean = -np.mean(down, axis=0)
+    return unit_vector(mean) if math.sqrt(float((mean * mean).sum())) >= _UP_MIN_NORM else None
+
+
+def read_scene_meta(folder: Path) -> dict[str, Any]:
+    """`scene_meta.json` of a folder, checked: world_up (3,) or None, metric, depth_scale or None.
+
+    Returns:
+        {} when the folder has none.
+
+    Raises:
+        SceneFormatError: The file is malformed, or a field has another type.
+    """
+    path = folder / "scene_meta.json"
+    if not path.is_file():
+        return {}
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise SceneFormatError(path, "must hold a JSON object")
+    meta: dict[str, Any] = {"world_up": None, "metric": stored.get("metric", True)}
+    if not isinstance(meta["metric"], bool):
+        raise SceneFormatError(path, "metric must be true or false")
+    up = stored.get("world_up")
+    if up is not None:
+        numbers = isinstance(up, list) and all(isinstance(x, int | float) for x in up)
+        meta["world_up"] = unit_vector(up) if numbers and len(up) == 3 else None
+        if meta["world_up"] is None:
+            raise SceneFormatError(path, f"world_up must be three numbers, got {up!r:.80}")
+    scale = stored.get("depth_scale")
+    if scale is not None and (not isinstance(scale, int | float) or not 0 < scale < 1e3):
+        raise SceneFormatError(path, f"depth_scale must be metres per unit, got {scale!r:.80}")
+    meta["depth_scale"] = None if scale is None else float(scale)
+    return meta

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths and files that come from strangers: ids, uris and sizes are checked before use."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from spatialcore.errors import SceneFormatError
+
+_SCENE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+TEXT_BYTES = 1 << 20
+
+
+def is_scene_id(name: str) -> bool:
+    """Whether `name` matches `[A-Za-z0-9._-]{1,128}` and is not a folder reference."""
+    return _SCENE_ID.match(name) is not None and name not in (".", "..")
+
+
+def check_scene_id(name: str, root: Path) -> str:
+    """Return `name`; SceneFormatError (code "scene_id") when it is not a scene id."""
+    if not is_scene_id(name):
+        raise SceneFormatError(
+            root,
+            f"{name[:200]!r} is not a scene id",
+            "an id has 1 to 128 of A-Z a-z 0-9 . _ -",
+            code="scene_id",
+        )
+    return name
+
+
+def resolve_inside(root: Path, relative: str) -> Path:
+    """The file `relative` below `root`, links followed.
+
+    Raises:
+        SceneFormatError: code "path_escape" when the path is absolute, holds a NUL or a
+            backslash, or resolves to a place outside `root`.
+    """
+    bad = "\0" in relative or "\\" in relative or Path(relative).is_absolute() or not relative
+    if not bad and ".." not in Path(relative).parts:
+        base = root.resolve()
+        path = (base / relative).resolve()
+        if path.is_relative_to(base):
+            return path
+    raise SceneFormatError(root, f"{relative[:200]!r} leads out of the source", code="path_escape")
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split `a.sens#frame=120` into the file and the part after `#` ("" when there is none)."""
+    name, _, fragment = uri.partition("#")
+    return name, fragment
+
+
+def fragment_number(uri: str, prefix: str) -> int:
+    """The frame number after `prefix` in the uri's fragment; SceneFormatError when malformed."""
+    fragment = split_uri(uri)[1]
+    digits = fragment.removeprefix(prefix)
+    if digits == fragment or not digits.isascii() or not digits.isdigit() or len(digits) > 10:
+        raise SceneFormatError(uri[:200], f"the uri must end in #{prefix}N", code="uri")
+    return int(digits)
+
+
+def file_size(path: Path) -> int:
+    """Size in bytes; SceneFormatError (code "file_missing") when it is not a readable file."""
+    try:
+        if not path.is_file():
+            raise SceneFormatError(path, "no such file", code="file_missing")
+        return path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise SceneFormatError(path, f"cannot be read: {error}", code="file_missing") from error
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """The whole file, refused above `max_bytes` before anything is read."""
+    size = file_size(path)
+    if size > max_bytes:
+        raise SceneFormatError(path, f"{size} bytes, more than the {max_bytes} allowed")
+    try:
+        with path.open("rb") as stream:
+            return stream.read(max_bytes)
+    except OSError as error:
+        raise SceneFormatError(path, f"cannot be read: {error}") from error
+
+
+def read_text(path: Path, max_bytes: int = TEXT_BYTES) -> str:
+    """The file as UTF-8 text; SceneFormatError when it is too large or not text."""
+    try:
+        return read_bytes(path, max_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SceneFormatError(path, "is not UTF-8 text") from error
+
+
+def read_json(path: Path, max_bytes: int = TEXT_BYTES) -> Any:
+    """The parsed JSON file; SceneFormatError when it is malformed or nested too deeply."""
+    text = read_text(path, max_bytes)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SceneFormatError(path, f"is not JSON: {str(error)[:120]}") from error
+
+
+def list_names(folder: Path) -> list[str]:
+    """Sorted names in a folder; SceneFormatError when it cannot be listed."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise SceneFormatError(folder, f"cannot be listed: {error}") from error

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vertices and triangles of binary little-endian PLY meshes, bounded by the file's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.paths import file_size
+
+_HEADER_BYTES = 1 << 16
+_TYPES = {
+    "char": "<i1", "int8": "<i1", "uchar": "<u1", "uint8": "<u1", "short": "<i2", "int16": "<i2",
+    "ushort": "<u2", "uint16": "<u2", "int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4",
+    "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    name: str
+    count: int
+    properties: tuple[tuple[str, str], ...]  # (name, numpy type), or (name, "list a b")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlyMesh:
+    """What was read of a mesh.
+
+    Attributes:
+        points_world: (P, 3) float32.
+        colour: (P, 3) uint8, or None when the file has none.
+        triangles: (M, 3) int32 vertex rows, or None unless asked for.
+    """
+
+    points_world: NDArray[np.float32]
+    colour: NDArray[np.uint8] | None
+    triangles: NDArray[np.int32] | None
+
+
+def _parse_property(words: list[str], path: Path) -> tuple[str, str]:
+    if len(words) == 3 and words[1] in _TYPES:
+        return words[2], _TYPES[words[1]]
+    is_list = len(words) == 5 and words[1] == "list"
+    if is_list and words[2] in _TYPES and words[3] in _TYPES:
+        return words[4], f"list {_TYPES[words[2]]} {_TYPES[words[3]]}"
+    raise SceneFormatError(path, f"unknown PLY property {' '.join(words)!r:.80}")
+
+
+def _parse_header(head: bytes, path: Path) -> tuple[list[_Element], int]:
+    """Elements and the offset of the first byte after the header."""
+    end = head.find(b"end_header")
+    newline = head.find(b"\n", end)
+    if head[:3] != b"ply" or end < 0 or newline < 0:
+        raise SceneFormatError(path, "is not a PLY file")
+    lines = [line.split() for line in head[:end].decode("ascii", "replace").splitlines()[1:]]
+    if ["format", "binary_little_endian", "1.0"] not in lines:
+        raise SceneFormatError(
+            path, "is not binary_little_endian 1.0", "convert the mesh to binary PLY"
+        )
+    elements: list[_Element] = []
+    for words in lines:
+        if words[:1] == ["element"]:
+            count = words[2] if len(words) == 3 else ""
+            if not (count.isascii() and count.isdigit() and len(count) <= 18):
+                raise SceneFormatError(path, f"bad PLY line {' '.join(words)!r:.80}")
+            elements.append(_Element(words[1], int(count), ()))
+        elif words[:1] == ["property"]:
+            if not elements:
+                raise SceneFormatError(path, "has a PLY property before any element")
+            last = elements[-1]
+            properties = (*last.properties, _parse_property(words, path))
+            elements[-1] = _Element(last.name, last.count, properties)
+    return elements, newline + 1
+
+
+def _vertex_type(vertex: _Element, path: Path) -> np.dtype[np.void]:
+    names = [name for name, _ in vertex.properties]
+    lists = any(kind.startswith("list") for _, kind in vertex.properties)
+    if lists or len(set(names)) != len(names) or not {"x", "y", "z"} <= set(names):
+        raise SceneFormatError(path, f"has vertex properties {' '.join(names)!r:.80}, needs x y z")
+    return np.dtype(list(vertex.properties))
+
+
+def _open_header(path: Path) -> tuple[list[_Element], int, int]:
+    size = file_size(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEADER_BYTES)
+    except OSError as error:
+        raise SceneFormatError(path, f"cannot be read: {error}") from error
+    elements, start = _parse_header(head, path)
+    if not elements or elements[0].name != "vertex":
+        raise SceneFormatError(path, "does not begin with vertices")
+    need = elements[0].count * _vertex_type(elements[0], path).itemsize
+    if need > size - start:
+        raise SceneFormatError(
+            path, f"declares {elements[0].count} vertices ({need} bytes), {size - start} are there"
+        )
+    return elements, start, size
+
+
+def ply_vertex_count(path: Path) -> int:
+    """Number of vertices, from the header, checked against the file's size."""
+    elements, _, _ = _open_header(path)
+    return elements[0].count
+
+
+def _read_triangles(
+    path: Path, elements: list[_Element], start: int, size: int, vertex_count: int
+) -> NDArray[np.int32]:
+    if len(elements) < 2 or elements[1].name != "face":
+        return np.zeros((0, 3), np.int32)
+    face = elements[1]
+    kinds = [kind.split() for _, kind in face.properties]
+    if len(kinds) != 1 or len(kinds[0]) != 3 or kinds[0][2] not in ("<i4", "<u4"):
+        raise SceneFormatError(path, "has faces that are not one list of 32-bit vertex rows")
+    row = np.dtype([("count", kinds[0][1]), ("vertices", kinds[0][2], 3)])
+    if face.count * row.itemsize > size - start:
+        raise SceneFormatError(path, f"declares {face.count} faces, the file is too short")
+    if face.count == 0:
+        return np.zeros((0, 3), np.int32)
+    rows = np.memmap(path, row, "r", start, (face.count,))
+    triangles = np.asarray(rows["vertices"]).astype(np.int64)
+    if (rows["count"] != 3).any() or triangles.min() < 0 or triangles.max() >= vertex_count:
+        raise SceneFormatError(path, "has faces that are not triangles of its vertices")
+    return triangles.astype(np.int32)
+
+
+def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
+    """Read the vertices of a binary little-endian PLY.
+
+    Args:
+        path: The mesh.
+        triangles: Whether to read the faces as well; all must be triangles.
+
+    Returns:
+        PlyMesh; positions as float32, colours when red, green and blue are bytes.
+
+    Raises:
+        SceneFormatError: Not such a PLY, no x y z, or counts that the file's size contradicts;
+            checked before anything is allocated.
+    """
+    elements, start, size = _open_header(path)
+    vertex = elements[0]
+    row = _vertex_type(vertex, path)
+    xyz = np.empty((vertex.count, 3), np.float32)
+    colour = None
+    end = start + vertex.count * row.itemsize
+    if vertex.count:
+        rows = np.memmap(path, row, "r", start, (vertex.count,))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, name in enumerate("xyz"):
+                xyz[:, i] = rows[name]
+        types = dict(vertex.properties)
+        if all(types.get(name) == "<u1" for name in ("red", "green", "blue")):
+            colour = np.stack([rows[name] for name in ("red", "green", "blue")], axis=1)
+        del rows
+    faces = _read_triangles(path, elements, end, size, vertex.count) if triangles else None
+    return PlyMesh(xyz, colour, faces)

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of exported posed images: one colour image, depth image and pose file a frame.
+
+Two layouts are met in the wild: flat (`00000.jpg`, `00000.png`, `00000.txt`, `intrinsic.txt`) and
+by folder (`color/ depth/ pose/ intrinsic/`). A missing or damaged file masks its frame.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.depth_png import decode_depth_png, depth_png_size
+from spatialcore.io.images import image_size
+from spatialcore.io.matrices import pose_reason, read_intrinsic, read_matrix
+from spatialcore.io.options import ReadOptions
+from spatialcore.io.orientation import resolve_orientation
+from spatialcore.io.paths import (
+    check_scene_id,
+    is_scene_id,
+    list_names,
+    read_bytes,
+    read_json,
+    resolve_inside,
+)
+from spatialcore.io.scannet_objects import Annotation, find_annotation
+from spatialcore.types import Frame, Object3D, Scene
+
+COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_DEPTH_FILE_BYTES = 256 << 20
+_COLOR_FOLDERS = ("color", "rgb", "colour")
+_POSE_FOLDERS = ("pose", "poses")
+_COLOR_K = ("intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt")
+_DEPTH_K = ("depth_intrinsic.txt", "intrinsic_depth.txt")
+_RESERVED = frozenset(Path(name).stem for name in (*_COLOR_K, *_DEPTH_K))
+_DIGITS = re.compile(r"[0-9]{1,9}\Z")
+_TRAILING_DIGITS = re.compile(r"[0-9]{1,9}\Z|[0-9]{1,9}(?=[^0-9]*\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Where the files of one scene are: stem -> path, kind by kind, and the two K files."""
+
+    folder: Path
+    color: dict[str, Path]
+    depth: dict[str, Path]
+    pose: dict[str, Path]
+    color_K: Path | None
+    depth_K: Path | None
+
+    @property
+    def stems(self) -> list[str]:
+        """Stems of all frames, numeric ones in numeric order."""
+        numbered = {s for s in self.pose if _DIGITS.match(s)}
+        return sorted({*self.color, *self.depth, *numbered}, key=_stem_order)
+
+
+def _stem_order(stem: str) -> tuple[int, str]:
+    return (int(stem) if _DIGITS.match(stem) else 1 << 40), stem
+
+
+def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for suffix in suffixes:
+        for name in names:
+            path = folder / name
+            if path.suffix.lower() == suffix and path.stem not in _RESERVED:
+                found.setdefault(path.stem, path)
+    return found
+
+
+def _first(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+    return next((f / n for f in folders for n in names if (f / n).is_file()), None)
+
+
+def _list_folders(folder: Path, names: list[str]) -> Listing | None:
+    color = next((c for c in _COLOR_FOLDERS if c in names), None)
+    pose = next((p for p in _POSE_FOLDERS if p in names), None)
+    if color is None or pose is None or not (folder / color).is_dir():
+        return None
+    depth = folder / "depth"
+    depth_names = list_names(depth) if depth.is_dir() else []
+    places = (folder / "intrinsic", folder / "intrinsics", folder)
+    return Listing(
+        folder,
+        _by_stem(folder / color, list_names(folder / color), COLOR_SUFFIXES),
+        _by_stem(depth, depth_names, (".png",)),
+        _by_stem(folder / pose, list_names(folder / pose), (".txt",)),
+        _first(places, ("intrinsic_color.txt", "intrinsic.txt", "color_intrinsic.txt")),
+        _first(places, _DEPTH_K),
+    )
+
+
+def _list_flat(folder: Path, names: list[str]) -> Listing | None:
+    color = _by_stem(folder, names, (".jpg", ".jpeg"))
+    depth = _by_stem(folder, names, (".png",))
+    pose = _by_stem(folder, names, (".txt",))
+    has_K = any(name in names for name in _COLOR_K)
+    if not (color and (pose or depth)) and not (has_K and (color or depth or pose)):
+        return None
+    frames = {**color, **depth}
+    pose = {s: p for s, p in pose.items() if s in frames or _DIGITS.match(s)}
+    return Listing(
+        folder, color, depth, pose, _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
+    )
+
+
+def list_frames(scene_folder: Path) -> Listing | None:
+    """The files of a scene folder in either layout, or None when it holds neither.
+
+    Looks in `scene_folder/posed_images` first, then in `scene_folder` itself.
+    """
+    for folder in (scene_folder / "posed_images", scene_folder):
+        if folder.is_dir():
+            names = list_names(folder)
+            listing = _list_folders(folder, names) or _list_flat(folder, names)
+            if listing is not None:
+                return listing
+    return None
+
+
+def looks_like_scene(folder: Path) -> bool:
+    """Whether a folder is one scene in either layout."""
+    return folder.is_dir() and list_frames(folder) is not None
+
+
+def _kept_stems(stems: list[str], stride: int) -> list[tuple[int, str]]:
+    """(frame index, stem) of the frames whose number is divisible by `stride`."""
+    numeric = all(_DIGITS.match(s) for s in stems) and len({int(s) for s in stems}) == len(stems)
+    kept = []
+    for row, stem in enumerate(stems):
+        found = _TRAILING_DIGITS.search(stem)
+        number = int(found.group()) if found else row
+        if number % stride == 0:
+            kept.append((number if numeric else row, stem))
+    return kept
+
+
+def _read_pose(path: Path | None) -> tuple[NDArray[np.float64] | None, str]:
+    if path is None:
+        return None, "pose_missing"
+    try:
+        world_from_cam = read_matrix(path, (4, 4))
+    except SceneFormatError:
+        return None, "pose_unreadable"
+    return world_from_cam, pose_reason(world_from_cam)
+
+
+def _read_color_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
+    if path is None:
+        return None, "image_missing"
+    try:
+        return image_size(path), ""
+    except SceneFormatError:
+        return None, "image_bad"
+
+
+def _read_depth_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
+    if path is None:
+        return None, "depth_missing"
+    try:
+        with path.open("rb", buffering=0) as stream:
+            return depth_png_size(stream.read(33), path), ""
+    except (OSError, SceneFormatError):
+        return None, "depth_bad"
+
+
+def _common(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """The most frequent size; ties go to the first."""
+    counts = Counter(size for size in sizes if size is not None)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    frames: tuple[Frame, ...]
+    color_size: tuple[int, int]
+    depth_size: tuple[int, int]
+
+
+def _read_frames(listing: Listing, kept: list[tuple[int, str]], root: Path) -> _Frames:
+    rows = []
+    for index, stem in kept:
+        color, depth = listing.color.get(stem), listing.depth.get(stem)
+        world_from_cam, pose_fault = _read_pose(listing.pose.get(stem))
+        size, color_fault = _read_color_size(color)
+        depth_size, depth_fault = _read_depth_size(depth)
+        frame = Frame(
+            index=index,
+            name=stem,
+            world_from_cam=world_from_cam,
+            image=None if color is None else color.relative_to(root).as_posix(),
+            depth=None if depth is None else depth.relative_to(root).as_posix(),
+            reason=pose_fault or color_fault or depth_fault,
+        )
+        rows.append((frame, size, depth_size))
+    color_size = _common(size for _, size, _ in rows)
+    depth_size = _common(size for _, _, size in rows)
+    if color_size is None or depth_size is None:
+        what = "image" if color_size is None else "16-bit depth PNG"
+        raise SceneFormatError(
+            listing.folder, f"no frame has a readable {what}", code="no_usable_frames"
+        )
+    frames = []
+    for frame, size, dsize in rows:
+        fault = frame.reason
+        # One K serves one size: a frame of another size has no known calibration.
+        if not fault and size != color_size:
+            fault = "image_size_differs"
+        if not fault and dsize != depth_size:
+            fault = "depth_size_differs"
+        odd = size if size != color_size else None
+        frames.append(replace(frame, reason=fault, size=odd))
+    return _Frames(tuple(frames), color_size, depth_size)
+
+
+def _read_depth(root: Path, frame: Frame) -> NDArray[np.uint16]:
+    if frame.depth is None:
+        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
+    path = resolve_inside(root, frame.depth)
+    return decode_depth_png(read_bytes(path, MAX_DEPTH_FILE_BYTES), path)
+
+
+def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray[np.int32]:
+    path = folder / f"{frame.name}.png"
+    stored = decode_depth_png(read_bytes(path, MAX_DEPTH_FILE_BYTES), path)
+    if stored.shape != (size[1], size[0]):
+        raise SceneFormatError(path, f"has shape {stored.shape}, the colour image {size[::-1]}")
+    instance = stored.astype(np.int32)
+    instance[instance == 0] = -1
+    return instance
+
+
+def _read_objects(folder: Path) -> tuple[Object3D, ...]:
+    """Objects of `objects.json`: {"objects": [{"instance": 1, "name": "chair"}]}."""
+    from spatialcore.io.categories import canonical_category
+
+    path = folder / "objects.json"
+    if not path.is_file():
+        return ()
+    stored = read_json(path)
+    rows = stored.get("objects") if isinstance(stored, dict) else None
+    if not isinstance(rows, list):
+        raise SceneFormatError(path, 'must hold {"objects": [{"instance", "name"}, ...]}')
+    objects = {}
+    for row in rows:
+        number = row.get("instance") if isinstance(row, dict) else None
+        name = row.get("name") if isinstance(row, dict) else None
+        if type(number) is not int or not 0 < number < 1 << 16 or not isinstance(name, str):
+            raise SceneFormatError(path, f"holds an object without instance and name: {row!r:.80}")
+        if number in objects:
+            raise SceneFormatError(path, f"names instance {number} twice")
+        objects[number] = Object3D(number, name, canonical_category(name))
+    return tuple(objects[k] for k in sorted(objects))
+
+
+@dataclass(frozen=True, slots=True)
+class PosedImagesSource:
+    """Scenes of posed images. Picklable; opens nothing until a scene is asked for.
+
+    Attributes:
+        root: Folder that uris are relative to: the one that holds the scene folders.
+        folders: (scene id, scene folder relative to root), sorted by id.
+        options: How to read.
+    """
+
+    root: Path
+    folders: tuple[tuple[str, str], ...]
+    options: ReadOptions = ReadOptions()
+
+    @property
+    def kind(self) -> str:
+        """Name of the reader."""
+        return "posed_images"
+
+    @property
+    def key(self) -> str:
+        """Source key of the records."""
+        return self.options.key or self.kind
+
+    def scene_ids(self) -> tuple[str, ...]:
+        """Ids in sorted order."""
+        return tuple(scene_id for scene_id, _ in self.folders)
+
+    def open(self, scene_id: str) -> Scene:
+        """Open one scene: lists its files and reads their headers and poses, no pixels.
+
+        Raises:
+            SceneFormatError: No such scene, no intrinsic, or no frame with image and depth.
+        """
+        check_scene_id(scene_id, self.root)
+        relative = dict(self.folders).get(scene_id)
+        if relative is None:
+            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
+        return _open_scene(self, scene_id, resolve_inside(self.root, relative))
+
+
+def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
+    options = source.options
+    listing = list_frames(folder)
+    if listing is None:
+        raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
+    if listing.color_K is None:
+        raise SceneFormatError(
+            listing.folder,
+            "has no intrinsic.txt",
+            "a text file with the 3x3 or 4x4 K of the colour images; every task projects with it",
+            code="intrinsic_missing",
+        )
+    root = source.root.resolve()
+    kept = _kept_stems(listing.stems, options.stride or 1)
+    if not kept:
+        raise SceneFormatError(
+            listing.folder, f"no frame number is divisible by stride {options.stride}",
+            code="no_usable_frames",
+        )  # fmt: skip
+    found = _read_frames(listing, kept, root)
+    orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
+    annotation = find_annotation(folder, scene_id, source.root, options.labels)
+    depth_K = None
+    if listing.depth_K is not None:
+        depth_K = read_intrinsic(listing.depth_K, *found.depth_size)
+    instance_folder = next((f for f in (folder, listing.folder) if (f / "instance").is_dir()), None)
+    objects = annotation.objects or _read_objects(folder)
+    read_instance = None
+    if instance_folder and not annotation.objects:
+        read_instance = functools.partial(
+            _read_instance, instance_folder / "instance", found.color_size
+        )
+    return Scene(
+        source=source.key,
+        id=scene_id,
+        space=annotation.space,
+        root=root,
+        color=read_intrinsic(listing.color_K, *found.color_size),
+        depth=depth_K,
+        depth_size=found.depth_size,
+        depth_scale=orientation.depth_scale or 0.001,
+        frames=found.frames,
+        read_depth=functools.partial(_read_depth, root),
+        read_cloud=annotation.read_cloud,
+        read_instance=read_instance,
+        objects=objects,
+        metric=orientation.metric,
+        world_up=orientation.world_up,
+        up_estimated=orientation.estimated,
+        aligned_from_world=annotation.aligned_from_world,
+        split=annotation.split,
+        kind=source.kind,
+        inputs=_inputs(listing, annotation, folder, kept),
+        notes=orientation.notes + annotation.notes,
+    )
+
+
+def _inputs(
+    listing: Listing, annotation: Annotation, folder: Path, kept: list[tuple[int, str]]
+) -> tuple[Path, ...]:
+    """Files whose change makes an index stale: K, poses, depth, annotation; no colour image."""
+    single = [listing.color_K, listing.depth_K]
+    single += [f / n for f in (listing.folder, folder) for n in ("scene_meta.json", "objects.json")]
+    frames = [m.get(stem) for _, stem in kept for m in (listing.pose, listing.depth)]
+    paths = (p for p in (*single, *annotation.inputs, *frames) if p is not None and p.is_file())
+    return tuple(dict.fromkeys(paths))
+
+
+def scene_folders(root: Path) -> tuple[tuple[str, str], ...]:
+    """(scene id, folder name) of every scene folder directly below `root`, sorted by id."""
+    names = [n for n in list_names(root) if is_scene_id(n) and looks_like_scene(root / n)]
+    return tuple((name, name) for name in names)
