@@ -12,6 +12,8 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("available_threads", &spatialcore::available_threads,
         "Threads that the process may use: the size of its affinity mask.");
   spatialcore::bind_decode(m);
+  spatialcore::bind_cloud(m);
+  spatialcore::bind_askable(m);
   spatialcore::bind_isa(m);
   spatialcore::bind_projection(m);
   spatialcore::bind_occlusion(m);
