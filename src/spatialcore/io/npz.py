@@ -59,13 +59,9 @@ def parse_npy_header(head: bytes, path: Path) -> NpyHeader:
         fortran_order = fields["fortran_order"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise SceneFormatError(path, "holds a malformed .npy header") from error
-    counts = isinstance(shape, tuple) and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
-    if (
-        not counts
-        or len(shape) > 8
-        or not isinstance(descr, str)
-        or type(fortran_order) is not bool
-    ):
+    sized = isinstance(shape, tuple) and len(shape) <= 8
+    sized = sized and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
+    if not sized or type(descr) is not str or type(fortran_order) is not bool:
         raise SceneFormatError(path, "holds an .npy header with unexpected fields")
     return NpyHeader(descr, shape, fortran_order, start + length)
 
