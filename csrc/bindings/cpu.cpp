@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/bind.h"
+#include "bindings/render.h"
 #include "cpu/thread_pool.h"
 
 PYBIND11_MODULE(_cpu, m) {
@@ -17,4 +18,5 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_isa(m);
   spatialcore::bind_projection(m);
   spatialcore::bind_occlusion(m);
+  spatialcore::bind_render(m);
 }
