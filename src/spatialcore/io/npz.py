@@ -103,7 +103,7 @@ class Npz:
         file_size(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
             raise SceneFormatError(path, f"is not an .npz archive: {error}") from error
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -147,7 +147,7 @@ class Npz:
             with self._zip.open(member) as stream:
                 content = stream.read(size + 1)
         except (
-            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError,
             RuntimeError, IndexError,
         ) as error:  # fmt: skip
             raise SceneFormatError(self.path, f"member {name!r} is damaged: {error}") from error

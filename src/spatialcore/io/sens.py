@@ -13,13 +13,13 @@ from __future__ import annotations
 import functools
 import os
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import MAX_FILE_BYTES, MAX_PIXELS
 from spatialcore.io.paths import file_size
@@ -94,6 +94,7 @@ class _Record:
     color_offset: int
     color_bytes: int
     depth_bytes: int
+    pictured: bool  # the colour payload begins as an image does
 
 
 def _is_inertial_tail(descriptor: int, offset: int, size: int) -> bool:
@@ -113,9 +114,8 @@ def _read_record(descriptor: int, offset: int, size: int, magic: bytes) -> _Reco
     time, _, color_bytes, depth_bytes = _COUNTS.unpack_from(raw, 64)
     if color_bytes + depth_bytes > size - offset - _FRAME_BYTES:
         return None
-    if color_bytes >= 2 and raw[_FRAME_BYTES:] != magic:
-        return None
-    return _Record(raw[:64], time, offset + _FRAME_BYTES, color_bytes, depth_bytes)
+    pictured = color_bytes >= 2 and raw[_FRAME_BYTES:] == magic
+    return _Record(raw[:64], time, offset + _FRAME_BYTES, color_bytes, depth_bytes, pictured)
 
 
 def _index(descriptor: int, header: SensHeader, size: int, path: Path) -> tuple[_Record, ...]:
@@ -124,11 +124,13 @@ def _index(descriptor: int, header: SensHeader, size: int, path: Path) -> tuple[
     offset = header.length
     while True:
         past = len(records) >= header.declared_frame_count
-        if past and _is_inertial_tail(descriptor, offset, size):
-            break
         record = _read_record(descriptor, offset, size, _MAGIC[header.color_compression])
-        # Past the declared count only a frame with a picture is believed.
-        if record is None or (past and record.color_bytes < 2):
+        # Inertial records of zeros look like frames without payloads; past the declared count
+        # only a frame with a picture is believed.
+        doubtful = past or record is None or not record.pictured
+        if doubtful and _is_inertial_tail(descriptor, offset, size):
+            break
+        if record is None or (past and not record.pictured):
             break
         records.append(record)
         if len(records) > MAX_FRAMES:
@@ -195,19 +197,21 @@ class SensFile:
             raise self._bad_depth(frame, f"declares {record.depth_bytes} bytes")
         raw = self._read(record.color_offset + record.color_bytes, record.depth_bytes, frame)
         if self.header.depth_compression == _ZLIB_DEPTH:
-            raw = self._inflate(raw, need, frame)
-        if len(raw) != need:
+            pixels = self._inflate(raw, need, frame)
+        elif len(raw) == need:
+            pixels = np.frombuffer(raw, np.uint8)
+        else:
             raise self._bad_depth(frame, f"holds {len(raw)} bytes, expected {need}")
-        return np.frombuffer(raw, "<u2").astype(np.uint16).reshape(height, width)
+        return pixels.view("<u2").astype(np.uint16).reshape(height, width)
 
-    def _inflate(self, raw: bytes, need: int, frame: int) -> bytes:
-        inflater = zlib.decompressobj()
+    def _inflate(self, raw: bytes, need: int, frame: int) -> NDArray[np.uint8]:
+        # Deflate cannot exceed 1032:1, so nothing large is allocated for a small payload.
+        if need > 1032 * len(raw):
+            raise self._bad_depth(frame, f"holds {len(raw)} bytes, too few for an image")
         try:
-            # One byte more than an image: a bomb stops here, at the size of an image.
-            content = inflater.decompress(raw, need + 1)
-        except zlib.error as error:
+            return _cpu.inflate(raw, need)
+        except ValueError as error:
             raise self._bad_depth(frame, f"cannot be inflated: {error}") from error
-        return content
 
     def _bad_depth(self, frame: int, what: str) -> SceneFormatError:
         return SceneFormatError(self.path, f"depth of frame {frame} {what}", code="depth_bad")
