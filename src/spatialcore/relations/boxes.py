@@ -214,18 +214,18 @@ def convex_hull_2d(xy: ArrayLike) -> Float64:
     Returns:
         (H, 2) corners without collinear ones; H = 1 or 2 where the points span no area.
     """
-    points = np.unique(np.asarray(xy, dtype=np.float64), axis=0)
+    points = np.asarray(xy, dtype=np.float64)
     if len(points) > 64:
         points = points[~_inside_octagon(points)]
-    if len(points) < 3:
-        return points
-    rows = [(float(x), float(y)) for x, y in points]
+    rows = sorted(set(map(tuple, points.tolist())))
+    if len(rows) < 3:
+        return np.array(rows)
     lower, upper = _half_hull(rows), _half_hull(rows[::-1])
     return np.array(lower[:-1] + upper[:-1])
 
 
-def _half_hull(rows: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    chain: list[tuple[float, float]] = []
+def _half_hull(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    chain: list[tuple[float, ...]] = []
     for x, y in rows:
         while len(chain) > 1:
             (x0, y0), (x1, y1) = chain[-2], chain[-1]

@@ -33,13 +33,18 @@ def penetration(a: OrientedBox, b: OrientedBox) -> float:
         >>> round(penetration(cube, OrientedBox((0.75, 0, 0), (1, 1, 1), np.eye(3))), 6)
         0.25
     """
-    cross = np.cross(a.R.T[:, None, :], b.R.T[None, :, :]).reshape(9, 3)
+    cross = _cross(a.R.T[:, None, :], b.R.T[None, :, :]).reshape(9, 3)
     square = (cross * cross).sum(axis=1)
     kept = square > _PARALLEL
     axes = np.concatenate([a.R.T, b.R.T, cross[kept] / np.sqrt(square[kept])[:, None]])
     reach = _reach(a, axes) + _reach(b, axes)
     apart = np.abs((axes * (b.center - a.center)).sum(axis=1))
     return float((reach - apart).min())
+
+
+def _cross(a: Float64, b: Float64) -> Float64:
+    (ax, ay, az), (bx, by, bz) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def _reach(box: OrientedBox, axes: Float64) -> Float64:
@@ -159,6 +164,9 @@ def footprint_overlap(a: OrientedBox, b: OrientedBox) -> float:
         >>> footprint_overlap(big, OrientedBox((1, 0, 3), (1, 1, 1), np.eye(3)))
         0.5
     """
+    (lo_a, hi_a), (lo_b, hi_b) = a.bounds, b.bounds
+    if (lo_a[:2] > hi_b[:2]).any() or (lo_b[:2] > hi_a[:2]).any():
+        return 0.0
     outline_a, outline_b = footprint(a), footprint(b)
     smaller = min(polygon_area(outline_a), polygon_area(outline_b))
     if smaller <= 0:

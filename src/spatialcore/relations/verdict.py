@@ -22,6 +22,7 @@ class Reason(StrEnum):
     """Why a question about layout, relations or routes is not asked."""
 
     UP_UNKNOWN = "up_unknown"
+    POSE_INVALID = "pose_invalid"
     NO_VISIBLE_POINTS = "no_visible_points"
     CATEGORY_NOT_UNIQUE = "category_not_unique"
     CATEGORY_NOT_SEEN = "category_not_seen"
