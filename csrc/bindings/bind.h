@@ -9,5 +9,8 @@ namespace spatialcore {
 void bind_isa(pybind11::module_& m);
 void bind_projection(pybind11::module_& m);
 void bind_occlusion(pybind11::module_& m);
+void bind_overlap(pybind11::module_& m);
+void bind_rigidity(pybind11::module_& m);
+void bind_coverage(pybind11::module_& m);
 
 }  // namespace spatialcore

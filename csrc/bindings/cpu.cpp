@@ -3,6 +3,7 @@
 // is released around every kernel.
 #include <pybind11/pybind11.h>
 
+#include "bindings/bind.h"
 #include "cpu/thread_pool.h"
 
 namespace py = pybind11;
@@ -12,4 +13,6 @@ PYBIND11_MODULE(_cpu, m) {
   m.attr("__version__") = SPATIALCORE_VERSION;
   m.def("available_threads", &spatialcore::available_threads,
         "Threads that the process may use: the size of its affinity mask.");
+  spatialcore::bind_isa(m);
+  spatialcore::bind_overlap(m);
 }
