@@ -14,6 +14,7 @@ namespace {
 constexpr float kShadowBias = 0.03f;   // metres
 constexpr float kCornerReach = 0.22f;  // metres over which corners darken
 constexpr float kCornerDepth = 0.32f;
+constexpr float kWallSlack = 0.02f;  // metres; a hit in a corner may fall outside by rounding
 
 // Share of the lamp that reaches the point, by a 3 x 3 look into its shadow map.
 float lamp_share(const Lamp& lamp, const float* p) {
@@ -50,7 +51,7 @@ float ambient_share(const RenderScene& scene, const SurfaceHit& hit) {
   if (n[2] > -0.9f) share *= corner_factor(scene.height - p[2]);
   for (const WallLine& wall : scene.walls) {
     const float along = p[1 - wall.axis];
-    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo || along > wall.hi) continue;
+    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack || along > wall.hi + kWallSlack) continue;
     share *= corner_factor(std::fabs(p[wall.axis] - wall.at));
   }
   return share;

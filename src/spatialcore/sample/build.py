@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from spatialcore.errors import SpatialCoreError
 from spatialcore.sample.config import PRESETS, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
@@ -19,8 +21,10 @@ from spatialcore.sample.scan import Scan
 from spatialcore.sample.templates import TEMPLATES
 from spatialcore.sample.write_posed import export_frames, write_intrinsics
 from spatialcore.sample.write_scannet import mesh_files, write_sens
+from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
 
 MANIFEST = "sample.json"
+UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
 FORMAT = 1  # changes when the bytes of a set change
 
 
@@ -91,7 +95,9 @@ def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
             pass
     for ending, content in mesh_files(scan).items():
         written += [write_file(root, place + ending, content) for place in places]
-    written += [write_file(root, f"{place.rpartition('/')[0]}/ground_truth.json", truth) for place in places]
+    written += [
+        write_file(root, f"{place.rpartition('/')[0]}/ground_truth.json", truth) for place in places
+    ]
     return written
 
 
@@ -109,6 +115,8 @@ def _common_files(root: Path, config: SampleConfig) -> list[Written]:
             written.append(write_file(root, f"{layout}/scannetv2_{split}.txt", text.encode()))
         table = label_table().encode()
         written.append(write_file(root, f"{layout}/scannetv2-labels.combined.tsv", table))
+    if "tapvid3d" in config.layouts:
+        written += write_clip_lists(root, config.clips or 0)
     note = README.format(seed=config.seed, preset=config.preset)
     written.append(write_file(root, "README.txt", note.encode()))
     return written
@@ -124,28 +132,24 @@ tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
 """
 
 
-def read_manifest(root: Path) -> dict[str, object] | None:
-    """The manifest of a finished set, or None."""
-    path = root / MANIFEST
-    if not path.is_file():
-        return None
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    return manifest if isinstance(manifest, dict) else None
-
-
-def _write_clip(root: Path, config: SampleConfig, number: int) -> list[Written]:
-    from spatialcore.sample.write_tapvid3d import write_clip
-
-    return write_clip(root, config, number)
+def _read_json(path: Path) -> Any:
+    """The content of a JSON file, None when it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _jobs(config: SampleConfig) -> list[tuple[str, int]]:
-    jobs = [("room", k) for k in range(config.rooms or 0)] if {"scannet", "posed_images"} & set(config.layouts) else []
-    return jobs + ([("clip", k) for k in range(config.clips or 0)] if "tapvid3d" in config.layouts else [])
+    jobs = (
+        [("room", k) for k in range(config.rooms or 0)]
+        if {"scannet", "posed_images"} & set(config.layouts)
+        else []
+    )
+    return jobs + (
+        [("clip", k) for k in range(config.clips or 0)] if "tapvid3d" in config.layouts else []
+    )
 
 
 def _run(root: Path, config: SampleConfig, job: tuple[str, int]) -> list[Written]:
-    return (write_room if job[0] == "room" else _write_clip)(root, config, job[1])
+    return (write_room if job[0] == "room" else write_clip)(root, config, job[1])
 
 
 def write_sample(
@@ -165,6 +169,7 @@ def write_sample(
     folder = Path(root)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
+    write_file(folder, UNFINISHED, json.dumps(asdict(config)).encode())
     files = _common_files(folder, config)
     jobs = _jobs(config)
     count = min(workers or len(os.sched_getaffinity(0)), max(len(jobs), 1))
@@ -204,4 +209,66 @@ def _finish(folder: Path, config: SampleConfig, files: list[Written]) -> SampleS
         "files": [asdict(f) for f in sorted(files, key=lambda f: f.path)],
     }
     write_file(folder, MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    (folder / UNFINISHED).unlink(missing_ok=True)
     return summary
+
+
+class SampleError(SpatialCoreError):
+    """The folder cannot take the set: it holds something else."""
+
+
+def make_sample(
+    root: str | os.PathLike[str],
+    config: SampleConfig | None = None,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> Iterator[SampleEvent | SampleSummary]:
+    """`write_sample` with a look at the folder first.
+
+    A finished set of the same configuration is left as it is; one that was interrupted is made
+    again, with the same bytes.
+
+    Raises:
+        SampleError: The folder holds another set or other files and `overwrite` is False.
+    """
+    config = (config or SampleConfig()).resolved()
+    folder = Path(root)
+    wanted = json.loads(json.dumps(asdict(config)))
+    manifest = _read_json(folder / MANIFEST)
+    unfinished = _read_json(folder / UNFINISHED)
+    if manifest is not None and not overwrite:
+        if manifest.get("format") != FORMAT or manifest.get("config") != wanted:
+            difference = _difference(manifest.get("config"), wanted)
+            raise SampleError(f"{folder} holds another set ({difference}); --overwrite replaces it")
+        yield _known(folder, manifest)
+        return
+    resumes = unfinished == wanted
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite and not resumes:
+        raise SampleError(f"{folder} is not empty; --overwrite writes into it")
+    if overwrite and manifest is not None:
+        for file in manifest["files"]:
+            (folder / file["path"]).unlink(missing_ok=True)
+    yield from write_sample(folder, config, workers=workers)
+
+
+def _difference(stored: Any, wanted: dict[str, Any]) -> str:
+    if not isinstance(stored, dict):
+        return "made by another release"
+    fields = [
+        f"{k} {stored.get(k)!r} instead of {v!r}" for k, v in wanted.items() if stored.get(k) != v
+    ]
+    return ", ".join(fields) or "made by another release"
+
+
+def _known(folder: Path, manifest: dict[str, Any]) -> SampleSummary:
+    sizes: dict[str, int] = {}
+    for file in manifest["files"]:
+        path = folder / file["path"]
+        if not path.is_file() or path.stat().st_size != file["size"]:
+            raise SampleError(f"{path} is missing or changed; --overwrite makes the set again")
+        top = file["path"].partition("/")[0]
+        sizes[top] = sizes.get(top, 0) + file["size"]
+    return SampleSummary(
+        str(folder), manifest["sha256"], manifest["bytes"], len(manifest["files"]), sizes, True
+    )

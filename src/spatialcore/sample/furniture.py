@@ -24,12 +24,16 @@ def wood(dice: Dice, slot: str, *ints: int) -> Material:
 
 def fabric(dice: Dice, slot: str, *ints: int) -> Material:
     """A drawn upholstery fabric."""
-    return Material("fabric", dice.pick(FABRICS, slot, *ints), seed=dice.below(99, slot + "/s", *ints))
+    return Material(
+        "fabric", dice.pick(FABRICS, slot, *ints), seed=dice.below(99, slot + "/s", *ints)
+    )
 
 
 def fronts(material: Material, count: int) -> Material:
     """The material as the front of `count` drawers."""
-    return Material("drawers", material.colour, material.accent, scale=float(count), seed=material.seed)
+    return Material(
+        "drawers", material.colour, material.accent, scale=float(count), seed=material.seed
+    )
 
 
 def _legs(item: Item, width: float, depth: float, height: float, side: float, m: Material) -> None:
@@ -124,11 +128,17 @@ def bed(width: float, m: Material, cover: Material, linen: Material) -> Item:
     return item
 
 
-def cabinet(name: str, width: float, depth: float, height: float, drawers: int, m: Material) -> Item:
+def cabinet(
+    name: str, width: float, depth: float, height: float, drawers: int, m: Material
+) -> Item:
     """A closed cabinet with drawers; a dresser, a night stand, a counter."""
     item = Item(name, (width, depth, height), top=height)
     item.box((0, 0, 0.03), (width - 0.06, depth - 0.06, 0.06), BLACK)
-    item.box((0, 0.0, 0.5 * (height - 0.03) + 0.02), (width - 0.02, depth - 0.02, height - 0.09), fronts(m, drawers))
+    item.box(
+        (0, 0.0, 0.5 * (height - 0.03) + 0.02),
+        (width - 0.02, depth - 0.02, height - 0.09),
+        fronts(m, drawers),
+    )
     item.box((0, 0, height - 0.0125), (width, depth, 0.025), m)
     return item
 
@@ -159,7 +169,17 @@ def bookshelf(width: float, height: float, m: Material, dice: Dice, slot: int) -
     return item
 
 
-BOOK_COLOURS = (0x8F2D2A, 0x2F4F7F, 0x3E6B48, 0xC9A24B, 0xE1DACB, 0x333A44, 0x7D5A86, 0xC4673A, 0x4D8C96)
+BOOK_COLOURS = (
+    0x8F2D2A,
+    0x2F4F7F,
+    0x3E6B48,
+    0xC9A24B,
+    0xE1DACB,
+    0x333A44,
+    0x7D5A86,
+    0xC4673A,
+    0x4D8C96,
+)
 
 
 def _books(item: Item, width: float, z: float, gap: float, dice: Dice, slot: int, row: int) -> None:
@@ -212,7 +232,9 @@ def stove() -> Item:
         for y in (-0.13, 0.15):
             item.cylinder((x, y, 0.903), 0.07 + 0.02 * k, 0.014, BLACK)
     for k in range(4):
-        item.cylinder((-0.2 + 0.133 * k, -0.31, 0.8), 0.02, 0.03, STEEL, rotation("x", 0.5 * math.pi))
+        item.cylinder(
+            (-0.2 + 0.133 * k, -0.31, 0.8), 0.02, 0.03, STEEL, rotation("x", 0.5 * math.pi)
+        )
     return item
 
 

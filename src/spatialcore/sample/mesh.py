@@ -94,14 +94,18 @@ def _cylinder(half: Float64, spacing: float) -> list[Grid]:
     for sign in (-1.0, 1.0):
         cap = np.stack([half[0] * ring * np.cos(angle), half[1] * ring * np.sin(angle),
                         np.full_like(ring, sign * half[2])], axis=1)  # fmt: skip
-        grids.append((cap, angle, faces[:, ::-1] if sign > 0 else faces, _patches(cap[:, 0], cap[:, 1])))
+        grids.append(
+            (cap, angle, faces[:, ::-1] if sign > 0 else faces, _patches(cap[:, 0], cap[:, 1]))
+        )
     return grids
 
 
 def _ellipsoid(half: Float64, spacing: float) -> list[Grid]:
     rows = max(4, round(math.pi * half[2] / spacing))
     angle, rise, faces = _lattice(_around(half, spacing), np.linspace(-1.5, 1.5, rows + 1))
-    local = half * np.stack([np.cos(rise) * np.cos(angle), np.cos(rise) * np.sin(angle), np.sin(rise)], 1)
+    local = half * np.stack(
+        [np.cos(rise) * np.cos(angle), np.cos(rise) * np.sin(angle), np.sin(rise)], 1
+    )
     return [(local, angle, faces, np.zeros(len(angle), dtype=np.int64))]
 
 
@@ -119,7 +123,16 @@ def surface_mesh(solids: Sequence[Solid], object_ids: Sequence[int], spacing: fl
         make = _box if solid.kind == BOX else _cylinder if solid.kind == CYLINDER else _ellipsoid
         for local, _, triangles, patch in make(solid.half, spacing):
             R = solid.R
-            points.append(np.stack([((R[r, 0] * local[:, 0] + R[r, 1] * local[:, 1]) + R[r, 2] * local[:, 2]) + solid.t[r] for r in range(3)], axis=1))
+            points.append(
+                np.stack(
+                    [
+                        ((R[r, 0] * local[:, 0] + R[r, 1] * local[:, 1]) + R[r, 2] * local[:, 2])
+                        + solid.t[r]
+                        for r in range(3)
+                    ],
+                    axis=1,
+                )
+            )
             faces.append(triangles + vertex)
             _, number = np.unique(patch, return_inverse=True)
             segments.append(number + segment)

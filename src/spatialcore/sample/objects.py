@@ -19,7 +19,11 @@ def monitor(seed: int) -> Item:
     item = Item("monitor", (0.55, 0.2, 0.46))
     item.cylinder((0, 0.02, 0.0075), 0.11, 0.015, BLACK)
     item.box((0, 0.04, 0.12), (0.05, 0.03, 0.22), BLACK)
-    item.box((0, 0.01, 0.3), (0.55, 0.03, 0.33), Material("screen", 0x1A1B1E, scale=1.0, glow=0.75, absorption=0.6, seed=seed))
+    item.box(
+        (0, 0.01, 0.3),
+        (0.55, 0.03, 0.33),
+        Material("screen", 0x1A1B1E, scale=1.0, glow=0.75, absorption=0.6, seed=seed),
+    )
     return item
 
 
@@ -33,7 +37,9 @@ def keyboard() -> Item:
 def laptop(seed: int) -> Item:
     """An open laptop."""
     item = Item("laptop", (0.33, 0.3, 0.24))
-    item.box((0, -0.03, 0.01), (0.33, 0.23, 0.02), Material("keys", 0x9A9DA1, 0x46484C, scale=0.024))
+    item.box(
+        (0, -0.03, 0.01), (0.33, 0.23, 0.02), Material("keys", 0x9A9DA1, 0x46484C, scale=0.024)
+    )
     screen = Material("screen", 0x222326, scale=1.0, glow=0.75, absorption=0.6, seed=seed)
     item.box((0, 0.12, 0.12), (0.33, 0.012, 0.22), screen, rotation("x", -0.3))
     return item
@@ -64,14 +70,20 @@ def plant(height: float, dice: Dice, k: int) -> Item:
     clay = Material("plain", dice.pick((0xB5623E, 0xD8D4CB, 0x4B5563), "plant/pot", k))
     item.cylinder((0, 0, 0.5 * pot), 0.15 * height, pot, clay)
     item.cylinder((0, 0, pot), 0.13 * height, 0.01, EARTH)
-    item.cylinder((0, 0, 0.5 * height), 0.012 * height, 0.5 * height, Material("wood", 0x6B4A2C, 0x4A321D))
+    item.cylinder(
+        (0, 0, 0.5 * height), 0.012 * height, 0.5 * height, Material("wood", 0x6B4A2C, 0x4A321D)
+    )
     for n in range(11):
         angle = 2.4 * n + dice.between(0.0, 0.6, "plant/turn", k, n)
         tilt = dice.between(0.3, 1.1, "plant/tilt", k, n)
         R = rotation("z", angle) @ rotation("y", tilt)
         reach = 0.17 * height
         z = (0.5 + 0.033 * n) * height
-        centre = (reach * math.sin(tilt) * math.cos(angle), reach * math.sin(tilt) * math.sin(angle), z)
+        centre = (
+            reach * math.sin(tilt) * math.cos(angle),
+            reach * math.sin(tilt) * math.sin(angle),
+            z,
+        )
         item.ellipsoid(centre, (0.05 * height, 0.15 * height, 0.36 * height), LEAVES, R)
     return item
 
@@ -102,7 +114,11 @@ def bowl(colour: int) -> Item:
     item.cylinder((0, 0, 0.035), 0.13, 0.07, Material("plain", colour))
     for k, fruit in enumerate((0xC23B22, 0xE0A526, 0x7FA83A, 0xD9692B)):
         angle = 0.5 * math.pi * k + 0.4
-        item.ellipsoid((0.06 * math.cos(angle), 0.06 * math.sin(angle), 0.09), (0.08, 0.08, 0.08), Material("plain", fruit))
+        item.ellipsoid(
+            (0.06 * math.cos(angle), 0.06 * math.sin(angle), 0.09),
+            (0.08, 0.08, 0.08),
+            Material("plain", fruit),
+        )
     return item
 
 
@@ -152,7 +168,11 @@ def trash_can(colour: int) -> Item:
 def rug(width: float, depth: float, colour: int, accent: int) -> Item:
     """A rug with a border and diamonds."""
     item = Item("rug", (width, depth, 0.012), top=0.012)
-    item.box((0, 0, 0.006), (width, depth, 0.012), Material("rug", colour, accent, scale=0.28, seed=colour & 63))
+    item.box(
+        (0, 0, 0.006),
+        (width, depth, 0.012),
+        Material("rug", colour, accent, scale=0.28, seed=colour & 63),
+    )
     return item
 
 
@@ -167,12 +187,28 @@ def whiteboard(width: float, height: float) -> Item:
     """A whiteboard with a tray."""
     item = Item("whiteboard", (width, 0.03, height))
     item.box((0, -0.01, 0), (width, 0.02, height), STEEL)
-    item.box((0, -0.013, 0), (width - 0.05, 0.022, height - 0.05), Material("plain", 0xF2F2F0, 0xE6E8EA, absorption=0.2))
+    item.box(
+        (0, -0.013, 0),
+        (width - 0.05, 0.022, height - 0.05),
+        Material("plain", 0xF2F2F0, 0xE6E8EA, absorption=0.2),
+    )
     item.box((0, -0.04, -0.5 * height), (0.5 * width, 0.08, 0.02), STEEL)
     for k, colour in enumerate((0x2A5DB0, 0xB02A2A, 0x2A8A4A)):
-        item.box((-0.1 + 0.1 * k, -0.05, 0.018 - 0.5 * height), (0.08, 0.016, 0.016), Material("plain", colour))
-        item.box((-0.3 * width + 0.22 * width * k, -0.0245, 0.1), (0.16 * width, 0.003, 0.012), Material("plain", colour))
-        item.box((-0.3 * width + 0.22 * width * k, -0.0245, -0.02), (0.12 * width, 0.003, 0.012), Material("plain", colour))
+        item.box(
+            (-0.1 + 0.1 * k, -0.05, 0.018 - 0.5 * height),
+            (0.08, 0.016, 0.016),
+            Material("plain", colour),
+        )
+        item.box(
+            (-0.3 * width + 0.22 * width * k, -0.0245, 0.1),
+            (0.16 * width, 0.003, 0.012),
+            Material("plain", colour),
+        )
+        item.box(
+            (-0.3 * width + 0.22 * width * k, -0.0245, -0.02),
+            (0.12 * width, 0.003, 0.012),
+            Material("plain", colour),
+        )
     return item
 
 
@@ -182,7 +218,11 @@ def television(width: float, seed: int) -> Item:
     item = Item("tv", (width, 0.22, height + 0.08))
     item.box((0, 0.03, 0.01), (0.4 * width, 0.2, 0.02), BLACK)
     item.box((0, 0.04, 0.06), (0.08, 0.04, 0.1), BLACK)
-    item.box((0, 0.02, 0.08 + 0.5 * height), (width, 0.05, height), Material("picture", 0x4F86C6, 0x2F6B35, glow=0.7, absorption=0.6, seed=seed))
+    item.box(
+        (0, 0.02, 0.08 + 0.5 * height),
+        (width, 0.05, height),
+        Material("picture", 0x4F86C6, 0x2F6B35, glow=0.7, absorption=0.6, seed=seed),
+    )
     return item
 
 

@@ -106,7 +106,9 @@ class Renderer:
 
     def cast(self, camera: Camera, room_from_cam: Float64) -> tuple[Float32, NDArray[np.int32]]:
         """True depth (H, W) in metres, 0 = nothing, and solid index (H, W), -1 = nothing."""
-        depth, solid = self.scene.cast(focal_centre(camera), room_from_cam, camera.width, camera.height)
+        depth, solid = self.scene.cast(
+            focal_centre(camera), room_from_cam, camera.width, camera.height
+        )
         return depth, solid
 
     def shade(self, camera: Camera, room_from_cam: Float64, depth: Float32,
@@ -115,7 +117,9 @@ class Renderer:
         rgb: NDArray[np.uint8] = self.scene.shade(focal_centre(camera), room_from_cam, depth, solid)
         return rgb
 
-    def measure(self, camera: Camera, room_from_cam: Float64, state: int, sensor: Sensor) -> NDArray[np.uint16]:
+    def measure(
+        self, camera: Camera, room_from_cam: Float64, state: int, sensor: Sensor
+    ) -> NDArray[np.uint16]:
         """Sensor depth (H, W) in millimetres, 0 = no reading; `state` is a keyed draw."""
         depth, solid = self.cast(camera, room_from_cam)
         reading: NDArray[np.uint16] = self.scene.measure(

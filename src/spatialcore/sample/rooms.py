@@ -138,7 +138,9 @@ class Room:
     def fits(self, rect: Rectangle, ignore: Sequence[Rectangle] = ()) -> bool:
         """Whether a footprint lies in the room and meets no other."""
         edge = corners(rect, -0.001)
-        probe = np.concatenate([edge + (np.roll(edge, -1, axis=0) - edge) * t for t in (0, 0.25, 0.5, 0.75)])
+        probe = np.concatenate(
+            [edge + (np.roll(edge, -1, axis=0) - edge) * t for t in (0, 0.25, 0.5, 0.75)]
+        )
         if not self.contains(probe).all():
             return False
         return not any(rectangles_meet(rect, o) for o in self.footprints if o not in ignore)
@@ -158,7 +160,9 @@ class Room:
             self.add(child, *(float(c) for c in spot), yaw + child_yaw, object_id)
         return object_id
 
-    def stand(self, item: Item, x: float, y: float, yaw: float, ignore: Sequence[Rectangle] = ()) -> int | None:
+    def stand(
+        self, item: Item, x: float, y: float, yaw: float, ignore: Sequence[Rectangle] = ()
+    ) -> int | None:
         """Stand an item on the floor; None when it does not fit."""
         rect = (x, y, item.size[0], item.size[1], yaw)
         if not self.fits(rect, ignore):
@@ -209,7 +213,12 @@ class Room:
                 continue
             for i in self.dice.order(count, slot + "/place", k):
                 offset = half + 0.15 + STEP * i
-                span = (offset - half - 0.05, offset + half + 0.05, z - rise - 0.05, z + rise + 0.05)
+                span = (
+                    offset - half - 0.05,
+                    offset + half + 0.05,
+                    z - rise - 0.05,
+                    z + rise + 0.05,
+                )
                 if self._wall_free(k, *span):
                     self.wall_spans[k].append(span)
                     self.add(item, *wall.at(offset, 0.0), z, wall.yaw)
@@ -217,12 +226,16 @@ class Room:
         return False
 
     def _wall_free(self, k: int, lo: float, hi: float, bottom: float, top: float) -> bool:
-        return all(hi <= a or lo >= b or top <= c or bottom >= d for a, b, c, d in self.wall_spans[k])
+        return all(
+            hi <= a or lo >= b or top <= c or bottom >= d for a, b, c, d in self.wall_spans[k]
+        )
 
     def lay(self, item: Item, x: float, y: float, yaw: float) -> bool:
         """Lay something flat, such as a rug, under the furniture; False when out of the room."""
         rect = (x, y, item.size[0], item.size[1], yaw)
-        if not self.contains(corners(rect, 0.02)).all() or any(rectangles_meet(rect, o) for o in self.flat):
+        if not self.contains(corners(rect, 0.02)).all() or any(
+            rectangles_meet(rect, o) for o in self.flat
+        ):
             return False
         self.flat.append(rect)
         self.add(item, x, y, 0.0, yaw)
@@ -238,7 +251,9 @@ class Room:
                 return True
         return False
 
-    def build_shell(self, floor: Material, wall_looks: Sequence[Material], ceiling: Material) -> None:
+    def build_shell(
+        self, floor: Material, wall_looks: Sequence[Material], ceiling: Material
+    ) -> None:
         """Add floor, ceiling, walls and skirting boards."""
         lo, hi = np.min(self.polygon, axis=0), np.max(self.polygon, axis=0)
         middle, size = 0.5 * (lo + hi), hi - lo + 2 * WALL_THICKNESS
@@ -253,7 +268,11 @@ class Room:
             head = WALL_THICKNESS if before[0] * a[1] - before[1] * a[0] > 0 else 0.0
             tail = WALL_THICKNESS if a[0] * after[1] - a[1] * after[0] > 0 else 0.0
             item = Item("wall", (0.0, 0.0, 0.0))
-            item.box((0, 0, 0), (wall.length + head + tail, WALL_THICKNESS, self.height), wall_looks[k % len(wall_looks)])
+            item.box(
+                (0, 0, 0),
+                (wall.length + head + tail, WALL_THICKNESS, self.height),
+                wall_looks[k % len(wall_looks)],
+            )
             x, y = wall.at(0.5 * (wall.length - head + tail), -0.5 * WALL_THICKNESS)
             self.add(item, x, y, 0.5 * self.height, wall.yaw)
             board = Item("", (0.0, 0.0, 0.0))
@@ -263,7 +282,11 @@ class Room:
     def add_door(self, wall: int, share: float, look: Material) -> None:
         """Hang a closed door in a wall and keep the floor before it free."""
         item = Item("door", (0.95, 0.06, 2.05))
-        item.box((0, -0.01, 1.01), (0.86, 0.05, 2.02), Material("panels", look.colour, look.accent, seed=look.seed))
+        item.box(
+            (0, -0.01, 1.01),
+            (0.86, 0.05, 2.02),
+            Material("panels", look.colour, look.accent, seed=look.seed),
+        )
         for x in (-0.46, 0.46):
             item.box((x, -0.015, 1.04), (0.07, 0.06, 2.08), look)
         item.box((0, -0.015, 2.06), (0.99, 0.06, 0.08), look)
@@ -275,7 +298,11 @@ class Room:
     def add_window(self, wall: int, share: float, width: float, look: Material) -> None:
         """Set a window with a view and a sill into a wall."""
         item = Item("window", (width, 0.1, 1.3))
-        item.box((0, 0, 1.55), (width, 0.05, 1.2), Material("sky", 0xFFFFFF, look.colour, glow=0.85, absorption=0.8, seed=look.seed))
+        item.box(
+            (0, 0, 1.55),
+            (width, 0.05, 1.2),
+            Material("sky", 0xFFFFFF, look.colour, glow=0.85, absorption=0.8, seed=look.seed),
+        )
         item.box((0, -0.05, 0.93), (width + 0.1, 0.16, 0.03), look)
         self._opening(item, wall, share, 0.85, 2.2)
 
@@ -290,4 +317,3 @@ class Room:
         everything = [(s, o.object_id) for o in self.objects for s in o.solids]
         everything += [(s, -1) for s in self.structure]
         return [s for s, _ in everything], [k for _, k in everything]
-

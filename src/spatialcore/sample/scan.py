@@ -70,7 +70,9 @@ class Scan:
         self.room, self.preset, self.frame_count = room, preset, frame_count
         self.solids, self.object_ids = room.solids()
         shell = 2 + len(room.polygon)
-        self.renderer = Renderer(self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size)
+        self.renderer = Renderer(
+            self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size
+        )
         self.world_from_room = _world_from_room(room.dice)
         self.room_from_cam = walk_poses(room, self.solids, frame_count)
         self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
@@ -96,7 +98,14 @@ class Scan:
         if number == self.lost_pose:
             world_from_cam = np.full((4, 4), -np.inf, dtype=np.float32)
         elif number % STRIDE == 0:
-            _cpu.mark_seen(focal_centre(preset.color), pose, depth, self._surface.points, SEEN_TOLERANCE, self._seen)
+            _cpu.mark_seen(
+                focal_centre(preset.color),
+                pose,
+                depth,
+                self._surface.points,
+                SEEN_TOLERANCE,
+                self._seen,
+            )
         reading = None
         if number != self.lost_depth:
             state = self.room.dice.bits("depth", number)
@@ -112,7 +121,9 @@ class Scan:
 
     def colours(self, mesh: Mesh) -> NDArray[np.uint8]:
         """(P, 3) colour of every vertex: its material's, without light."""
-        palette = np.array([[solid.material.colour >> s & 255 for s in (16, 8, 0)] for solid in self.solids])
+        palette = np.array(
+            [[solid.material.colour >> s & 255 for s in (16, 8, 0)] for solid in self.solids]
+        )
         colour: NDArray[np.uint8] = palette.astype(np.uint8)[mesh.solid]
         return colour
 
@@ -145,7 +156,9 @@ def lamps(room: Room) -> list[tuple[float, float, float]]:
 def _world_from_room(dice: Dice) -> Float64:
     pose = np.eye(4)
     pose[:3, :3] = rotation("z", dice.between(0.2, 6.0, "world/turn"))
-    pose[:3, 3] = [dice.between(-4.0, 4.0, "world/shift", k) for k in range(2)] + [dice.between(-0.2, 0.2, "world/rise")]
+    pose[:3, 3] = [dice.between(-4.0, 4.0, "world/shift", k) for k in range(2)] + [
+        dice.between(-0.2, 0.2, "world/rise")
+    ]
     return pose
 
 
@@ -171,4 +184,3 @@ def _object_truth(thing: Placed) -> dict[str, Any]:
         "aligned_box": {"lo": np.min([a for a, _ in straight], axis=0).tolist(),
                         "hi": np.max([b for _, b in straight], axis=0).tolist()},
     }  # fmt: skip
-

@@ -176,7 +176,9 @@ def walk_poses(room: Room, solids: list[Solid], count: int) -> Float64:
 
 def look(places: Float64, yaw: Float64, pitch: Float64, roll: Float64) -> Float64:
     """(F, 4, 4) room_from_cam at (F, 3) places; yaw about z, pitch up, roll about the view."""
-    forward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], -1)
+    forward = np.stack(
+        [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], -1
+    )
     level = np.stack([np.sin(yaw), -np.cos(yaw), np.zeros_like(yaw)], -1)
     under = np.cross(forward, level)
     c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]

@@ -42,7 +42,9 @@ def sens_header(color: Camera, depth: Camera, frame_count: int) -> bytes:
 def sens_frame(frame: ScanFrame) -> bytes:
     """One frame of a `.sens` file."""
     payload = frame.depth_payload()
-    sizes = struct.pack("<QQQQ", frame.microseconds, frame.microseconds, len(frame.jpeg), len(payload))
+    sizes = struct.pack(
+        "<QQQQ", frame.microseconds, frame.microseconds, len(frame.jpeg), len(payload)
+    )
     return frame.world_from_cam.astype("<f4").tobytes() + sizes + frame.jpeg + payload
 
 
@@ -116,7 +118,12 @@ def scene_text(scan: Scan) -> bytes:
     }
     for name, camera in (("color", color), ("depth", depth)):
         fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
-        values |= {f"fx_{name}": float(fx), f"fy_{name}": float(fy), f"mx_{name}": float(cx), f"my_{name}": float(cy)}
+        values |= {
+            f"fx_{name}": float(fx),
+            f"fy_{name}": float(fy),
+            f"mx_{name}": float(cx),
+            f"my_{name}": float(cy),
+        }
     values |= {"numColorFrames": scan.frame_count, "numDepthFrames": scan.frame_count,
                "sceneType": scan.room.kind.title()}  # fmt: skip
     return "".join(f"{key} = {value}\n" for key, value in values.items()).encode()
