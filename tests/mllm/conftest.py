@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -36,12 +38,33 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def layouts():
+    """The module public_layouts.py beside this file."""
+    return load_beside("public_layouts")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """`tiny(vocab_size, connector)` makes a configuration of about 0.2 M parameters."""
+    return make_tiny
+
+
 @pytest.fixture
 def tiny_config():
     return make_tiny()
 
 
-def make_tiny(vocab_size=64, connector="mlp_add", *, heads=False):
+def load_beside(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_tiny(vocab_size=64, connector="mlp_add"):
     from spatialmllm.config import (
         ConnectorConfig,
         ProcessorConfig,
