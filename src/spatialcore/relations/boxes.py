@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Oriented boxes: how they are fitted to points, how their sides are named, what they contain.
+
+A box is a centre, three side lengths and a full rotation (public ScanNet boxes are tilted). Boxes
+fitted here are axis-aligned or gravity-aligned; the functions take any rotation. Sums run
+elementwise in a fixed order, so the bits do not depend on a linear-algebra library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialcore.types import Float64
+
+THIN_SIDE_M = 0.02
+"""Sides count as at least this long in a volume: a picture has one, though its mesh is flat."""
+
+_ORTHONORMAL_TOLERANCE = 1e-2  # public boxes are written with four decimals
+_AREA_TIE = 1e-9  # relative; rectangles of equal area up to rounding are told apart by angle
+_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrientedBox:
+    """A solid box in the world.
+
+    Attributes:
+        center: (3,) metres.
+        size: (3,) side lengths along the box's own axes, metres, not negative.
+        R: (3, 3) `world_from_box`; column k is the unit axis of `size[k]`.
+
+    Raises:
+        ValueError: A shape is wrong, a number is not finite, a side is negative, or the columns
+            of `R` are not orthonormal to 1e-2.
+
+    Example:
+        >>> OrientedBox((0, 0, 1), (2, 1, 1), np.eye(3)).corners[-1].tolist()
+        [1.0, 0.5, 1.5]
+    """
+
+    center: Float64
+    size: Float64
+    R: Float64
+
+    def __post_init__(self) -> None:
+        for name, shape in (("center", (3,)), ("size", (3,)), ("R", (3, 3))):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, got {array.tolist()}")
+            object.__setattr__(self, name, array)
+        if (self.size < 0).any():
+            raise ValueError(f"size must not be negative, got {self.size.tolist()}")
+        gram = (self.R[:, :, None] * self.R[:, None, :]).sum(axis=0)
+        if np.abs(gram - np.eye(3)).max() > _ORTHONORMAL_TOLERANCE:
+            raise ValueError("the columns of R must be orthonormal to 1e-2")
+
+    @property
+    def corners(self) -> Float64:
+        """(8, 3) corners; the signs run (-,-,-), (-,-,+), ..., (+,+,+)."""
+        return self.center + rotate(self.R, _SIGNS * self.size)
+
+    @property
+    def volume(self) -> float:
+        """Cubic metres, each side taken as at least `THIN_SIDE_M`."""
+        x, y, z = np.maximum(self.size, THIN_SIDE_M).tolist()
+        return float(x * y * z)
+
+    @property
+    def longest_side(self) -> float:
+        """Length of the longest side, metres."""
+        return float(self.size.max())
+
+    @property
+    def bounds(self) -> tuple[Float64, Float64]:
+        """(3,) least and (3,) greatest coordinates of the axis-aligned hull."""
+        reach = (np.abs(self.R) * (0.5 * self.size)).sum(axis=1)
+        return self.center - reach, self.center + reach
+
+    def half_extent(self, axis: ArrayLike) -> float:
+        """Half the box's extent along a (3,) unit axis, metres."""
+        along = (self.R * np.asarray(axis, dtype=np.float64)[:, None]).sum(axis=0)
+        return float((np.abs(along) * (0.5 * self.size)).sum())
+
+    def turned(self, world2_from_world: ArrayLike) -> OrientedBox:
+        """The same box after a rigid (4, 4) motion of the world."""
+        m = np.asarray(world2_from_world, dtype=np.float64)
+        center = rotate(m[:3, :3], self.center[None])[0] + m[:3, 3]
+        return OrientedBox(center, self.size, rotate(m[:3, :3], self.R.T).T)
+
+
+class Sides(NamedTuple):
+    """Sides by name and the box axes (0, 1, 2) that carry them; metres."""
+
+    length: float
+    width: float
+    height: float
+    length_axis: int
+    width_axis: int
+    height_axis: int
+
+
+def rotate(R: Float64, vectors: Float64) -> Float64:
+    """`R v` for every row v: (r0 x + r1 y) + r2 z, elementwise.
+
+    Args:
+        R: (3, 3).
+        vectors: (N, 3).
+
+    Returns:
+        (N, 3) float64.
+    """
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    return np.stack([(row[0] * x + row[1] * y) + row[2] * z for row in R], axis=1)
+
+
+def finite_points(points: ArrayLike) -> Float64:
+    """Check (P, 3) finite points with P >= 1; ValueError names what came."""
+    array = np.asarray(points, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 3 or not len(array):
+        raise ValueError(f"points must have shape (P, 3) with P >= 1, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("points must be finite")
+    return array
+
+
+def aligned_box(points: ArrayLike) -> OrientedBox:
+    """The box along the world's axes that just holds the points.
+
+    Args:
+        points: (P, 3) metres, P >= 1.
+
+    Returns:
+        OrientedBox with the identity rotation.
+
+    Raises:
+        ValueError: No points, a wrong shape, or a coordinate that is not finite.
+
+    Example:
+        >>> aligned_box([(0, 0, 0), (2, 1, 3)]).size.tolist()
+        [2.0, 1.0, 3.0]
+    """
+    p = finite_points(points)
+    lo, hi = p.min(axis=0), p.max(axis=0)
+    return OrientedBox(0.5 * (lo + hi), hi - lo, np.eye(3))
+
+
+def gravity_box(points: ArrayLike) -> OrientedBox:
+    """The upright box of least floor area: z, and the minimum-area rectangle of the xy hull.
+
+    The first horizontal axis lies in [0, 90) degrees from x. Among rectangles whose areas agree
+    to 1e-9 the one with the smallest such angle is taken, so the order of the points does not
+    matter.
+
+    Args:
+        points: (P, 3) metres, z up, P >= 1.
+
+    Returns:
+        OrientedBox whose third axis is the world's z.
+
+    Raises:
+        ValueError: As `aligned_box`.
+
+    Example:
+        >>> diamond = [(1, 0, 0), (0, 1, 0), (-1, 0, 0), (0, -1, 2)]
+        >>> gravity_box(diamond).size.round(3).tolist()
+        [1.414, 1.414, 2.0]
+    """
+    p = finite_points(points)
+    angle, lo, hi = _least_rectangle(convex_hull_2d(p[:, :2]))
+    c, s = np.cos(angle), np.sin(angle)
+    u, v = 0.5 * (lo + hi)
+    z_lo, z_hi = float(p[:, 2].min()), float(p[:, 2].max())
+    center = np.array([u * c - v * s, u * s + v * c, 0.5 * (z_lo + z_hi)])
+    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    return OrientedBox(center, np.array([hi[0] - lo[0], hi[1] - lo[1], z_hi - z_lo]), R)
+
+
+def _least_rectangle(hull: Float64) -> tuple[float, Float64, Float64]:
+    """Angle in [0, pi/2) and (2,) bounds in the turned axes; one side lies on a hull edge."""
+    edges = np.roll(hull, -1, axis=0) - hull
+    edges = edges[(edges != 0).any(axis=1)]
+    if not len(edges):
+        return 0.0, hull[0], hull[0]
+    angles = np.unique(np.mod(np.arctan2(edges[:, 1], edges[:, 0]), 0.5 * np.pi))
+    # An edge along -x may come out as pi/2 less one rounding: the same rectangle as angle 0.
+    angles = np.unique(np.where(0.5 * np.pi - angles < 1e-12, 0.0, angles))
+    c, s = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    u = hull[None, :, 0] * c + hull[None, :, 1] * s
+    v = hull[None, :, 1] * c - hull[None, :, 0] * s
+    lo = np.stack([u.min(axis=1), v.min(axis=1)], axis=1)
+    hi = np.stack([u.max(axis=1), v.max(axis=1)], axis=1)
+    area = (hi - lo).prod(axis=1)
+    # Collinear points have area 0 at one angle only up to rounding: their extent gives the scale.
+    slack = _AREA_TIE * max(float(area.min()), float(((hi - lo) ** 2).sum(axis=1).max()) * 1e-3)
+    k = int(np.flatnonzero(area <= area.min() + slack)[0])
+    return float(angles[k]), lo[k], hi[k]
+
+
+def convex_hull_2d(xy: ArrayLike) -> Float64:
+    """Convex hull of points in the plane, counter-clockwise from the least (x, y).
+
+    Andrew's monotone chain after the points strictly inside an octagon of extreme points are
+    dropped, which leaves a few dozen of a scan's thousands.
+
+    Args:
+        xy: (P, 2), P >= 1.
+
+    Returns:
+        (H, 2) corners without collinear ones; H = 1 or 2 where the points span no area.
+    """
+    points = np.asarray(xy, dtype=np.float64)
+    if len(points) > 64:
+        points = points[~_inside_octagon(points)]
+    rows = sorted(set(map(tuple, points.tolist())))
+    if len(rows) < 3:
+        return np.array(rows)
+    lower, upper = _half_hull(rows), _half_hull(rows[::-1])
+    return np.array(lower[:-1] + upper[:-1])
+
+
+def _half_hull(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    chain: list[tuple[float, ...]] = []
+    for x, y in rows:
+        while len(chain) > 1:
+            (x0, y0), (x1, y1) = chain[-2], chain[-1]
+            if (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0:
+                break
+            chain.pop()
+        chain.append((x, y))
+    return chain
+
+
+def _inside_octagon(points: Float64) -> NDArray[np.bool_]:
+    """Points strictly within the octagon of the extreme points in eight directions."""
+    directions = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
+    reach = points[:, :1] * directions[:, 0] + points[:, 1:] * directions[:, 1]
+    ring = points[reach.argmax(axis=0)]
+    edge = np.roll(ring, -1, axis=0) - ring
+    kept = (edge != 0).any(axis=1)
+    offset = points[:, None, :] - ring[kept]
+    cross = edge[kept, 0] * offset[..., 1] - edge[kept, 1] * offset[..., 0]
+    scale = float(np.abs(edge).max(initial=0.0))
+    inside: NDArray[np.bool_] = (cross > 1e-9 * scale * scale).all(axis=1)
+    return inside
+
+
+def named_sides(box: OrientedBox) -> Sides:
+    """Length, width and height of a box.
+
+    Height is the side nearest the vertical; of the other two the longer is length, the shorter
+    width; on a tie width is y and length is x, the earlier axis.
+
+    Args:
+        box: Any box; for a tilted one the sides are still the box's own.
+
+    Returns:
+        Sides in metres with their axes.
+
+    Example:
+        >>> named_sides(OrientedBox((0, 0, 0), (1, 3, 2), np.eye(3)))[:3]
+        (3.0, 1.0, 2.0)
+    """
+    height_axis = int(np.argmax(np.abs(box.R[2])))
+    first, second = (k for k in range(3) if k != height_axis)
+    length_axis, width_axis = (
+        (first, second) if box.size[first] >= box.size[second] else (second, first)
+    )
+    length, width, height = (float(box.size[k]) for k in (length_axis, width_axis, height_axis))
+    return Sides(length, width, height, length_axis, width_axis, height_axis)
+
+
+def contains_points(box: OrientedBox, points: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
+    """Which points lie in the box grown by `margin` on every side; the surface counts as inside.
+
+    Args:
+        box: The box.
+        points: (P, 3) metres.
+        margin: Metres, may be negative.
+
+    Returns:
+        (P,) bool.
+
+    Example:
+        >>> contains_points(OrientedBox((0, 0, 0), (2, 2, 2), np.eye(3)), [(1, 1, 1), (1.1, 0, 0)])
+        array([ True, False])
+    """
+    local = rotate(box.R.T, np.asarray(points, dtype=np.float64) - box.center)
+    return np.asarray((np.abs(local) <= 0.5 * box.size + margin).all(axis=1))
+
+
+def points_to_box(box: OrientedBox, points: ArrayLike) -> Float64:
+    """Distance of points to the solid box, 0 inside: (P,) float64 metres."""
+    local = rotate(box.R.T, np.asarray(points, dtype=np.float64) - box.center)
+    beyond = np.maximum(np.abs(local) - 0.5 * box.size, 0.0)
+    x, y, z = beyond[:, 0], beyond[:, 1], beyond[:, 2]
+    return np.asarray(np.sqrt((x * x + y * y) + z * z))
+
+
+def footprint(box: OrientedBox) -> Float64:
+    """Convex outline of the box on the floor plane: (H, 2), counter-clockwise."""
+    return convex_hull_2d(box.corners[:, :2])
