@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points of a scene in the index's order, and clouds built from depth where none is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.types import Float32, Float64
+
+Int32 = NDArray[np.int32]
+
+VOXELS_M = (0.03, 0.02, 0.01, 0.005)
+ENOUGH_POINTS = 20_000  # the largest voxel that gives as many is taken
+LEAST_POINTS = 1_000  # with fewer, one frame is enough for a voxel
+DEPTH_RANGE_M = (0.3, 6.0)  # sensor noise grows with z^2
+EDGE_RELATIVE = 0.05  # a reading is on an edge if a 4-neighbour differs by more than
+EDGE_ABSOLUTE_M = 0.05  # the larger of the two
+_MORTON_BITS = 21
+
+
+class OrderedCloud(NamedTuple):
+    """Points in Morton order.
+
+    Attributes:
+        points: (P, 3) float32 metres, in the index's world.
+        source_row: (P,) uint32 row in the source's cloud.
+        instance: (P,) int32 object id, -1 = none.
+    """
+
+    points: Float32
+    source_row: NDArray[np.uint32]
+    instance: Int32
+
+
+class BuiltCloud(NamedTuple):
+    """A cloud made from depth, in the order of voxel keys.
+
+    Attributes:
+        points: (P, 3) float32 metres, in the index's world.
+        instance: (P,) int32, -1 = none or under 60 % agreement.
+        voxel: Side of a voxel, metres.
+        min_frames: Frames that a voxel had to be seen by: 2, or 1 where too few are.
+    """
+
+    points: Float32
+    instance: Int32
+    voxel: float
+    min_frames: int
+
+
+class PosedDepth(NamedTuple):
+    """What one frame adds to a cloud.
+
+    Attributes:
+        depth: (h, w) uint16 or float32.
+        world_from_cam: (4, 4).
+        instance: (h, w) int32 ids on the depth grid, or None.
+    """
+
+    depth: NDArray[Any]
+    world_from_cam: Float64
+    instance: Int32 | None
+
+
+def morton_keys(points: Float32) -> NDArray[np.uint64]:
+    """Interleaved bits (x lowest) of floor((p - min) / cell), 21 bits an axis.
+
+    cell = (largest extent of an axis) / 2^21.
+
+    Args:
+        points: (P, 3) finite.
+    """
+    p = points.astype(np.float64)
+    lo = p.min(axis=0)
+    cell = float((p.max(axis=0) - lo).max()) / (1 << _MORTON_BITS)
+    steps = np.floor((p - lo) / cell) if cell > 0 else np.zeros_like(p)
+    code = np.minimum(steps, (1 << _MORTON_BITS) - 1).astype(np.uint64)
+    key = np.zeros(len(p), np.uint64)
+    for axis in range(3):
+        key |= _spread(code[:, axis]) << np.uint64(axis)
+    return key
+
+
+def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Put two zero bits between the low 21 bits."""
+    for shift, mask in (
+        (32, 0x1F00000000FFFF),
+        (16, 0x1F0000FF0000FF),
+        (8, 0x100F00F00F00F00F),
+        (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    ):
+        x = (x | (x << np.uint64(shift))) & np.uint64(mask)
+    return x
+
+
+def order_cloud(points: Float32, instance: Int32) -> OrderedCloud:
+    """Sort a source's cloud by Morton key, ties by source row.
+
+    Points that are not finite come last, so that a damaged vertex keeps its row and is never seen.
+
+    Args:
+        points: (P, 3) float32 in the index's world, source order.
+        instance: (P,) int32.
+    """
+    finite = np.isfinite(points).all(axis=1)
+    rows = np.flatnonzero(finite)
+    if len(rows):
+        rows = rows[np.argsort(morton_keys(points[rows]), kind="stable")]
+    order = np.concatenate([rows, np.flatnonzero(~finite)])
+    return OrderedCloud(
+        np.ascontiguousarray(points[order]),
+        order.astype(np.uint32),
+        np.ascontiguousarray(instance[order], dtype=np.int32),
+    )
+
+
+def build_cloud(
+    frames: Callable[[], Iterable[PosedDepth]],
+    depth_K: Float64,
+    depth_scale: float,
+    *,
+    voxels: Sequence[float] = VOXELS_M,
+) -> BuiltCloud:
+    """The surface that at least two frames see, as the mean reading of each voxel.
+
+    Readings outside 0.3 to 6 m or on a depth edge are left out. The largest voxel that gives
+    20,000 points is taken, else the smallest; with fewer than 1,000 points in voxels that two
+    frames see, one frame is enough.
+
+    Args:
+        frames: Yields the posed maps in frame order; called once for each voxel size tried.
+        depth_K: (3, 3) of the depth images, pixels.
+        depth_scale: Metres per unit.
+        voxels: Sides to try, metres, descending.
+
+    Returns:
+        BuiltCloud; no points where no reading counts.
+    """
+    from spatialcore import _cpu
+
+    K = np.ascontiguousarray(depth_K, dtype=np.float64)
+    for voxel in voxels:
+        grid = _cpu.VoxelCloud(voxel)
+        for frame in frames():
+            grid.add_frame(
+                frame.depth,
+                depth_scale,
+                K,
+                np.ascontiguousarray(frame.world_from_cam),
+                depth_min=DEPTH_RANGE_M[0],
+                depth_max=DEPTH_RANGE_M[1],
+                edge_relative=EDGE_RELATIVE,
+                edge_absolute=EDGE_ABSOLUTE_M,
+                instance=frame.instance,
+            )
+        if grid.count(2) >= ENOUGH_POINTS:
+            break
+    min_frames = 2 if grid.count(2) >= LEAST_POINTS else 1
+    points, instance = grid.extract(min_frames)
+    return BuiltCloud(points, instance, voxel, min_frames)
