@@ -87,7 +87,7 @@ class Shard(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """One bin of one task: what it had, what it was to give, what it gives, and up to which hash."""
+    """One bin of a task: what it had, was to give and gives, and up to which hash."""
 
     task: str
     source: str
@@ -272,7 +272,7 @@ def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
 
 def recipe_from_json(table: Mapping[str, Any]) -> Recipe:
     """The recipe whose `to_json` gave this table; TypeError or ValueError when it is none."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     fields["guards"] = Guards(**table["guards"])
     return Recipe(**fields)
 

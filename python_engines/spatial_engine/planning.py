@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ from spatialcore.types import Source
 
 Cell = tuple[str, str, str]  # task, source, split
 Event = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+_Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def make_plan(
     recipe: Recipe | None = None,
     executor: Executor = "local",
     workers: int | None = None,
-    on_progress: Event = lambda stage, done, total: None,
+    on_progress: Event | None = None,
 ) -> Plan:
     """Plan the records of an index.
 
@@ -99,33 +101,12 @@ def make_plan(
         )
         for scene in scenes
     ]  # fmt: skip
-    counted: list[_Counted] = [_Counted({}, {})] * len(jobs)
-    for done, (k, result) in enumerate(run_all(_count, jobs, executor=executor, workers=workers)):
-        counted[k] = result
-        on_progress("count", done + 1, len(jobs))
-    rejections = tuple(
-        Rejected(task, scene.source, scene.scene, reason, count)
-        for scene, result in zip(scenes, counted, strict=True)
-        for task, reasons in sorted(result.rejected.items())
-        for reason, count in sorted(reasons.items())
-    )
+    passes = partial(run_all, items=jobs, executor=executor, workers=workers)
+    counted = _in_order(passes(_count), "count", len(jobs), on_progress)
     available, allocations = _allocate(quota, scenes, counted, recipe, config)
     pick = partial(_pick, takes=_takes(allocations))
-    chosen = {
-        (cell, s, b): SmallestHashes(taken)
-        for cell, parts in allocations.items()
-        for s, part in enumerate(parts)
-        for b, taken in enumerate(part.taken)
-        if taken
-    }
-    picked: list[Any] = [None] * len(jobs)
-    for done, (k, result) in enumerate(run_all(pick, jobs, executor=executor, workers=workers)):
-        picked[k] = result
-        on_progress("choose", done + 1, len(jobs))
-    for k, (scene, result) in enumerate(zip(scenes, picked, strict=True)):
-        for task, stratum, bin_, hashes in result:
-            chosen[(task, scene.source, scene.split), stratum, bin_].add(hashes, k)
-    thresholds, per_scene = _thresholds(available, allocations, chosen, len(scenes))
+    picked = _in_order(passes(pick), "choose", len(jobs), on_progress)
+    thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
     plan = Plan(
         index=index.path.resolve(),
         config=config,
@@ -138,13 +119,30 @@ def make_plan(
         scenes=scenes,
         scene_quota=scene_quota,
         thresholds=thresholds,
-        rejections=rejections,
+        rejections=tuple(
+            Rejected(task, scene.source, scene.scene, reason, count)
+            for scene, result in zip(scenes, counted, strict=True)
+            for task, reasons in sorted(result.rejected.items())
+            for reason, count in sorted(reasons.items())
+        ),
         shards=_shards(scenes, per_scene),
         wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
     )
     if not plan.rows:
         raise PlanError(f"no record can be made. {reason_text(plan)}")
     return plan
+
+
+def _in_order(
+    results: Iterator[tuple[int, Result]], stage: str, count: int, on_progress: Event | None
+) -> list[Result]:
+    """Results by position, whatever order they come in."""
+    out: dict[int, Result] = {}
+    for position, result in results:
+        out[position] = result
+        if on_progress is not None:
+            on_progress(stage, len(out), count)
+    return [out[k] for k in range(count)]
 
 
 def reason_text(plan: Plan) -> str:
@@ -237,10 +235,17 @@ def open_index(path: Path) -> Index:
 
 def source_of(index: Index, key: str) -> Source:
     """The source of an index, opened again for what stays there: tracks, images, meshes."""
-    from spatialcore.io.open import open_source
-
     entry = index.sources[key]
-    return open_source(entry.kind, entry.root, key=key, options=entry.options)
+    return reopen_source(key, entry.kind, entry.root, entry.options)
+
+
+def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, Any]) -> Source:
+    """A source by its recorded kind, root and options."""
+    from spatialcore.io.open import open_source
+    from spatialcore.io.options import ReadOptions
+
+    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
 
 
 def open_context(
@@ -281,11 +286,9 @@ def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tupl
     return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
 
 
-def _pick(
-    job: _Job, *, takes: Mapping[Cell, list[tuple[int, ...]]]
-) -> list[tuple[str, int, int, NDArray[np.uint64]]]:
+def _pick(job: _Job, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -> list[_Picked]:
     """For each bin of each task the hashes of this scene that may be among the smallest."""
-    out = []
+    out: list[_Picked] = []
     for task, table in _tables(job):
         for s, taken in enumerate(takes[task, job.scene.source, job.scene.split]):
             for b, k in enumerate(taken):
@@ -325,11 +328,19 @@ def _allocate(
 def _thresholds(
     available: Mapping[Cell, NDArray[np.int64]],
     allocations: Mapping[Cell, list[Allocation]],
-    chosen: Mapping[tuple[Cell, int, int], SmallestHashes],
-    scene_count: int,
+    scenes: tuple[PlannedScene, ...],
+    picked: list[list[_Picked]],
 ) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
+    """The last hash taken in each bin, and the hashes taken of each scene."""
+    chosen: dict[tuple[Cell, int, int], SmallestHashes] = {}
+    for k, (scene, result) in enumerate(zip(scenes, picked, strict=True)):
+        for task, s, b, hashes in result:
+            cell = (task, scene.source, scene.split)
+            if (cell, s, b) not in chosen:
+                chosen[cell, s, b] = SmallestHashes(allocations[cell][s].taken[b])
+            chosen[cell, s, b].add(hashes, k)
     rows = []
-    per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in range(scene_count)]
+    per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in scenes]
     for cell, parts in allocations.items():
         for s, part in enumerate(parts):
             for b, quota in enumerate(part.quota):
@@ -337,7 +348,7 @@ def _thresholds(
                 if not (quota or have):
                     continue
                 hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
-                if part.taken[b]:
+                if (cell, s, b) in chosen:
                     hashes, owners = chosen[cell, s, b].chosen()
                 for k in np.unique(owners):
                     per_scene[k].append(hashes[owners == k])
