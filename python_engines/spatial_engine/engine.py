@@ -25,10 +25,9 @@ from spatial_engine.wording import Wording, wording_of
 from spatialcore.draws import fold, fold_array, text_hash
 
 if TYPE_CHECKING:
-    from spatialcore.relations.store import SceneIndex
-
     from spatial_engine.reference import ReferenceScene
     from spatialcore.relations.recipe import Recipe
+    from spatialcore.relations.store import SceneIndex
     from spatialcore.types import Source, Track3D
 
 T = TypeVar("T")

@@ -240,7 +240,7 @@ class CameraMovement:
         angles = [_reference_angles(W) for W in (W1, W2)]
         turn = [float(b - a) for a, b in zip(*angles, strict=True)]
         motion = Motion(
-            tuple(float(v) for v in relative[:3, 3]),
+            (float(relative[0, 3]), float(relative[1, 3]), float(relative[2, 3])),
             float(np.linalg.norm(relative[:3, 3])),
             wrap_deg(turn[0]) if known else None,
             turn[1] if known else None,

@@ -136,7 +136,10 @@ def _band_pairs(context: SceneContext) -> BandPairs:
 
 def pair_swap(context: SceneContext, task: str, pairs: BandPairs) -> NDArray[np.bool_]:
     """(N,) whether each pair is shown as (j, i): the top bit of its draw `swap`."""
-    return context.place.draw_rows(task, (pairs.i, pairs.j), "swap") >> np.uint64(63) != 0
+    swapped: NDArray[np.bool_] = context.place.draw_rows(
+        task, (pairs.i, pairs.j), "swap"
+    ) >= np.uint64(1 << 63)
+    return swapped
 
 
 def visible_counts(context: SceneContext) -> dict[int, int]:
