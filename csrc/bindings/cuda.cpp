@@ -58,22 +58,68 @@ void visible_points(const py::dict& scene, uintptr_t depth, bool depth_is_float,
                       at<uint64_t>(words), {stream});
 }
 
-void pairwise_overlap(uintptr_t masks, int64_t mask_count, int64_t largest, bool tensor_core,
-                      int device, uintptr_t stream) {
+void overlap(const Batch<DeviceMask>& masks, bool tensor_core, int device, uintptr_t stream) {
   const DeviceGuard guard(device);
-  pairwise_overlap_cuda(at<const DeviceMask>(masks), mask_count, largest,
-                        tensor_core ? OverlapMethod::kTensorCore : OverlapMethod::kPopcount,
+  pairwise_overlap_cuda(masks, tensor_core ? OverlapMethod::kTensorCore : OverlapMethod::kPopcount,
                         {stream});
 }
 
-void accumulate(uintptr_t clips, int64_t clip_count, int64_t largest, double noise_floor,
-                const std::string& precision, int device, uintptr_t stream) {
+void accumulate(const Batch<DeviceClip>& clips, double noise_floor, const std::string& precision,
+                int device, uintptr_t stream) {
   const DeviceGuard guard(device);
   const ChangePrecision mode = precision == "float64" ? ChangePrecision::kFloat64
                                : precision == "exact" ? ChangePrecision::kExact
                                                       : ChangePrecision::kFloat32;
-  accumulate_distance_change_cuda(at<const DeviceClip>(clips), clip_count, largest, noise_floor,
-                                  mode, {stream});
+  accumulate_distance_change_cuda(clips, noise_floor, mode, {stream});
+}
+
+void bind_overlap(py::module_& m) {
+  m.def(
+      "pairwise_overlap",
+      [](uintptr_t words, int64_t frame_count, int64_t word_count, uintptr_t intersection,
+         bool tensor_core, int device, uintptr_t stream) {
+        const DeviceMask mask{at<const uint64_t>(words), frame_count, word_count,
+                              at<uint32_t>(intersection)};
+        overlap({mask, nullptr, 1, frame_count}, tensor_core, device, stream);
+      },
+      py::arg("words"), py::arg("frame_count"), py::arg("word_count"), py::arg("intersection"),
+      py::arg("tensor_core"), py::arg("device"), py::arg("stream"), "Intersections (F, F) uint32.");
+  m.def(
+      "pairwise_overlap_batch",
+      [](uintptr_t masks, int64_t mask_count, int64_t largest, bool tensor_core, int device,
+         uintptr_t stream) {
+        overlap({{}, at<const DeviceMask>(masks), mask_count, largest}, tensor_core, device,
+                stream);
+      },
+      py::arg("masks"), py::arg("mask_count"), py::arg("largest"), py::arg("tensor_core"),
+      py::arg("device"), py::arg("stream"),
+      "Every mask in one launch; `masks` is (B, 4) int64 on the device: words, frame_count, "
+      "word_count, intersection.");
+}
+
+void bind_rigidity(py::module_& m) {
+  m.def(
+      "accumulate_distance_change",
+      [](uintptr_t tracks, int64_t step_count, int64_t track_count, uintptr_t change,
+         double noise_floor, const std::string& precision, int device, uintptr_t stream) {
+        const DeviceClip clip{at<const double>(tracks), step_count, track_count,
+                              at<double>(change)};
+        accumulate({clip, nullptr, 1, track_count}, noise_floor, precision, device, stream);
+      },
+      py::arg("tracks"), py::arg("step_count"), py::arg("track_count"), py::arg("change"),
+      py::arg("noise_floor"), py::arg("precision"), py::arg("device"), py::arg("stream"),
+      "Condensed sums (N (N - 1) / 2,) float64.");
+  m.def(
+      "accumulate_distance_change_batch",
+      [](uintptr_t clips, int64_t clip_count, int64_t largest, double noise_floor,
+         const std::string& precision, int device, uintptr_t stream) {
+        accumulate({{}, at<const DeviceClip>(clips), clip_count, largest}, noise_floor, precision,
+                   device, stream);
+      },
+      py::arg("clips"), py::arg("clip_count"), py::arg("largest"), py::arg("noise_floor"),
+      py::arg("precision"), py::arg("device"), py::arg("stream"),
+      "Every clip in one launch; `clips` is (B, 4) int64 on the device: tracks, step_count, "
+      "track_count, change.");
 }
 
 py::list devices() {
@@ -106,13 +152,6 @@ PYBIND11_MODULE(SPATIALCORE_CUDA_MODULE, m) {
   m.def("visible_points", &visible_points, py::arg("scene"), py::arg("depth"),
         py::arg("depth_is_float"), py::arg("rule"), py::arg("words"), py::arg("device"),
         py::arg("stream"), "Words (F, ceil(P / 64)) uint64.");
-  m.def("pairwise_overlap", &pairwise_overlap, py::arg("masks"), py::arg("mask_count"),
-        py::arg("largest"), py::arg("tensor_core"), py::arg("device"), py::arg("stream"),
-        "Intersections of every mask of a batch; `masks` is (B, 4) int64 on the device: words, "
-        "frame_count, word_count, intersection.");
-  m.def("accumulate_distance_change", &accumulate, py::arg("clips"), py::arg("clip_count"),
-        py::arg("largest"), py::arg("noise_floor"), py::arg("precision"), py::arg("device"),
-        py::arg("stream"),
-        "Condensed sums of every clip of a batch; `clips` is (B, 4) int64 on the device: tracks, "
-        "step_count, track_count, change.");
+  bind_overlap(m);
+  bind_rigidity(m);
 }

@@ -39,22 +39,31 @@ struct DeviceMask {
 
 enum class OverlapMethod { kPopcount, kTensorCore };
 
-// Every mask in one launch. `masks` is an array of `mask_count` on the device; `largest` is the
-// largest frame_count among them.
-void pairwise_overlap_cuda(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                           OverlapMethod method, Stream stream);
+// One item, passed by value, or `count` items that lie in an array on the device; `largest` is the
+// largest frame_count or track_count among them.
+template <class Item>
+struct Batch {
+  Item one;
+  const Item* many;  // null: `one` alone
+  int64_t count;
+  int64_t largest;
+};
+
+// Every mask of the batch in one launch.
+void pairwise_overlap_cuda(const Batch<DeviceMask>& masks, OverlapMethod method, Stream stream);
 
 // One clip of a batch.
 struct DeviceClip {
-  const void* tracks;   // (T, N, 3) float64, or float32 in the float32 mode
-  int64_t step_count;   // T
-  int64_t track_count;  // N
-  double* change;       // (N (N - 1) / 2,) out
+  const double* tracks;  // (T, N, 3)
+  int64_t step_count;    // T
+  int64_t track_count;   // N
+  double* change;        // (N (N - 1) / 2,) out
 };
 
 enum class ChangePrecision { kFloat64, kExact, kFloat32 };
 
-void accumulate_distance_change_cuda(const DeviceClip* clips, int64_t clip_count, int64_t largest,
-                                     double noise_floor, ChangePrecision precision, Stream stream);
+// Every clip of the batch in one launch.
+void accumulate_distance_change_cuda(const Batch<DeviceClip>& clips, double noise_floor,
+                                     ChangePrecision precision, Stream stream);
 
 }  // namespace spatialcore

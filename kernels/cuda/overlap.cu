@@ -29,10 +29,10 @@ __device__ void stage(const DeviceMask& mask, int64_t first_row, int64_t first_w
   }
 }
 
-__global__ void overlap_kernel(const DeviceMask* __restrict__ masks) {
+__global__ void overlap_kernel(const Batch<DeviceMask> masks) {
   __shared__ uint64_t rows[kTile][kStep + 1];  // one word of padding: no bank conflicts
   __shared__ uint64_t columns[kTile][kStep + 1];
-  const DeviceMask mask = masks[blockIdx.z];
+  const DeviceMask mask = item_of(masks);
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile;
   const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTile;
   if (first_column < first_row || first_column >= mask.frame_count) return;
@@ -64,21 +64,17 @@ __global__ void overlap_kernel(const DeviceMask* __restrict__ masks) {
 
 }  // namespace
 
-void overlap_popcount(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                      cudaStream_t stream) {
-  const dim3 grid(ceil_div(largest, kTile), ceil_div(largest, kTile),
-                  static_cast<unsigned>(mask_count));
-  SC_LAUNCH(overlap_kernel, grid, dim3(kSide, kSide), stream, masks);
+void overlap_popcount(const Batch<DeviceMask>& masks, cudaStream_t stream) {
+  SC_LAUNCH(overlap_kernel, pair_grid(masks, kTile), dim3(kSide, kSide), stream, masks);
   check_launch("overlap_kernel");
 }
 
-void pairwise_overlap_cuda(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                           OverlapMethod method, Stream stream) {
-  if (mask_count == 0 || largest == 0) return;
+void pairwise_overlap_cuda(const Batch<DeviceMask>& masks, OverlapMethod method, Stream stream) {
+  if (masks.count == 0 || masks.largest == 0) return;
   if (method == OverlapMethod::kTensorCore) {
-    overlap_tensor_core(masks, mask_count, largest, native(stream));
+    overlap_tensor_core(masks, native(stream));
   } else {
-    overlap_popcount(masks, mask_count, largest, native(stream));
+    overlap_popcount(masks, native(stream));
   }
 }
 

@@ -6,9 +6,7 @@
 
 namespace spatialcore {
 
-void overlap_popcount(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                      cudaStream_t stream);
-void overlap_tensor_core(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                         cudaStream_t stream);
+void overlap_popcount(const Batch<DeviceMask>& masks, cudaStream_t stream);
+void overlap_tensor_core(const Batch<DeviceMask>& masks, cudaStream_t stream);
 
 }  // namespace spatialcore

@@ -46,8 +46,8 @@ __device__ void store_pair(const DeviceMask& mask, int64_t row, int64_t column, 
   mask.intersection[column * mask.frame_count + row] = static_cast<uint32_t>(count);
 }
 
-__global__ void overlap_mma_kernel(const DeviceMask* __restrict__ masks) {
-  const DeviceMask mask = masks[blockIdx.z];
+__global__ void overlap_mma_kernel(const Batch<DeviceMask> masks) {
+  const DeviceMask mask = item_of(masks);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int quad = lane / 4, within = lane % 4;
   const int64_t first_row =
@@ -92,11 +92,9 @@ __global__ void overlap_mma_kernel(const DeviceMask* __restrict__ masks) {
 
 }  // namespace
 
-void overlap_tensor_core(const DeviceMask* masks, int64_t mask_count, int64_t largest,
-                         cudaStream_t stream) {
-  const dim3 grid(ceil_div(largest, kTile), ceil_div(largest, kTile),
-                  static_cast<unsigned>(mask_count));
-  SC_LAUNCH(overlap_mma_kernel, grid, dim3(32 * kWarpsAcross * kWarpsAcross), stream, masks);
+void overlap_tensor_core(const Batch<DeviceMask>& masks, cudaStream_t stream) {
+  SC_LAUNCH(overlap_mma_kernel, pair_grid(masks, kTile), dim3(32 * kWarpsAcross * kWarpsAcross),
+            stream, masks);
   check_launch("overlap_mma_kernel");
 }
 

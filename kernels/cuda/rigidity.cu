@@ -51,23 +51,21 @@ __device__ float magnitude(const Real* p) {
 template <class Real>
 __device__ void stage(const DeviceClip& clip, int64_t first, int64_t first_step,
                       Real (*tile)[kTile][3]) {
-  const double* tracks = static_cast<const double*>(clip.tracks);
   const int thread = threadIdx.y * kSide + threadIdx.x;
   for (int i = thread; i < kSteps * kTile * 3; i += kSide * kSide) {
     const int step = i / (kTile * 3), track = i / 3 % kTile, axis = i % 3;
     const int64_t t = first_step + step, n = first + track;
     const bool inside = t < clip.step_count && n < clip.track_count;
     tile[step][track][axis] =
-        inside ? static_cast<Real>(tracks[(t * clip.track_count + n) * 3 + axis]) : Real{0};
+        inside ? static_cast<Real>(clip.tracks[(t * clip.track_count + n) * 3 + axis]) : Real{0};
   }
 }
 
 // One pair in float64, straight from memory.
 __device__ double pair_change(const DeviceClip& clip, int64_t i, int64_t j, double noise_floor) {
-  const double* tracks = static_cast<const double*>(clip.tracks);
   double sum = 0, previous = 0;
   for (int64_t t = 0; t < clip.step_count; ++t) {
-    const double* at = tracks + t * clip.track_count * 3;
+    const double* at = clip.tracks + t * clip.track_count * 3;
     const double d = distance(at + 3 * i, at + 3 * j);
     const double change = fabs(d - previous);
     if (t > 0 && change > noise_floor) sum += change;
@@ -77,9 +75,9 @@ __device__ double pair_change(const DeviceClip& clip, int64_t i, int64_t j, doub
 }
 
 template <class Real, bool kRedo>
-__global__ void rigidity_kernel(const DeviceClip* __restrict__ clips, double noise_floor) {
+__global__ void rigidity_kernel(const Batch<DeviceClip> clips, double noise_floor) {
   __shared__ Tile<Real> tile;
-  const DeviceClip clip = clips[blockIdx.z];
+  const DeviceClip clip = item_of(clips);
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile;
   const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTile;
   if (first_column < first_row || first_column >= clip.track_count) return;
@@ -126,11 +124,10 @@ __global__ void rigidity_kernel(const DeviceClip* __restrict__ clips, double noi
 
 }  // namespace
 
-void accumulate_distance_change_cuda(const DeviceClip* clips, int64_t clip_count, int64_t largest,
-                                     double noise_floor, ChangePrecision precision, Stream stream) {
-  if (clip_count == 0 || largest < 2) return;
-  const dim3 grid(ceil_div(largest, kTile), ceil_div(largest, kTile),
-                  static_cast<unsigned>(clip_count));
+void accumulate_distance_change_cuda(const Batch<DeviceClip>& clips, double noise_floor,
+                                     ChangePrecision precision, Stream stream) {
+  if (clips.count == 0 || clips.largest < 2) return;
+  const dim3 grid = pair_grid(clips, kTile);
   const dim3 block(kSide, kSide);
   const auto run = native(stream);
   if (precision == ChangePrecision::kFloat64) {
