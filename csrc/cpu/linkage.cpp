@@ -8,13 +8,14 @@
 #include <limits>
 #include <numeric>
 
+#include "cpu/isa/linkage_loops.h"
 #include "spatialcore/rigidity.h"
 
 namespace spatialcore {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int64_t kScan = 64;  // distances compared before a new minimum is looked for
+constexpr int64_t kSmall = 64;  // a matrix of this size is not worth compacting
 
 // Row-major square copy; rows are read in place.
 class Square {
@@ -89,48 +90,11 @@ class Condensed {
   int turn_ = 0;
 };
 
-// First index of the least row[j] + gone[j]; gone is 0 or infinity.
-int64_t nearest(const double* row, const double* gone, int64_t n) {
-  double best = kInf;
-  int64_t block = 0, j = 0;
-  for (; j + kScan <= n; j += kScan) {
-    double least[8];
-    std::fill(least, least + 8, kInf);
-    for (int64_t k = j; k < j + kScan; k += 8) {
-      for (int lane = 0; lane < 8; ++lane) {
-        const double value = row[k + lane] + gone[k + lane];
-        least[lane] = value < least[lane] ? value : least[lane];
-      }
-    }
-    const double minimum = *std::min_element(least, least + 8);
-    if (minimum < best) best = minimum, block = j;
-  }
-  const int64_t tail = j;
-  int64_t found = tail;
-  for (; j < n; ++j) {
-    if (row[j] + gone[j] < best) best = row[j] + gone[j], found = j, block = tail;
-  }
-  if (block == tail) return found;
-  for (found = block; row[found] + gone[found] != best; ++found) {
-  }
-  return found;
-}
-
-// row_y becomes the distances of the union of x and y.
-void unite(const double* row_x, double* row_y, const double* size, double size_x, double size_y,
-           double apart, Linkage method, int64_t n) {
-  const double both = size_x + size_y;
-  if (method == Linkage::kAverage) {
-    for (int64_t j = 0; j < n; ++j) row_y[j] = (size_x * row_x[j] + size_y * row_y[j]) / both;
-    return;
-  }
-  for (int64_t j = 0; j < n; ++j) {
-    const double square = ((size_x + size[j]) * row_x[j] * row_x[j] +
-                           (size_y + size[j]) * row_y[j] * row_y[j] - size[j] * apart * apart) /
-                          (both + size[j]);
-    row_y[j] = std::sqrt(std::max(square, 0.0));
-  }
-}
+#if defined(__x86_64__)
+constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, linkage_loops_avx2};
+#else
+constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, nullptr};
+#endif
 
 template <class Matrix>
 class Chain {
@@ -150,13 +114,13 @@ class Chain {
     int64_t start = 0;
     while (left_ > 1) {
       if (chain_.empty()) {
-        if (2 * left_ <= matrix_.size() && matrix_.size() > kScan) compact(), start = 0;
+        if (2 * left_ <= matrix_.size() && matrix_.size() > kSmall) compact(), start = 0;
         while (gone_[start] != 0.0) ++start;
         chain_.push_back(start);
       }
       const int64_t x = chain_.back();
       const double* row = matrix_.row(x);
-      int64_t y = nearest(row, gone_.data(), matrix_.size());
+      int64_t y = loops_.nearest(row, gone_.data(), matrix_.size());
       if (chain_.size() > 1) {
         const int64_t previous = chain_[chain_.size() - 2];
         if (row[previous] <= row[y]) y = previous;
@@ -181,7 +145,7 @@ class Chain {
   void merge(int64_t x, int64_t y, double apart) {
     const double* row_x = matrix_.row(x);
     double* row_y = matrix_.row(y);
-    unite(row_x, row_y, size_.data(), size_[x], size_[y], apart, method_, matrix_.size());
+    loops_.unite(row_x, row_y, size_.data(), size_[x], size_[y], apart, method_, matrix_.size());
     row_y[y] = kInf;
     size_[y] += size_[x];
     gone_[x] = kInf;
@@ -202,6 +166,7 @@ class Chain {
     std::fill(gone_.begin(), gone_.begin() + static_cast<int64_t>(slots.size()), 0.0);
   }
 
+  const LinkageLoopsTable loops_ = kLoops.active()();
   Matrix matrix_;
   Linkage method_;
   double cut_;

@@ -30,35 +30,41 @@ void change_avx2(const ChangeBlock<S>& block);
 
 // `Simd` gives a vector of S: kLanes, load, all, sub, add, mul, sqrt, abs, where_greater, min, max.
 // kRows rows keep their previous distance and sums in registers.
+template <class Simd, class S>
+inline typename Simd::V distance_to(const typename Simd::V* c, const S* r) {
+  const auto dx = Simd::sub(c[0], Simd::all(r[0]));
+  const auto dy = Simd::sub(c[1], Simd::all(r[kTrackBlock]));
+  const auto dz = Simd::sub(c[2], Simd::all(r[2 * kTrackBlock]));
+  return Simd::sqrt(Simd::add(Simd::add(Simd::mul(dx, dx), Simd::mul(dy, dy)), Simd::mul(dz, dz)));
+}
+
 template <class Simd, class S, ChangeMode kMode, int kRows>
 inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column) {
   using V = typename Simd::V;
   constexpr int64_t kStride = 3 * kTrackBlock;
-  const V floor = Simd::all(block.noise_floor), zero = Simd::all(0), one = Simd::all(1);
+  const V floor = Simd::all(block.noise_floor), zero = Simd::all(0);
   V previous[kRows], sum[kRows], near[kRows], far[kRows];
   const S* c = block.columns + column;
   const S* r = block.rows + row;
-  for (int64_t t = 0; t < block.step_count; ++t, c += kStride, r += kStride) {
-    const V x = Simd::load(c), y = Simd::load(c + kTrackBlock), z = Simd::load(c + 2 * kTrackBlock);
+  const V first[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
+#pragma GCC unroll 4
+  for (int a = 0; a < kRows; ++a) {
+    previous[a] = far[a] = distance_to<Simd>(first, r + a);
+    sum[a] = zero;
+    near[a] = kMode == ChangeMode::kExact ? Simd::all(S{3e38f}) : zero;
+  }
+  for (int64_t t = 1; t < block.step_count; ++t) {
+    c += kStride, r += kStride;
+    const V now[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
 #pragma GCC unroll 4
     for (int a = 0; a < kRows; ++a) {
-      const V dx = Simd::sub(x, Simd::all(r[a]));
-      const V dy = Simd::sub(y, Simd::all(r[a + kTrackBlock]));
-      const V dz = Simd::sub(z, Simd::all(r[a + 2 * kTrackBlock]));
-      const V d =
-          Simd::sqrt(Simd::add(Simd::add(Simd::mul(dx, dx), Simd::mul(dy, dy)), Simd::mul(dz, dz)));
-      if (t == 0) {
-        previous[a] = far[a] = d;
-        sum[a] = zero;
-        near[a] = kMode == ChangeMode::kExact ? Simd::all(S{3e38f}) : zero;
-        continue;
-      }
+      const V d = distance_to<Simd>(now, r + a);
       const V change = Simd::abs(Simd::sub(d, previous[a]));
       previous[a] = d;
       if constexpr (kMode == ChangeMode::kRms) {
         // A change is missing iff it is NaN, and then not >= 0.
         sum[a] = Simd::add(sum[a], Simd::where_at_least(change, zero, Simd::mul(change, change)));
-        near[a] = Simd::add(near[a], Simd::where_at_least(change, zero, one));
+        near[a] = Simd::add(near[a], Simd::where_at_least(change, zero, Simd::all(1)));
       } else {
         sum[a] = Simd::add(sum[a], Simd::where_greater(change, floor, change));
       }
@@ -69,6 +75,7 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
       }
     }
   }
+#pragma GCC unroll 4
   for (int a = 0; a < kRows; ++a) {
     const int64_t at = (row + a) * kTrackBlock + column;
     Simd::store(block.sum + at, sum[a]);
