@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def published_sum(tracks: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import pdist, squareform
 
     total = np.zeros((tracks.shape[1],) * 2)
-    for before, after in zip(tracks[:-1], tracks[1:], strict=True):
+    for before, after in pairwise(tracks):
         change = np.abs(squareform(pdist(after)) - squareform(pdist(before)))
         total += np.where(change > FLOOR, change, 0.0)
     return total[np.triu_indices(len(total), 1)]

@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.relations import tables
-from spatialcore.relations.cloud import (
-    BuiltCloud,
-    OrderedCloud,
-    PosedDepth,
-    build_cloud,
-    order_cloud,
-)
+from spatialcore.relations.cloud import BuiltCloud, OrderedCloud, PosedDepth, build_cloud, order_cloud
 from spatialcore.relations.config import IndexConfig
 from spatialcore.relations.depths import DepthSpool, decode_ahead
 from spatialcore.relations.frames import (
