@@ -73,9 +73,8 @@ class Comparison:
             print(f"\n{self.title}  [{self.unit}]")
         self.rows.append(row)
         bound = "" if share is None else f"{share:>7.0%} of ceiling"
-        print(
-            f"  {name:<44}{row.milliseconds:>11.2f} ms{rate / 1e9:>11.3f} G{row.ratio:>9.1f}x{bound}"
-        )
+        figures = f"{row.milliseconds:>11.2f} ms{rate / 1e9:>11.3f} G{row.ratio:>9.1f}x"
+        print(f"  {name:<44}{figures}{bound}")
 
 
 def ceilings() -> dict[str, float]:
