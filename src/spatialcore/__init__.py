@@ -2,6 +2,13 @@
 """Geometry kernels, scene readers and the scene index of spatialcore."""
 
 from spatialcore.bitmask import BitMask
+from spatialcore.coverage import (
+    Coverage,
+    axis_extents,
+    covering_sets_by_bins,
+    max_coverage,
+    minimal_view_sets,
+)
 from spatialcore.errors import (
     BackendUnavailable,
     PlanError,
@@ -11,7 +18,9 @@ from spatialcore.errors import (
     SpatialCoreError,
 )
 from spatialcore.occlusion import DepthRule, PixelMap, visible_points
+from spatialcore.overlap import Overlap, overlapping_pairs, pairwise_overlap
 from spatialcore.projection import Projection, project_points
+from spatialcore.rigidity import accumulate_distance_change, average_linkage, rigid_segments
 from spatialcore.types import Camera, Cloud, Frame, Object3D, Scene, Source, Track3D
 
 __version__ = "0.1.0"
@@ -21,9 +30,11 @@ __all__ = [
     "BitMask",
     "Camera",
     "Cloud",
+    "Coverage",
     "DepthRule",
     "Frame",
     "Object3D",
+    "Overlap",
     "PixelMap",
     "PlanError",
     "Projection",
@@ -35,6 +46,15 @@ __all__ = [
     "SpatialCoreError",
     "Track3D",
     "__version__",
+    "accumulate_distance_change",
+    "average_linkage",
+    "axis_extents",
+    "covering_sets_by_bins",
+    "max_coverage",
+    "minimal_view_sets",
+    "overlapping_pairs",
+    "pairwise_overlap",
     "project_points",
+    "rigid_segments",
     "visible_points",
 ]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairwise overlap against array libraries and bit-vector libraries, one core.
+
+Run with OPENBLAS_NUM_THREADS=1. The coherent mask has frames that see neighbouring runs of points,
+as frames of a spatially sorted scan do; the random one has no structure to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from compare import Comparison, ceilings, one_thread, write
+
+from spatialcore import _cpu
+from spatialcore.bitmask import BitMask
+
+
+def coherent_mask(frame_count: int, point_count: int) -> BitMask:
+    rng = np.random.default_rng(0)
+    flags = np.zeros((frame_count, point_count), bool)
+    centre = np.cumsum(rng.normal(size=frame_count)) / np.sqrt(frame_count) % 1.0
+    for row, at in zip(flags, centre, strict=True):
+        for _ in range(30):
+            begin = int((at + rng.normal() * 0.08) % 1.0 * point_count)
+            row[begin : begin + point_count // 400] = True
+        row &= rng.random(point_count) < 0.8
+    return BitMask.from_bool(flags)
+
+
+def random_mask(frame_count: int, point_count: int) -> BitMask:
+    return BitMask.from_bool(np.random.default_rng(0).random((frame_count, point_count)) < 0.3)
+
+
+def compare(
+    name: str, mask: BitMask, rates: dict[str, float], *, every: bool = False
+) -> Comparison:
+    F, P = mask.shape
+    expected = _cpu.pairwise_overlap(mask, 1, "dense").astype(np.float64)
+    _cpu.set_isa("baseline")
+    if not (_cpu.pairwise_overlap(mask, 1, "sparse") == expected).all():
+        raise SystemExit("the sparse baseline differs")
+    _cpu.set_isa("")
+    table = Comparison(
+        f"{name}: {F} frames x {P} points, {np.mean(mask.counts()) / P:.1%} seen",
+        "bit pairs/s",
+        F * (F - 1) / 2 * P,
+        expected,
+        rates.get("and_popcount_add_bits"),
+    )
+    table.add("ours (path by density)", lambda: _cpu.pairwise_overlap(mask, 1))
+    table.add("ours, dense", lambda: _cpu.pairwise_overlap(mask, 1, "dense"))
+    table.add("ours, sparse", lambda: _cpu.pairwise_overlap(mask, 1, "sparse"))
+    _cpu.set_isa("baseline")
+    table.add("ours, dense, baseline set", lambda: _cpu.pairwise_overlap(mask, 1, "dense"))
+    _cpu.set_isa("")
+    add_peers(table, mask, every)
+    return table
+
+
+def add_peers(table: Comparison, mask: BitMask, every: bool) -> None:
+    words, count = mask.words, mask.counts().astype(np.float64)
+    octets = np.ascontiguousarray(words).view(np.uint8)
+    bits = mask.to_bool().view(np.int8)
+    union = count[:, None] + count[None, :]
+
+    def from_jaccard(distance: Any) -> np.ndarray:
+        iou = 1.0 - np.asarray(distance, dtype=np.float64)
+        iou = iou[: len(count), : len(count)]
+        iou = np.triu(iou, 1)
+        iou = iou + iou.T + np.eye(len(count))
+        return np.rint(iou * union / (1.0 + iou))
+
+    for name, run, needs, result in peer_runs(octets, bits, every):
+        jaccard = result == "jaccard"
+        table.add(
+            name,
+            run,
+            needs=needs,
+            result=from_jaccard if jaccard else np.asarray,
+            tolerance=1.0 if jaccard else 0.0,
+            repeats=2,
+        )
+    if every:
+        few = words[:20]
+        table.add(
+            "numpy bitwise_count, row by row",
+            lambda: np.stack([np.bitwise_count(words & row).sum(1) for row in few]),
+            part=len(few) / len(words) * 2,
+            repeats=2,
+        )
+
+
+def peer_runs(
+    octets: np.ndarray, bits: np.ndarray, every: bool
+) -> list[tuple[str, Callable[[], Any], str, str]]:
+    def numkong() -> Any:
+        import numkong
+
+        return numkong.jaccards_symmetric(octets, dtype="uint1")
+
+    def simsimd() -> Any:
+        import simsimd
+
+        return simsimd.cdist(octets, octets, metric="jaccard", dtype="bin8")
+
+    def scipy_sparse() -> Any:
+        from scipy.sparse import csr_matrix
+
+        rows = csr_matrix(bits.astype(np.int32))
+        return (rows @ rows.T).toarray()
+
+    fastest = [("numkong jaccards_symmetric", numkong, "numkong", "jaccard")]
+    if not every:
+        return fastest
+    single = bits.astype(np.float32)
+    return [
+        *fastest,
+        ("simsimd cdist jaccard (both triangles)", simsimd, "simsimd", "jaccard"),
+        ("scipy.sparse A @ A.T", scipy_sparse, "scipy", "count"),
+        ("numpy float32 matmul", lambda: single @ single.T, "numpy", "count"),
+    ]
+
+
+def main() -> None:
+    one_thread()
+    rates = ceilings()
+    tables = [
+        compare("coherent", coherent_mask(300, 200_000), rates, every=True),
+        compare("random", random_mask(300, 200_000), rates),
+        compare("coherent", coherent_mask(1000, 200_000), rates),
+    ]
+    write("overlap", tables, rates)
+
+
+if __name__ == "__main__":
+    main()
