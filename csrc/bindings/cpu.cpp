@@ -19,6 +19,5 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_projection(m);
   spatialcore::bind_occlusion(m);
   spatialcore::bind_render(m);
-  spatialcore::bind_isa(m);
   spatialcore::bind_overlap(m);
 }

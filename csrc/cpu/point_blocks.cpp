@@ -15,8 +15,6 @@ namespace {
 // A sort costs about 15 ns a point and saves about 0.3 ns a point and frame.
 constexpr int64_t kSortFrames = 48;
 constexpr int64_t kSortPoints = 4096;
-// Mean boxes wider than this share of the scene cull little; Morton order has 2 / sqrt(blocks).
-constexpr double kWideBox = 0.2;
 constexpr int kSortBits = 10;  // an axis: a thousandth of the scene, finer than any block
 constexpr double kFar = 1e9;   // metres; farther points are decided in float64 alone
 constexpr float kRoundUp = 1.000001f;
@@ -88,23 +86,6 @@ void PointBlocks::build(const T* points, int64_t frame_count, int threads) {
   finish_boxes();
 }
 
-// Whether the mean block is wide against the scene, so that its box would seldom be culled.
-bool PointBlocks::is_scattered() const {
-  double low[3] = {kInf, kInf, kInf}, high[3] = {-kInf, -kInf, -kInf}, sides = 0;
-  for (int64_t b = 0; b < view_.block_count; ++b) {
-    double half = 0;
-    for (int a = 0; a < 3; ++a) {
-      half = std::max(half, half_[3 * b + a]);
-      low[a] = std::min(low[a], centre_[3 * b + a] - half_[3 * b + a]);
-      high[a] = std::max(high[a], centre_[3 * b + a] + half_[3 * b + a]);
-    }
-    sides += 2 * half;
-  }
-  const double scene = std::max({high[0] - low[0], high[1] - low[1], high[2] - low[2]});
-  const double blocks = static_cast<double>(view_.block_count);
-  return sides > std::max(kWideBox, 4.0 / std::sqrt(blocks)) * scene * blocks;
-}
-
 template <class T>
 void PointBlocks::fill(const T* points, int threads) {
   const int64_t count = points_.count;
@@ -141,34 +122,6 @@ void PointBlocks::fill_axis(const T* values, int64_t block, int a) {
   const double half = std::max(double{high} - double{centre}, double{centre} - double{low});
   centre_[3 * block + a] = centre;
   half_[3 * block + a] = low <= high ? half * double{kRoundUp} : -kInf;
-}
-
-void PointBlocks::finish_boxes() {
-  // Half sides of -inf: a block without points is outside of every frame.
-  box_centre_.assign(3 * view_.box_stride, 0.0f);
-  box_half_.assign(3 * view_.box_stride, -std::numeric_limits<float>::infinity());
-  for (int a = 0; a < 3; ++a) {
-    double low = kInf, high = -kInf;
-    for (int64_t b = 0; b < view_.block_count; ++b) {
-      if (half_[3 * b + a] < 0) continue;
-      low = std::min(low, centre_[3 * b + a]);
-      high = std::max(high, centre_[3 * b + a]);
-    }
-    view_.scene_centre[a] = low <= high ? (low + high) / 2 : 0;
-    for (int64_t b = 0; b < view_.block_count; ++b) {
-      if (half_[3 * b + a] < 0) continue;
-      const float c = static_cast<float>(centre_[3 * b + a] - view_.scene_centre[a]);
-      const float half = static_cast<float>(half_[3 * b + a]) * kRoundUp;
-      box_centre_[a * view_.box_stride + b] = c;
-      box_half_[a * view_.box_stride + b] = half;
-      view_.reach[a] = std::max(view_.reach[a], std::abs(c) + half);
-    }
-  }
-  view_.offset = offset_.get();
-  view_.centre = centre_.data();
-  view_.box_centre = box_centre_.data();
-  view_.box_half = box_half_.data();
-  view_.has_gap = has_gap_.data();
 }
 
 }  // namespace spatialcore
