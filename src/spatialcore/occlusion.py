@@ -244,7 +244,7 @@ class _Maps:
 
     def check_stack(self, depth: Any) -> None:
         check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
-        self._check_map(depth, tuple(int(n) for n in depth.shape[1:]))
+        self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
 
     def stream(self, depth: Iterable[Any]) -> Iterator[Any]:
         if not isinstance(depth, Iterable):
