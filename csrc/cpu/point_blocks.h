@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cpu/isa/occlusion_loops.h"
@@ -17,6 +18,8 @@ class PointBlocks {
  public:
   // `frame_count` is what a sort has to pay for itself on.
   PointBlocks(const ScenePoints& points, int64_t frame_count, int threads);
+  PointBlocks(const PointBlocks&) = delete;  // view() points into the vectors
+  PointBlocks& operator=(const PointBlocks&) = delete;
 
   const BlockView& view() const { return view_; }
   const ScenePoints& points() const { return points_; }
@@ -31,13 +34,17 @@ class PointBlocks {
   void build(const T* points, int64_t frame_count, int threads);
   template <class T>
   void fill(const T* points, int threads);
+  template <class T>
+  void fill_axis(const T* values, int64_t block, int axis);
+  bool is_scattered() const;
   void finish_boxes();
 
   ScenePoints points_;
   BlockView view_{};
   std::vector<uint32_t> order_;
   std::vector<int64_t> far_rows_;
-  std::vector<float> offset_, box_centre_, box_half_;
+  std::unique_ptr<float[]> offset_;  // not a vector: nothing reads it before it is written
+  std::vector<float> box_centre_, box_half_;
   std::vector<double> centre_, half_;
   std::vector<uint8_t> has_gap_;
 };

@@ -232,7 +232,6 @@ class _Maps:
         if self._scale is not None and not np.isfinite(self._scale):
             raise ValueError(f"depth_scale must be finite, got {scale}")
         self._pixel_map = pixel_map
-        self._size: tuple[int, int] | None = None
 
     @property
     def scale(self) -> float:
@@ -244,7 +243,7 @@ class _Maps:
 
     def check_stack(self, depth: Any) -> None:
         check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
-        self._check_map(depth, tuple(int(n) for n in depth.shape[1:]))
+        self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
 
     def stream(self, depth: Iterable[Any]) -> Iterator[Any]:
         if not isinstance(depth, Iterable):
@@ -253,18 +252,21 @@ class _Maps:
 
     def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
         """Yield the maps; exactly F of them, all of one size."""
-        count = 0
+        count, first = 0, None
         for depth_map in depth:
             count += 1
             if count > self.frame_count:
                 raise ValueError(f"depth has more maps than the {self.frame_count} poses")
-            check_array("depth map", depth_map)
-            check_shape("depth map", depth_map, ("h", "w"))
-            h, w = (int(n) for n in depth_map.shape)
-            if self._size not in (None, (h, w)):
-                raise ValueError(f"depth maps must share one size, got {self._size} and {(h, w)}")
-            self._size = (h, w)
-            self._check_map(depth_map, (h, w))
+            if first is None:
+                check_array("depth map", depth_map)
+                check_shape("depth map", depth_map, ("h", "w"))
+                self._check_map(depth_map, (int(depth_map.shape[0]), int(depth_map.shape[1])))
+                first = type(depth_map), depth_map.dtype, depth_map.shape
+            elif (type(depth_map), depth_map.dtype, depth_map.shape) != first:
+                raise ValueError(
+                    f"depth maps must share one type and size, got {first[1]} {tuple(first[2])} "
+                    f"and {depth_map.dtype} {tuple(depth_map.shape)}"
+                )
             yield depth_map
         if count < self.frame_count:
             raise ValueError(f"depth has {count} maps for {self.frame_count} poses")

@@ -10,6 +10,7 @@ namespace {
 using Float = float __attribute__((vector_size(32)));
 using Int = int32_t __attribute__((vector_size(32)));
 
+inline Float splat(double x) { return _mm256_set1_ps(static_cast<float>(x)); }
 inline Float load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(Float v, float* p) { _mm256_storeu_ps(p, v); }
 inline void store(Int v, int32_t* p) {

@@ -8,8 +8,8 @@
 //   words           (F, ceil(P/64))         out  bit p % 64 of word p / 64 is point p
 //
 // Numerics: every bit equals `is_visible` below in float64. The CPU decides most points in float32
-// and repeats those within a derived bound of a decision edge in float64 (csrc/cpu/occlusion.cpp).
-// Docs: docs/ops/occlusion.md. Tests: tests/ops/test_occlusion.py.
+// and repeats those within a derived bound of a decision edge in float64
+// (csrc/cpu/occlusion_frame.cpp). Docs: docs/ops/occlusion.md. Tests: tests/ops/test_occlusion.py.
 #pragma once
 
 #include <cstdint>
