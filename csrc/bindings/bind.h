@@ -6,10 +6,14 @@
 
 namespace spatialcore {
 
+void bind_decode(pybind11::module_& m);
 void bind_isa(pybind11::module_& m);
 void bind_projection(pybind11::module_& m);
 void bind_occlusion(pybind11::module_& m);
 void bind_cloud(pybind11::module_& m);
 void bind_askable(pybind11::module_& m);
+void bind_overlap(pybind11::module_& m);
+void bind_rigidity(pybind11::module_& m);
+void bind_coverage(pybind11::module_& m);
 
 }  // namespace spatialcore

@@ -4,18 +4,21 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/bind.h"
+#include "bindings/render.h"
 #include "cpu/thread_pool.h"
-
-namespace py = pybind11;
 
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "CPU kernels of spatialcore.";
   m.attr("__version__") = SPATIALCORE_VERSION;
   m.def("available_threads", &spatialcore::available_threads,
         "Threads that the process may use: the size of its affinity mask.");
+  spatialcore::bind_decode(m);
   spatialcore::bind_cloud(m);
   spatialcore::bind_askable(m);
   spatialcore::bind_isa(m);
   spatialcore::bind_projection(m);
   spatialcore::bind_occlusion(m);
+  spatialcore::bind_render(m);
+  spatialcore::bind_isa(m);
+  spatialcore::bind_overlap(m);
 }

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "bindings/bind.h"
+#include "cpu/morton.h"
+#include "cpu/point_blocks.h"
 #include "spatialcore/check.h"
 
 namespace py = pybind11;
@@ -52,7 +54,7 @@ ScenePoints scene_points(const py::array& points) {
 
 // The frames [first, first + count) of a call.
 struct Call {
-  ScenePoints points;
+  const PointBlocks* points;
   const double* K;
   const double* cam_from_world;
   int64_t frame_count;
@@ -64,9 +66,9 @@ void run_frames(const Call& call, int64_t first, int64_t count, const DepthMaps&
                 uint64_t* words) {
   const View<const double, 3> K{call.K + 9 * first, {count, 3, 3}};
   const View<const double, 3> poses{call.cam_from_world + 16 * first, {count, 4, 4}};
-  const int64_t row_words = (call.points.count + 63) / 64;
+  const int64_t row_words = (call.points->points().count + 63) / 64;
   py::gil_scoped_release release;
-  visible_points_cpu(call.points, K, poses, depth, call.rule, words + first * row_words,
+  visible_points_cpu(*call.points, K, poses, depth, call.rule, words + first * row_words,
                      call.threads);
 }
 
@@ -94,10 +96,15 @@ Words visible_points(const py::array& points_world, const Doubles& K, const Doub
   SC_REQUIRE(poses.ndim() == 3 && poses.shape(1) == 4 && poses.shape(2) == 4,
              "cam_from_world must have shape (F, 4, 4)");
   SC_REQUIRE(K.ndim() == 3 && K.shape(0) == frames, "K must have shape (F, 3, 3)");
-  Call call{scene_points(points), K.data(), poses.data(), frames, {}, threads};
+  const ScenePoints scene = scene_points(points);
+  const PointBlocks blocks = [&] {
+    py::gil_scoped_release release;
+    return PointBlocks(scene, frames, threads);
+  }();
+  Call call{&blocks, K.data(), poses.data(), frames, {}, threads};
   call.rule = {image_size.first, image_size.second, 0, 0, depth_scale, pixel_map(depth_from_image),
                depth_rule(rule)};
-  Words words({frames, py::ssize_t{(call.points.count + 63) / 64}});
+  Words words({frames, py::ssize_t{(scene.count + 63) / 64}});
   uint64_t* out = words.mutable_data();
   const bool stack = py::isinstance<py::array>(depth) &&
                      (py::reinterpret_borrow<py::array>(depth).flags() & py::array::c_style);
@@ -113,6 +120,17 @@ Words visible_points(const py::array& points_world, const Doubles& K, const Doub
   return words;
 }
 
+py::array_t<uint32_t> order_of(const py::array_t<float, py::array::c_style>& points) {
+  SC_REQUIRE(points.ndim() == 2 && points.shape(1) == 3, "points must have shape (P, 3)");
+  py::array_t<uint32_t> order(points.shape(0));
+  const float* from = points.data();
+  uint32_t* to = order.mutable_data();
+  const int64_t count = points.shape(0);
+  py::gil_scoped_release release;
+  morton_order(from, count, kMortonAxisBits, to);
+  return order;
+}
+
 }  // namespace
 
 void bind_occlusion(py::module_& m) {
@@ -121,6 +139,8 @@ void bind_occlusion(py::module_& m) {
         py::arg("depth_scale"), py::arg("depth_from_image"), py::arg("rule"),
         py::arg("threads") = 0,
         "Words (F, ceil(P / 64)); spatialcore.occlusion.visible_points is the contract.");
+  m.def("morton_order", &order_of, py::arg("points"),
+        "Order (P,) uint32 of float32 points (P, 3) by Morton key, 21 bits an axis, ties by row.");
 }
 
 }  // namespace spatialcore

@@ -1,2 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dual-encoder multimodal model: architecture, samplers, training and evaluation."""
+"""The dual-encoder multimodal model: architecture, samplers, training and evaluation.
+
+The names below are imported on first use, so importing the package loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spatialmllm.checkpoints import load, save
+    from spatialmllm.config import SpatialMLLMConfig
+    from spatialmllm.model import SpatialMLLM
+
+__all__ = ["SpatialMLLM", "SpatialMLLMConfig", "load", "save"]
+
+_HOME = {
+    "SpatialMLLM": "spatialmllm.model",
+    "SpatialMLLMConfig": "spatialmllm.config",
+    "load": "spatialmllm.checkpoints",
+    "save": "spatialmllm.checkpoints",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'spatialmllm' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

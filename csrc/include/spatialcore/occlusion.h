@@ -57,7 +57,10 @@ struct ScenePoints {
   int64_t count;
 };
 
-void visible_points_cpu(const ScenePoints& points, View<const double, 3> K,
+class PointBlocks;  // csrc/cpu/point_blocks.h
+
+// The frames of one depth array; `points` may serve many calls. threads <= 0: the affinity mask.
+void visible_points_cpu(const PointBlocks& points, View<const double, 3> K,
                         View<const double, 3> cam_from_world, const DepthMaps& depth,
                         const OcclusionRule& rule, uint64_t* words, int threads);
 

@@ -1,2 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One engine for each family of tasks."""
+"""The engines, one task each. To add a family: a module, its template file, a line in `ENGINES`."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable
+
+from spatial_engine.engine import Engine, family_of
+from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatialcore.relations.recipe import Recipe
+
+ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT,)
+
+_BY_TASK = {engine.task: engine for engine in ENGINES}
+
+
+def engine_of(task: str) -> Engine:
+    """The engine of a task; ValueError names the nearest task when there is none."""
+    engine = _BY_TASK.get(task)
+    if engine is None:
+        near = difflib.get_close_matches(task, _BY_TASK, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown task {task!r}{hint}")
+    return engine
+
+
+def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
+    """Tasks of the recipe's families that match any of the globs, in the order of `ENGINES`.
+
+    Raises:
+        ValueError: A glob matches no task of the recipe.
+    """
+    tasks = [engine.task for engine in ENGINES if family_of(engine.task) in recipe.families]
+    globs = list(patterns) or ["*"]
+    for glob in globs:
+        if not fnmatch.filter(tasks, glob):
+            raise ValueError(f"no task of recipe {recipe.name!r} matches {glob!r}")
+    return tuple(task for task in tasks if any(fnmatch.fnmatchcase(task, g) for g in globs))

@@ -15,14 +15,14 @@ _TABLE = Path(__file__).with_name("categories.tsv")
 _MAX_LABEL_BYTES = 8 << 20
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _rows(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
     """Rows of a tab-separated file with a header, columns picked by name."""
     text = read_text(path, _MAX_LABEL_BYTES)
     reader = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     try:
         header = next(reader, [])
-        places = [header.index(name) for name in columns]
-        return [tuple(row[i].strip() for i in places) for row in reader if len(row) > max(places)]
+        a, b = (header.index(name) for name in columns)
+        return [(row[a].strip(), row[b].strip()) for row in reader if len(row) > max(a, b)]
     except (ValueError, csv.Error) as error:
         raise SceneFormatError(
             path, f"must be tab-separated with the columns {', '.join(columns)}"
@@ -61,7 +61,7 @@ def plural_category(category: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=8)
-def _label_table(path: Path, mtime_ns: int) -> dict[str, str]:
+def _label_table(path: Path, _mtime_ns: int) -> dict[str, str]:
     rows = _rows(path, ("raw_category", "category"))
     return {raw: canonical_category(category) for raw, category in rows if raw and category}
 

@@ -83,7 +83,7 @@ def _size_of(stream: BinaryIO) -> tuple[int, int] | None:
 
 
 def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, int]:
-    """(width, height) of a JPEG, PNG or WebP, from its header alone.
+    r"""(width, height) of a JPEG, PNG or WebP, from its header alone.
 
     Args:
         image: A file, or the bytes of one.
@@ -94,7 +94,7 @@ def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, in
             "image_bad".
 
     Example:
-        >>> image_size(b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR\\0\\0\\0\\x05\\0\\0\\0\\x03")
+        >>> image_size(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x03")
         (5, 3)
     """
     if isinstance(image, bytes):

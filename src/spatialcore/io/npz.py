@@ -59,13 +59,9 @@ def parse_npy_header(head: bytes, path: Path) -> NpyHeader:
         fortran_order = fields["fortran_order"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise SceneFormatError(path, "holds a malformed .npy header") from error
-    counts = isinstance(shape, tuple) and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
-    if (
-        not counts
-        or len(shape) > 8
-        or not isinstance(descr, str)
-        or type(fortran_order) is not bool
-    ):
+    sized = isinstance(shape, tuple) and len(shape) <= 8
+    sized = sized and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
+    if not sized or type(descr) is not str or type(fortran_order) is not bool:
         raise SceneFormatError(path, "holds an .npy header with unexpected fields")
     return NpyHeader(descr, shape, fortran_order, start + length)
 
@@ -107,7 +103,7 @@ class Npz:
         file_size(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
             raise SceneFormatError(path, f"is not an .npz archive: {error}") from error
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -151,7 +147,7 @@ class Npz:
             with self._zip.open(member) as stream:
                 content = stream.read(size + 1)
         except (
-            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError,
             RuntimeError, IndexError,
         ) as error:  # fmt: skip
             raise SceneFormatError(self.path, f"member {name!r} is damaged: {error}") from error

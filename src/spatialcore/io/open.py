@@ -29,21 +29,31 @@ def _open_posed_images(path: Path, options: ReadOptions) -> Source | None:
 def _open_tapvid3d(path: Path, options: ReadOptions) -> Source | None:
     from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, clip_files
 
+    root, files = path, clip_files(path) if path.is_dir() else ()
     if path.is_file() and path.suffix == ".npz" and is_scene_id(path.stem):
         root, files = path.parent, ((path.stem, path.name),)
-    elif path.is_dir():
-        root, files = path, clip_files(path)
-    else:
-        return None
     collection = root.name if root.name in COLLECTIONS else ""
     return Tapvid3dSource(root, files, collection, options) if files else None
 
 
+def _open_scannet(path: Path, options: ReadOptions) -> Source | None:
+    from spatialcore.io.scannet import ScannetSource, scan_files, scan_of
+
+    root, files = scan_of(path)
+    if not files and path.is_dir():
+        root, files = path, scan_files(path)
+    return ScannetSource(root, files, options) if files else None
+
+
 # kind -> (opener, what it looks for). Detection tries them in this order.
 _KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
-    "posed_images": (_open_posed_images, "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/"),
+    "scannet": (_open_scannet, "<id>/<id>.sens"),
+    "posed_images": (
+        _open_posed_images,
+        "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
+    ),
     "tapvid3d": (_open_tapvid3d, "<clip>.npz"),
-}  # fmt: skip
+}
 KINDS = tuple(_KINDS)
 
 

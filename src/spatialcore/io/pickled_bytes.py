@@ -20,40 +20,14 @@ from spatialcore.errors import SceneFormatError
 MAX_IMAGES = 1 << 20
 # What an array of bytes needs, over pickle protocols 3 to 5; anything else is refused.
 _OPCODES = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "MEMOIZE",
-        "BINPUT",
-        "LONG_BINPUT",
-        "BINGET",
-        "LONG_BINGET",
-        "GLOBAL",
-        "STACK_GLOBAL",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "SHORT_BINBYTES",
-        "BINBYTES",
-        "BINBYTES8",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_LIST",
-        "APPEND",
-        "APPENDS",
-        "REDUCE",
-        "BUILD",
-    ]
+    {
+        *("PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
+        *("MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+        *("SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+        *("BININT", "BININT1", "BININT2", "NONE", "NEWTRUE", "NEWFALSE"),
+        *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("EMPTY_LIST", "APPEND", "APPENDS"),
+    }
 )
 _MEMO_OPCODES = frozenset({"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"})
 _OPCODES_PER_IMAGE = 8
@@ -109,7 +83,7 @@ class _BytesUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"global {module}.{name}"[:120])
         return found
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, _pid: Any) -> Any:
         raise pickle.UnpicklingError("persistent id")
 
 
@@ -172,10 +146,11 @@ def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
     if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[4], list):
         raise _unsafe(path, "no array of objects")
     _, shape, dtype, _, items = state
+    images: list[bytes] = items
     if not isinstance(dtype, _Dtype) or dtype.text not in ("O", "O8", "O4", "|O"):
         raise _unsafe(path, "an array of another type")
     if any(type(item) is not bytes for item in items):
         raise _unsafe(path, "an element that is no byte string")
     if shape != (count,) or len(items) != count:
         raise SceneFormatError(path, f"declares {count} images and holds {len(items)}")
-    return items
+    return images

@@ -11,7 +11,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,8 @@ class Listing:
     color: dict[str, Path]
     depth: dict[str, Path]
     pose: dict[str, Path]
-    color_K: Path | None
-    depth_K: Path | None
+    color_intrinsic: Path | None
+    depth_intrinsic: Path | None
 
     @property
     def stems(self) -> list[str]:
@@ -108,9 +108,8 @@ def _list_flat(folder: Path, names: list[str]) -> Listing | None:
         return None
     frames = {**color, **depth}
     pose = {s: p for s, p in pose.items() if s in frames or _DIGITS.match(s)}
-    return Listing(
-        folder, color, depth, pose, _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
-    )
+    color_intrinsic, depth_intrinsic = _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
+    return Listing(folder, color, depth, pose, color_intrinsic, depth_intrinsic)
 
 
 def list_frames(scene_folder: Path) -> Listing | None:
@@ -274,7 +273,7 @@ class PosedImagesSource:
 
     root: Path
     folders: tuple[tuple[str, str], ...]
-    options: ReadOptions = ReadOptions()
+    options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def kind(self) -> str:
@@ -308,7 +307,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
     listing = list_frames(folder)
     if listing is None:
         raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
-    if listing.color_K is None:
+    if listing.color_intrinsic is None:
         raise SceneFormatError(
             listing.folder,
             "has no intrinsic.txt",
@@ -325,9 +324,9 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
     found = _read_frames(listing, kept, root)
     orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
     annotation = find_annotation(folder, scene_id, source.root, options.labels)
-    depth_K = None
-    if listing.depth_K is not None:
-        depth_K = read_intrinsic(listing.depth_K, *found.depth_size)
+    depth_camera = None
+    if listing.depth_intrinsic is not None:
+        depth_camera = read_intrinsic(listing.depth_intrinsic, *found.depth_size)
     instance_folder = next((f for f in (folder, listing.folder) if (f / "instance").is_dir()), None)
     objects = annotation.objects or _read_objects(folder)
     read_instance = None
@@ -340,8 +339,8 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         id=scene_id,
         space=annotation.space,
         root=root,
-        color=read_intrinsic(listing.color_K, *found.color_size),
-        depth=depth_K,
+        color=read_intrinsic(listing.color_intrinsic, *found.color_size),
+        depth=depth_camera,
         depth_size=found.depth_size,
         depth_scale=orientation.depth_scale or 0.001,
         frames=found.frames,
@@ -364,7 +363,7 @@ def _inputs(
     listing: Listing, annotation: Annotation, folder: Path, kept: list[tuple[int, str]]
 ) -> tuple[Path, ...]:
     """Files whose change makes an index stale: K, poses, depth, annotation; no colour image."""
-    single = [listing.color_K, listing.depth_K]
+    single = [listing.color_intrinsic, listing.depth_intrinsic]
     single += [f / n for f in (listing.folder, folder) for n in ("scene_meta.json", "objects.json")]
     frames = [m.get(stem) for _, stem in kept for m in (listing.pose, listing.depth)]
     paths = (p for p in (*single, *annotation.inputs, *frames) if p is not None and p.is_file())

@@ -65,10 +65,14 @@ def _read_alignment(path: Path) -> Float64 | None:
     return numbers.reshape(4, 4)
 
 
+def _are_segments(rows: Any) -> bool:
+    return isinstance(rows, list) and all(type(s) is int and 0 <= s < 1 << 31 for s in rows)
+
+
 def _read_segments(path: Path) -> NDArray[np.int64]:
     stored = read_json(path, _MAX_JSON_BYTES)
     rows = stored.get("segIndices") if isinstance(stored, dict) else None
-    if not isinstance(rows, list) or not all(type(s) is int and 0 <= s < 1 << 31 for s in rows):
+    if not _are_segments(rows):
         raise SceneFormatError(path, "segIndices must be a list of segment numbers")
     return np.array(rows, dtype=np.int64)
 
@@ -79,24 +83,16 @@ def _groups(path: Path) -> list[tuple[int, str, list[int]]]:
     rows = stored.get("segGroups") if isinstance(stored, dict) else None
     if not isinstance(rows, list):
         raise SceneFormatError(path, "segGroups must be a list")
-    groups = []
+    groups: list[tuple[int, str, list[int]]] = []
     for row in rows:
-        fields = row if isinstance(row, dict) else {}
-        number = fields.get("objectId", fields.get("id"))
-        label, segments = fields.get("label"), fields.get("segments")
-        ids = isinstance(segments, list) and all(
-            type(s) is int and 0 <= s < 1 << 31 for s in segments
-        )
-        if (
-            type(number) is not int
-            or not 0 <= number < 1 << 31
-            or type(label) is not str
-            or not ids
-        ):
-            raise SceneFormatError(
-                path, f"holds a group without id, label and segments: {row!r:.80}"
-            )
-        groups.append((number, label, list(segments)))
+        fields: dict[str, Any] = row if isinstance(row, dict) else {}
+        number: Any = fields.get("objectId", fields.get("id"))
+        label: Any = fields.get("label")
+        segments: Any = fields.get("segments")
+        numbered = type(number) is int and 0 <= number < 1 << 31
+        if not numbered or type(label) is not str or not _are_segments(segments):
+            raise SceneFormatError(path, f"has a group without id, label, segments: {row!r:.80}")
+        groups.append((number, label, segments))
     return groups
 
 

@@ -14,7 +14,7 @@ _SPLITS = ("train", "val")
 
 
 @functools.lru_cache(maxsize=64)
-def _ids(path: Path, mtime_ns: int) -> frozenset[str]:
+def _ids(path: Path, _mtime_ns: int) -> frozenset[str]:
     return frozenset(line.strip() for line in read_text(path).splitlines() if line.strip())
 
 

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _offset_images(npz: Npz) -> Sequence[bytes]:
     if offsets.dtype.kind not in "iu":
         raise SceneFormatError(npz.path, "images_jpeg_offsets must hold integers")
     stops = [int(x) for x in offsets.tolist()]
-    ordered = all(a <= b for a, b in zip(stops, stops[1:], strict=False))
+    ordered = all(a <= b for a, b in itertools.pairwise(stops))
     if not ordered or stops[0] != 0 or stops[-1] != packed.size:
         raise SceneFormatError(npz.path, "images_jpeg_offsets do not cover images_jpeg_bytes")
     return _Images(packed.tobytes(), stops)
@@ -80,7 +81,7 @@ def _read_images(npz: Npz) -> Sequence[bytes]:
 
 
 @functools.lru_cache(maxsize=2)
-def _cached_images(path: Path, mtime_ns: int, size: int) -> Sequence[bytes]:
+def _cached_images(path: Path, _mtime_ns: int, _size: int) -> Sequence[bytes]:
     with Npz(path) as npz:
         return _read_images(npz)
 
@@ -135,7 +136,7 @@ def _read_tracks(npz: Npz, notes: list[str]) -> tuple[Float64, np.ndarray[Any, A
     return tracks, seen.astype(bool) & present
 
 
-def _read_K(npz: Npz, notes: list[str]) -> Float64:
+def _read_intrinsic(npz: Npz, notes: list[str]) -> Float64:
     stored = np.asarray(_required(npz, "fx_fy_cx_cy", notes), dtype=np.float64)
     if stored.shape == (3, 3):
         return stored
@@ -149,8 +150,8 @@ def _image_size(npz: Npz, images: Sequence[bytes]) -> tuple[int, int]:
     if len(images):
         return image_size(images[0], npz.path)
     if "image_hw" in npz.names:
-        height, width = (np.asarray(npz.array("image_hw"), dtype=np.float64).reshape(-1).tolist()
-                         + [0.0, 0.0])[:2]  # fmt: skip
+        sides = np.asarray(npz.array("image_hw"), dtype=np.float64).reshape(-1).tolist()
+        height, width = sides if len(sides) == 2 else (0.0, 0.0)
         if 1 <= height < 1 << 16 and 1 <= width < 1 << 16:
             return int(width), int(height)
     raise SceneFormatError(
@@ -230,7 +231,7 @@ class Tapvid3dSource:
     root: Path
     files: tuple[tuple[str, str], ...]
     collection: str = ""
-    options: ReadOptions = ReadOptions()
+    options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def kind(self) -> str:
@@ -284,7 +285,7 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
     images = clip_images(npz.path)
     if len(images) not in (0, count):
         raise SceneFormatError(npz.path, f"has {len(images)} images for {count} steps")
-    camera = make_camera(_read_K(npz, notes), *_image_size(npz, images), npz.path)
+    camera = make_camera(_read_intrinsic(npz, notes), *_image_size(npz, images), npz.path)
     static = source.options.static_camera or place == "pstudio"
     cam_from_world = _read_extrinsics(npz, count, static, notes)
     # A track under 80 % present says more about the tracker than about motion.

@@ -110,6 +110,8 @@ class Recipe:
         guards: The dead zones and thresholds.
         quota: Rows for each task; "*" is the number for each scene and unnamed task.
         balance: How a bin's unused quota is carried: to the next bin, or evenly.
+        word_strata: Whether each word of a direction task gets an equal share of the quota.
+        letter_height_share: Height of the letter beside a mark, of W; marks carry their radius.
         families: Families of tasks that the recipe makes.
     """
 
@@ -131,6 +133,8 @@ class Recipe:
     guards: Guards = field(default_factory=Guards)
     quota: Mapping[str, int] = field(default_factory=dict)
     balance: Literal["carry", "even"] = "carry"
+    word_strata: bool = True
+    letter_height_share: float = 2.5 / 130
     families: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

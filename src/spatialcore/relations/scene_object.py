@@ -65,7 +65,7 @@ class SceneObject:
 
     @cached_property
     def columns(self) -> Float64:
-        """(3, V) contiguous coordinates of `outline`: whole columns are scanned three times faster."""
+        """(3, V) contiguous coordinates of `outline`: scans of whole columns are faster."""
         return np.ascontiguousarray(self.outline.T)
 
     @cached_property

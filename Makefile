@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` need Python 3.11 and a C++ compiler; each makes what it needs.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
+CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
+
+.PHONY: help demo test test-slow test-real lint format stubs bench bench-full clean
+
+help:
+	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
+	@echo "make test        lint, types, import rules and the whole suite"
+	@echo "make test-slow   the tests that take longer than a minute"
+	@echo "make test-real   the tests on captured scenes; fails where they are absent"
+	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
+	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The package alone: what a user installs.
+$(VENV)/.installed: $(BIN)/python $(SOURCES)
+	$(PIP) .
+	@touch $@
+
+# Everything the suite needs. Torch first, so that nothing else chooses a build with CUDA.
+$(VENV)/.developed: $(BIN)/python $(SOURCES) constraints.txt
+	$(PIP) scikit-build-core pybind11 ninja
+	$(PIP) torch
+	$(PIP) --no-build-isolation -e '.[test,lint,triton,model,lora,video]' matplotlib
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/spatialcore doctor
+	$(BIN)/spatialcore sample demo/scenes
+	$(BIN)/spatialcore generate demo/scenes -o demo/out --workers 2
+	$(BIN)/spatialcore verify demo/out --workers 2
+	$(BIN)/spatialcore stats demo/out
+
+test: $(VENV)/.developed lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.developed
+	$(BIN)/python -m pytest -m slow
+
+test-real: $(VENV)/.developed
+	SPATIALCORE_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real
+
+lint: $(VENV)/.developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	$(BIN)/lint-imports
+	$(BIN)/typos
+
+format: $(VENV)/.developed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
+
+stubs: $(VENV)/.developed
+	$(BIN)/python tests/stubs.py --write
+
+bench: $(VENV)/.developed
+	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks --short
+
+bench-full: $(VENV)/.developed
+	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build demo $(VENV)

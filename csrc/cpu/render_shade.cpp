@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Colour of the procedural rooms: texture x (sky light + lamps with shadow maps) x corner
+// darkening, square-root tone curve, and one smoothing pass over the edges between solids.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/render_texture.h"
+#include "spatialcore/render.h"
+
+namespace spatialcore {
+namespace {
+
+constexpr float kShadowBias = 0.03f;   // metres
+constexpr float kCornerReach = 0.22f;  // metres over which corners darken
+constexpr float kCornerDepth = 0.32f;
+constexpr float kWallSlack = 0.02f;  // metres; a hit in a corner may fall outside by rounding
+
+// Share of the lamp that reaches the point, by a 3 x 3 look into its shadow map.
+float lamp_share(const Lamp& lamp, const float* p) {
+  const float below = lamp.position[2] - p[2];
+  if (below < 0.05f) return 0.0f;
+  const float half = 0.5f * static_cast<float>(lamp.size);
+  const float u = (p[0] - lamp.position[0]) / below * lamp.focal + half;
+  const float v = (p[1] - lamp.position[1]) / below * lamp.focal + half;
+  const int32_t n = lamp.size;
+  if (!(u >= 2.0f && v >= 2.0f && u < static_cast<float>(n - 2) && v < static_cast<float>(n - 2))) {
+    return 1.0f;
+  }
+  const int32_t i = static_cast<int32_t>(u), j = static_cast<int32_t>(v);
+  int32_t open = 0;
+  for (int32_t y = j - 1; y <= j + 1; ++y) {
+    for (int32_t x = i - 1; x <= i + 1; ++x) {
+      const float blocker = lamp.shadow[static_cast<size_t>(y) * n + x];
+      open += blocker == 0.0f || blocker > below - kShadowBias * (1.0f + below * 0.5f);
+    }
+  }
+  return static_cast<float>(open) * (1.0f / 9.0f);
+}
+
+float corner_factor(float distance) {
+  const float r = distance / kCornerReach;
+  return 1.0f - kCornerDepth / (1.0f + r * r * 3.0f);
+}
+
+float ambient_share(const RenderScene& scene, const SurfaceHit& hit) {
+  const float* p = hit.room;
+  const float* n = hit.normal;
+  float share = 1.0f;
+  if (n[2] < 0.9f) share *= corner_factor(p[2]);
+  if (n[2] > -0.9f) share *= corner_factor(scene.height - p[2]);
+  for (const WallLine& wall : scene.walls) {
+    const float along = p[1 - wall.axis];
+    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack || along > wall.hi + kWallSlack) continue;
+    share *= corner_factor(std::fabs(p[wall.axis] - wall.at));
+  }
+  return share;
+}
+
+float light(const RenderScene& scene, const SurfaceHit& hit) {
+  const float* n = hit.normal;
+  const float ambient = (0.40f + 0.10f * n[2] + 0.05f * n[0] + 0.03f * n[1]);
+  float direct = 0.0f;
+  for (const Lamp& lamp : scene.lamps) {
+    float to[3], square = 0.0f, facing = 0.0f;
+    for (int i = 0; i < 3; ++i) {
+      to[i] = lamp.position[i] - hit.room[i];
+      square += to[i] * to[i];
+      facing += to[i] * n[i];
+    }
+    if (facing <= 0.0f) continue;
+    const float fall = lamp.power / (1.0f + 0.12f * square);
+    direct += fall * (facing / std::sqrt(square)) * lamp_share(lamp, hit.room);
+  }
+  return ambient * ambient_share(scene, hit) + direct;
+}
+
+inline uint8_t tone(float x) { return static_cast<uint8_t>(std::sqrt(clamp01(x)) * 255.0f + 0.5f); }
+
+// (4 x centre + 4 neighbours) / 8 where the solid changes: steps between solids turn soft.
+void smooth_edges(const PinholeView& view, const int32_t* solid, uint8_t* rgb) {
+  const int32_t W = view.width, H = view.height;
+  const std::vector<uint8_t> sharp(rgb, rgb + static_cast<int64_t>(3) * W * H);
+  for (int32_t v = 1; v + 1 < H; ++v) {
+    for (int32_t u = 1; u + 1 < W; ++u) {
+      const int64_t i = static_cast<int64_t>(v) * W + u;
+      const int32_t s = solid[i];
+      if (s == solid[i - 1] && s == solid[i + 1] && s == solid[i - W] && s == solid[i + W])
+        continue;
+      for (int64_t c = 3 * i; c < 3 * i + 3; ++c) {
+        const int32_t around = sharp[c - 3] + sharp[c + 3] +
+                               sharp[c - 3 * static_cast<int64_t>(W)] +
+                               sharp[c + 3 * static_cast<int64_t>(W)];
+        rgb[c] = static_cast<uint8_t>((4 * sharp[c] + around + 4) / 8);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+SurfaceHit surface_hit(const Solid& solid, const PinholeView& view, float u, float v, float depth) {
+  SurfaceHit hit;
+  const float x = (u - view.cx) / view.fx, y = (v - view.cy) / view.fy;
+  const float* C = view.room_from_cam;
+  const float* S = solid.solid_from_room;
+  for (int i = 0; i < 3; ++i) {
+    hit.room[i] = ((C[4 * i] * x + C[4 * i + 1] * y) + C[4 * i + 2]) * depth + C[4 * i + 3];
+  }
+  float n[3] = {0.0f, 0.0f, 0.0f};
+  float best = -1e9f;
+  hit.face = 0;
+  for (int i = 0; i < 3; ++i) {
+    hit.local[i] =
+        ((S[4 * i] * hit.room[0] + S[4 * i + 1] * hit.room[1]) + S[4 * i + 2] * hit.room[2]) +
+        S[4 * i + 3];
+    hit.unit[i] = hit.local[i] / solid.half[i];
+    const float outside = std::fabs(hit.local[i]) - solid.half[i];
+    if (outside > best) best = outside, hit.face = i;
+  }
+  if (solid.kind == SolidKind::kBox) {
+    n[hit.face] = hit.local[hit.face] > 0.0f ? 1.0f : -1.0f;
+  } else {
+    const float round = std::sqrt(hit.unit[0] * hit.unit[0] + hit.unit[1] * hit.unit[1]);
+    const bool slab = solid.kind == SolidKind::kCylinder;
+    hit.face =
+        slab && (std::fabs(hit.unit[2]) - 1.0f) * solid.half[2] > (round - 1.0f) * solid.half[0]
+            ? 2
+            : -1;
+    if (hit.face == 2) {
+      n[2] = hit.unit[2] > 0.0f ? 1.0f : -1.0f;
+    } else {
+      for (int i = 0; i < (slab ? 2 : 3); ++i) n[i] = hit.unit[i] / solid.half[i];
+      const float length = std::sqrt((n[0] * n[0] + n[1] * n[1]) + n[2] * n[2]);
+      for (float& component : n) component /= std::max(length, 1e-12f);
+    }
+  }
+  for (int i = 0; i < 3; ++i) hit.normal[i] = (S[i] * n[0] + S[4 + i] * n[1]) + S[8 + i] * n[2];
+  return hit;
+}
+
+void shade_view(const RenderScene& scene, const PinholeView& view, const float* depth,
+                const int32_t* solid, uint8_t* rgb) {
+  for (int32_t v = 0; v < view.height; ++v) {
+    for (int32_t u = 0; u < view.width; ++u) {
+      const int64_t i = static_cast<int64_t>(v) * view.width + u;
+      if (solid[i] < 0) {
+        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = 0;
+        continue;
+      }
+      const Solid& s = scene.solids[solid[i]];
+      const Material& m = scene.materials[s.material];
+      const SurfaceHit hit =
+          surface_hit(s, view, static_cast<float>(u), static_cast<float>(v), depth[i]);
+      const Colour c = texture_colour(m, face_point(s, hit), depth[i] / view.fx);
+      const float lit = light(scene, hit);
+      const float gain = lit + (1.0f - lit) * m.glow;
+      rgb[3 * i] = tone(c.r * gain);
+      rgb[3 * i + 1] = tone(c.g * gain);
+      rgb[3 * i + 2] = tone(c.b * gain);
+    }
+  }
+  smooth_edges(view, solid, rgb);
+}
+
+}  // namespace spatialcore

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which of P points each of F depth frames sees. Contract: spatialcore/occlusion.h.
+//
+//   points          (P, 3)          m  in   float32 or float64; neighbours in space should be
+//                                           neighbours in memory (Morton order), or nothing is
+//                                           culled
+//   K               (F, 3, 3)          in
+//   cam_from_world  (F, 4, 4)          in
+//   depth           (F, h, w)          in   uint16 or float32
+//   words           (F, 2 ceil(P/64))  out  as uint32 halves, little-endian
+//
+// Numerics: what may lie inside the image is decided by `is_visible` in float64, without fused
+// operations, so every bit equals the CPU's. Culling only skips what float64 would reject: a block
+// of points by its box against the planes of the frustum, with a margin 1e4 times the rounding
+// error of the test. Points that are not finite are never visible and do not widen a box.
+//
+// A thread block owns 256 points and a tile of 32 frames: the points are read once, their box is
+// reduced once, one warp tests it against all 32 frames, and the others are written as zeros.
+// Bytes for each point and frame: 12/32 of points, 1/8 of bits, and the depth reads of what is
+// inside, which hit L2 as the points of a block are neighbours.
+// Docs: docs/ops/occlusion.md. Tests: tests/ops/test_cuda.py.
+#include "cuda/stream.cuh"
+#include "spatialcore/occlusion.h"
+
+namespace spatialcore {
+namespace {
+
+constexpr int kThreadsPerBlock = 256;  // points of a thread block
+constexpr int kWarps = kThreadsPerBlock / 32;
+constexpr int kFrameTile = 32;         // one lane a frame when boxes are tested
+constexpr double kCullMargin = 1e-11;  // of the summed magnitudes; float64 rounding is below 1e-15
+
+struct Box {
+  double low[3], high[3];
+};
+
+// Smallest box of the finite points of the thread block; every thread gets it.
+__device__ Box block_box(const double* point, bool usable) {
+  __shared__ double partial[kWarps][6];
+  __shared__ double whole[6];
+  double bound[6];  // low x y z, then -high x y z: one minimum serves both
+  for (int a = 0; a < 3; ++a) {
+    bound[a] = usable ? point[a] : INFINITY;
+    bound[a + 3] = usable ? -point[a] : INFINITY;
+  }
+  for (int a = 0; a < 6; ++a) {
+    for (int step = 16; step; step /= 2) {
+      bound[a] = fmin(bound[a], __shfl_xor_sync(kAllLanes, bound[a], step));
+    }
+  }
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  if (lane < 6) {
+    double mine = bound[0];
+    for (int a = 1; a < 6; ++a) mine = lane == a ? bound[a] : mine;
+    partial[warp][lane] = mine;
+  }
+  __syncthreads();
+  if (threadIdx.x < 6) {
+    double least = partial[0][threadIdx.x];
+    for (int w = 1; w < kWarps; ++w) least = fmin(least, partial[w][threadIdx.x]);
+    whole[threadIdx.x] = least;
+  }
+  __syncthreads();
+  Box box;
+  for (int a = 0; a < 3; ++a) {
+    box.low[a] = whole[a];
+    box.high[a] = -whole[a + 3];
+  }
+  return box;
+}
+
+// Whether s . c < 0 for every point c of the box in camera coordinates, beyond rounding, where
+// s . c >= 0 is what a visible point has to satisfy.
+__device__ bool outside_plane(const double* pose, const Box& box, double sx, double sy, double sz) {
+  double most = sx * pose[3] + sy * pose[7] + sz * pose[11];
+  double size = fabs(sx * pose[3]) + fabs(sy * pose[7]) + fabs(sz * pose[11]);
+  for (int a = 0; a < 3; ++a) {
+    const double along = sx * pose[a] + sy * pose[4 + a] + sz * pose[8 + a];
+    const double terms = fabs(sx * pose[a]) + fabs(sy * pose[4 + a]) + fabs(sz * pose[8 + a]);
+    most += along > 0 ? along * box.high[a] : along * box.low[a];
+    size += terms * fmax(fabs(box.low[a]), fabs(box.high[a]));
+  }
+  return most < -kCullMargin * size;  // false for NaN: what is not understood is not culled
+}
+
+__device__ bool outside_frustum(const OcclusionRule& r, const double* pose, const Pinhole& k,
+                                const Box& box) {
+  const double right = static_cast<double>(r.width), bottom = static_cast<double>(r.height);
+  return outside_plane(pose, box, 0, 0, 1) || outside_plane(pose, box, k.fx, 0, k.cx) ||
+         outside_plane(pose, box, -k.fx, 0, right - k.cx) ||
+         outside_plane(pose, box, 0, k.fy, k.cy) ||
+         outside_plane(pose, box, 0, -k.fy, bottom - k.cy);
+}
+
+template <class T, class DepthType>
+__global__ void occlusion_kernel(const T* __restrict__ points,               // (P, 3)
+                                 int64_t point_count,                        // P
+                                 const double* __restrict__ K,               // (F, 3, 3)
+                                 const double* __restrict__ cam_from_world,  // (F, 4, 4)
+                                 int64_t frame_count,                        // F
+                                 const DepthType* __restrict__ depth,        // (F, h, w)
+                                 OcclusionRule rule, uint32_t* __restrict__ halves) {
+  __shared__ unsigned touched;
+  const int64_t p = static_cast<int64_t>(blockIdx.x) * kThreadsPerBlock + threadIdx.x;
+  const int64_t half_count = 2 * ((point_count + 63) / 64);
+  const int64_t first = static_cast<int64_t>(blockIdx.y) * kFrameTile;
+  double point[3] = {0, 0, 0};
+  bool usable = p < point_count;
+  for (int a = 0; a < 3 && usable; ++a) point[a] = points[3 * p + a];
+  usable = usable && is_finite(point[0]) && is_finite(point[1]) && is_finite(point[2]);
+  const Box box = block_box(point, usable);
+  if (threadIdx.x < kFrameTile) {
+    const int64_t f = first + threadIdx.x;
+    const bool may = f < frame_count && box.low[0] <= box.high[0] &&
+                     !outside_frustum(rule, cam_from_world + 16 * f, pinhole(K + 9 * f), box);
+    const unsigned mask = __ballot_sync(kAllLanes, may);
+    if (threadIdx.x == 0) touched = mask;
+  }
+  __syncthreads();
+  const int64_t map_size = rule.depth_width * rule.depth_height;
+  const int64_t half = p / 32;
+  for (int i = 0; i < kFrameTile && first + i < frame_count; ++i) {
+    const int64_t f = first + i;
+    bool visible = false;
+    if (usable && (touched >> i & 1)) {
+      visible = is_visible(rule, cam_from_world + 16 * f, pinhole(K + 9 * f), depth + f * map_size,
+                           point[0], point[1], point[2]);
+    }
+    const unsigned bits = __ballot_sync(kAllLanes, visible);
+    if (threadIdx.x % 32 == 0 && half < half_count) halves[f * half_count + half] = bits;
+  }
+}
+
+}  // namespace
+
+void visible_points_cuda(const DeviceScene& scene, const DepthMaps& depth,
+                         const OcclusionRule& rule, uint64_t* words, Stream stream) {
+  if (scene.point_count == 0 || scene.frame_count == 0) return;
+  const dim3 grid(ceil_div(scene.point_count, kThreadsPerBlock),
+                  ceil_div(scene.frame_count, kFrameTile));
+  const auto launch = [&](auto* points, auto* maps) {
+    SC_LAUNCH(occlusion_kernel, grid, dim3(kThreadsPerBlock), native(stream), points,
+              scene.point_count, scene.K, scene.cam_from_world, scene.frame_count, maps, rule,
+              reinterpret_cast<uint32_t*>(words));
+  };
+  const auto with_maps = [&](auto* points) {
+    if (depth.is_float) {
+      launch(points, static_cast<const float*>(depth.pointer));
+    } else {
+      launch(points, static_cast<const uint16_t*>(depth.pointer));
+    }
+  };
+  if (scene.is_float64) {
+    with_maps(static_cast<const double*>(scene.points));
+  } else {
+    with_maps(static_cast<const float*>(scene.points));
+  }
+  check_launch("occlusion_kernel");
+}
+
+}  // namespace spatialcore

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sum over time of the changes of every pair's distance. Contract: spatialcore/rigidity.h.
+//
+//   tracks  (T, N, 3)          m  in   float64; NaN = no reading
+//   change  (N (N - 1) / 2,)   m  out  float64, condensed, i < j row by row
+//
+//   d_t = sqrt((dx dx + dy dy) + dz dz);  change += |d_t - d_(t-1)| where that exceeds the floor
+//
+// A missing reading makes d_t NaN, and no comparison with NaN adds anything: a step counts only
+// when both points are present at both of its ends.
+//
+// Modes: float64, t ascending, no fused operations, rounded square root: equal to the CPU in every
+// bit. float32: distances in float32. exact: float32, and a pair whose change came within the
+// error bound of the floor at any step is repeated in float64 by its thread, so no decision flips.
+// Bound: coordinates are rounded to within 2^-24 of their size M, so each of two distances errs by
+// at most 2^-24 (4 M + 4 d); kErrorUnits = 16 covers both and the subtraction.
+//
+// A thread block owns a tile of 64 x 64 pairs of one clip, a thread 4 x 4 of them with previous
+// distance and sum in registers from the first step to the last. Four steps of 128 points are
+// staged at a time (12 KiB). Bytes: 2 * 64 * 24 * T for 4,096 pairs; the square root is the bound.
+// Docs: docs/ops/rigidity.md. Tests: tests/ops/test_cuda.py.
+#include "cuda/stream.cuh"
+
+namespace spatialcore {
+namespace {
+
+constexpr int kTile = 64;
+constexpr int kSide = 16;
+constexpr int kPairs = kTile / kSide;
+constexpr int kSteps = 4;          // steps staged at a time
+constexpr float kErrorUnits = 16;  // of 2^-24 (M + d)
+
+template <class Real>
+struct Tile {
+  Real rows[kSteps][kTile][3];
+  Real columns[kSteps][kTile][3];
+};
+
+template <class Real>
+__device__ Real distance(const Real* p, const Real* q) {
+  const Real dx = p[0] - q[0], dy = p[1] - q[1], dz = p[2] - q[2];
+  return sqrt((dx * dx + dy * dy) + dz * dz);
+}
+
+template <class Real>
+__device__ float magnitude(const Real* p) {
+  return fmaxf(fmaxf(fabsf(static_cast<float>(p[0])), fabsf(static_cast<float>(p[1]))),
+               fabsf(static_cast<float>(p[2])));
+}
+
+template <class Real>
+__device__ void stage(const DeviceClip& clip, int64_t first, int64_t first_step,
+                      Real (*tile)[kTile][3]) {
+  const double* tracks = static_cast<const double*>(clip.tracks);
+  const int thread = threadIdx.y * kSide + threadIdx.x;
+  for (int i = thread; i < kSteps * kTile * 3; i += kSide * kSide) {
+    const int step = i / (kTile * 3), track = i / 3 % kTile, axis = i % 3;
+    const int64_t t = first_step + step, n = first + track;
+    const bool inside = t < clip.step_count && n < clip.track_count;
+    tile[step][track][axis] =
+        inside ? static_cast<Real>(tracks[(t * clip.track_count + n) * 3 + axis]) : Real{0};
+  }
+}
+
+// One pair in float64, straight from memory.
+__device__ double pair_change(const DeviceClip& clip, int64_t i, int64_t j, double noise_floor) {
+  const double* tracks = static_cast<const double*>(clip.tracks);
+  double sum = 0, previous = 0;
+  for (int64_t t = 0; t < clip.step_count; ++t) {
+    const double* at = tracks + t * clip.track_count * 3;
+    const double d = distance(at + 3 * i, at + 3 * j);
+    const double change = fabs(d - previous);
+    if (t > 0 && change > noise_floor) sum += change;
+    previous = d;
+  }
+  return sum;
+}
+
+template <class Real, bool kRedo>
+__global__ void rigidity_kernel(const DeviceClip* __restrict__ clips, double noise_floor) {
+  __shared__ Tile<Real> tile;
+  const DeviceClip clip = clips[blockIdx.z];
+  const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile;
+  const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTile;
+  if (first_column < first_row || first_column >= clip.track_count) return;
+  const Real floor = static_cast<Real>(noise_floor);
+  Real previous[kPairs][kPairs] = {}, sum[kPairs][kPairs] = {};
+  unsigned doubtful = 0;  // bit 4 i + j: the pair has to be repeated
+  for (int64_t first = 0; first < clip.step_count; first += kSteps) {
+    stage(clip, first_row, first, tile.rows);
+    stage(clip, first_column, first, tile.columns);
+    __syncthreads();
+    const int64_t left = clip.step_count - first;
+    for (int s = 0; s < (left < kSteps ? left : kSteps); ++s) {
+      for (int i = 0; i < kPairs; ++i) {
+        const Real* p = tile.rows[s][threadIdx.y + kSide * i];
+        for (int j = 0; j < kPairs; ++j) {
+          const Real* q = tile.columns[s][threadIdx.x + kSide * j];
+          const Real d = distance(p, q);
+          const Real change = fabs(d - previous[i][j]);
+          if (first + s > 0 && change > floor) sum[i][j] += change;
+          if (kRedo) {
+            const float far = fmaxf(magnitude(p), magnitude(q)) +
+                              fmaxf(static_cast<float>(d), static_cast<float>(previous[i][j]));
+            const float bound = kErrorUnits * 0x1p-24f * far;
+            if (fabs(change - floor) <= bound) doubtful |= 1u << (kPairs * i + j);
+          }
+          previous[i][j] = d;
+        }
+      }
+    }
+    __syncthreads();
+  }
+  for (int i = 0; i < kPairs; ++i) {
+    for (int j = 0; j < kPairs; ++j) {
+      const int64_t row = first_row + threadIdx.y + kSide * i;
+      const int64_t column = first_column + threadIdx.x + kSide * j;
+      if (row >= column || column >= clip.track_count) continue;
+      const bool repeat = kRedo && (doubtful >> (kPairs * i + j) & 1);
+      const double value =
+          repeat ? pair_change(clip, row, column, noise_floor) : static_cast<double>(sum[i][j]);
+      clip.change[row * clip.track_count - row * (row + 1) / 2 + (column - row - 1)] = value;
+    }
+  }
+}
+
+}  // namespace
+
+void accumulate_distance_change_cuda(const DeviceClip* clips, int64_t clip_count, int64_t largest,
+                                     double noise_floor, ChangePrecision precision, Stream stream) {
+  if (clip_count == 0 || largest < 2) return;
+  const dim3 grid(ceil_div(largest, kTile), ceil_div(largest, kTile),
+                  static_cast<unsigned>(clip_count));
+  const dim3 block(kSide, kSide);
+  const auto run = native(stream);
+  if (precision == ChangePrecision::kFloat64) {
+    SC_LAUNCH((rigidity_kernel<double, false>), grid, block, run, clips, noise_floor);
+  } else if (precision == ChangePrecision::kExact) {
+    SC_LAUNCH((rigidity_kernel<float, true>), grid, block, run, clips, noise_floor);
+  } else {
+    SC_LAUNCH((rigidity_kernel<float, false>), grid, block, run, clips, noise_floor);
+  }
+  check_launch("rigidity_kernel");
+}
+
+}  // namespace spatialcore

@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine is: candidates that pass every guard, facts for one of them, facts again.
+
+An engine makes one task. `candidates` lists what may be asked in a scene, `facts` gives the answer
+and evidence of one row, and `recompute` derives the same facts a second time from the source by the
+float64 reference. All three are pure. Text, ids and provenance are added here, alike for all tasks;
+so `verify` can compare whole records, words included.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatial_engine.answers import Answer
+from spatial_engine.marks import Mark
+from spatial_engine.record import ImageRef, Message, QARecord, record_id
+from spatial_engine.wording import Wording, wording_of
+from spatialcore.draws import fold, fold_array, text_hash
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+    from spatialcore.relations.recipe import Recipe
+    from spatialcore.relations.store import SceneIndex
+    from spatialcore.types import Source, Track3D
+
+T = TypeVar("T")
+
+
+class Row(NamedTuple):
+    """One candidate: frames in the order shown, and point, object or track ids."""
+
+    frames: tuple[int, ...]
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateTable:
+    """What may be asked of a scene: only rows that pass every guard (n rows).
+
+    Attributes:
+        frames: (n, k) int32 frame indices in the order shown; -1 fills shorter rows.
+        items: (n, m) int64 point, object or track ids; -1 fills shorter rows.
+        bin: (n,) int16 quota bin.
+        stratum: (n,) int8 index into the engine's strata.
+        hash: (n,) uint64 draw of the slot `select`.
+        rejected: How many possibilities each guard turned away, by reason.
+    """
+
+    frames: NDArray[np.int32]
+    items: NDArray[np.int64]
+    bin: NDArray[np.int16]
+    stratum: NDArray[np.int8]
+    hash: NDArray[np.uint64]
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        frames: ArrayLike,
+        items: ArrayLike,
+        hash: NDArray[np.uint64],
+        *,
+        bin: ArrayLike = 0,
+        stratum: ArrayLike = 0,
+        rejected: Mapping[str, int] | None = None,
+    ) -> CandidateTable:
+        """A table with the column types of the contract; `bin` and `stratum` may be scalars."""
+        n = len(hash)
+        return cls(
+            np.asarray(frames, dtype=np.int32).reshape(n, -1 if n else 0),
+            np.asarray(items, dtype=np.int64).reshape(n, -1 if n else 0),
+            np.array(np.broadcast_to(bin, n), dtype=np.int16),
+            np.array(np.broadcast_to(stratum, n), dtype=np.int8),
+            hash,
+            {reason: int(count) for reason, count in (rejected or {}).items() if count},
+        )
+
+    @classmethod
+    def empty(cls, rejected: Mapping[str, int] | None = None) -> CandidateTable:
+        """A table without rows."""
+        return cls.build([], [], np.zeros(0, np.uint64), rejected=rejected)
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    def take(self, chosen: NDArray[Any]) -> CandidateTable:
+        """The rows that a mask or an index array chooses."""
+        return CandidateTable(
+            self.frames[chosen], self.items[chosen], self.bin[chosen], self.stratum[chosen],
+            self.hash[chosen], self.rejected,
+        )  # fmt: skip
+
+    def rows(self) -> list[Row]:
+        """Every row as plain integers, without the filling."""
+        return [
+            Row(tuple(f for f in frames if f >= 0), tuple(i for i in items if i >= 0))
+            for frames, items in zip(self.frames.tolist(), self.items.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a row says, before any text.
+
+    Attributes:
+        answer: The typed answer.
+        evidence: The numbers that the answer came from: SI units, plain JSON values. The row's item
+            ids are added as "items".
+        slots: Values for the slots of the question and answer templates, as text.
+        marks: For each shown frame its marks; () when no image carries any.
+        options: What a choice offers.
+        variant: Which list of questions and answers is meant, e.g. "closer"; "" when there is one.
+    """
+
+    answer: Answer
+    evidence: Mapping[str, Any]
+    slots: Mapping[str, str]
+    marks: tuple[tuple[Mark, ...], ...] = ()
+    options: tuple[str, ...] = ()
+    variant: str = ""
+
+
+class FrameImage(NamedTuple):
+    """Name, uri and size of a frame's image."""
+
+    name: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a record comes from, and the draws of its scene.
+
+    Attributes:
+        frame_images: Image of every frame, by frame index.
+        rule: The depth rule as text.
+    """
+
+    source: str
+    space: str
+    scene: str
+    split: str
+    recipe: Recipe
+    seed: int
+    depth_map: str
+    frame_images: Mapping[int, FrameImage]
+    _states: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def rule(self) -> str:
+        """The depth rule as text, e.g. "tolerance(0.1,0.05)"."""
+        if self.recipe.rule == "strict":
+            return "strict"
+        return f"tolerance({self.recipe.rule_relative:g},{self.recipe.rule_absolute_m:g})"
+
+    def state(self, task: str, slot: str) -> int:
+        """Hash of (seed, task, source, scene, slot), before any integer is folded in."""
+        key = (task, slot)
+        state = self._states.get(key)
+        if state is None:
+            state = text_hash(self.seed, task, self.source, self.scene, slot)
+            self._states[key] = state
+        return state
+
+    def draw(self, task: str, ints: Sequence[int], slot: str) -> int:
+        """`spatialcore.draws.draw` of this scene: a uniform 64-bit integer."""
+        state = self.state(task, slot)
+        for number in ints:
+            state = fold(state, number)
+        return state
+
+    def draw_rows(self, task: str, columns: Sequence[ArrayLike], slot: str) -> NDArray[np.uint64]:
+        """`draw` for many rows at once: one integer column after the other, uint64 (n,)."""
+        first = np.asarray(columns[0])
+        state = np.full(len(first), self.state(task, slot), dtype=np.uint64)
+        for column in columns:
+            state = fold_array(state, column)
+        return state
+
+
+@dataclass(frozen=True, eq=False)
+class SceneContext:
+    """One indexed scene with a recipe and a seed; what several tasks need is computed once.
+
+    Attributes:
+        scene: The scene's index.
+        place: Names, provenance and draws.
+        scene_quota: Rows that are asked of each scene, by task (depth_perception uses it).
+        open_track: Opens the clip in its source, for engines that read tracks.
+    """
+
+    scene: SceneIndex
+    place: Place
+    scene_quota: Mapping[str, int] = field(default_factory=dict)
+    open_track: Callable[[], Track3D] | None = None
+    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        scene: SceneIndex,
+        recipe: Recipe,
+        seed: int,
+        split: str,
+        *,
+        scene_quota: Mapping[str, int] | None = None,
+        source: Source | None = None,
+    ) -> SceneContext:
+        """Context of a scene; `source` is needed for clips, whose tracks stay there."""
+        table = scene.frames
+        images = {
+            int(frame): FrameImage(table.name[k], table.image[k] or "", width, height)
+            for k, (frame, width, height) in enumerate(
+                zip(table.frame.tolist(), table.width.tolist(), table.height.tolist(), strict=True)
+            )
+        }
+        place = Place(
+            scene.source, scene.space, scene.scene, split, recipe, seed, scene.depth_map, images
+        )
+        opener = None if source is None else (lambda: scene.open_track(source))
+        return cls(scene, place, dict(scene_quota or {}), opener)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.place.recipe
+
+    def cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed on the first call with this key."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        value: T = self._cache[key]
+        return value
+
+    @property
+    def track(self) -> Track3D:
+        """The clip's tracks, read from the source on first use."""
+        if self.open_track is None:
+            raise ValueError(f"{self.place.scene}: no source was given to read tracks from")
+        return self.cached("track", self.open_track)
+
+
+class Engine(Protocol):
+    """One task. Implementations are frozen dataclasses listed in `engines.ENGINES`."""
+
+    @property
+    def task(self) -> str:
+        """`<family>.<quantity>[.<form>]`."""
+
+    @property
+    def question_type(self) -> str:
+        """The published name of the task, or of its VSI-Bench type."""
+
+    @property
+    def kind(self) -> Literal["scene", "clip"]:
+        """Whether it asks about scans or about clips of tracks."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The closed set of answer words or letters; () for numbers."""
+
+    @property
+    def needs_up(self) -> bool:
+        """Whether gravity must be known."""
+
+    def bin_count(self, recipe: Recipe) -> int:
+        """Quota bins, empty ones included."""
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """Name and share of the quota of each stratum, e.g. one for each word."""
+
+    def candidates(self, context: SceneContext) -> CandidateTable:
+        """Every row that passes every guard, and how many did not, by reason."""
+
+    def facts(self, context: SceneContext, row: Row) -> Facts:
+        """Answer, evidence, slots and marks of a candidate. It cannot reject."""
+
+    def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
+        """The facts of a row from the source, by the float64 reference and another code path.
+
+        Returns:
+            The facts, and the first guard that the row breaks or "".
+        """
+
+
+def family_of(task: str) -> str:
+    """Family of a task, which also names its template file."""
+    return task.partition(".")[0]
+
+
+def form_of(task: str) -> str:
+    """Presentation of a task: "coordinate", "marked", "choice", or "" for plain text."""
+    return task.split(".")[2] if task.count(".") > 1 else ""
+
+
+def usable(engine: Engine, scene: SceneIndex) -> str:
+    """Why the engine may not ask about the scene, or "" when it may."""
+    if (engine.kind == "clip") != scene.is_clip:
+        return "other_kind"
+    if not scene.metric:
+        return "not_metric"
+    if engine.needs_up and scene.up == "unknown":
+        return "up_unknown"
+    return ""
+
+
+def candidates_of(engine: Engine, context: SceneContext) -> CandidateTable:
+    """The engine's candidates, or none with the reason why the scene cannot be asked about."""
+    reason = usable(engine, context.scene)
+    if reason:
+        return CandidateTable.empty({} if reason == "other_kind" else {reason: 1})
+    return engine.candidates(context)
+
+
+def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
+    """The record of a candidate: its facts, then text and provenance. Pure."""
+    return compose(engine, context.place, row, engine.facts(context, row))
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """JSON with sorted keys, no spaces and shortest round-trip floats; ValueError on NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:
+    """Text, id and provenance for facts; used alike by `generate` and by `verify`.
+
+    Raises:
+        ValueError: The answer is not of the engine's closed set, or a template lacks a slot.
+    """
+    task, answer = engine.task, facts.answer
+    if answer.text is not None and answer.text not in engine.words:
+        raise ValueError(f"{task}: {answer.text!r} is not one of {engine.words}")
+    key = (*sorted(row.frames), *row.items)
+    wording: Wording = wording_of(task)
+    text = wording.render(lambda slot: place.draw(task, key, slot), facts.slots, facts.variant)
+    marks = facts.marks or ((),) * len(row.frames)
+    shown = [place.frame_images[frame] for frame in row.frames]
+    images = tuple(
+        ImageRef(image.uri, image.width, image.height, on_it)
+        for image, on_it in zip(shown, marks, strict=True)
+    )
+    question = f"{text.description}\n{text.question}"
+    prompt = f"{placeholders(len(images))}\n{question}"
+    return QARecord(
+        record_id(place.recipe.name, task, place.source, place.scene, row.frames, row.items),
+        place.source,
+        place.space,
+        place.scene,
+        place.split,
+        task,
+        engine.question_type,
+        form_of(task),
+        row.frames,
+        tuple(image.name for image in shown),
+        images,
+        question,
+        text.answer,
+        facts.options,
+        answer.type,
+        answer.text,
+        answer.number,
+        answer.unit,
+        (Message("user", prompt), Message("assistant", text.answer)),
+        canonical_json({**facts.evidence, "items": list(row.items)}),
+        place.recipe.name,
+        place.seed,
+        place.rule,
+        place.depth_map,
+        text.ids,
+    )
+
+
+def placeholders(image_count: int) -> str:
+    """The prompt's image lines: a bare placeholder, or a numbered line for each image."""
+    if image_count == 1:
+        return "<image>"
+    return "\n".join(f"Image {k}: <image>" for k in range(1, image_count + 1))

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Marks on images: what a question points at, and the only code that draws it.
+
+A mark is stored as numbers in the record and drawn when the image is opened, so generating a
+record decodes no image. The disc carries a white and a black ring and shows on any background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+# Saturated colours that differ in hue and lightness, also for the common colour deficiencies.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (230, 25, 25),
+    "green": (20, 170, 60),
+    "blue": (30, 80, 235),
+    "yellow": (250, 220, 0),
+    "orange": (245, 130, 0),
+    "purple": (145, 30, 180),
+    "cyan": (0, 190, 220),
+    "magenta": (240, 30, 200),
+}
+LETTER_HEIGHT_IN_RADII = 2.5
+_SUPERSAMPLING = 4  # the drawing is made this much larger and reduced, for smooth rings
+_CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down, left-down
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A disc on an image, with a letter beside it or none.
+
+    Attributes:
+        u: Column of the centre, pixels.
+        v: Row of the centre, pixels.
+        radius: Radius of the disc without its rings, pixels.
+        colour: A key of `COLOURS`.
+        letter: "A" to "D", or "".
+    """
+
+    u: float
+    v: float
+    radius: int
+    colour: str
+    letter: str = ""
+
+
+def mark_radius(width: int, share: float = 1 / 130) -> int:
+    """Radius of a mark on an image of `width` columns: max(3, round(share * width)) pixels.
+
+    Example:
+        >>> mark_radius(1296), mark_radius(320)
+        (10, 3)
+    """
+    return max(3, round(share * width))
+
+
+def letter_corner(
+    mark: Mark, others: Sequence[Mark], size: tuple[int, int], height: int
+) -> tuple[int, int]:
+    """Centre of the mark's letter: the first diagonal corner that is on the canvas and free.
+
+    A corner is free when the letter's square stays off every other disc; when none is, the first
+    one on the canvas is taken, moved inside where it must be.
+
+    Args:
+        mark: The mark whose letter is placed.
+        others: The other marks of the image.
+        size: (W, H) of the image.
+        height: Height of the letter, pixels.
+
+    Returns:
+        (column, row) of the letter's centre, pixels.
+    """
+    half = (height + 1) // 2 + 1
+    reach = mark.radius + 2 + half
+    on_canvas: list[tuple[int, int]] = []
+    for sign_u, sign_v in _CORNERS:
+        u, v = round(mark.u) + sign_u * reach, round(mark.v) + sign_v * reach
+        if not (half <= u < size[0] - half and half <= v < size[1] - half):
+            continue
+        on_canvas.append((u, v))
+        gaps = [max(abs(u - other.u), abs(v - other.v)) - other.radius - 2 for other in others]
+        if all(gap >= half for gap in gaps):
+            return u, v
+    if on_canvas:
+        return on_canvas[0]
+    u, v = round(mark.u) + reach, round(mark.v) - reach
+    return min(max(u, half), size[0] - half - 1), min(max(v, half), size[1] - half - 1)
+
+
+def draw_marks(
+    image: PilImage, marks: Sequence[Mark], *, letter_height: int | None = None
+) -> PilImage:
+    """The image with its marks drawn: discs with a white and a black ring, letters beside them.
+
+    Args:
+        image: PIL image of the size the marks were made for; it is not changed.
+        marks: Marks in pixels of this image.
+        letter_height: Pixels; None is 2.5 radii of each mark.
+
+    Returns:
+        A new RGB image, or the image itself, converted to RGB, when there are no marks.
+
+    Raises:
+        ValueError: A mark lies outside the image, or its colour is unknown.
+    """
+    canvas = image.convert("RGB")
+    if not marks:
+        return canvas
+    canvas = canvas.copy() if canvas is image else canvas
+    for mark in marks:
+        if mark.colour not in COLOURS:
+            raise ValueError(f"unknown mark colour {mark.colour!r}; one of {', '.join(COLOURS)}")
+        if not (0 <= mark.u < canvas.width and 0 <= mark.v < canvas.height):
+            raise ValueError(f"mark at ({mark.u}, {mark.v}) is outside the {canvas.size} image")
+        _draw_disc(canvas, mark)
+    for mark in marks:
+        if mark.letter:
+            others = [other for other in marks if other is not mark]
+            height = letter_height or max(8, round(LETTER_HEIGHT_IN_RADII * mark.radius))
+            _draw_letter(canvas, mark, letter_corner(mark, others, canvas.size, height), height)
+    return canvas
+
+
+def _draw_disc(canvas: PilImage, mark: Mark) -> None:
+    from PIL import Image, ImageDraw
+
+    ring = max(1, round(mark.radius * 0.2))
+    outer = mark.radius + 2 * ring
+    side, scale = 2 * outer + 1, _SUPERSAMPLING
+    mask_of = {}
+    for name, radius in (("black", outer), ("white", mark.radius + ring), ("disc", mark.radius)):
+        mask = Image.new("L", (side * scale, side * scale), 0)
+        centre, reach = side * scale / 2, (radius + 0.5) * scale
+        box = (centre - reach, centre - reach, centre + reach - 1, centre + reach - 1)
+        ImageDraw.Draw(mask).ellipse(box, fill=255)
+        mask_of[name] = mask.resize((side, side), Image.Resampling.BOX)
+    corner = (round(mark.u) - outer, round(mark.v) - outer)
+    for name, colour in (
+        ("black", (0, 0, 0)),
+        ("white", (255, 255, 255)),
+        ("disc", COLOURS[mark.colour]),
+    ):
+        canvas.paste(colour, (*corner, corner[0] + side, corner[1] + side), mask_of[name])
+
+
+def _draw_letter(canvas: PilImage, mark: Mark, centre: tuple[int, int], height: int) -> None:
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=_font_size(height))
+    half = (height + 1) // 2
+    u, v = centre
+    area = canvas.crop(
+        (
+            max(0, u - half),
+            max(0, v - half),
+            min(canvas.width, u + half),
+            min(canvas.height, v + half),
+        )
+    )
+    luminance = float(np.asarray(area.convert("L"), dtype=np.float64).mean()) if area.width else 0.0
+    # Black or white, whichever is farther from what lies below; the outline is the other one.
+    fill, outline = ((0, 0, 0), (255, 255, 255)) if luminance > 127 else ((255,) * 3, (0,) * 3)
+    stroke = max(1, height // 10)
+    pen = ImageDraw.Draw(canvas)
+    pen.text(
+        centre, mark.letter, fill=fill, font=font, anchor="mm", stroke_width=stroke,
+        stroke_fill=outline,
+    )  # fmt: skip
+
+
+def _font_size(height: int) -> int:
+    """Font size whose capitals are `height` pixels: a capital is about 0.72 of the size."""
+    return max(6, round(height / 0.72))

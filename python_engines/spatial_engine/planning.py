@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a plan: quotas for each task, source and split, two passes over candidates, shards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.balance import Allocation, SmallestHashes, allocate, largest_remainder, smallest
+from spatial_engine.engine import CandidateTable, SceneContext, candidates_of, family_of
+from spatial_engine.engines import engine_of, select_tasks
+from spatial_engine.executors import Executor, run_all
+from spatial_engine.plan import (
+    SHARD_ROWS,
+    TOP_HASH,
+    Plan,
+    PlanConfig,
+    PlannedScene,
+    Rejected,
+    ScenePart,
+    Shard,
+    Threshold,
+)
+from spatial_engine.wording import wording_hash
+from spatialcore.draws import draw
+from spatialcore.errors import PlanError
+from spatialcore.relations.index import Index
+from spatialcore.relations.recipe import Recipe
+from spatialcore.types import Source
+
+Cell = tuple[str, str, str]  # task, source, split
+Event = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+_Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a worker needs to list the candidates of a scene."""
+
+    index: Path
+    recipe: Recipe
+    seed: int
+    tasks: tuple[str, ...]
+    scene: PlannedScene
+    scene_quota: Mapping[str, int]
+
+
+class _Counted(NamedTuple):
+    histogram: dict[str, NDArray[np.int64]]  # task -> (strata, bins)
+    rejected: dict[str, Mapping[str, int]]
+
+
+def make_plan(
+    index: Index,
+    config: PlanConfig,
+    *,
+    recipe: Recipe | None = None,
+    executor: Executor = "local",
+    workers: int | None = None,
+    on_progress: Event | None = None,
+) -> Plan:
+    """Plan the records of an index.
+
+    Args:
+        index: The index.
+        config: What is asked.
+        recipe: None is the index's; another one must agree with it in all that an index holds.
+        executor: Where the passes run.
+        workers: Processes.
+        on_progress: Called with (stage, scenes done, scenes in all).
+
+    Raises:
+        PlanError: The recipe does not fit the index, a space is on both sides of the split, a scene
+            is unknown, or no record can be made; the message then holds the reasons.
+    """
+    recipe = index.recipe if recipe is None else recipe
+    if recipe.index_hash() != index.recipe.index_hash():
+        raise PlanError(
+            f"recipe {recipe.name!r} does not fit the index, which was made with "
+            f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
+        )
+    tasks = select_tasks(config.tasks, recipe)
+    scenes = _planned_scenes(index, config)
+    quota = _cell_quotas(tasks, scenes, recipe, config.limit)
+    scene_quota = {
+        cell: total // max(1, _scene_count(scenes, cell)) + 1 for cell, total in quota.items()
+    }
+    jobs = [
+        _Job(
+            index.path, recipe, config.seed, _tasks_for(tasks, scene), scene,
+            {task: scene_quota.get((task, scene.source, scene.split), 0) for task in tasks},
+        )
+        for scene in scenes
+    ]  # fmt: skip
+    passes = partial(run_all, items=jobs, executor=executor, workers=workers)
+    counted = _in_order(passes(_count), "count", len(jobs), on_progress)
+    available, allocations = _allocate(quota, scenes, counted, recipe, config)
+    pick = partial(_pick, takes=_takes(allocations))
+    picked = _in_order(passes(pick), "choose", len(jobs), on_progress)
+    thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
+    plan = Plan(
+        index=index.path.resolve(),
+        config=config,
+        recipe=recipe,
+        tasks=tasks,
+        sources={
+            key: {"kind": s.kind, "root": str(s.root), "options": dict(s.options)}
+            for key, s in index.sources.items()
+        },
+        scenes=scenes,
+        scene_quota=scene_quota,
+        thresholds=thresholds,
+        rejections=tuple(
+            Rejected(task, scene.source, scene.scene, reason, count)
+            for scene, result in zip(scenes, counted, strict=True)
+            for task, reasons in sorted(result.rejected.items())
+            for reason, count in sorted(reasons.items())
+        ),
+        shards=_shards(scenes, per_scene),
+        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
+    )
+    if not plan.rows:
+        raise PlanError(f"no record can be made. {reason_text(plan)}")
+    return plan
+
+
+def _in_order(
+    results: Iterator[tuple[int, Result]], stage: str, count: int, on_progress: Event | None
+) -> list[Result]:
+    """Results by position, whatever order they come in."""
+    out: dict[int, Result] = {}
+    for position, result in results:
+        out[position] = result
+        if on_progress is not None:
+            on_progress(stage, len(out), count)
+    return [out[k] for k in range(count)]
+
+
+def reason_text(plan: Plan) -> str:
+    """The rejections by reason as one line, for messages."""
+    counts = plan.histogram()
+    if not counts:
+        return "There was nothing to ask about: no pair of frames, no point, no object."
+    return "Rejected: " + ", ".join(f"{reason} {count}" for reason, count in counts.items())
+
+
+def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...]:
+    wanted = set(config.scenes)
+    unknown = wanted - {scene for _, scene in index.scenes()}
+    if unknown:
+        raise PlanError(f"scene {sorted(unknown)[0]!r} is not in the index")
+    out, sides = [], defaultdict(set)
+    bound = config.val_share * 2.0**64
+    for scene in index:
+        split = scene.split
+        if split is None:
+            side = draw(config.seed, "split", scene.source, scene.space, [], "split")
+            split = "val" if side < bound else "train"
+        sides[scene.source, scene.space].add(split)
+        if (wanted and scene.scene not in wanted) or config.split not in (None, split):
+            continue
+        meta = (scene.path / "scene.json").read_bytes()
+        mark = hashlib.blake2b(meta, digest_size=16).hexdigest()
+        out.append(PlannedScene(scene.source, scene.scene, scene.space, split, scene.is_clip, mark))
+    for (source, space), splits in sorted(sides.items()):
+        if len(splits) > 1:
+            raise PlanError(f"space {source}/{space} is in train and in val: that would leak")
+    if not out:
+        raise PlanError("no scene is selected")
+    return tuple(sorted(out))
+
+
+def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
+    kind = "clip" if scene.is_clip else "scene"
+    return tuple(task for task in tasks if engine_of(task).kind == kind)
+
+
+def _scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
+    task, source, split = cell
+    clip = engine_of(task).kind == "clip"
+    return sum((s.source, s.split, s.is_clip) == (source, split, clip) for s in scenes)
+
+
+def _cell_quotas(
+    tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, limit: int | None
+) -> dict[Cell, int]:
+    """Rows wanted of each task, source and split that has scenes of the task's kind."""
+    places = sorted({(s.source, s.split) for s in scenes})
+    counts = {
+        (task, *place): count
+        for task in tasks
+        for place in places
+        if (count := _scene_count(scenes, (task, *place)))
+    }
+    quota: dict[Cell, int] = {}
+    for task in tasks:
+        mine = {"/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task}
+        named = recipe.quota.get(task)
+        each = recipe.quota.get("*", 0)
+        spread = (
+            {name: each * n for name, n in mine.items()}
+            if named is None
+            else largest_remainder(named, mine)
+        )
+        for source, split in places:
+            if (task, source, split) in counts:
+                quota[task, source, split] = spread[f"{source}/{split}"]
+    if limit is None:
+        return quota
+    totals: dict[str, float] = defaultdict(float)
+    for (task, _, _), rows in quota.items():
+        totals[task] += rows
+    for task, rows in largest_remainder(limit, totals).items():
+        mine = {"/".join(cell[1:]): n for cell, n in quota.items() if cell[0] == task}
+        for name, share in largest_remainder(rows, mine).items():
+            source, _, split = name.rpartition("/")
+            quota[task, source, split] = share
+    return quota
+
+
+@lru_cache(maxsize=4)
+def open_index(path: Path) -> Index:
+    """An index, kept open in this process."""
+    return Index.open(path)
+
+
+def source_of(index: Index, key: str) -> Source:
+    """The source of an index, opened again for what stays there: tracks, images, meshes."""
+    entry = index.sources[key]
+    return reopen_source(key, entry.kind, entry.root, entry.options)
+
+
+def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, Any]) -> Source:
+    """A source by its recorded kind, root and options."""
+    from spatialcore.io.open import open_source
+    from spatialcore.io.options import ReadOptions
+
+    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
+
+
+def open_context(
+    index: Index,
+    scene: PlannedScene,
+    recipe: Recipe,
+    seed: int,
+    scene_quota: Mapping[str, int],
+) -> SceneContext:
+    """The context of a planned scene."""
+    source = source_of(index, scene.source) if scene.is_clip else None
+    return SceneContext.open(
+        index.open_scene(scene.source, scene.scene), recipe, seed, scene.split,
+        scene_quota=scene_quota, source=source,
+    )  # fmt: skip
+
+
+def _tables(job: _Job) -> Iterator[tuple[str, CandidateTable]]:
+    context = open_context(open_index(job.index), job.scene, job.recipe, job.seed, job.scene_quota)
+    for task in job.tasks:
+        yield task, candidates_of(engine_of(task), context)
+
+
+def _count(job: _Job) -> _Counted:
+    out = _Counted({}, {})
+    for task, table in _tables(job):
+        engine = engine_of(task)
+        shape = (len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
+        flat = table.stratum.astype(np.int64) * shape[1] + table.bin
+        counts = np.bincount(flat, minlength=shape[0] * shape[1]).astype(np.int64)
+        out.histogram[task] = counts.reshape(shape)
+        if table.rejected:
+            out.rejected[task] = dict(table.rejected)
+    return out
+
+
+def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tuple[int, ...]]]:
+    return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
+
+
+def _pick(job: _Job, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -> list[_Picked]:
+    """For each bin of each task the hashes of this scene that may be among the smallest."""
+    out: list[_Picked] = []
+    for task, table in _tables(job):
+        for s, taken in enumerate(takes[task, job.scene.source, job.scene.split]):
+            for b, k in enumerate(taken):
+                mine = table.hash[(table.bin == b) & (table.stratum == s)] if k else table.hash[:0]
+                if len(mine):
+                    out.append((task, s, b, smallest(mine, k + 1)))
+    return out
+
+
+def _allocate(
+    quota: Mapping[Cell, int],
+    scenes: tuple[PlannedScene, ...],
+    counted: list[_Counted],
+    recipe: Recipe,
+    config: PlanConfig,
+) -> tuple[dict[Cell, NDArray[np.int64]], dict[Cell, list[Allocation]]]:
+    available: dict[Cell, NDArray[np.int64]] = {}
+    allocations: dict[Cell, list[Allocation]] = {}
+    for cell, total in quota.items():
+        engine = engine_of(cell[0])
+        strata = engine.strata(recipe)
+        counts = np.zeros((len(strata), engine.bin_count(recipe)), np.int64)
+        for scene, result in zip(scenes, counted, strict=True):
+            if (scene.source, scene.split) == cell[1:] and cell[0] in result.histogram:
+                counts += result.histogram[cell[0]]
+        shares = largest_remainder(
+            total, {f"{s:03d}": share for s, (_, share) in enumerate(strata)}
+        )
+        balance = config.balance or recipe.balance
+        available[cell] = counts
+        allocations[cell] = [
+            allocate(counts[s].tolist(), shares[f"{s:03d}"], balance) for s in range(len(strata))
+        ]
+    return available, allocations
+
+
+def _thresholds(
+    available: Mapping[Cell, NDArray[np.int64]],
+    allocations: Mapping[Cell, list[Allocation]],
+    scenes: tuple[PlannedScene, ...],
+    picked: list[list[_Picked]],
+) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
+    """The last hash taken in each bin, and the hashes taken of each scene."""
+    chosen: dict[tuple[Cell, int, int], SmallestHashes] = {}
+    for k, (scene, result) in enumerate(zip(scenes, picked, strict=True)):
+        for task, s, b, hashes in result:
+            cell = (task, scene.source, scene.split)
+            if (cell, s, b) not in chosen:
+                chosen[cell, s, b] = SmallestHashes(allocations[cell][s].taken[b])
+            chosen[cell, s, b].add(hashes, k)
+    rows = []
+    per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in scenes]
+    for cell, parts in allocations.items():
+        for s, part in enumerate(parts):
+            for b, quota in enumerate(part.quota):
+                have = int(available[cell][s, b])
+                if not (quota or have):
+                    continue
+                hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+                if (cell, s, b) in chosen:
+                    hashes, owners = chosen[cell, s, b].chosen()
+                for k in np.unique(owners):
+                    per_scene[k].append(hashes[owners == k])
+                last = int(hashes[-1]) if len(hashes) else 0
+                rows.append(Threshold(*cell, b, s, have, quota, len(hashes), last))
+    return tuple(rows), per_scene
+
+
+def _shards(
+    scenes: tuple[PlannedScene, ...], per_scene: list[list[NDArray[np.uint64]]]
+) -> tuple[Shard, ...]:
+    """Scenes in order, cut so that a shard has at most `SHARD_ROWS` rows."""
+    shards = []
+    for split in sorted({scene.split for scene in scenes}):
+        parts: list[ScenePart] = []
+        rows = 0
+        for scene, hashes in zip(scenes, per_scene, strict=True):
+            if scene.split != split or not hashes:
+                continue
+            for part, count in _cut(scene, np.sort(np.concatenate(hashes))):
+                if rows + count > SHARD_ROWS:
+                    shards.append(Shard(split, tuple(parts), rows))
+                    parts, rows = [], 0
+                parts.append(part)
+                rows += count
+        if parts:
+            shards.append(Shard(split, tuple(parts), rows))
+    return tuple(shards)
+
+
+def _cut(scene: PlannedScene, hashes: NDArray[np.uint64]) -> Iterator[tuple[ScenePart, int]]:
+    """The scene whole, or in ranges of the hash with at most `SHARD_ROWS` rows each."""
+    piece_count = -(-len(hashes) // SHARD_ROWS)
+    ends = [len(hashes) * (k + 1) // piece_count for k in range(piece_count)]
+    low, start = 0, 0
+    for k, end in enumerate(ends):
+        # Equal hashes of two tasks must not be torn apart.
+        while 0 < end < len(hashes) and hashes[end] == hashes[end - 1]:
+            end -= 1
+        high = TOP_HASH if k == piece_count - 1 else int(hashes[end]) - 1
+        yield ScenePart(scene.source, scene.scene, low, high), end - start
+        low, start = high + 1, end

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gallery: one HTML page and its pictures, readable without a server or a network."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import html
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from spatial_engine.record import QARecord
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+IMAGE_WIDTH = 560  # pixels; two images side by side fill a laptop's window
+JPEG_QUALITY = 88
+EVIDENCE_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record and its images with the marks drawn, in the order shown."""
+
+    record: QARecord
+    images: tuple[PilImage, ...]
+
+
+def choose_examples(records: Iterable[QARecord], per_task: int) -> dict[str, list[QARecord]]:
+    """The `per_task` records of each task with the smallest hash of their id.
+
+    The choice depends on the records alone, not on their order; memory is bounded by the result.
+
+    Returns:
+        task -> records, tasks in alphabetical order.
+    """
+    kept: dict[str, list[tuple[int, str, QARecord]]] = {}
+    for record in records:
+        digest = hashlib.blake2b(record.id.encode(), digest_size=8).digest()
+        entry = (-int.from_bytes(digest, "little"), record.id, record)
+        heap = kept.setdefault(record.task, [])
+        if len(heap) < per_task:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+    return {task: [e[2] for e in sorted(kept[task], reverse=True)] for task in sorted(kept)}
+
+
+def write_gallery(
+    examples: Iterable[Example],
+    folder: Path,
+    *,
+    title: str,
+    counts: Mapping[str, int],
+) -> Path:
+    """Write `folder/index.html` and `folder/images/`; an older gallery there is replaced.
+
+    Args:
+        examples: Records with their images, grouped by task; opened one at a time.
+        folder: Where the page goes.
+        title: Heading of the page, e.g. the name of the data set.
+        counts: Rows of each task in the data set.
+
+    Returns:
+        Path of the page.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (staging / "images").mkdir()
+        cards = [_card(number, example, staging) for number, example in enumerate(examples)]
+        page = _page(title, counts, cards)
+        (staging / "index.html").write_text(page, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        staging.chmod(0o755)
+        os.replace(staging, folder)  # noqa: PTH105 - one atomic step for the whole folder
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _asset(name: str) -> str:
+    return (files("spatial_engine.view") / name).read_text(encoding="utf-8")
+
+
+def _page(title: str, counts: Mapping[str, int], cards: Sequence[tuple[str, str]]) -> str:
+    shown = Counter(task for task, _ in cards)
+    families: dict[str, list[str]] = {}
+    for task in sorted(counts):
+        families.setdefault(task.partition(".")[0], []).append(task)
+    menu = "".join(_menu_family(name, tasks, counts, shown) for name, tasks in families.items())
+    return Template(_asset("page.html")).substitute(
+        title=html.escape(title),
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        menu=menu,
+        cards="\n".join(card for _, card in cards),
+        total=f"{sum(counts.values()):,}",
+        task_count=len(counts),
+        shown=len(cards),
+    )
+
+
+def _menu_family(
+    name: str, tasks: Sequence[str], counts: Mapping[str, int], shown: Mapping[str, int]
+) -> str:
+    rows = "".join(
+        f'<li><button data-task="{html.escape(task)}"{"" if shown.get(task) else " disabled"}>'
+        f"{html.escape(task.partition('.')[2].replace('.', ' · ').replace('_', ' '))}"
+        f"<span>{counts[task]:,}</span></button></li>"
+        for task in tasks
+    )
+    return f"<h2>{html.escape(name.replace('_', ' '))}</h2><ul>{rows}</ul>"
+
+
+def _card(number: int, example: Example, folder: Path) -> tuple[str, str]:
+    record = example.record
+    pictures = "".join(
+        f'<figure><img src="{_save(image, folder, number, k)}" width="{image.width}" '
+        f'height="{image.height}" alt="{_alt(record, k)}" loading="lazy">'
+        f"<figcaption>{_caption(record, k)}</figcaption></figure>"
+        for k, image in enumerate(example.images)
+    )
+    options = "".join(f"<li>{html.escape(option)}</li>" for option in record.options)
+    card = Template(_asset("card.html")).substitute(
+        task=html.escape(record.task),
+        scene=html.escape(f"{record.source} / {record.scene}"),
+        id=html.escape(record.id),
+        pictures=pictures,
+        layout="two" if len(example.images) == 2 else f"n{min(len(example.images), 4)}",
+        question=html.escape(record.question).replace("\n", "<br>"),
+        options=f"<ol class='options'>{options}</ol>" if options else "",
+        answer=re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(record.answer)),
+        evidence=_evidence(record.facts),
+        provenance=html.escape(f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}"),
+    )
+    return record.task, card
+
+
+def _alt(record: QARecord, k: int) -> str:
+    name = record.frame_names[k] if k < len(record.frame_names) else str(k)
+    return html.escape(f"frame {name} of {record.scene}")
+
+
+def _caption(record: QARecord, k: int) -> str:
+    name = record.frame_names[k] if k < len(record.frame_names) else str(k)
+    number = f"Image {k + 1}, " if len(record.images) > 1 else ""
+    return html.escape(f"{number}frame {name}")
+
+
+def _save(image: PilImage, folder: Path, number: int, k: int) -> str:
+    name = f"images/{number:05d}_{k}.jpg"
+    picture = image.convert("RGB")
+    if picture.width > IMAGE_WIDTH:
+        height = round(picture.height * IMAGE_WIDTH / picture.width)
+        picture = picture.resize((IMAGE_WIDTH, height))
+    picture.save(folder / name, "JPEG", quality=JPEG_QUALITY)
+    return name
+
+
+def _evidence(facts: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_short(value))}</td></tr>"
+        for key, value in facts.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _short(value: Any) -> str:
+    """A value with six significant digits; the record itself keeps them all."""
+    if isinstance(value, float):
+        return f"{value:.{EVIDENCE_DIGITS}g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_short(item)}" for key, item in value.items()) + "}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wording: the templates of descriptions, questions and answers, and how one is drawn.
+
+One TOML file a family, in `templates/`. A file has `[descriptions]`, lists that tasks share, and a
+table for each task: its description list, its questions and answers (one list, or one for each
+variant), its slots and what the linter has to know. The rules are in `wording_lint`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+SLOT = re.compile(r"\{([a-z0-9_]+)\}")
+_KEYS = {
+    "description", "questions", "answers", "question_slots", "answer_slots", "repeated", "unit",
+    "words", "forbid", "coordinates", "least",
+}  # fmt: skip
+
+
+class Text(NamedTuple):
+    """The text of one record and the ids of the templates that gave it."""
+
+    description: str
+    question: str
+    answer: str
+    ids: tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The templates of one task.
+
+    Attributes:
+        descriptions: What the images and numbers are.
+        questions: Lists by variant; "" where a task has one.
+        answers: Sentences with one backticked span, by variant.
+        question_slots: Slots of every question, in any order.
+        answer_slots: Slots of every answer, inside its span.
+        repeated: Slots that may stand more than once.
+        unit: Unit that every question names: "mm", "degree", "m", ..., or "".
+        words: Closed set that every question lists, or ().
+        forbid: Words that would change the meaning; none may occur.
+        coordinates: Whether points are given or asked in 0-1000 coordinates.
+        least: Least number of descriptions, questions and answers.
+    """
+
+    task: str
+    descriptions: tuple[str, ...]
+    questions: Mapping[str, tuple[str, ...]]
+    answers: Mapping[str, tuple[str, ...]]
+    question_slots: tuple[str, ...] = ()
+    answer_slots: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    unit: str = ""
+    words: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    coordinates: bool = False
+    least: tuple[int, int, int] = (4, 15, 5)
+
+    def render(
+        self, draw: Callable[[str], int], slots: Mapping[str, str], variant: str = ""
+    ) -> Text:
+        """Choose one template of each kind, each by its own draw, and fill the slots.
+
+        Args:
+            draw: Slot name ("description", "question", "answer") -> uniform 64-bit integer.
+            slots: Values of all slots.
+            variant: Which list of questions, and of answers where those have variants.
+        """
+        questions = self.questions[variant]
+        answers = self.answers[variant if variant in self.answers else ""]
+        # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
+        d = (draw("description") * len(self.descriptions)) >> 64
+        q = (draw("question") * len(questions)) >> 64
+        a = (draw("answer") * len(answers)) >> 64
+        dot = "." if variant else ""
+        return Text(
+            self.descriptions[d].format_map(slots),
+            questions[q].format_map(slots),
+            answers[a].format_map(slots),
+            (
+                f"{self.task}/description/{d}",
+                f"{self.task}/question{dot}{variant}/{q}",
+                f"{self.task}/answer/{a}",
+            ),
+        )
+
+
+def _lists(value: Any) -> dict[str, tuple[str, ...]]:
+    if isinstance(value, dict):
+        return {name: tuple(items) for name, items in value.items()}
+    return {"": tuple(value)}
+
+
+def _wording(task: str, table: Mapping[str, Any], descriptions: Mapping[str, Any]) -> Wording:
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise ValueError(f"{task}: unknown key {unknown[0]!r}")
+    plain = {
+        name: tuple(table[name])
+        for name in ("question_slots", "answer_slots", "repeated", "words", "forbid", "least")
+        if name in table
+    }
+    return Wording(
+        task,
+        tuple(descriptions[table["description"]]),
+        _lists(table["questions"]),
+        _lists(table["answers"]),
+        unit=table.get("unit", ""),
+        coordinates=table.get("coordinates", False),
+        **plain,
+    )
+
+
+def parse_wordings(text: str, family: str) -> dict[str, Wording]:
+    """The wordings of a TOML file, by task; ValueError names what is wrong."""
+    try:
+        tables = tomllib.loads(text)
+        shared = tables["descriptions"]
+        return {
+            f"{family}.{name}": _wording(f"{family}.{name}", table, shared)
+            for name, table in tables["tasks"].items()
+        }
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{family}.toml: {type(error).__name__}: {error}") from error
+
+
+def _template_text(family: str) -> str:
+    source = files("spatial_engine") / "templates" / f"{family}.toml"
+    return source.read_text(encoding="utf-8")
+
+
+@cache
+def load_wordings(family: str) -> dict[str, Wording]:
+    """The wordings of a family that comes with the package, by task."""
+    return parse_wordings(_template_text(family), family)
+
+
+@cache
+def wording_of(task: str) -> Wording:
+    """The wording of a task; ValueError when its family's file has none."""
+    wordings = load_wordings(task.partition(".")[0])
+    if task not in wordings:
+        raise ValueError(f"no wording for {task!r}; there is {', '.join(sorted(wordings))}")
+    return wordings[task]
+
+
+def wording_hash(families: tuple[str, ...]) -> str:
+    """BLAKE2b-16 of the template files; `verify` compares words only while it is the same."""
+    h = hashlib.blake2b(digest_size=16)
+    for family in sorted(families):
+        h.update(_template_text(family).encode())
+    return h.hexdigest()

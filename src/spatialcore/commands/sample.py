@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make procedural RGB-D rooms and clips with moving bodies, offline and always the same.
+
+Examples:
+  spatialcore sample demo                         4 rooms and 4 clips in the layouts of ScanNet and TAPVid-3D
+  spatialcore sample demo --rooms 8 --seed 7      other rooms
+  spatialcore sample tiny --preset tiny --rooms 1800   small plain rooms by the thousand
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore sample`.
+
+    Attributes:
+        directory: Folder of the set.
+        rooms: Number of RGB-D rooms; default: the preset's (4).
+        clips: Number of clips with moving bodies; default: the preset's (4).
+        frames: Frames a room; default: the preset's (200).
+        clip_frames: Frames a clip.
+        tracks: 3-D point tracks a clip.
+        seed: Another seed gives other rooms.
+        preset: default, or tiny: small plain rooms, made by the thousand.
+        layouts: Which layouts to write; default: all, the preset tiny: scannet.
+        workers: Processes; default: one a core.
+        overwrite: Replace the set that the folder holds.
+        json: Print one JSON object instead of text.
+    """
+
+    directory: Annotated[Path, tyro.conf.Positional]
+    rooms: int | None = None
+    clips: int | None = None
+    frames: int | None = None
+    clip_frames: int = 60
+    tracks: int = 256
+    seed: int = 0
+    preset: str = "default"
+    layouts: tuple[str, ...] = ()
+    workers: int | None = None
+    overwrite: bool = False
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = tyro.cli(Options, args=argv, prog="spatialcore sample", description=__doc__,
+                       config=(tyro.conf.OmitArgPrefixes,))  # fmt: skip
+    from spatialcore.sample.build import SampleError, make_sample
+    from spatialcore.sample.config import SampleConfig
+
+    started = time.perf_counter()
+    try:
+        config = SampleConfig(options.rooms, options.clips, options.frames, options.clip_frames,
+                              options.tracks, options.seed, options.preset, options.layouts)  # fmt: skip
+        events = make_sample(
+            options.directory, config, workers=options.workers, overwrite=options.overwrite
+        )
+        summary = _follow(events)
+    except (SampleError, ValueError) as error:
+        print(f"spatialcore sample: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as error:
+        print(f"spatialcore sample: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("spatialcore sample: interrupted; run again to finish", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    seconds = time.perf_counter() - started
+    if options.json:
+        print(json.dumps({**asdict(summary), "seconds": round(seconds, 3)}))
+        return 0
+    state = "already done" if summary.already_done else f"made in {seconds:.1f} s"
+    print(f"{summary.root}: {summary.files} files, {summary.bytes / 1e6:.1f} MB, {state}")
+    for layout, size in summary.bytes_by_layout.items():
+        print(f"  {layout:<14} {size / 1e6:8.1f} MB")
+    print(f"sha256 {summary.sha256}")
+    return 0
+
+
+def _follow(events):  # type: ignore[no-untyped-def]
+    """Run to the summary; draw a bar on a terminal once it has taken two seconds."""
+    from spatialcore.sample.build import SampleSummary
+
+    started, bar = time.perf_counter(), None
+    try:
+        for event in events:
+            if isinstance(event, SampleSummary):
+                return event
+            if bar is None and sys.stderr.isatty() and time.perf_counter() - started > 2.0:
+                from rich.console import Console
+                from rich.progress import Progress
+
+                bar = Progress(console=Console(stderr=True), transient=True)
+                bar.start()
+                task = bar.add_task("rooms and clips", total=event.total)
+            if bar is not None:
+                bar.update(task, completed=event.done)
+    finally:
+        if bar is not None:
+            bar.stop()
+    raise RuntimeError("the sample ended without a summary")

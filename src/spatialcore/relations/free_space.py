@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where one can walk: a floor grid of a scan, and which straight lines over it are clear.
+
+Rows run along y, columns along x. Distances between cells are compared as whole squared cell
+counts, so no rounding decides whether a cell is free.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialcore.relations.boxes import footprint
+from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.solids import point_to_polygon
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64
+
+Mask = NDArray[np.bool_]
+Cell = tuple[int, int]
+
+_HALF_DIAGONAL = math.sqrt(0.5) + 1e-9  # cells; reaches every cell that a line crosses or grazes
+
+
+@dataclass(frozen=True, slots=True)
+class GridRules:
+    """How a scan becomes a floor grid; metres above the floor unless said otherwise.
+
+    Attributes:
+        cell_m: Side of a cell.
+        floor_percentile: Height of the floor where no vertex is labelled floor, percent of z.
+        obstacle_low_m, obstacle_high_m: A vertex strictly between the two is an obstacle; one
+            that far or nearer to the floor, above or below, shows the floor.
+        floor_reach_m: A free cell has seen floor within this distance.
+        clearance_m: A free cell has no obstacle within this distance.
+        eye_low_m: An obstacle vertex from here up blocks the sight of a standing person.
+        min_free_m2: Free pockets below this area are no place to stand.
+        max_reach_m: An object farther than this from every free cell is not reached.
+        sight_margin_m: Cells this near an object's footprint do not hide it.
+    """
+
+    cell_m: float = 0.05
+    floor_percentile: float = 1.0
+    obstacle_low_m: float = 0.10
+    obstacle_high_m: float = 1.60
+    floor_reach_m: float = 0.15
+    clearance_m: float = 0.20
+    eye_low_m: float = 1.20
+    min_free_m2: float = 0.25
+    max_reach_m: float = 1.0
+    sight_margin_m: float = 0.10
+
+    def __post_init__(self) -> None:
+        if self.cell_m <= 0 or not 0 <= self.obstacle_low_m < self.obstacle_high_m:
+            raise ValueError("cell_m must be positive and obstacle_low_m below obstacle_high_m")
+
+
+DEFAULT_RULES = GridRules()
+"""A person of 0.4 m breadth in a room scanned at centimetres."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FreeSpace:
+    """The walkable floor of a scan.
+
+    Attributes:
+        origin: (2,) world (x, y) of the outer corner of cell (0, 0), metres.
+        cell_m: Side of a cell, metres.
+        floor_z: Height of the floor in the world, metres.
+        free: (H, W) cells a route may use.
+        passable: (H, W) cells with half the clearance: what a walk that follows rounded
+            instructions must keep to.
+        tall: (H, W) cells that block the sight of a standing person.
+        rules: The rules it was made with.
+    """
+
+    origin: Float64
+    cell_m: float
+    floor_z: float
+    free: Mask
+    passable: Mask
+    tall: Mask
+    rules: GridRules
+
+    def center(self, cell: Cell) -> Float64:
+        """(2,) world (x, y) of a cell's centre."""
+        return np.asarray(self.origin + (np.array([cell[1], cell[0]]) + 0.5) * self.cell_m)
+
+    def grid_xy(self, xy: ArrayLike) -> tuple[float, float]:
+        """World (x, y) in cells, where cell centres are integers: (column, row)."""
+        x, y = (np.asarray(xy, dtype=np.float64)[:2] - self.origin) / self.cell_m - 0.5
+        return float(x), float(y)
+
+
+def free_space(
+    points: ArrayLike, floor: ArrayLike | None = None, *, rules: GridRules = DEFAULT_RULES
+) -> FreeSpace | Rejection:
+    """The floor grid of a scan.
+
+    Args:
+        points: (P, 3) vertices in metres, world z up.
+        floor: (P,) bool, vertices labelled floor; None, or none set, takes a low percentile
+            of z as the floor's height.
+        rules: Thresholds.
+
+    Returns:
+        FreeSpace, or `no_route` when no cell is free.
+
+    Raises:
+        ValueError: A shape is wrong or a coordinate is not finite.
+    """
+    p = np.asarray(points, dtype=np.float64)
+    if p.ndim != 2 or p.shape[1] != 3:
+        raise ValueError(f"points must have shape (P, 3), got {p.shape}")
+    if not np.isfinite(p).all():
+        raise ValueError("points must be finite")
+    labelled = np.zeros(len(p), bool) if floor is None else np.asarray(floor, dtype=bool)
+    if labelled.shape != (len(p),):
+        raise ValueError(f"floor must have shape ({len(p)},), got {labelled.shape}")
+    if not len(p):
+        return Rejection(Reason.NO_ROUTE)
+    heights = p[:, 2]
+    floor_z = float(
+        np.median(heights[labelled])
+        if labelled.any()
+        else np.percentile(heights, rules.floor_percentile)
+    )
+    index = np.floor(p[:, :2] / rules.cell_m).astype(np.int64)
+    first = index.min(axis=0)
+    column, row = (index - first).T
+    shape = (int(row.max()) + 1, int(column.max()) + 1)
+    above = heights - floor_z
+    obstacle = (above > rules.obstacle_low_m) & (above < rules.obstacle_high_m)
+    blocked = _occupied(shape, row, column, obstacle)
+    ground = _occupied(shape, row, column, np.abs(above) <= rules.obstacle_low_m)
+    tall = _occupied(shape, row, column, obstacle & (above >= rules.eye_low_m))
+    reach, keep = rules.floor_reach_m / rules.cell_m, rules.clearance_m / rules.cell_m
+    seen = _grown(ground, reach)
+    free = _without_pockets(seen & ~_grown(blocked, keep), rules)
+    if not free.any():
+        return Rejection(Reason.NO_ROUTE, {"floor_z": floor_z})
+    passable = _grown(ground, reach + 0.5 * keep) & ~_grown(blocked, 0.5 * keep)
+    return FreeSpace(first * rules.cell_m, rules.cell_m, floor_z, free, passable, tall, rules)
+
+
+def _occupied(
+    shape: tuple[int, int], row: NDArray[np.int64], column: NDArray[np.int64], chosen: Mask
+) -> Mask:
+    grid = np.zeros(shape, bool)
+    grid[row[chosen], column[chosen]] = True
+    return grid
+
+
+def _grown(grid: Mask, radius: float) -> Mask:
+    """Cells whose centre is within `radius` cells of a set cell's centre."""
+    reach = int(radius + 1e-9)
+    limit = (radius + 1e-9) ** 2
+    H, W = grid.shape
+    padded = np.zeros((H + 2 * reach, W + 2 * reach), bool)
+    out = np.zeros((H, W), bool)
+    padded[reach : reach + H, reach : reach + W] = grid
+    for dr in range(-reach, reach + 1):
+        for dc in range(-reach, reach + 1):
+            if dr * dr + dc * dc <= limit:
+                out |= padded[reach + dr : reach + dr + H, reach + dc : reach + dc + W]
+    return out
+
+
+def _without_pockets(free: Mask, rules: GridRules) -> Mask:
+    from scipy.ndimage import label
+
+    regions, count = label(free)
+    cells = np.bincount(regions.ravel(), minlength=count + 1)
+    large = cells * rules.cell_m**2 >= rules.min_free_m2
+    large[0] = False
+    return np.asarray(large[regions])
+
+
+def cells_along(space: FreeSpace, start_xy: ArrayLike, end_xy: ArrayLike) -> NDArray[np.int64]:
+    """Every cell that a straight line crosses or grazes: (N, 2) rows and columns.
+
+    A line through the corner of four cells grazes all of them. Cells outside the grid are given
+    too.
+    """
+    ax, ay = space.grid_xy(start_xy)
+    bx, by = space.grid_xy(end_xy)
+    columns = np.arange(math.floor(min(ax, bx) - 1), math.ceil(max(ax, bx) + 1) + 1)
+    rows = np.arange(math.floor(min(ay, by) - 1), math.ceil(max(ay, by) + 1) + 1)
+    dx, dy = bx - ax, by - ay
+    square = dx * dx + dy * dy
+    px, py = columns[None, :] - ax, rows[:, None] - ay
+    share = np.clip((px * dx + py * dy) / square, 0.0, 1.0) if square > 0 else np.zeros(1)
+    off_x, off_y = px - share * dx, py - share * dy
+    near = off_x * off_x + off_y * off_y <= _HALF_DIAGONAL**2
+    r, c = np.nonzero(near)
+    return np.stack([r + rows[0], c + columns[0]], axis=1)
+
+
+def line_clear(space: FreeSpace, mask: Mask, start_xy: ArrayLike, end_xy: ArrayLike) -> bool:
+    """Whether every cell along a straight line lies on the grid and is set in `mask`."""
+    cells = cells_along(space, start_xy, end_xy)
+    H, W = mask.shape
+    inside = (cells >= 0).all(axis=1) & (cells[:, 0] < H) & (cells[:, 1] < W)
+    return bool(inside.all()) and bool(mask[cells[:, 0], cells[:, 1]].all())
+
+
+def approach(space: FreeSpace, item: SceneObject) -> Answer[Cell] | Rejection:
+    """The free cell nearest an object's footprint.
+
+    Among equally near cells (within a footprint one can stand on, such as a rug) the one nearest
+    the centroid, then the lowest row and column.
+
+    Args:
+        space: Floor grid.
+        item: The object.
+
+    Returns:
+        Answer with (row, column), or `no_route` when the nearest is farther than `max_reach_m`.
+        Evidence: `reach_m`.
+    """
+    cells = np.argwhere(space.free)
+    xy = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
+    distance = point_to_polygon(footprint(item.box), xy)
+    offset = xy - item.centroid[:2]
+    # Rounded, so that the last bit of a distance never chooses between two equal cells.
+    keys = np.round(distance, 9), np.round((offset * offset).sum(axis=1), 9)
+    best = int(np.lexsort((cells[:, 1], cells[:, 0], keys[1], keys[0]))[0])
+    evidence = {"reach_m": float(distance[best]), "object_id": item.object_id}
+    if distance[best] > space.rules.max_reach_m:
+        return Rejection(Reason.NO_ROUTE, evidence)
+    return Answer((int(cells[best, 0]), int(cells[best, 1])), evidence)
+
+
+def sees(space: FreeSpace, xy: ArrayLike, item: SceneObject) -> bool:
+    """Whether a person standing at (x, y) has a clear line to an object's centroid.
+
+    Only vertices at eye height block it; those at the object itself do not.
+    """
+    cells = cells_along(space, xy, item.centroid[:2])
+    H, W = space.tall.shape
+    cells = cells[(cells >= 0).all(axis=1) & (cells[:, 0] < H) & (cells[:, 1] < W)]
+    cells = cells[space.tall[cells[:, 0], cells[:, 1]]]
+    if not len(cells):
+        return True
+    centers = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
+    away = point_to_polygon(footprint(item.box), centers)
+    return bool((away <= space.rules.sight_margin_m).all())

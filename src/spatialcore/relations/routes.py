@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shortest walks over a floor grid, and the turns of a walk between named objects."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from spatialcore.relations.free_space import (
+    Cell,
+    FreeSpace,
+    Mask,
+    approach,
+    line_clear,
+)
+from spatialcore.relations.layout import bearing_deg
+from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
+from spatialcore.types import Float64
+
+_SQRT2 = math.sqrt(2.0)
+_MOVES = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A walk over free cells.
+
+    Attributes:
+        cells: The path, neighbours in sequence, start and goal included.
+        corners: (C, 2) world (x, y) of the simplified path, start and goal included.
+        length_m: Length of the simplified path.
+    """
+
+    cells: tuple[Cell, ...]
+    corners: Float64
+    length_m: float
+
+
+def find_path(free: Mask, start: Cell, goal: Cell) -> tuple[list[Cell], float] | None:
+    """Shortest path on a grid by A*: eight neighbours, octile cost, no cut corners.
+
+    A diagonal step needs both cells beside it free. Costs are kept as counts of straight and
+    diagonal steps, so equal costs compare equal; ties go to the lower (f, h, row, column).
+
+    Args:
+        free: (H, W) bool.
+        start: (row, column).
+        goal: (row, column).
+
+    Returns:
+        The cells and the cost in cells, or None when the goal cannot be reached.
+    """
+    # A border of blocked cells saves every bounds check.
+    stride = free.shape[1] + 2
+    open_cells = np.pad(free, 1).ravel().tolist()
+    origin, target = ((r + 1) * stride + c + 1 for r, c in (start, goal))
+    if not (open_cells[origin] and open_cells[target]):
+        return None
+    goal_row, goal_column = divmod(target, stride)
+    steps = [(dr * stride + dc, dr * stride, dc, dr * dc != 0) for dr, dc in _MOVES]
+    best: dict[int, float] = {origin: 0.0}
+    counts: dict[int, tuple[int, int]] = {origin: (0, 0)}
+    parent: dict[int, int] = {}
+    closed: set[int] = set()
+    queue = [(0.0, 0.0, origin)]
+    while queue:
+        f, _, here = heapq.heappop(queue)
+        if here in closed:
+            continue
+        if here == target:
+            return _trace(parent, target, stride), f
+        closed.add(here)
+        straight, diagonal = counts[here]
+        for move, vertical, horizontal, is_diagonal in steps:
+            there = here + move
+            if not open_cells[there] or there in closed:
+                continue
+            if is_diagonal:
+                if not (open_cells[here + vertical] and open_cells[here + horizontal]):
+                    continue
+                s, d = straight, diagonal + 1
+            else:
+                s, d = straight + 1, diagonal
+            cost = s + d * _SQRT2
+            if cost >= best.get(there, math.inf):
+                continue
+            best[there], counts[there], parent[there] = cost, (s, d), here
+            row, column = divmod(there, stride)
+            dr, dc = abs(row - goal_row), abs(column - goal_column)
+            hs, hd = (dr - dc, dc) if dr > dc else (dc - dr, dr)
+            f = (s + hs) + (d + hd) * _SQRT2
+            heapq.heappush(queue, (f, hs + hd * _SQRT2, there))
+    return None
+
+
+def _trace(parent: dict[int, int], target: int, stride: int) -> list[Cell]:
+    path = [target]
+    while path[-1] in parent:
+        path.append(parent[path[-1]])
+    return [(k // stride - 1, k % stride - 1) for k in reversed(path)]
+
+
+def simplify_path(space: FreeSpace, cells: Sequence[Cell]) -> list[Cell]:
+    """Drop the cells between which a straight line over free cells leads.
+
+    From each kept cell the line of sight reaches as far as it can without interruption.
+    """
+    kept = [cells[0]]
+    k = 0
+    while k < len(cells) - 1:
+        reach = k + 1
+        while reach < len(cells) - 1 and line_clear(
+            space, space.free, space.center(cells[k]), space.center(cells[reach + 1])
+        ):
+            reach += 1
+        kept.append(cells[reach])
+        k = reach
+    return kept
+
+
+def plan_route(
+    space: FreeSpace, start: SceneObject, target: SceneObject
+) -> Answer[Route] | Rejection:
+    """The shortest walk from one object to another.
+
+    Args:
+        space: Floor grid.
+        start: Object one starts at: the free cell nearest its footprint.
+        target: Object one walks to, likewise.
+
+    Returns:
+        Answer with the route, or `no_route`. Evidence: `start_cell`, `goal_cell`, `path_m`,
+        `length_m`.
+    """
+    ends = [approach(space, item) for item in (start, target)]
+    cells: list[Cell] = []
+    for end in ends:
+        if isinstance(end, Rejection):
+            return end
+        cells.append(end.value)
+    evidence: Evidence = {"start_cell": list(cells[0]), "goal_cell": list(cells[1])}
+    found = find_path(space.free, cells[0], cells[1])
+    if found is None or cells[0] == cells[1]:
+        return Rejection(Reason.NO_ROUTE, evidence)
+    path, cost = found
+    corners = np.stack([space.center(cell) for cell in simplify_path(space, path)])
+    length = float(sum(math.hypot(*leg) for leg in np.diff(corners, axis=0)))
+    evidence |= {"path_m": cost * space.cell_m, "length_m": length}
+    return Answer(Route(tuple(path), corners, length), evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRules:
+    """Thresholds of the turns of a walk between named objects; metres and degrees.
+
+    Attributes:
+        side_deg: Turns above this are left or right.
+        back_deg: Turns from this on are back.
+        border_deg: Least distance of a turn to the two values above.
+        min_leg_m: Shortest leg.
+        max_turns: Most turns asked.
+    """
+
+    side_deg: float = 45.0
+    back_deg: float = 135.0
+    border_deg: float = 15.0
+    min_leg_m: float = 0.5
+    max_turns: int = 3
+
+
+DEFAULT_TURNS = TurnRules()
+"""What is asked unless told otherwise."""
+
+
+def turn_word(angle_deg: float, rules: TurnRules = DEFAULT_TURNS) -> str | None:
+    """left, right or back; None where the turn is too small or beside a border."""
+    size = abs(angle_deg)
+    if (
+        size <= rules.side_deg
+        or min(abs(size - rules.side_deg), abs(size - rules.back_deg)) < rules.border_deg
+    ):
+        return None
+    if size >= rules.back_deg:
+        return "back"
+    return "left" if angle_deg > 0 else "right"
+
+
+def route_turns(
+    space: FreeSpace, stops: Sequence[SceneObject], *, rules: TurnRules = DEFAULT_TURNS
+) -> Answer[tuple[str, ...]] | Rejection:
+    """The turns of a walk that goes straight from object to object.
+
+    One starts at the first object facing the second, goes forward until it, turns, and so on.
+    A leg is the line between the free cells nearest two objects; it must lead over free cells,
+    each of which is clear of obstacles by half of a 0.4 m corridor.
+
+    Args:
+        space: Floor grid.
+        stops: Three to five distinct objects, each the only one of its category.
+        rules: Thresholds.
+
+    Returns:
+        Answer with a word for every inner stop (left, right, back), or `no_route` (a leg is not
+        clear), `distance_range` (a leg is too short), `direction_border` (a turn is too small,
+        beside a border, or another one when measured between the objects' centroids).
+        Evidence: `angles_deg`, `centroid_angles_deg`, `legs_m`, `cells`.
+
+    Raises:
+        ValueError: Too few or too many stops, or one comes twice.
+    """
+    if not 3 <= len(stops) <= rules.max_turns + 2:
+        raise ValueError(f"stops must be 3 to {rules.max_turns + 2} objects, got {len(stops)}")
+    if len({item.object_id for item in stops}) != len(stops):
+        raise ValueError("stops must be distinct objects")
+    cells: list[Cell] = []
+    for item in stops:
+        end = approach(space, item)
+        if isinstance(end, Rejection):
+            return end
+        cells.append(end.value)
+    places = [space.center(cell) for cell in cells]
+    legs = [math.dist(a, b) for a, b in pairwise(places)]
+    evidence: Evidence = {"cells": [list(c) for c in cells], "legs_m": legs}
+    evidence["object_ids"] = [item.object_id for item in stops]
+    if min(legs) < rules.min_leg_m:
+        return Rejection(Reason.DISTANCE_RANGE, evidence)
+    if not all(line_clear(space, space.free, a, b) for a, b in pairwise(places)):
+        return Rejection(Reason.NO_ROUTE, evidence)
+    angles = turns_deg(places)
+    evidence["angles_deg"] = angles
+    evidence["centroid_angles_deg"] = turns_deg([item.centroid[:2] for item in stops])
+    words = [turn_word(angle, rules) for angle in angles]
+    loose = TurnRules(rules.side_deg, rules.back_deg, 0.0)
+    seen = [turn_word(angle, loose) for angle in evidence["centroid_angles_deg"]]
+    if None in words or words != seen:
+        return Rejection(Reason.DIRECTION_BORDER, evidence)
+    return Answer(tuple(word for word in words if word is not None), evidence)
+
+
+def turns_deg(places: Sequence[Float64]) -> list[float]:
+    """Signed turn at every inner place of a polyline, counter-clockwise positive, degrees."""
+    return [
+        bearing_deg((0.0, 0.0), b - a, c - b)
+        for a, b, c in zip(places, places[1:], places[2:], strict=False)
+    ]

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a whole sample set: rooms and clips in three layouts, in parallel, byte for byte the same."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spatialcore.errors import SpatialCoreError
+from spatialcore.sample.config import PRESETS, SampleConfig
+from spatialcore.sample.dice import Dice
+from spatialcore.sample.files import Written, combined_hash, write_file
+from spatialcore.sample.labels import label_table
+from spatialcore.sample.scan import Scan
+from spatialcore.sample.templates import TEMPLATES
+from spatialcore.sample.write_posed import export_frames, write_intrinsics
+from spatialcore.sample.write_scannet import mesh_files, write_sens
+from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
+
+MANIFEST = "sample.json"
+UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
+FORMAT = 1  # changes when the bytes of a set change
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEvent:
+    """Progress: one room or clip is done.
+
+    Attributes:
+        item: Its id.
+        done: Items done so far.
+        total: Items in all.
+        files: What was written for it.
+    """
+
+    item: str
+    done: int
+    total: int
+    files: tuple[Written, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSummary:
+    """The finished set.
+
+    Attributes:
+        root: Its folder.
+        sha256: Over the sorted lines `sha256  path` of all files but the manifest.
+        bytes: Size of all files.
+        files: Number of files.
+        bytes_by_layout: Size by top folder.
+        already_done: Whether the folder held this very set.
+    """
+
+    root: str
+    sha256: str
+    bytes: int
+    files: int
+    bytes_by_layout: dict[str, int]
+    already_done: bool = False
+
+
+def room_ids(config: SampleConfig) -> list[str]:
+    """Scene ids of the set."""
+    return [f"scene{k:04d}_00" for k in range(config.resolved().rooms or 0)]
+
+
+def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
+    """Make one room and write it in the layouts asked for."""
+    config = config.resolved()
+    preset, room_id = PRESETS[config.preset], room_ids(config)[number]
+    room = TEMPLATES[number % len(TEMPLATES)](room_id, Dice(config.seed, room_id))
+    scan = Scan(room, preset, config.frames or 1)
+    raw, exported = f"scannet/scans/{room_id}/{room_id}", f"posed_images/{room_id}/{room_id}"
+    written: list[Written] = []
+    frames = (scan.frame(k) for k in range(scan.frame_count))
+    truth = json.dumps(scan.truth(), indent=1).encode()
+    places = []
+    if "posed_images" in config.layouts:
+        folder = f"posed_images/{room_id}/posed_images"
+        written += write_intrinsics(root, folder, preset.color, preset.depth)
+        frames = export_frames(root, folder, frames, written)  # type: ignore[assignment]
+        places.append(exported)
+    if "scannet" in config.layouts:
+        places.append(raw)
+        written.append(write_sens(root, f"{raw}.sens", scan, frames))
+    else:
+        for _ in frames:
+            pass
+    for ending, content in mesh_files(scan).items():
+        written += [write_file(root, place + ending, content) for place in places]
+    written += [
+        write_file(root, f"{place.rpartition('/')[0]}/ground_truth.json", truth) for place in places
+    ]
+    return written
+
+
+def _common_files(root: Path, config: SampleConfig) -> list[Written]:
+    """Split lists, the label table, and the note that says what this is."""
+    ids, every = room_ids(config), PRESETS[config.preset].val_every
+    val = [name for k, name in enumerate(ids) if k % every == every - 1]
+    lists = {"train": [name for name in ids if name not in val], "val": val}
+    written = []
+    for layout in ("scannet", "posed_images"):
+        if layout not in config.layouts or not ids:
+            continue
+        for split, names in lists.items():
+            text = "".join(f"{name}\n" for name in names)
+            written.append(write_file(root, f"{layout}/scannetv2_{split}.txt", text.encode()))
+        table = label_table().encode()
+        written.append(write_file(root, f"{layout}/scannetv2-labels.combined.tsv", table))
+    if "tapvid3d" in config.layouts:
+        written += write_clip_lists(root, config.clips or 0)
+    note = README.format(seed=config.seed, preset=config.preset)
+    written.append(write_file(root, "README.txt", note.encode()))
+    return written
+
+
+README = """Procedural rooms and clips made by `spatialcore sample` (seed {seed}, preset {preset}).
+Nothing here is licensed material: every picture, mesh and track was computed. Same seed, same bytes.
+
+scannet/        raw ScanNet layout: scans/<id>/<id>.sens and the mesh, segments, objects beside it
+posed_images/   exported layout: <id>/posed_images/NNNNN.jpg|png|txt, every fifth frame of the same walks
+tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
+*/ground_truth.json   the known floor area, polygon and object boxes of a room
+"""
+
+
+def _read_json(path: Path) -> Any:
+    """The content of a JSON file, None when it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _jobs(config: SampleConfig) -> list[tuple[str, int]]:
+    jobs = (
+        [("room", k) for k in range(config.rooms or 0)]
+        if {"scannet", "posed_images"} & set(config.layouts)
+        else []
+    )
+    return jobs + (
+        [("clip", k) for k in range(config.clips or 0)] if "tapvid3d" in config.layouts else []
+    )
+
+
+def _run(root: Path, config: SampleConfig, job: tuple[str, int]) -> list[Written]:
+    return (write_room if job[0] == "room" else write_clip)(root, config, job[1])
+
+
+def write_sample(
+    root: str | os.PathLike[str], config: SampleConfig | None = None, *, workers: int | None = None
+) -> Iterator[SampleEvent | SampleSummary]:
+    """Write a sample set and yield an event for each item, then the summary.
+
+    Args:
+        root: Folder of the set; its parents are made.
+        config: What to make.
+        workers: Processes; None = the cores of the affinity mask; 1 = this process alone.
+
+    Yields:
+        SampleEvent for each room and clip in the order they finish, at last a SampleSummary.
+    """
+    config = (config or SampleConfig()).resolved()
+    folder = Path(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_file(folder, UNFINISHED, json.dumps(asdict(config)).encode())
+    files = _common_files(folder, config)
+    jobs = _jobs(config)
+    count = min(workers or len(os.sched_getaffinity(0)), max(len(jobs), 1))
+    for done, (job, written) in enumerate(_results(folder, config, jobs, count), start=1):
+        files += written
+        yield SampleEvent(f"{job[0]} {job[1]}", done, len(jobs), tuple(written))
+    yield _finish(folder, config, files)
+
+
+def _results(
+    folder: Path, config: SampleConfig, jobs: list[tuple[str, int]], count: int
+) -> Iterator[tuple[tuple[str, int], list[Written]]]:
+    if count == 1:
+        for job in jobs:
+            yield job, _run(folder, config, job)
+        return
+    # Spawned processes: a fork of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        waiting = {pool.submit(_run, folder, config, job): job for job in jobs}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+
+def _finish(folder: Path, config: SampleConfig, files: list[Written]) -> SampleSummary:
+    by_layout: dict[str, int] = {}
+    for file in files:
+        top = file.path.partition("/")[0]
+        by_layout[top] = by_layout.get(top, 0) + file.size
+    total = sum(by_layout.values())
+    summary = SampleSummary(str(folder), combined_hash(files), total, len(files), by_layout)
+    manifest = {
+        "format": FORMAT,
+        "config": asdict(config),
+        "sha256": summary.sha256,
+        "bytes": total,
+        "files": [asdict(f) for f in sorted(files, key=lambda f: f.path)],
+    }
+    write_file(folder, MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    (folder / UNFINISHED).unlink(missing_ok=True)
+    return summary
+
+
+class SampleError(SpatialCoreError):
+    """The folder cannot take the set: it holds something else."""
+
+
+def make_sample(
+    root: str | os.PathLike[str],
+    config: SampleConfig | None = None,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> Iterator[SampleEvent | SampleSummary]:
+    """`write_sample` with a look at the folder first.
+
+    A finished set of the same configuration is left as it is; one that was interrupted is made
+    again, with the same bytes.
+
+    Raises:
+        SampleError: The folder holds another set or other files and `overwrite` is False.
+    """
+    config = (config or SampleConfig()).resolved()
+    folder = Path(root)
+    wanted = json.loads(json.dumps(asdict(config)))
+    manifest = _read_json(folder / MANIFEST)
+    unfinished = _read_json(folder / UNFINISHED)
+    if manifest is not None and not overwrite:
+        if manifest.get("format") != FORMAT or manifest.get("config") != wanted:
+            difference = _difference(manifest.get("config"), wanted)
+            raise SampleError(f"{folder} holds another set ({difference}); --overwrite replaces it")
+        yield _known(folder, manifest)
+        return
+    resumes = unfinished == wanted
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite and not resumes:
+        raise SampleError(f"{folder} is not empty; --overwrite writes into it")
+    if overwrite and manifest is not None:
+        for file in manifest["files"]:
+            (folder / file["path"]).unlink(missing_ok=True)
+    yield from write_sample(folder, config, workers=workers)
+
+
+def _difference(stored: Any, wanted: dict[str, Any]) -> str:
+    if not isinstance(stored, dict):
+        return "made by another release"
+    fields = [
+        f"{k} {stored.get(k)!r} instead of {v!r}" for k, v in wanted.items() if stored.get(k) != v
+    ]
+    return ", ".join(fields) or "made by another release"
+
+
+def _known(folder: Path, manifest: dict[str, Any]) -> SampleSummary:
+    sizes: dict[str, int] = {}
+    for file in manifest["files"]:
+        path = folder / file["path"]
+        if not path.is_file() or path.stat().st_size != file["size"]:
+            raise SampleError(f"{path} is missing or changed; --overwrite makes the set again")
+        top = file["path"].partition("/")[0]
+        sizes[top] = sizes.get(top, 0) + file["size"]
+    return SampleSummary(
+        str(folder), manifest["sha256"], manifest["bytes"], len(manifest["files"]), sizes, True
+    )

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A room as a scanner sees it: frames along the walk, the mesh, and the known truth."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore import _cpu
+from spatialcore.sample.config import STRIDE, Preset
+from spatialcore.sample.dice import Dice
+from spatialcore.sample.mesh import Mesh, scan_noise, surface_mesh
+from spatialcore.sample.render import Renderer, encode_jpeg, focal_centre
+from spatialcore.sample.rooms import Room
+from spatialcore.sample.solids import Placed, rotation, turn
+from spatialcore.sample.walk import walk_poses
+from spatialcore.types import Float64, compose_poses, invert_pose, transform_points
+
+SEEN_TOLERANCE = 0.015  # metres between a vertex and the depth map that sees it
+FRAME_MICROSECONDS = 33_333
+FAULT_FRAMES = 40  # walks of at least so many frames have one without pose and one without depth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanFrame:
+    """One frame as stored.
+
+    Attributes:
+        number: Original number.
+        world_from_cam: (4, 4) float32; -inf everywhere when the pose is lost.
+        jpeg: Colour image.
+        depth: (h, w) uint16 millimetres, or None when the depth image is lost.
+    """
+
+    number: int
+    world_from_cam: NDArray[np.float32]
+    jpeg: bytes
+    depth: NDArray[np.uint16] | None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the exported layout holds the frame."""
+        return self.number % STRIDE == 0
+
+    @property
+    def microseconds(self) -> int:
+        """Time since the first frame."""
+        return self.number * FRAME_MICROSECONDS
+
+    def depth_payload(self) -> bytes:
+        """The depth image in zlib, empty when it is lost."""
+        return b"" if self.depth is None else zlib.compress(self.depth.tobytes(), 3)
+
+
+class Scan:
+    """A room with its walk, ready to be written.
+
+    Args:
+        room: A furnished room.
+        preset: Cameras, sensor and mesh spacing.
+        frame_count: Frames of the walk.
+    """
+
+    def __init__(self, room: Room, preset: Preset, frame_count: int) -> None:
+        self.room, self.preset, self.frame_count = room, preset, frame_count
+        self.solids, self.object_ids = room.solids()
+        shell = 2 + len(room.polygon)
+        self.renderer = Renderer(
+            self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size
+        )
+        self.world_from_room = _world_from_room(room.dice)
+        self.room_from_cam = walk_poses(room, self.solids, frame_count)
+        self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
+        self._surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
+        self._seen = np.zeros(len(self._surface.points), dtype=np.uint8)
+
+    @property
+    def id(self) -> str:
+        """Scene id."""
+        return self.room.id
+
+    @property
+    def aligned_from_world(self) -> Float64:
+        """(4, 4) axis alignment: the inverse of the turn and shift of the raw world."""
+        return invert_pose(self.world_from_room)
+
+    def frame(self, number: int) -> ScanFrame:
+        """Render one frame; vertices that a kept frame sees are noted for the mesh."""
+        preset, pose = self.preset, self.room_from_cam[number]
+        depth, solid = self.renderer.cast(preset.color, pose)
+        jpeg = encode_jpeg(self.renderer.shade(preset.color, pose, depth, solid))
+        world_from_cam = compose_poses(self.world_from_room, pose).astype(np.float32)
+        if number == self.lost_pose:
+            world_from_cam = np.full((4, 4), -np.inf, dtype=np.float32)
+        elif number % STRIDE == 0:
+            _cpu.mark_seen(
+                focal_centre(preset.color),
+                pose,
+                depth,
+                self._surface.points,
+                SEEN_TOLERANCE,
+                self._seen,
+            )
+        reading = None
+        if number != self.lost_depth:
+            state = self.room.dice.bits("depth", number)
+            reading = self.renderer.measure(preset.depth, pose, state, preset.sensor)
+        return ScanFrame(number, world_from_cam, jpeg, reading)
+
+    def mesh(self) -> Mesh:
+        """The mesh in the raw world of everything seen so far."""
+        seen = self._surface.subset(self._seen.astype(np.bool_))
+        points = scan_noise(seen.points, self.room.dice, self.preset.mesh_noise)
+        world = transform_points(self.world_from_room, points).astype(np.float32)
+        return Mesh(world, seen.faces, seen.segment, seen.instance, seen.solid)
+
+    def colours(self, mesh: Mesh) -> NDArray[np.uint8]:
+        """(P, 3) colour of every vertex: its material's, without light."""
+        palette = np.array(
+            [[solid.material.colour >> s & 255 for s in (16, 8, 0)] for solid in self.solids]
+        )
+        colour: NDArray[np.uint8] = palette.astype(np.uint8)[mesh.solid]
+        return colour
+
+    def truth(self) -> dict[str, Any]:
+        """What is known of the room, in its aligned frame: area, polygon, boxes, poses' frame."""
+        room = self.room
+        return {
+            "scene": room.id,
+            "room": room.kind,
+            "frame": "aligned: axisAlignment applied to the stored world; metres",
+            "area_m2": room.area,
+            "height_m": room.height,
+            "polygon": [list(corner) for corner in room.polygon],
+            "aligned_from_world": self.aligned_from_world.tolist(),
+            "frame_without_pose": self.lost_pose,
+            "frame_without_depth": self.lost_depth,
+            "objects": [_object_truth(thing) for thing in room.objects],
+        }
+
+
+def lamps(room: Room) -> list[tuple[float, float, float]]:
+    """(x, y, power) of the ceiling lamps: one over the middle, two in an L-shaped room."""
+    lo, hi = np.min(room.polygon, axis=0), np.max(room.polygon, axis=0)
+    x, y = (float(c) for c in 0.5 * (lo + hi))
+    if len(room.polygon) == 4:
+        return [(x, y, 0.95)]
+    return [(float(hi[0] - 1.4), 1.5, 0.72), (0.3 * float(hi[0]), float(hi[1] - 1.9), 0.72)]
+
+
+def _world_from_room(dice: Dice) -> Float64:
+    pose = np.eye(4)
+    pose[:3, :3] = rotation("z", dice.between(0.2, 6.0, "world/turn"))
+    pose[:3, 3] = [dice.between(-4.0, 4.0, "world/shift", k) for k in range(2)] + [
+        dice.between(-0.2, 0.2, "world/rise")
+    ]
+    return pose
+
+
+def _lost_frames(frame_count: int, faults: bool) -> tuple[int, int]:
+    if not faults or frame_count < FAULT_FRAMES:
+        return -1, -1
+    kept = (frame_count + STRIDE - 1) // STRIDE
+    return STRIDE * (3 * kept // 10), STRIDE * (7 * kept // 10)
+
+
+def _object_truth(thing: Placed) -> dict[str, Any]:
+    back = rotation("z", -thing.yaw)
+    turned = [s.moved(back, np.zeros(3)).extent() for s in thing.solids]
+    lo, hi = np.min([a for a, _ in turned], axis=0), np.max([b for _, b in turned], axis=0)
+    straight = [s.extent() for s in thing.solids]
+    R = rotation("z", thing.yaw)
+    return {
+        "object_id": thing.object_id,
+        "label": thing.raw_category,
+        "parent": thing.parent,
+        "yaw": math.remainder(thing.yaw, 2 * math.pi),
+        "box": {"centre": turn(R, 0.5 * (lo + hi)).tolist(), "size": (hi - lo).tolist(), "R": R.tolist()},
+        "aligned_box": {"lo": np.min([a for a, _ in straight], axis=0).tolist(),
+                        "hi": np.max([b for _, b in straight], axis=0).tolist()},
+    }  # fmt: skip

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that builds the library's Qwen2.5-VL modules and hides how versions differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
+    Qwen2_5_VLTextConfig,
+    Qwen2_5_VLVisionConfig,
+)
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VisionTransformerPretrainedModel,
+    Qwen2_5_VLTextModel,
+)
+
+from spatialmllm.config import TextConfig, VisionConfig
+
+_NEW_CONFIGS = int(transformers.__version__.partition(".")[0]) >= 5
+
+
+def text_config(config: TextConfig, attention: str = "sdpa") -> Any:
+    """The library's decoder configuration."""
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": list(config.mrope_section)}
+    if _NEW_CONFIGS:
+        named: dict[str, Any] = {"rope_parameters": {**rope, "rope_theta": config.rope_theta}}
+    else:
+        named = {"rope_scaling": rope, "rope_theta": config.rope_theta}
+    built = Qwen2_5_VLTextConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        rms_norm_eps=config.rms_norm_eps,
+        max_position_embeddings=config.max_position_embeddings,
+        initializer_range=config.initializer_range,
+        tie_word_embeddings=config.tie_word_embeddings,
+        bos_token_id=None,
+        eos_token_id=None,
+        **named,
+    )
+    built._attn_implementation = attention
+    return built
+
+
+def vision_config(config: VisionConfig, attention: str = "sdpa") -> Any:
+    """The library's tower configuration; `tokens_per_second` is used by our own positions."""
+    built = Qwen2_5_VLVisionConfig(
+        depth=config.depth,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_heads=config.num_heads,
+        in_channels=config.in_channels,
+        patch_size=config.patch_size,
+        temporal_patch_size=config.temporal_patch_size,
+        spatial_merge_size=config.spatial_merge_size,
+        window_size=config.window_size,
+        fullatt_block_indexes=list(config.fullatt_block_indexes),
+        out_hidden_size=config.out_hidden_size,
+        initializer_range=config.initializer_range,
+    )
+    built._attn_implementation = attention
+    return built
+
+
+def build_decoder(config: TextConfig, attention: str = "sdpa") -> Any:
+    """Embeddings, decoder layers and final norm, without a head."""
+    return Qwen2_5_VLTextModel(text_config(config, attention))
+
+
+def build_tower(config: VisionConfig, attention: str = "sdpa") -> Any:
+    """The 2-D vision transformer with its patch merger."""
+    return Qwen2_5_VisionTransformerPretrainedModel(vision_config(config, attention))
+
+
+def run_tower(tower: nn.Module, pixels: Tensor, grids: Tensor) -> Tensor:
+    """Merged visual tokens (N, d), raster over (t, H, W) of each grid row in order."""
+    result = tower(pixels, grid_thw=grids)
+    # 4.57 returns the tensor itself, 5.x an object that holds it.
+    return result if isinstance(result, Tensor) else result.pooler_output
+
+
+def new_cache(decoder: Any) -> DynamicCache:
+    """An empty key-value cache for the decoder."""
+    return DynamicCache(config=decoder.config)
+
+
+def restore_rotary(module: nn.Module, device: torch.device) -> None:
+    """Recompute the library's rotary buffers, which no file holds and meta builds leave empty.
+
+    Raises:
+        RuntimeError: A buffer that is not persistent belongs to no rotary module we know.
+    """
+    for name, part in module.named_modules():
+        left = [b for b in part._buffers if b in part._non_persistent_buffers_set]
+        if not left:
+            continue
+        if not hasattr(part, "inv_freq"):
+            raise RuntimeError(f"{name}: unknown buffers {left} would stay unset")
+        fresh = _fresh_rotary(part)
+        for buffer in left:
+            source = fresh._buffers.get(buffer)
+            if source is None:
+                raise RuntimeError(f"{name}: buffer {buffer!r} cannot be recomputed")
+            part._buffers[buffer] = source.to(device)
+
+
+def _fresh_rotary(part: nn.Module) -> nn.Module:
+    with torch.device("cpu"):
+        if hasattr(part, "config"):
+            return type(part)(part.config)
+        # 4.57's vision rotation takes its width; two frequencies a channel pair.
+        return type(part)(2 * part.inv_freq.shape[0])

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a model folder: published names, sharded safetensors, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spatialmllm.config import SpatialMLLMConfig, to_mapping
+from spatialmllm.model import SpatialMLLM
+
+SHARD_BYTES = 4 * 10**9
+
+
+def save(
+    model: SpatialMLLM,
+    path: str | PathLike[str],
+    *,
+    tokenizer_json: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a folder that `load` and `--model` take; an existing folder of that name is replaced.
+
+    The folder is written under a temporary name, flushed to disk and renamed.
+
+    Args:
+        model: The model; heads are written only where they were built.
+        path: The folder.
+        tokenizer_json: Text of `tokenizer.json`, or None.
+        shard_bytes: Largest size of one file.
+        state: Parameters to write instead of the model's own, e.g. gathered ones.
+    """
+    target = Path(path)
+    temporary = target.with_name(target.name + ".tmp")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    temporary.mkdir(parents=True)
+    tensors = dict(model.named_parameters()) if state is None else dict(state)
+    write_config(model.config, temporary)
+    if tokenizer_json is not None:
+        (temporary / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    (temporary / "README.md").write_text(_card(model.config), encoding="utf-8")
+    write_shards(tensors, temporary, shard_bytes)
+    flush_folder(temporary)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+
+
+def write_config(config: SpatialMLLMConfig, folder: Path) -> None:
+    """Write `config.json` and `processor.json`."""
+    files = {"config.json": config.to_json(), "processor.json": to_mapping(config.processor)}
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int) -> None:
+    """Write tensors as `model.safetensors`, or as numbered shards with an index."""
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        amount = tensor.numel() * tensor.element_size()
+        if shards[-1] and size + amount > shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor.detach().to("cpu").contiguous()
+        size += amount
+    if len(shards) == 1:
+        save_file(shards[0], folder / "model.safetensors", metadata={"format": "pt"})
+        return
+    weight_map: dict[str, str] = {}
+    for i, shard in enumerate(shards, 1):
+        name = f"model-{i:05d}-of-{len(shards):05d}.safetensors"
+        save_file(shard, folder / name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(shard, name))
+    total = sum(t.numel() * t.element_size() for t in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    text = json.dumps(index, indent=2) + "\n"
+    (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
+def flush_folder(folder: Path) -> None:
+    """Force every file of a folder, and the folder itself, to disk."""
+    for path in (*sorted(folder.iterdir()), folder):
+        if path.is_dir() and path != folder:
+            flush_folder(path)
+            continue
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _card(config: SpatialMLLMConfig) -> str:
+    with torch.device("meta"):
+        count = sum(p.numel() for p in SpatialMLLM(config).parameters())
+    return (
+        "# A spatialcore model\n\n"
+        f"{count:,} parameters, connector `{config.connector.kind}`.\n\n"
+        "    spatialcore ask --model THIS_FOLDER --images a.jpg b.jpg --question '...'\n"
+    )

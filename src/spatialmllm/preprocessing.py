@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From images and clips to the two tensors of the encoders, both made of the same resized frames.
+
+A still is one frame and takes t = 1; a clip takes its frames in pairs, an odd one repeats its last
+frame. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialmllm.config import ProcessorConfig
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# CLIP's constants: what the 2-D tower was trained with.
+PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
+PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
+PATCH = 14
+MERGED_PATCH = 28
+PAIR = 2
+MAX_ASPECT = 200
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One image or clip after resizing: `frames` (T, H, W, 3) uint8, T = 1 or even."""
+
+    frames: NDArray[np.uint8]
+    still: bool
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(t, h, w) in patches."""
+        count, height, width, _ = self.frames.shape
+        return (1 if self.still else count // PAIR, height // PATCH, width // PATCH)
+
+    @property
+    def token_count(self) -> int:
+        """Visual tokens: t * h/2 * w/2."""
+        t, h, w = self.grid
+        return t * h * w // 4
+
+
+def smart_resize(height: int, width: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """Size in multiples of 28 with an area between the limits and nearly the same aspect.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+        min_pixels: Smallest area.
+        max_pixels: Largest area.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        ValueError: Empty, or longer than 200 times its width.
+
+    Example:
+        >>> smart_resize(480, 640, 293216, 324576)
+        (476, 644)
+    """
+    if min(height, width) < 1 or max(height, width) > MAX_ASPECT * min(height, width):
+        raise ValueError(f"cannot resize an image of {width}x{height}")
+    rows = max(MERGED_PATCH, round(height / MERGED_PATCH) * MERGED_PATCH)
+    columns = max(MERGED_PATCH, round(width / MERGED_PATCH) * MERGED_PATCH)
+    if rows * columns > max_pixels:
+        shrink = math.sqrt(height * width / max_pixels)
+        rows = max(MERGED_PATCH, math.floor(height / shrink / MERGED_PATCH) * MERGED_PATCH)
+        columns = max(MERGED_PATCH, math.floor(width / shrink / MERGED_PATCH) * MERGED_PATCH)
+    elif rows * columns < min_pixels:
+        grow = math.sqrt(min_pixels / (height * width))
+        rows = math.ceil(height * grow / MERGED_PATCH) * MERGED_PATCH
+        columns = math.ceil(width * grow / MERGED_PATCH) * MERGED_PATCH
+    return rows, columns
+
+
+def target_size(height: int, width: int, config: ProcessorConfig) -> tuple[int, int]:
+    """(height, width) that the processor gives to an image of this size."""
+    if config.resize == "exact":
+        return config.height, config.width
+    return smart_resize(height, width, config.min_pixels, config.max_pixels)
+
+
+def resize_image(image: Image, config: ProcessorConfig) -> Image:
+    """Bicubic resize to the processor's size, as RGB."""
+    import PIL.Image
+
+    rows, columns = target_size(image.height, image.width, config)
+    rgb = image.convert("RGB")
+    if (rgb.height, rgb.width) == (rows, columns):
+        return rgb
+    return rgb.resize((columns, rows), PIL.Image.Resampling.BICUBIC)
+
+
+def still(image: Image, config: ProcessorConfig) -> Medium:
+    """One image as a medium."""
+    return Medium(np.asarray(resize_image(image, config), dtype=np.uint8)[None], still=True)
+
+
+def clip(images: Sequence[Image], config: ProcessorConfig) -> Medium:
+    """Frames of one clip as a medium; an odd number repeats the last frame.
+
+    Raises:
+        ValueError: No frame, or frames of different size.
+    """
+    if not images:
+        raise ValueError("a clip needs at least one frame")
+    if len({image.size for image in images}) > 1:
+        raise ValueError("the frames of a clip must have one size")
+    frames = np.stack([np.asarray(resize_image(i, config), dtype=np.uint8) for i in images])
+    if len(frames) % PAIR:
+        frames = np.concatenate([frames, frames[-1:]])
+    return Medium(frames, still=False)
+
+
+def patch_rows(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Normalised patch rows of the 2-D tower.
+
+    Args:
+        frames: (2 t, H, W, 3) uint8.
+
+    Returns:
+        (t * h * w, 1176) float32. Rows run over time, merged row, merged column and the 2 x 2
+        patches of a merged token; a row holds channel, frame of the pair, y, x.
+    """
+    count, height, width, _ = frames.shape
+    mean = np.asarray(PIXEL_MEAN, dtype=np.float32)
+    std = np.asarray(PIXEL_STD, dtype=np.float32)
+    pixels = (frames.astype(np.float32) / np.float32(255) - mean) / std
+    h, w = height // PATCH, width // PATCH
+    parts = pixels.reshape(count // PAIR, PAIR, h // 2, 2, PATCH, w // 2, 2, PATCH, 3)
+    # t, pair, H, sh, y, W, sw, x, channel -> t, H, W, sh, sw, channel, pair, y, x
+    return parts.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(-1, 3 * PAIR * PATCH * PATCH)
+
+
+def medium_rows(medium: Medium) -> NDArray[np.float32]:
+    """`patch_rows` of a medium; a still stands in both places of its pair."""
+    if medium.still:
+        return patch_rows(np.concatenate([medium.frames, medium.frames]))
+    return patch_rows(medium.frames)
+
+
+def uniform_indices(count: int, k: int) -> list[int]:
+    """K indices spread over range(count): linspace truncated, without repeats.
+
+    Example:
+        >>> uniform_indices(10, 4)
+        [0, 3, 6, 9]
+    """
+    if count < 1 or k < 1:
+        raise ValueError(f"need count and k of at least 1, got {count} and {k}")
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(k, count))})
+
+
+def numbered_images(folder: Path) -> list[Path]:
+    """Images of a folder in the order of the last number in their names, then by name."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES]
+
+    def order(path: Path) -> tuple[int, str]:
+        digits = "".join(c if c.isdigit() else " " for c in path.stem).split()
+        return (int(digits[-1]) if digits else -1, path.name)
+
+    return sorted(found, key=order)
+
+
+def read_clip(path: Path, k: int) -> list[Image]:
+    """K frames, uniform over time, of a folder of images or of a video file.
+
+    Raises:
+        FileNotFoundError: The path does not exist, or the folder holds no image.
+        ValueError: The file is no video that is read.
+    """
+    import PIL.Image
+
+    if path.is_dir():
+        found = numbered_images(path)
+        if not found:
+            raise FileNotFoundError(f"{path}: no images")
+        chosen = [found[i] for i in uniform_indices(len(found), k)]
+        return [PIL.Image.open(p).convert("RGB") for p in chosen]
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if path.suffix.lower() not in _VIDEO_SUFFIXES:
+        raise ValueError(f"{path}: not a video; known: {', '.join(sorted(_VIDEO_SUFFIXES))}")
+    return _read_video(path, k)
+
+
+def _read_video(path: Path, k: int) -> list[Image]:
+    import av
+
+    with av.open(str(path)) as container:
+        count = sum(1 for _ in container.decode(video=0))
+    wanted = set(uniform_indices(count, k))
+    with av.open(str(path)) as container:
+        frames = enumerate(container.decode(video=0))
+        return [frame.to_image() for i, frame in frames if i in wanted]

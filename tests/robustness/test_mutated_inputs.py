@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus of damaged files: every one opens, or fails with a typed error, and soon."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spatialcore.errors import SpatialCoreError
+from spatialcore.io.images import image_size, open_image
+from spatialcore.io.npz import array_from_npy
+from spatialcore.io.open import open_source
+from spatialcore.io.pickled_bytes import unpickle_bytes_array
+from spatialcore.io.ply import read_ply
+from spatialcore.types import Scene
+from tests.fabricate import annotate, clip_arrays, posed_scene, scannet_scan, write_npz
+
+CASES_PER_FILE = 24
+LAYOUTS = {
+    "posed/scene0000_00": (
+        "posed_images/00000.jpg",
+        "posed_images/00000.png",
+        "posed_images/00000.txt",
+        "posed_images/intrinsic.txt",
+        "posed_images/scene_meta.json",
+        "scene0000_00_vh_clean_2.ply",
+        "scene0000_00_vh_clean_2.0.010000.segs.json",
+        "scene0000_00.aggregation.json",
+        "scene0000_00.txt",
+    ),
+    "scans/scene0000_00": ("scene0000_00.sens", "scene0000_00_vh_clean_2.ply"),
+    "clips": ("walk.npz",),
+}
+FILES = [(layout, name) for layout, names in LAYOUTS.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("originals")
+    posed_scene(root / "posed" / "scene0000_00", 2, meta={"world_up": [0, 0, 1]})
+    annotate(root / "posed" / "scene0000_00", "scene0000_00")
+    scannet_scan(root / "scans")
+    write_npz(root / "clips" / "walk.npz", clip_arrays())
+    return root
+
+
+def mutations(content: bytes, seed: int) -> Iterator[bytes]:
+    """Truncated, flipped, overwritten, extended and spliced versions, the same on every run."""
+    rng = np.random.default_rng(seed)
+    yield b""
+    for share in (0.1, 0.5, 0.9):
+        yield content[: int(share * len(content))]
+    yield content[:-1]
+    yield content + bytes(100)
+    yield content + content
+    for kind in range(CASES_PER_FILE - 7):
+        raw = bytearray(content)
+        at = int(rng.integers(0, len(raw)))
+        if kind % 3 == 0:
+            for place in rng.integers(0, len(raw), 1 + kind // 3):
+                raw[place] ^= 1 << int(rng.integers(0, 8))
+        elif kind % 3 == 1:
+            raw[at : at + 8] = b"\xff" * len(raw[at : at + 8])
+        else:
+            del raw[at : at + int(rng.integers(1, 40))]
+        yield bytes(raw)
+
+
+def use_everything(root: Path) -> None:
+    """Open every scene below `root` and read all that it offers."""
+    source = open_source(root)
+    for scene_id in source.scene_ids():
+        scene = source.open(scene_id)
+        for frame in scene.frames:
+            if frame.valid and frame.image:
+                open_image(scene.root, frame.image)
+            if isinstance(scene, Scene) and frame.valid:
+                assert scene.read_depth(frame).shape == scene.depth_size[::-1]
+        if isinstance(scene, Scene) and scene.read_cloud:
+            cloud = scene.read_cloud()
+            assert len(cloud.instance) == len(cloud.points_world)
+
+
+@pytest.mark.parametrize(("layout", "name"), FILES)
+def test_damaged_file_is_a_typed_error_or_opens(
+    originals: Path, tmp_path: Path, layout: str, name: str
+) -> None:
+    shutil.copytree(originals / layout, tmp_path / layout)
+    path = tmp_path / layout / name
+    content = path.read_bytes()
+    outcomes = []
+    for damaged in mutations(content, seed=len(name)):
+        path.write_bytes(damaged)
+        start = time.process_time()
+        try:
+            use_everything(tmp_path / layout.partition("/")[0])
+            outcomes.append("opened")
+        except SpatialCoreError:
+            outcomes.append("refused")
+        assert time.process_time() - start < 1.0
+    assert len(outcomes) == CASES_PER_FILE
+    path.write_bytes(content)
+    use_everything(tmp_path / layout.partition("/")[0])
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert CASES_PER_FILE * len(FILES) >= 250
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_in_any_parser(raw: bytes) -> None:
+    path = Path("any")
+    for head in (b"", b"\xff\xd8", b"\x93NUMPY\x01\x00", b"\x80\x04"):
+        for parse in (
+            lambda b: image_size(b),
+            lambda b: array_from_npy(b, path),
+            lambda b: unpickle_bytes_array(b, 3, path),
+        ):
+            try:
+                parse(head + raw)
+            except SpatialCoreError:
+                continue
+
+
+@given(header=st.text(alphabet="element vrtxfacypoliunch0123456789\n", max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_ply_header(tmp_path_factory: pytest.TempPathFactory, header: str) -> None:
+    path = tmp_path_factory.mktemp("ply") / "a.ply"
+    start = "ply\nformat binary_little_endian 1.0\n"
+    path.write_bytes(f"{start}{header}\nend_header\n".encode() + bytes(64))
+    try:
+        read_ply(path, triangles=True)
+    except SpatialCoreError:
+        return

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house keeps its rules: one path for each operation, small files, no foreign imports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OPERATIONS = ("projection", "occlusion", "overlap", "rigidity", "coverage")
+DEVICE_OPERATIONS = ("projection", "occlusion", "overlap", "rigidity")
+# house.md section 7, one line for each file that an operation owns.
+PATHS = (
+    "src/spatialcore/{op}.py",
+    "src/spatialcore/_reference/{op}.py",
+    "tests/ops/test_{op}.py",
+    "csrc/include/spatialcore/{op}.h",
+    "csrc/cpu/{op}.cpp",
+    "benchmarks/ops/bench_{op}.py",
+    "docs/ops/{op}.md",
+)
+CODE = ("*.py", "*.cpp", "*.h", "*.cu", "*.cuh")
+FOLDERS = ("src", "python_engines", "kernels", "csrc", "tests", "benchmarks")
+
+
+def code_files(*patterns: str) -> list[Path]:
+    return sorted(
+        path for folder in FOLDERS for p in patterns or CODE for path in (ROOT / folder).rglob(p)
+    )
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+@pytest.mark.parametrize("path", PATHS)
+def test_every_operation_has_its_path(op: str, path: str) -> None:
+    assert (ROOT / path.format(op=op)).is_file()
+
+
+@pytest.mark.parametrize("op", DEVICE_OPERATIONS)
+def test_device_operations_have_a_kernel(op: str) -> None:
+    assert (ROOT / f"kernels/cuda/{op}.cu").is_file()
+
+
+def test_every_file_names_its_licence_once() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in code_files()
+        if path.read_text(encoding="utf-8").count("SPDX-License-Identifier: " + "Apache-2.0") != 1
+    ]
+    assert not wrong
+
+
+def test_files_stay_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in code_files()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long
+
+
+def kernel_lines(path: Path) -> int:
+    """Lines without the opening block comment (contracts.md section 10)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
+    return len(lines) - head
+
+
+def test_kernel_files_stay_shorter() -> None:
+    kernels = [*(ROOT / "csrc/cpu").glob("*.cpp"), *(ROOT / "kernels/cuda").glob("*.cu")]
+    limits = dict.fromkeys(kernels, 150) | dict.fromkeys((ROOT / "csrc/cpu/isa").glob("*.cpp"), 250)
+    long = {p.name: n for p, limit in limits.items() if (n := kernel_lines(p)) > limit}
+    assert not long
+
+
+def test_kernels_know_no_python() -> None:
+    for folder in ("csrc/cpu", "csrc/include", "kernels/cuda"):
+        for path in (ROOT / folder).rglob("*.*"):
+            text = path.read_text(encoding="utf-8")
+            assert "pybind11/" not in text, path
+            assert "Python.h" not in text, path
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"pickle\.load", r"allow_pickle\s*=\s*True", r"except:\s*$", r"NotImplementedError"],
+)
+def test_forbidden_code(pattern: str) -> None:
+    hits = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("src", "python_engines", "kernels")
+        for path in (ROOT / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert not hits
+
+
+def test_import_needs_numpy_alone() -> None:
+    code = (
+        "import sys, spatialcore; "
+        "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
+        "{'pyarrow', 'scipy', 'PIL', 'rich', 'tyro', 'torch', 'cupy', 'triton', 'matplotlib'}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+def test_no_folder_shadows_a_package() -> None:
+    assert not (ROOT / "kernels" / "__init__.py").exists()
