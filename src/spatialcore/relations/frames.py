@@ -223,10 +223,6 @@ def pair_table(
 
 def join_tables(blocks: Sequence[PairTable]) -> PairTable:
     """Rows of all blocks, in order; an empty table for none."""
-    empty = PairTable(
-        *(np.zeros(0, np.int32) for _ in range(2)),
-        np.zeros(0, np.uint32),
-        *(np.zeros(0) for _ in range(3)),
-    )
+    empty: list[Any] = [np.zeros(0, t) for t in ("i4", "i4", "u4", "f8", "f8", "f8")]
     columns: list[Any] = [np.concatenate(c) for c in zip(empty, *blocks, strict=True)]
     return PairTable(*columns)

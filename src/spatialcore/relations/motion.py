@@ -49,7 +49,7 @@ def largest_displacement(track_world: Float64) -> float:
 
 def moving_tracks(tracks_world: Float64, least: float = MOVING_M) -> NDArray[np.bool_]:
     """(N,) bool: whether a track's greatest displacement reaches `least` metres."""
-    present = np.isfinite(tracks_world).all(axis=2)[..., None]
+    present = np.isfinite(tracks_world).all(axis=2, keepdims=True)
     lo = np.where(present, tracks_world, np.inf).min(axis=0, initial=np.inf)
     hi = np.where(present, tracks_world, -np.inf).max(axis=0, initial=-np.inf)
     side = np.maximum(hi - lo, 0.0)
