@@ -21,4 +21,6 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_render(m);
   spatialcore::bind_isa(m);
   spatialcore::bind_overlap(m);
+  spatialcore::bind_rigidity(m);
+  spatialcore::bind_coverage(m);
 }

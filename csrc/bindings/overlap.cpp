@@ -8,31 +8,13 @@
 #include <optional>
 
 #include "bindings/bind.h"
+#include "bindings/mask.h"
 #include "spatialcore/check.h"
 
 namespace py = pybind11;
 
 namespace spatialcore {
 namespace {
-
-using Words = py::array_t<uint64_t, 0>;
-
-// The words of a BitMask, viewed; copied only when the words of a row do not lie side by side.
-Words words_of(const py::object& visible) {
-  const py::object words = visible.attr("words");
-  SC_REQUIRE(Words::check_(words), "words must be a uint64 array");
-  Words held = py::reinterpret_borrow<Words>(words);
-  SC_REQUIRE(held.ndim() == 2, "words must have two axes");
-  constexpr int64_t kBytes = sizeof(uint64_t);
-  const bool side_by_side = held.shape(1) <= 1 || held.strides(1) == kBytes;
-  if (side_by_side && held.strides(0) % kBytes == 0) return held;
-  return py::array_t<uint64_t, py::array::c_style | py::array::forcecast>(held);
-}
-
-MaskRows view_words(const Words& words) {
-  return {words.data(), words.shape(0), words.shape(1),
-          words.strides(0) / static_cast<int64_t>(sizeof(uint64_t))};
-}
 
 // Intersections of one mask, strip by strip: the sparse form is built once.
 class OverlapRows {

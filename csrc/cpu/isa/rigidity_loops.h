@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loop of rigidity over a block of 8 x 8 pairs, once for each instruction set.
+#pragma once
+
+#include "cpu/isa/dispatch.h"
+#include "spatialcore/rigidity.h"
+
+namespace spatialcore {
+
+// One block of pairs. Tracks are packed (T, 3, kTrackBlock); results are (kTrackBlock,
+// kTrackBlock), row = track of `rows`, column = track of `columns`.
+template <class S>
+struct ChangeBlock {
+  const S* rows;
+  const S* columns;
+  int64_t step_count;
+  S noise_floor;
+  S* sum;   // of changes, or of squared changes
+  S* near;  // kExact: least |c - noise_floor|; kRms: number of present steps
+  S* far;   // kExact: greatest distance
+};
+
+template <class S>
+using ChangeFn = void (*)(const ChangeBlock<S>&);
+
+template <class S, ChangeMode kMode>
+void change_baseline(const ChangeBlock<S>& block);
+template <class S, ChangeMode kMode>
+void change_avx2(const ChangeBlock<S>& block);
+
+// `Simd` gives a vector of S: kLanes, load, all, sub, add, mul, sqrt, abs, where_greater, min, max.
+// kRows rows keep their previous distance and sums in registers.
+template <class Simd, class S>
+inline typename Simd::V distance_to(const typename Simd::V* c, const S* r) {
+  const auto dx = Simd::sub(c[0], Simd::all(r[0]));
+  const auto dy = Simd::sub(c[1], Simd::all(r[kTrackBlock]));
+  const auto dz = Simd::sub(c[2], Simd::all(r[2 * kTrackBlock]));
+  return Simd::sqrt(Simd::add(Simd::add(Simd::mul(dx, dx), Simd::mul(dy, dy)), Simd::mul(dz, dz)));
+}
+
+template <class Simd, class S, ChangeMode kMode, int kRows>
+inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column) {
+  using V = typename Simd::V;
+  constexpr int64_t kStride = 3 * kTrackBlock;
+  const V floor = Simd::all(block.noise_floor), zero = Simd::all(0);
+  V previous[kRows], sum[kRows], near[kRows], far[kRows];
+  const S* c = block.columns + column;
+  const S* r = block.rows + row;
+  const V first[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
+#pragma GCC unroll 4
+  for (int a = 0; a < kRows; ++a) {
+    previous[a] = far[a] = distance_to<Simd>(first, r + a);
+    sum[a] = zero;
+    near[a] = kMode == ChangeMode::kExact ? Simd::all(S{3e38f}) : zero;
+  }
+  for (int64_t t = 1; t < block.step_count; ++t) {
+    c += kStride, r += kStride;
+    const V now[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
+#pragma GCC unroll 4
+    for (int a = 0; a < kRows; ++a) {
+      const V d = distance_to<Simd>(now, r + a);
+      const V change = Simd::abs(Simd::sub(d, previous[a]));
+      previous[a] = d;
+      if constexpr (kMode == ChangeMode::kRms) {
+        // A change is missing iff it is NaN, and then not >= 0.
+        sum[a] = Simd::add(sum[a], Simd::where_at_least(change, zero, Simd::mul(change, change)));
+        near[a] = Simd::add(near[a], Simd::where_at_least(change, zero, Simd::all(1)));
+      } else {
+        sum[a] = Simd::add(sum[a], Simd::where_greater(change, floor, change));
+      }
+      if constexpr (kMode == ChangeMode::kExact) {
+        // min and max return their second operand when the first is NaN.
+        near[a] = Simd::min(Simd::abs(Simd::sub(change, floor)), near[a]);
+        far[a] = Simd::max(d, far[a]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int a = 0; a < kRows; ++a) {
+    const int64_t at = (row + a) * kTrackBlock + column;
+    Simd::store(block.sum + at, sum[a]);
+    if constexpr (kMode == ChangeMode::kExact || kMode == ChangeMode::kRms) {
+      Simd::store(block.near + at, near[a]);
+    }
+    if constexpr (kMode == ChangeMode::kExact) Simd::store(block.far + at, far[a]);
+  }
+}
+
+template <class Simd, class S, ChangeMode kMode, int kRows>
+inline void change_block(const ChangeBlock<S>& block) {
+  for (int64_t row = 0; row < kTrackBlock; row += kRows) {
+    for (int64_t column = 0; column < kTrackBlock; column += Simd::kLanes) {
+      change_rows<Simd, S, kMode, kRows>(block, row, column);
+    }
+  }
+}
+
+}  // namespace spatialcore

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Distance changes on the CPU: packing, tasks for the threads, float64 redo. See
+// spatialcore/rigidity.h.
+#include "spatialcore/rigidity.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/isa/rigidity_loops.h"
+#include "cpu/thread_pool.h"
+
+namespace spatialcore {
+namespace {
+
+constexpr int64_t kBlockGroup = 4;        // row blocks that share one pass over the column blocks
+constexpr double kNeverTogether = 1e6;    // metres: the RMS change of tracks without a common step
+constexpr double kLargestFloat32 = 1e15;  // squares of larger coordinates leave float32
+
+struct Range {
+  double middle[3];  // subtracted before rounding to float32; 0 when float32 holds all coordinates
+  double largest;    // greatest |coordinate| that was rounded; 0 when none was
+  double extent;     // greatest |coordinate| after the shift
+};
+
+bool present(const double* p) {
+  return std::isfinite(p[0]) && std::isfinite(p[1]) && std::isfinite(p[2]);
+}
+
+Range measure(const double* tracks, int64_t point_count) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  double low[3] = {kInf, kInf, kInf}, high[3] = {-kInf, -kInf, -kInf};
+  bool exact = true;
+  for (int64_t n = 0; n < point_count; ++n) {
+    const double* p = tracks + 3 * n;
+    if (!present(p)) continue;
+    for (int axis = 0; axis < 3; ++axis) {
+      low[axis] = std::min(low[axis], p[axis]);
+      high[axis] = std::max(high[axis], p[axis]);
+      exact = exact && std::fabs(p[axis]) < kLargestFloat32 &&
+              static_cast<double>(static_cast<float>(p[axis])) == p[axis];
+    }
+  }
+  Range range{};
+  for (int axis = 0; axis < 3; ++axis) {
+    if (low[axis] > high[axis]) continue;
+    if (!exact) range.middle[axis] = 0.5 * low[axis] + 0.5 * high[axis];
+    const double reach = std::max(std::fabs(low[axis] - range.middle[axis]),
+                                  std::fabs(high[axis] - range.middle[axis]));
+    range.extent = std::max(range.extent, reach);
+  }
+  range.largest = exact ? 0.0 : range.extent;
+  return range;
+}
+
+// (T, N, 3) -> blocks of (T, 3, kTrackBlock); missing points and the last block's rest are NaN.
+template <class S>
+std::vector<S> pack(const double* tracks, int64_t step_count, int64_t track_count,
+                    const double* middle, int threads) {
+  const int64_t block_count = (track_count + kTrackBlock - 1) / kTrackBlock;
+  const int64_t stride = 3 * kTrackBlock;
+  std::vector<S> packed(block_count * step_count * stride, std::numeric_limits<S>::quiet_NaN());
+  parallel_for(step_count, 16, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t n = 0; n < track_count; ++n) {
+        const double* p = tracks + (t * track_count + n) * 3;
+        if (!present(p)) continue;
+        S* out = packed.data() + (n / kTrackBlock * step_count + t) * stride + n % kTrackBlock;
+        for (int axis = 0; axis < 3; ++axis) {
+          out[axis * kTrackBlock] = static_cast<S>(p[axis] - middle[axis]);
+        }
+      }
+    }
+  });
+  return packed;
+}
+
+// One pair in float64 from tracks packed by `pack<double>` without a shift.
+double redo_pair(const std::vector<double>& packed, int64_t step_count, int64_t i, int64_t j,
+                 double noise_floor) {
+  const int64_t stride = 3 * kTrackBlock;
+  const double* a = packed.data() + i / kTrackBlock * step_count * stride + i % kTrackBlock;
+  const double* b = packed.data() + j / kTrackBlock * step_count * stride + j % kTrackBlock;
+  double sum = 0.0, previous = std::numeric_limits<double>::quiet_NaN();
+  for (int64_t t = 0; t < step_count; ++t, a += stride, b += stride) {
+    const double dx = b[0] - a[0];
+    const double dy = b[kTrackBlock] - a[kTrackBlock];
+    const double dz = b[2 * kTrackBlock] - a[2 * kTrackBlock];
+    const double d = std::sqrt((dx * dx + dy * dy) + dz * dz);
+    const double change = std::fabs(d - previous);
+    previous = d;
+    if (change > noise_floor) sum += change;
+  }
+  return sum;
+}
+
+struct Clip {
+  const double* tracks;
+  int64_t step_count;
+  int64_t track_count;
+  double noise_floor;
+  Range range;
+};
+
+// Runs `kernel` over all blocks i <= j and hands every pair i < j to `take`.
+template <class S, class Take>
+void for_pairs(const Clip& clip, const std::vector<S>& packed, ChangeFn<S> kernel, int threads,
+               Take take) {
+  const int64_t n = clip.track_count;
+  const int64_t block_count = (n + kTrackBlock - 1) / kTrackBlock;
+  const int64_t size = clip.step_count * 3 * kTrackBlock;
+  const int64_t group_count = (block_count + kBlockGroup - 1) / kBlockGroup;
+  parallel_for(group_count, 1, threads, [&](int64_t begin, int64_t end) {
+    alignas(32) S sum[kTrackBlock * kTrackBlock], near[kTrackBlock * kTrackBlock],
+        far[kTrackBlock * kTrackBlock];
+    const int64_t last_block = std::min(end * kBlockGroup, block_count);
+    for (int64_t bj = begin * kBlockGroup; bj < block_count; ++bj) {
+      for (int64_t bi = begin * kBlockGroup; bi < std::min(last_block, bj + 1); ++bi) {
+        kernel({packed.data() + bi * size, packed.data() + bj * size, clip.step_count,
+                static_cast<S>(clip.noise_floor), sum, near, far});
+        for (int64_t i = bi * kTrackBlock; i < std::min(n, (bi + 1) * kTrackBlock); ++i) {
+          const int64_t j_end = std::min(n, (bj + 1) * kTrackBlock);
+          for (int64_t j = std::max(i + 1, bj * kTrackBlock); j < j_end; ++j) {
+            const int64_t at = (i % kTrackBlock) * kTrackBlock + j % kTrackBlock;
+            take(i, j, sum[at], near[at], far[at]);
+          }
+        }
+      }
+    }
+  });
+}
+
+template <class S, ChangeMode kMode>
+ChangeFn<S> pick() {
+#if defined(__x86_64__)
+  static constexpr IsaTable<ChangeFn<S>> kTable{change_baseline<S, kMode>, change_avx2<S, kMode>};
+#else
+  static constexpr IsaTable<ChangeFn<S>> kTable{change_baseline<S, kMode>, nullptr};
+#endif
+  return kTable.active();
+}
+
+void sum_float64(const Clip& clip, ChangeMode mode, double* condensed, int threads) {
+  const double zero[3] = {};
+  const auto packed = pack<double>(clip.tracks, clip.step_count, clip.track_count, zero, threads);
+  const int64_t n = clip.track_count;
+  if (mode == ChangeMode::kRms) {
+    for_pairs<double>(clip, packed, pick<double, ChangeMode::kRms>(), threads,
+                      [=](int64_t i, int64_t j, double sum, double count, double) {
+                        condensed[condensed_row(i, n) + j] =
+                            count > 0 ? std::sqrt(sum / count) : kNeverTogether;
+                      });
+  } else {
+    for_pairs<double>(clip, packed, pick<double, ChangeMode::kSum>(), threads,
+                      [=](int64_t i, int64_t j, double sum, double, double) {
+                        condensed[condensed_row(i, n) + j] = sum;
+                      });
+  }
+}
+
+void sum_float32(const Clip& clip, ChangeMode mode, double* condensed, int64_t* redone_count,
+                 int threads) {
+  const auto packed =
+      pack<float>(clip.tracks, clip.step_count, clip.track_count, clip.range.middle, threads);
+  const int64_t n = clip.track_count;
+  if (mode == ChangeMode::kFast) {
+    for_pairs<float>(clip, packed, pick<float, ChangeMode::kFast>(), threads,
+                     [=](int64_t i, int64_t j, float sum, float, float) {
+                       condensed[condensed_row(i, n) + j] = sum;
+                     });
+    return;
+  }
+  const double zero[3] = {};
+  const auto wide = pack<double>(clip.tracks, clip.step_count, n, zero, threads);
+  std::atomic<int64_t> redone{0};
+  for_pairs<float>(clip, packed, pick<float, ChangeMode::kExact>(), threads,
+                   [&](int64_t i, int64_t j, float sum, float near, float far) {
+                     double value = sum;
+                     if (!(near > float32_margin(clip.range.largest, clip.noise_floor, far))) {
+                       value = redo_pair(wide, clip.step_count, i, j, clip.noise_floor);
+                       redone.fetch_add(1, std::memory_order_relaxed);
+                     }
+                     condensed[condensed_row(i, n) + j] = value;
+                   });
+  if (redone_count) *redone_count = redone.load();
+}
+
+}  // namespace
+
+float float32_margin(double largest_coordinate, double noise_floor, float largest_distance) {
+  constexpr double kUnit = 1.0 / (1 << 24);
+  const double distance = largest_distance == largest_distance ? largest_distance : 0.0;
+  return static_cast<float>(
+      kUnit * (7.2 * largest_coordinate + 9.0 * distance + 2.0 * noise_floor) + 1e-30);
+}
+
+void distance_change_cpu(const double* tracks, int64_t step_count, int64_t track_count,
+                         double noise_floor, ChangeMode mode, double* condensed,
+                         int64_t* redone_count, int threads) {
+  if (redone_count) *redone_count = 0;
+  if (track_count < 2) return;
+  if (step_count == 0) {
+    std::fill_n(condensed, track_count * (track_count - 1) / 2,
+                mode == ChangeMode::kRms ? kNeverTogether : 0.0);
+    return;
+  }
+  Clip clip{tracks, step_count, track_count, noise_floor, {}};
+  const bool narrow = mode == ChangeMode::kExact || mode == ChangeMode::kFast;
+  if (narrow) clip.range = measure(tracks, step_count * track_count);
+  if (narrow && clip.range.extent < kLargestFloat32 && noise_floor < kLargestFloat32) {
+    sum_float32(clip, mode, condensed, redone_count, threads);
+  } else {
+    sum_float64(clip, narrow ? ChangeMode::kSum : mode, condensed, threads);
+  }
+}
+
+}  // namespace spatialcore

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid parts of a clip: how pairs of 3-D tracks change their distance, and clusters of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialcore import _dispatch
+from spatialcore._check import (
+    check_array,
+    check_choice,
+    check_count,
+    check_dtype,
+    check_number,
+    check_shape,
+    check_threads,
+    library_of,
+)
+
+Float64 = NDArray[np.float64]
+
+PRECISIONS = ("float64", "exact", "float32")
+METHODS = ("published", "robust")
+MIN_PRESENT = 0.8  # share of readings below which a track belongs to no segment
+PUBLISHED_CUT = 0.1  # metres over the whole clip
+ROBUST_CUT = 5.0  # times the clip's noise
+_LEAST_NOISE = 0.01  # share of noise_floor: a clip without noise still has a cut above zero
+
+
+def accumulate_distance_change(
+    tracks: Any,
+    *,
+    noise_floor: float = 0.01,
+    precision: str = "float64",
+    backend: str | None = None,
+    threads: int | None = None,
+) -> Any:
+    """How much the distance of every pair of tracks changes over a clip.
+
+    For each pair, the sum over steps of |d(t) - d(t - 1)| where that exceeds the noise floor. A
+    step counts only when both points are present at t - 1 and at t. Distances do not depend on the
+    camera, so tracks may be given in each frame's camera.
+
+    Args:
+        tracks: (T, N, 3) float32 or float64, metres. A point with any non-finite coordinate is
+            missing.
+        noise_floor: Metres; smaller changes of a step are not counted.
+        precision: "float64" sums t ascending without fused operations: the same bits on every
+            backend, thread count and instruction set. "float32" is faster. "exact" is float32 in
+            which every decision "above the floor" is the float64 one; its error is at most
+            T (7.2 u M + 9 u D) + T u L with u = 2^-24, M the largest coordinate that float32 rounds
+            (0 for float32 input), D the largest distance and L the sum; where a decision is near,
+            the value is the float64 one.
+        backend: "reference", "cpu", "cuda", "triton"; None chooses by where the tracks live.
+        threads: CPU threads; None uses the process's affinity mask.
+
+    Returns:
+        (N (N - 1) / 2,) float64 metres, pairs i < j in row order (scipy's condensed form).
+
+    Raises:
+        TypeError: `tracks` is no float array.
+        ValueError: Wrong shape, a negative floor, or an unknown precision.
+        BackendUnavailable: The backend is not installed, or cannot run these arrays.
+
+    Source: MultiSPA (arXiv 2505.17015), rigid segmentation. Cost: T N^2 / 2 square roots; see
+    docs/ops/rigidity.md.
+
+    Examples:
+        >>> tracks = np.zeros((3, 3, 3))
+        >>> tracks[:, 1, 0] = 1.0
+        >>> tracks[:, 2, 0] = [2.0, 2.5, 2.505]
+        >>> accumulate_distance_change(tracks).tolist()
+        [0.0, 0.5, 0.5]
+    """
+    check_array("tracks", tracks)
+    check_dtype("tracks", tracks, "float32", "float64")
+    check_shape("tracks", tracks, ("T", "N", 3))
+    floor = check_number("noise_floor", noise_floor, least=0.0, most=1e300)
+    check_choice("precision", precision, PRECISIONS)
+    run = _dispatch.kernel("rigidity", "accumulate_distance_change", backend, [tracks])
+    if library_of(tracks) == "numpy":
+        tracks = np.ascontiguousarray(tracks, dtype=np.float64)
+    return run(tracks, floor, precision, check_threads(threads))
+
+
+def average_linkage(condensed: ArrayLike, *, backend: str | None = None) -> Float64:
+    """Average-linkage merges by the nearest-neighbour chain.
+
+    Args:
+        condensed: (N (N - 1) / 2,) finite distances, pairs i < j in row order.
+        backend: "reference" or "cpu" (default).
+
+    Returns:
+        (N - 1, 4) float64 rows (cluster, cluster, height, size) sorted by height, as
+        scipy.cluster.hierarchy.linkage gives them. Ties may merge in another order; the partition
+        below a height that is no tie is the same.
+
+    Raises:
+        ValueError: The length is not N (N - 1) / 2, or a distance is not finite.
+
+    Source: Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983.
+
+    Examples:
+        >>> average_linkage(np.array([1.0, 4.0, 6.0])).tolist()
+        [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]]
+    """
+    values = np.ascontiguousarray(condensed, dtype=np.float64)
+    if values.ndim != 1 or not _is_triangular(len(values)):
+        raise ValueError(f"condensed must have shape (N (N - 1) / 2,), got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("condensed must be finite")
+    run = _dispatch.kernel("rigidity", "linkage", backend, [values])
+    merges: Float64 = run(values, "average")
+    return merges
+
+
+def rigid_segments(
+    tracks: ArrayLike,
+    *,
+    method: str = "published",
+    noise_floor: float = 0.01,
+    cut: float | None = None,
+    min_size: int = 6,
+    backend: str | None = None,
+    threads: int | None = None,
+) -> NDArray[np.int32]:
+    """Which tracks move together as rigid bodies.
+
+    "published" clusters the sums of `accumulate_distance_change` by average linkage. The sums grow
+    with the clip, so a cut of 0.1 m means 0.1 m over the whole clip, whatever its length.
+
+    "robust" clusters the root mean square of all distance changes of a step, which does not grow
+    with the clip, by Ward linkage (Ward 1963). The noise of the clip is the median over tracks of
+    the least such value of a track, since the nearest track of most tracks is on the same body; the
+    cut is 5 times that. Distances between tracked points as a measure of common rigid motion follow
+    Kirk, O'Brien and Forsyth, "Skeletal parameter estimation from optical motion capture data",
+    CVPR 2005, who use their deviation.
+
+    Args:
+        tracks: (T, N, 3) float32 or float64 metres, numpy; non-finite points are missing. A track
+            with less than 80 % of its readings gets the label -1.
+        method: "published" or "robust".
+        noise_floor: Metres. "published": smaller changes of a step are not counted. "robust": the
+            clip's noise is taken as at least a hundredth of it.
+        cut: Metres. None means 0.1 ("published"), or 5 times the clip's noise ("robust").
+        min_size: Least number of tracks of a segment.
+        backend: "reference" or "cpu" (default).
+        threads: CPU threads; None uses the process's affinity mask.
+
+    Returns:
+        (N,) int32 labels 0..k-1 in the order of their first track; -1 for tracks in no segment.
+
+    Raises:
+        ValueError: Wrong shape or an unknown method.
+        BackendUnavailable: Another backend was named.
+
+    Examples:
+        >>> tracks = np.zeros((20, 12, 3)) + np.arange(12)[:, None]
+        >>> tracks[:, 6:, 0] += 0.05 * np.arange(20)[:, None]
+        >>> rigid_segments(tracks).tolist()
+        [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+    """
+    clip = np.asarray(tracks)
+    check_dtype("tracks", clip, "float32", "float64")
+    check_shape("tracks", clip, ("T", "N", 3))
+    check_choice("method", method, METHODS)
+    check_number("noise_floor", noise_floor, least=0.0, most=1e300)
+    least_size = check_count("min_size", min_size, least=1)
+    workers = check_threads(threads)
+    change = _dispatch.kernel("rigidity", "accumulate_distance_change", backend, [clip])
+    cluster = _dispatch.kernel("rigidity", "cluster_labels", backend, [clip])
+
+    labels = np.full(clip.shape[1], -1, np.int32)
+    kept = _present_share(clip) >= MIN_PRESENT
+    if not kept.any():
+        return labels
+    clip = np.ascontiguousarray(clip[:, kept], dtype=np.float64)
+    if method == "published":
+        condensed = change(clip, float(noise_floor), "float64", workers)
+        height = PUBLISHED_CUT if cut is None else check_number("cut", cut, least=0.0)
+        labels[kept] = cluster(condensed, "average", height, least_size)
+    else:
+        condensed = change(clip, 0.0, "rms", workers)
+        noise = max(_clip_noise(condensed, clip.shape[1]), _LEAST_NOISE * noise_floor)
+        height = ROBUST_CUT * noise if cut is None else check_number("cut", cut, least=0.0)
+        labels[kept] = cluster(condensed, "ward", height, least_size)
+    return labels
+
+
+def _present_share(clip: NDArray[Any]) -> Float64:
+    """(N,) share of present readings; 0 for a clip without steps."""
+    present = np.isfinite(clip).all(axis=2)
+    return np.asarray(present.sum(axis=0) / max(len(present), 1))
+
+
+def _clip_noise(condensed: Float64, track_count: int) -> float:
+    """Median over tracks of the least RMS change to any other track, metres."""
+    if track_count < 2:
+        return 0.0
+    least = np.full(track_count, np.inf)
+    begin = 0
+    for i in range(track_count - 1):
+        row = condensed[begin : begin + track_count - 1 - i]
+        begin += len(row)
+        least[i] = min(least[i], row.min())
+        np.minimum(least[i + 1 :], row, out=least[i + 1 :])
+    return float(np.median(least))
+
+
+def _is_triangular(pair_count: int) -> bool:
+    n = round((1 + (1 + 8 * pair_count) ** 0.5) / 2)
+    return bool(n * (n - 1) // 2 == pair_count)
