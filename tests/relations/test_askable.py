@@ -103,7 +103,8 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
 
 def test_wrong_arrays_are_named():
     rule = askable_rule(Guards(), COLOR_SIZE, DEPTH_SIZE)
-    arguments = dict(image_size=SIZE, depth_scale=1.0, depth_from_image=PixelMap.identity())
+    map_ = PixelMap.identity()
+    arguments = {"image_size": SIZE, "depth_scale": 1.0, "depth_from_image": map_}
     points, mask = np.zeros((3, 3), np.float32), BitMask.zeros(1, 3)
     with pytest.raises(ValueError, match=r"depth must have shape \(F, h, w\)"):
         askable_points(
