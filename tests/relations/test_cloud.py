@@ -3,8 +3,13 @@ import numpy as np
 import pytest
 
 from spatialcore._cpu import VoxelCloud
-from spatialcore.relations.cloud import PosedDepth, build_cloud, morton_keys, order_cloud
-from spatialcore.relations.reference_cloud import on_depth_edge, voxel_cloud
+from spatialcore.relations.cloud import PosedDepth, build_cloud, order_cloud
+from spatialcore.relations.reference_cloud import (
+    morton_keys,
+    morton_order,
+    on_depth_edge,
+    voxel_cloud,
+)
 from tests.relations.scenes import DEPTH_K, DEPTH_SIZE, POSES, ray_depth
 
 K = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
@@ -102,3 +107,12 @@ def test_morton_order_by_hand():
 def test_equal_points_keep_the_source_order_and_damaged_ones_come_last():
     points = np.array([[1, 1, 1], [np.nan, 0, 0], [1, 1, 1], [0, 0, 0]], np.float32)
     assert order_cloud(points, np.zeros(4, np.int32)).source_row.tolist() == [3, 0, 2, 1]
+
+
+def test_the_order_is_that_of_the_reference():
+    rng = np.random.default_rng(5)
+    points = rng.normal(0, 3, (5000, 3)).astype(np.float32)
+    points[::7] = points[0]
+    points[3] = np.inf
+    ordered = order_cloud(points, np.zeros(len(points), np.int32))
+    np.testing.assert_array_equal(ordered.source_row, morton_order(points))

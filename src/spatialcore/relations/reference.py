@@ -19,7 +19,6 @@ from spatialcore.relations.cloud import (
     ENOUGH_POINTS,
     LEAST_POINTS,
     VOXELS_M,
-    order_cloud,
 )
 from spatialcore.relations.frames import (
     World,
@@ -30,7 +29,7 @@ from spatialcore.relations.frames import (
     yaw_pitch_deg,
 )
 from spatialcore.relations.recipe import Recipe
-from spatialcore.relations.reference_cloud import voxel_cloud
+from spatialcore.relations.reference_cloud import morton_order, voxel_cloud
 from spatialcore.relations.visibility import View, instance_on_depth, scene_view
 from spatialcore.types import Cloud, Float64, Scene, invert_pose, transform_points
 
@@ -131,8 +130,8 @@ class SceneReference:
                 break
         if len(points) < LEAST_POINTS:
             points, instance = voxel_cloud(frames, view.depth_scale, view.depth_K, voxel, 1)
-        ordered = order_cloud(points, instance)
-        return Cloud(ordered.points, ordered.instance)
+        order = morton_order(points)
+        return Cloud(points[order], instance[order])
 
     def world_from_cam(self, frame: int) -> Float64:
         """(4, 4) pose in the index's world; ValueError when the frame cannot be used."""

@@ -17,6 +17,7 @@ Float64 = NDArray[np.float64]
 _AXIS_BIAS = 1 << 20
 _UNITS = 1 << 20
 _MAJORITY = 3, 5  # at least 60 % of the readings
+_MORTON_BITS = 21  # an axis
 
 
 def on_depth_edge(metres: Float64, relative: float, absolute: float) -> NDArray[np.bool_]:
@@ -131,3 +132,48 @@ def _majority(slot: NDArray[Any], ids: NDArray[np.int64], count: NDArray[Any]) -
     enough = number * _MAJORITY[1] >= count[voxel] * _MAJORITY[0]
     out[voxel[enough]] = voted[enough]
     return out
+
+
+def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows by Morton key, ties by row; points that are not finite come last.
+
+    Args:
+        points: (P, 3).
+    """
+    finite = np.isfinite(points).all(axis=1)
+    rows = np.flatnonzero(finite)
+    if len(rows):
+        rows = rows[np.argsort(morton_keys(points[rows]), kind="stable")]
+    return np.concatenate([rows, np.flatnonzero(~finite)])
+
+
+def morton_keys(points: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Interleaved bits (x lowest) of floor((p - min) / cell), 21 bits an axis.
+
+    cell = (largest extent of an axis) / 2^21.
+
+    Args:
+        points: (P, 3) finite.
+    """
+    p = points.astype(np.float64)
+    lo = p.min(axis=0)
+    cell = float((p.max(axis=0) - lo).max()) / (1 << _MORTON_BITS)
+    steps = np.floor((p - lo) / cell) if cell > 0 else np.zeros_like(p)
+    code = np.minimum(steps, (1 << _MORTON_BITS) - 1).astype(np.uint64)
+    key = np.zeros(len(p), np.uint64)
+    for axis in range(3):
+        key |= _spread(code[:, axis]) << np.uint64(axis)
+    return key
+
+
+def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Put two zero bits between the low 21 bits."""
+    for shift, mask in (
+        (32, 0x1F00000000FFFF),
+        (16, 0x1F0000FF0000FF),
+        (8, 0x100F00F00F00F00F),
+        (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    ):
+        x = (x | (x << np.uint64(shift))) & np.uint64(mask)
+    return x
