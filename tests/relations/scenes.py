@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,17 @@ class MemorySource:
         if scene_id in self.broken:
             raise self.broken[scene_id]
         return self.scenes[scene_id]
+
+
+class DeadlySource:
+    """Eight rooms; opening the third kills the process. Picklable, unlike scenes in memory."""
+
+    kind, key, root = "memory", "rooms", Path("scans")
+
+    def scene_ids(self) -> tuple[str, ...]:
+        return tuple(f"room{k}_00" for k in range(8))
+
+    def open(self, scene_id: str) -> Scene:
+        if scene_id == "room2_00":
+            os._exit(9)
+        return room_scene(id=scene_id)

@@ -13,7 +13,7 @@ from spatialcore.relations import build, store
 from spatialcore.relations.index import Index, IndexConfig, SceneIndex, build_index
 from spatialcore.relations.recipe import load_recipe
 from spatialcore.relations.reference import SceneReference
-from tests.relations.scenes import DEPTH_K, POSES, MemorySource, look, room_scene
+from tests.relations.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look, room_scene
 
 FILES = {
     "scene.json", "frames.parquet", "points.npy", "source_row.npy", "instance.npy", "visible.npy",
@@ -292,3 +292,21 @@ def test_a_frame_that_sees_nothing_is_kept_and_counted(tmp_path):
     assert index.reasons["no_visible_points"] == 1
     assert index.frames.valid.all()
     assert 3 not in index.pairs.i.tolist() + index.pairs.j.tolist()
+
+
+def test_a_scene_that_kills_its_worker_is_skipped_and_the_rest_go_on(tmp_path):
+    report = build_index([DeadlySource()], tmp_path, workers=2)
+    assert [(s.scene, s.reason) for s in report.skipped] == [("room2_00", "worker_died")]
+    assert [scene for _, scene in report.built] == [f"room{k}_00" for k in (0, 1, 3, 4, 5, 6, 7)]
+    assert len(Index.open(tmp_path)) == 7
+
+
+def test_sources_can_be_added_to_an_index(tmp_path):
+    second = MemorySource({"room0_00": room_scene()})
+    second.key = "more"
+    build_index([MemorySource({"room0_00": room_scene()})], tmp_path)
+    build_index([second], tmp_path)
+    index = Index.open(tmp_path)
+    assert index.scenes() == (("more", "room0_00"), ("rooms", "room0_00"))
+    assert sorted(index.sources) == ["more", "rooms"]
+    assert [s.scene for s in index] == ["room0_00", "room0_00"]

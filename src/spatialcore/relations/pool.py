@@ -53,8 +53,9 @@ def build_index(
     """Index every scene of the sources.
 
     Scenes that an earlier run finished with the same configuration and unchanged inputs are
-    kept. A scene that cannot be read is skipped, counted and named in index.json; the others are
-    not affected. The files are the same for any number of workers and threads.
+    kept, and so are the scenes of sources that are not named now. A scene that cannot be read is
+    skipped, counted and named in index.json; the others are not affected. The files are the same
+    for any number of workers and threads.
 
     Args:
         sources: What to index; their keys must differ.
@@ -104,8 +105,13 @@ def _available_threads() -> int:
 
 
 def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[str, Any]:
-    """Check what is in the folder, and mark it as an unfinished index."""
+    """Check what is in the folder, and mark it as an unfinished index.
+
+    Returns:
+        index.json so far: sources, scenes and skipped scenes of other keys are kept.
+    """
     described = {s.key: _described(s) for s in sources}
+    kept: dict[str, Any] = {"sources": {}, "scenes": [], "skipped": []}
     path = out / "index.json"
     if path.exists():
         old = read_json(path)
@@ -119,13 +125,17 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
                 was = old["sources"][key][name]
                 if was != value:
                     raise SceneIndexError(f"{out}: source {key}: {name} is {was!r}, not {value!r}")
+        kept["sources"] = old["sources"]
+        for name in ("scenes", "skipped"):
+            kept[name] = [s for s in old.get(name, []) if s["source"] not in described]
     elif out.exists() and any(out.iterdir()):
         raise SceneIndexError(f"{out}: not empty, and not an index")
     out.mkdir(parents=True, exist_ok=True)
     header = {
         "version": INDEX_VERSION,
         "config": config.to_json(),
-        "sources": {key: described[key] for key in sorted(described)},
+        **kept,
+        "sources": dict(sorted((kept["sources"] | described).items())),
     }
     write_json(path, header | {"complete": False})
     return header
@@ -269,9 +279,14 @@ def _finish(
         for o in outcomes
         if o.summary is not None
     ]
+    named_skipped = [s._asdict() for s in skipped]
     write_json(out / "index.json", header | {
         "complete": True,
-        "scenes": scenes,
-        "skipped": [s._asdict() for s in skipped],
+        "scenes": sorted(header["scenes"] + scenes, key=_by_name),
+        "skipped": sorted(header["skipped"] + named_skipped, key=_by_name),
     })  # fmt: skip
     return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons))
+
+
+def _by_name(row: dict[str, Any]) -> tuple[str, str]:
+    return row["source"], row["scene"]

@@ -123,7 +123,7 @@ def voxel_cloud(
     return points[kept], _majority(slot, ids, count)[kept]
 
 
-def _majority(slot: NDArray[Any], ids: NDArray[np.int64], count: NDArray[Any]) -> NDArray[np.int32]:
+def _majority(slot: NDArray[Any], ids: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int32]:
     """The id of at least 60 % of each voxel's readings, else -1."""
     out = np.full(len(count), -1, np.int32)
     span = int(ids.max(initial=-1)) + 2
