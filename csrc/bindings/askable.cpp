@@ -51,9 +51,9 @@ py::array askable_points(const Array<float>& points, const Array<double>& K,
   SC_REQUIRE(K.ndim() == 2 && K.shape(0) == 3 && K.shape(1) == 3, "K must have shape (3, 3)");
   SC_REQUIRE(frames >= 0 && cam_from_world.shape(1) == 4 && cam_from_world.shape(2) == 4,
              "cam_from_world must have shape (F, 4, 4)");
-  SC_REQUIRE(depth.ndim() == 3 && depth.shape(0) == frames && depth.shape(1) > 0 &&
-                 depth.shape(2) > 0,
-             "depth must have shape (F, h, w)");
+  SC_REQUIRE(
+      depth.ndim() == 3 && depth.shape(0) == frames && depth.shape(1) > 0 && depth.shape(2) > 0,
+      "depth must have shape (F, h, w)");
   SC_REQUIRE(visible.ndim() == 2 && visible.shape(0) == frames &&
                  visible.shape(1) == (points.shape(0) + 63) / 64,
              "visible must have shape (F, ceil(P / 64))");

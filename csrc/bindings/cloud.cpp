@@ -41,9 +41,9 @@ void add_frame(LockedCloud& self, const py::array& depth, double depth_scale,
                const std::optional<Array<int32_t>>& instance) {
   SC_REQUIRE(depth.ndim() == 2, "depth must have shape (h, w)");
   SC_REQUIRE(K.ndim() == 2 && K.shape(0) == 3 && K.shape(1) == 3, "K must have shape (3, 3)");
-  SC_REQUIRE(world_from_cam.ndim() == 2 && world_from_cam.shape(0) == 4 &&
-                 world_from_cam.shape(1) == 4,
-             "world_from_cam must have shape (4, 4)");
+  SC_REQUIRE(
+      world_from_cam.ndim() == 2 && world_from_cam.shape(0) == 4 && world_from_cam.shape(1) == 4,
+      "world_from_cam must have shape (4, 4)");
   SC_REQUIRE(!instance || (instance->ndim() == 2 && instance->shape(0) == depth.shape(0) &&
                            instance->shape(1) == depth.shape(1)),
              "instance must have the shape of depth");

@@ -9,7 +9,7 @@
 // with a reading differs by more than max(edge_relative of the smaller, edge_absolute).
 // Sums are integers, so the cloud depends neither on the order of pixels nor on threads. Memory
 // grows with the surface: 48 bytes and 4 to 8 of table for each occupied voxel, held by the object.
-// Specification: src/spatialcore/_reference/cloud.py. Test: tests/relations/test_cloud.py.
+// Specification: src/spatialcore/relations/reference_cloud.py. Test: tests/relations/test_cloud.py.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,14 @@
 
 namespace spatialcore {
 
-constexpr int kVoxelAxisBits = 21;     // +-2^20 voxels an axis; readings beyond are left out
-constexpr int kVoxelFractionBits = 20; // of the offset inside a voxel: 30 nm at 3 cm
+constexpr int kVoxelAxisBits = 21;      // +-2^20 voxels an axis; readings beyond are left out
+constexpr int kVoxelFractionBits = 20;  // of the offset inside a voxel: 30 nm at 3 cm
+constexpr int64_t kVoxelAxisBias = int64_t{1} << (kVoxelAxisBits - 1);
+constexpr double kVoxelUnits = static_cast<double>(uint64_t{1} << kVoxelFractionBits);
 
 struct ReadingRule {
-  double depth_min, depth_max;           // metres
-  double edge_relative, edge_absolute;   // share of the smaller reading; metres
+  double depth_min, depth_max;          // metres
+  double edge_relative, edge_absolute;  // share of the smaller reading; metres
 };
 
 class VoxelCloud {
@@ -66,9 +68,9 @@ class VoxelCloud {
 
   double voxel_;
   uint32_t frame_ = 0;
-  std::vector<Voxel> voxels_;     // in order of first reading
-  std::vector<uint32_t> table_;   // open addressing: slot + 1, 0 = empty
-  std::vector<Vote> votes_;       // open addressing, count 0 = empty
+  std::vector<Voxel> voxels_;    // in order of first reading
+  std::vector<uint32_t> table_;  // open addressing: slot + 1, 0 = empty
+  std::vector<Vote> votes_;      // open addressing, count 0 = empty
   size_t vote_count_ = 0;
 };
 

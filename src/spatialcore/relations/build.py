@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.relations import tables
-from spatialcore.relations.cloud import BuiltCloud, OrderedCloud, PosedDepth, build_cloud, order_cloud
+from spatialcore.relations.cloud import (
+    BuiltCloud,
+    OrderedCloud,
+    PosedDepth,
+    build_cloud,
+    order_cloud,
+)
 from spatialcore.relations.config import IndexConfig
 from spatialcore.relations.depths import DepthSpool, decode_ahead
 from spatialcore.relations.frames import (
@@ -38,7 +44,14 @@ from spatialcore.types import Float64, Frame, Scene, Source, Track3D
 
 
 class SceneSummary(NamedTuple):
-    """What was written: counts for reports."""
+    """What was written.
+
+    Attributes:
+        frame_count: Valid frames.
+        point_count: Points of the cloud, or tracks of a clip.
+        pair_count: Pairs of frames with a common point.
+        reasons: Counts of what was masked or dropped.
+    """
 
     frame_count: int
     point_count: int
@@ -92,9 +105,7 @@ def _build_rgbd(scene: Scene, config: IndexConfig, path: Path, threads: int) -> 
         cloud, built, maps = _points(scene, view, state, spool, threads)
         masks = scene_masks(view, recipe, cloud.points, poses, maps, threads=threads)
     if not len(masks.rows):
-        raise SceneFormatError(
-            scene.root / scene.id, _no_frames(reasons), code="no_usable_frames"
-        )
+        raise SceneFormatError(scene.root / scene.id, _no_frames(reasons), code="no_usable_frames")
     return _publish_rgbd(scene, config, path, view, state, cloud, built, masks, threads)
 
 
@@ -204,6 +215,11 @@ def _publish_rgbd(
         "depth_size": list(view.depth_size),
         "depth_scale": view.depth_scale,
         "point_count": len(cloud.points),
+        "counts": {
+            "frame_count": len(masks.rows),
+            "point_count": len(cloud.points),
+            "pair_count": len(pairs.i),
+        },
         "cloud": _cloud_meta(cloud, built),
         "reasons": {k: n for k, n in sorted(reasons.items()) if n},
     }
@@ -219,7 +235,7 @@ def _publish_rgbd(
         "object_frames.parquet": lambda p: tables.write_object_frames(p, seen),
         "view_sets.parquet": lambda p: tables.write_view_sets(p, sets),
     })  # fmt: skip
-    return SceneSummary(len(masks.rows), len(cloud.points), len(pairs.i), meta["reasons"])
+    return SceneSummary(**meta["counts"], reasons=meta["reasons"])
 
 
 def _cloud_meta(cloud: OrderedCloud, built: BuiltCloud | None) -> dict[str, Any]:
@@ -282,7 +298,11 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         "depth_size": [0, 0],
         "depth_scale": 1.0,
         "point_count": 0,
-        "track_count": int(clip.tracks_cam.shape[1]),
+        "counts": {
+            "frame_count": int(table.valid.sum()),
+            "point_count": int(clip.tracks_cam.shape[1]),
+            "pair_count": 0,
+        },
         "static_camera": clip.static_camera,
         "reasons": {k: n for k, n in sorted(counts.items()) if n},
     }
@@ -290,6 +310,4 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         "frames.parquet": lambda p: tables.write_frames(p, table),
         "parts.parquet": lambda p: tables.write_parts(p, parts),
     })  # fmt: skip
-    return SceneSummary(
-        int(table.valid.sum()), int(clip.tracks_cam.shape[1]), 0, meta["reasons"]
-    )
+    return SceneSummary(**meta["counts"], reasons=meta["reasons"])

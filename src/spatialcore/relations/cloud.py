@@ -19,7 +19,6 @@ LEAST_POINTS = 1_000  # with fewer, one frame is enough for a voxel
 DEPTH_RANGE_M = (0.3, 6.0)  # sensor noise grows with z^2
 EDGE_RELATIVE = 0.05  # a reading is on an edge if a 4-neighbour differs by more than
 EDGE_ABSOLUTE_M = 0.05  # the larger of the two
-_MORTON_BITS = 21
 
 
 class OrderedCloud(NamedTuple):
@@ -66,40 +65,8 @@ class PosedDepth(NamedTuple):
     instance: Int32 | None
 
 
-def morton_keys(points: Float32) -> NDArray[np.uint64]:
-    """Interleaved bits (x lowest) of floor((p - min) / cell), 21 bits an axis.
-
-    cell = (largest extent of an axis) / 2^21.
-
-    Args:
-        points: (P, 3) finite.
-    """
-    p = points.astype(np.float64)
-    lo = p.min(axis=0)
-    cell = float((p.max(axis=0) - lo).max()) / (1 << _MORTON_BITS)
-    steps = np.floor((p - lo) / cell) if cell > 0 else np.zeros_like(p)
-    code = np.minimum(steps, (1 << _MORTON_BITS) - 1).astype(np.uint64)
-    key = np.zeros(len(p), np.uint64)
-    for axis in range(3):
-        key |= _spread(code[:, axis]) << np.uint64(axis)
-    return key
-
-
-def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Put two zero bits between the low 21 bits."""
-    for shift, mask in (
-        (32, 0x1F00000000FFFF),
-        (16, 0x1F0000FF0000FF),
-        (8, 0x100F00F00F00F00F),
-        (4, 0x10C30C30C30C30C3),
-        (2, 0x1249249249249249),
-    ):
-        x = (x | (x << np.uint64(shift))) & np.uint64(mask)
-    return x
-
-
 def order_cloud(points: Float32, instance: Int32) -> OrderedCloud:
-    """Sort a source's cloud by Morton key, ties by source row.
+    """Sort a source's cloud by Morton key, 21 bits an axis, ties by source row.
 
     Points that are not finite come last, so that a damaged vertex keeps its row and is never seen.
 
@@ -107,11 +74,9 @@ def order_cloud(points: Float32, instance: Int32) -> OrderedCloud:
         points: (P, 3) float32 in the index's world, source order.
         instance: (P,) int32.
     """
-    finite = np.isfinite(points).all(axis=1)
-    rows = np.flatnonzero(finite)
-    if len(rows):
-        rows = rows[np.argsort(morton_keys(points[rows]), kind="stable")]
-    order = np.concatenate([rows, np.flatnonzero(~finite)])
+    from spatialcore import _cpu
+
+    order = _cpu.morton_order(np.ascontiguousarray(points, dtype=np.float32))
     return OrderedCloud(
         np.ascontiguousarray(points[order]),
         order.astype(np.uint32),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore.errors import SceneIndexError
-from spatialcore.relations.recipe import Guards, Recipe
+from spatialcore.relations.recipe import Guards, Recipe, load_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class IndexConfig:
         recipe: Visibility rule, pixel map, object axes and thresholds, and the guards.
     """
 
-    recipe: Recipe = dataclasses.field(default_factory=Recipe)
+    recipe: Recipe = dataclasses.field(default_factory=load_recipe)
 
     def to_json(self) -> dict[str, Any]:
         """As stored in index.json."""

@@ -111,7 +111,7 @@ class DepthSpool:
             return
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=self._folder)
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 -- lives as long as self
         self._file.seek(0, 2)
         self._maps.append(int(self._file.tell()))
         self._file.write(depth.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -106,7 +106,7 @@ def frame_poses(world: World, frames: Sequence[Frame]) -> tuple[Float64, list[st
     poses = compose_poses(world.aligned_from_world, poses)
     poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
     invertible = np.isfinite(invert_pose(poses)).all(axis=(1, 2))
-    for k in np.flatnonzero(~invertible):
+    for k in np.flatnonzero(~invertible).tolist():
         if not reasons[k]:
             reasons[k] = "pose_singular" if np.isfinite(poses[k]).all() else "pose_nonfinite"
     return poses, reasons
@@ -215,9 +215,14 @@ def pair_table(
                 dpitch_deg=pitch[j] - pitch[i],
             )
         )
-    if not blocks:
-        empty = np.zeros(0)
-        blocks = [PairTable(*(empty.astype(t) for t in ("i4", "i4", "u4", "f8", "f8", "f8")))]
-    table = PairTable(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
+    table = join_tables(blocks)
     order = np.lexsort((table.j, table.i))
-    return PairTable(*(column[order] for column in table))
+    columns: list[Any] = [column[order] for column in table]
+    return PairTable(*columns)
+
+
+def join_tables(blocks: Sequence[PairTable]) -> PairTable:
+    """Rows of all blocks, in order; an empty table for none."""
+    empty: list[Any] = [np.zeros(0, t) for t in ("i4", "i4", "u4", "f8", "f8", "f8")]
+    columns: list[Any] = [np.concatenate(c) for c in zip(empty, *blocks, strict=True)]
+    return PairTable(*columns)

@@ -18,6 +18,7 @@ from spatialcore.relations.config import (
     IndexReport,
     SkippedScene,
 )
+from spatialcore.relations.pool import build_index
 from spatialcore.relations.recipe import Recipe
 from spatialcore.relations.store import INDEX_VERSION, SceneIndex, read_json
 
@@ -29,6 +30,7 @@ __all__ = [
     "IndexedSource",
     "SceneIndex",
     "SkippedScene",
+    "build_index",
 ]
 
 

@@ -49,16 +49,16 @@ def largest_displacement(track_world: Float64) -> float:
 
 def moving_tracks(tracks_world: Float64, least: float = MOVING_M) -> NDArray[np.bool_]:
     """(N,) bool: whether a track's greatest displacement reaches `least` metres."""
-    present = np.isfinite(tracks_world).all(axis=2)[..., None]
+    present = np.isfinite(tracks_world).all(axis=2, keepdims=True)
     lo = np.where(present, tracks_world, np.inf).min(axis=0, initial=np.inf)
     hi = np.where(present, tracks_world, -np.inf).max(axis=0, initial=-np.inf)
     side = np.maximum(hi - lo, 0.0)
-    moving = side.max(axis=1) >= least
+    moving: NDArray[np.bool_] = side.max(axis=1) >= least
     # The box decides most tracks: its longest side is reached, its diagonal never exceeded.
     diagonal = np.sqrt((side[:, 0] ** 2 + side[:, 1] ** 2) + side[:, 2] ** 2)
     for n in np.flatnonzero(~moving & (diagonal >= least)):
         moving[n] = largest_displacement(tracks_world[:, n]) >= least
-    return np.asarray(moving)
+    return moving
 
 
 def part_table(clip: Track3D) -> PartTable:

@@ -145,10 +145,7 @@ def axis_sides(row: ObjectRow, axes: str) -> dict[str, tuple[int, float]]:
     Height is z; of the horizontal sides the longer is length, the shorter width; on a tie length is
     the first axis.
     """
-    if axes == "aligned":
-        size = row.box_aligned[3:] - row.box_aligned[:3]
-    else:
-        size = row.box_size
+    size = row.box_aligned[3:] - row.box_aligned[:3] if axes == "aligned" else row.box_size
     length, width = (0, 1) if size[0] >= size[1] else (1, 0)
     return {
         "height": (2, float(size[2])),
@@ -157,9 +154,7 @@ def axis_sides(row: ObjectRow, axes: str) -> dict[str, tuple[int, float]]:
     }
 
 
-def view_set_table(
-    rows: Sequence[ObjectRow], table: ObjectFrames, recipe: Recipe
-) -> ViewSetTable:
+def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, recipe: Recipe) -> ViewSetTable:
     """Minimal covering sets of the frames that see an object, for both kinds of axes.
 
     Structure is left out, and so is a side of length 0.

@@ -261,7 +261,7 @@ def _matrix(values: list[float], n: int) -> NDArray[np.float64]:
 def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SceneIndexError(f"{path}: {error}") from error
     if array.dtype != np.dtype(dtype):
         raise SceneIndexError(f"{path}: holds {array.dtype}, not {np.dtype(dtype)}")

@@ -37,7 +37,7 @@ class View(NamedTuple):
 
     K: Float64
     image_size: tuple[int, int]
-    depth_K: Float64
+    depth_K: Float64  # noqa: N815
     depth_size: tuple[int, int]
     depth_scale: float
     map_name: str
@@ -206,9 +206,7 @@ def scene_masks(
     return Masks(np.array(rows, np.int64)[order], visible, askable)
 
 
-def _joined(
-    words: list[NDArray[np.uint64]], order: NDArray[np.int64], point_count: int
-) -> BitMask:
+def _joined(words: list[NDArray[np.uint64]], order: NDArray[np.int64], point_count: int) -> BitMask:
     if not words:
         return BitMask(np.zeros((0, word_count(point_count)), np.uint64), point_count)
     joined = np.concatenate(words)
