@@ -46,6 +46,31 @@ def _open_scannet(path: Path, options: ReadOptions) -> Source | None:
     return ScannetSource(root, files, options) if files else None
 
 
+def _open_folders(
+    path: Path, is_scene: Callable[[Path], bool], list_scenes: Callable[[Path], tuple[str, ...]]
+) -> tuple[Path, tuple[str, ...]]:
+    """Root and scene names of a layout whose scenes are folders, for one or for many of them."""
+    if not path.is_dir():
+        return path, ()
+    if is_scene(path) and is_scene_id(path.name):
+        return path.parent, (path.name,)
+    return path, list_scenes(path)
+
+
+def _open_tum(path: Path, options: ReadOptions) -> Source | None:
+    from spatialcore.io.tum import TumSource, is_sequence, sequences
+
+    root, names = _open_folders(path, is_sequence, sequences)
+    return TumSource(root, names, options) if names else None
+
+
+def _open_nerfstudio(path: Path, options: ReadOptions) -> Source | None:
+    from spatialcore.io.nerfstudio import NerfstudioSource, captures, is_capture
+
+    root, names = _open_folders(path, is_capture, captures)
+    return NerfstudioSource(root, names, options) if names else None
+
+
 # kind -> (opener, what it looks for). Detection tries them in this order.
 _KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
     "scannet": (_open_scannet, "<id>/<id>.sens"),
@@ -54,6 +79,8 @@ _KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
         "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
     ),
     "tapvid3d": (_open_tapvid3d, "<clip>.npz"),
+    "tum": (_open_tum, "rgb.txt, depth.txt and groundtruth.txt"),
+    "nerfstudio": (_open_nerfstudio, "transforms.json"),
 }
 KINDS = tuple(_KINDS)
 
