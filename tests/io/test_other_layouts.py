@@ -72,7 +72,10 @@ def test_tum_needs_a_camera(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rgb.txt", "depth.txt", "groundtruth.txt"])
-@pytest.mark.parametrize("text", ["one", "1 2 3", "nan a b", "1.0 ../../etc/passwd", "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    ["one", "1 2 3", "nan a b", "1,2 a", "1,2 2 3 4 5 6 7 8", "1.0 ../../etc/passwd", "\udcff"],
+)
 def test_tum_lists_that_lie(tmp_path: Path, name: str, text: str) -> None:
     folder = tum_sequence(tmp_path / "desk")
     (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))

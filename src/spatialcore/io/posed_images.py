@@ -66,13 +66,15 @@ def _stem_order(stem: str) -> tuple[int, str]:
 
 
 def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for suffix in suffixes:
-        for name in names:
-            path = folder / name
-            if path.suffix.lower() == suffix and path.stem not in _RESERVED:
-                found.setdefault(path.stem, path)
-    return found
+    """Stem -> path of the names with one of `suffixes`; where two share a stem the first wins."""
+    ranked: dict[str, tuple[int, str]] = {}
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        suffix = dot + suffix.lower()
+        if suffix in suffixes and stem and stem not in _RESERVED:
+            rank = (suffixes.index(suffix), name)
+            ranked[stem] = min(rank, ranked.get(stem, rank))
+    return {stem: folder / name for stem, (_, name) in ranked.items()}
 
 
 def _first(folders: Iterable[Path], names: Iterable[str]) -> Path | None:

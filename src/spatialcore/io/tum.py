@@ -19,7 +19,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth, registered_depth_camera
-from spatialcore.io.matrices import make_camera, parse_numbers, read_intrinsic
+from spatialcore.io.matrices import make_camera, parse_words, read_intrinsic
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
@@ -56,7 +56,7 @@ def _read_list(path: Path) -> tuple[Float64, list[str]]:
     rows = _rows(path)
     if any(len(row) != 2 for row in rows):
         raise SceneFormatError(path, "must list `seconds file` on every line")
-    times = parse_numbers(" ".join(row[0] for row in rows), path)
+    times = parse_words((row[0] for row in rows), path)
     if not np.isfinite(times).all():
         raise SceneFormatError(path, "holds a time that is not finite")
     order = np.argsort(times, kind="stable")
@@ -68,7 +68,7 @@ def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
     rows = _rows(path)
     if any(len(row) != 8 for row in rows):
         raise SceneFormatError(path, "must list `seconds tx ty tz qx qy qz qw` on every line")
-    table = parse_numbers(" ".join(word for row in rows for word in row), path).reshape(-1, 8)
+    table = parse_words((word for row in rows for word in row), path).reshape(-1, 8)
     table = table[np.isfinite(table[:, 0])]
     table = table[np.argsort(table[:, 0], kind="stable")]
     return table[:, 0], poses_from_quaternions(table[:, 1:4], table[:, 4:8])
