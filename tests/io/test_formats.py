@@ -196,3 +196,22 @@ def test_pose_reasons() -> None:
 )
 def test_up_directions(text: str, up: tuple[float, ...]) -> None:
     np.testing.assert_allclose(parse_world_up(text), up)
+
+
+def test_video_frame_needs_its_extra_or_opens(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_bytes(b"no video")
+    with pytest.raises(SceneFormatError) as error:
+        open_image(tmp_path, "v.mp4#frame=0")
+    assert error.value.code in ("extra", "image_bad")
+
+
+@pytest.mark.real
+def test_captured_video_frame(real_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    first = open_image(real_path, "video/hololens_office_000.mp4#frame=0")
+    fifth = open_image(real_path, "video/hololens_office_000.mp4#frame=5")
+    assert first.size == fifth.size
+    assert np.asarray(first).std() > 10
+    assert (np.asarray(first) != np.asarray(fifth)).any()
+    with pytest.raises(SceneFormatError, match="has no frame 9999"):
+        open_image(real_path, "video/hololens_office_000.mp4#frame=9999")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of nerfstudio captures with depth: one `transforms.json` beside images and depth PNGs.
+"""Reader of nerfstudio captures with depth: one `transforms.json` beside images and depth images.
 
 Conventions of the format, undone here: cameras are OpenGL (x right, y up, z back), pixel centres
 lie at +0.5, positions are multiplied by `applied_scale`. Depth is z, 16-bit, registered to the
