@@ -233,8 +233,8 @@ class PosedImagesSource:
         return _open_scene(self, scene_id, resolve_inside(self.root, relative))
 
 
-def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
-    options = source.options
+def _calibrated(folder: Path) -> tuple[Listing, Path]:
+    """The files of a scene folder and its colour K; SceneFormatError when either is missing."""
     listing = list_frames(folder)
     if listing is None:
         raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
@@ -245,6 +245,12 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             "a text file with the 3x3 or 4x4 K of the colour images; every task projects with it",
             code="intrinsic_missing",
         )
+    return listing, listing.color_intrinsic
+
+
+def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
+    options = source.options
+    listing, intrinsic = _calibrated(folder)
     root = source.root.resolve()
     kept = _kept_stems(listing.stems, options.stride or 1)
     if not kept:
@@ -270,7 +276,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         id=scene_id,
         space=annotation.space,
         root=root,
-        color=read_intrinsic(listing.color_intrinsic, *found.color_size),
+        color=read_intrinsic(intrinsic, *found.color_size),
         depth=depth_camera,
         depth_size=found.depth_size,
         depth_scale=orientation.depth_scale or 0.001,
