@@ -198,3 +198,42 @@ def write_npz(path: Path, arrays: dict[str, NDArray[np.generic] | bytes]) -> Pat
         for name, array in arrays.items():
             archive.writestr(f"{name}.npy", array if isinstance(array, bytes) else npy(array))
     return path
+
+
+def tum_sequence(folder: Path, count: int = 4) -> Path:
+    for part in ("rgb", "depth"):
+        (folder / part).mkdir(parents=True)
+    color, depth, truth = ["# made for a test"], [], ["# seconds tx ty tz qx qy qz qw"]
+    for i in range(count):
+        time = 1305031102.0 + i / 30
+        (folder / "rgb" / f"{time:.6f}.png").write_bytes(jpeg())
+        (folder / "depth" / f"{time + 0.01:.6f}.png").write_bytes(png16(depth_map(COLOR_SIZE)))
+        color.append(f"{time:.6f} rgb/{time:.6f}.png")
+        depth.append(f"{time + 0.01:.6f} depth/{time + 0.01:.6f}.png")
+        truth.append(f"{time - 0.002:.4f} {0.1 * i} 2 3 0 0 0.7071067811865476 0.7071067811865476")
+    (folder / "rgb.txt").write_text("\n".join(color))
+    (folder / "depth.txt").write_text("\n".join(reversed(depth)))
+    (folder / "groundtruth.txt").write_text("\n".join(truth))
+    (folder / "intrinsic.txt").write_text(matrix_text(COLOR_K))
+    return folder
+
+
+def nerfstudio_capture(folder: Path, count: int = 3, **fields: object) -> Path:
+    for part in ("images", "depths"):
+        (folder / part).mkdir(parents=True)
+    flip = np.diag([1.0, -1.0, -1.0, 1.0])
+    frames = []
+    for i in reversed(range(count)):
+        (folder / f"images/frame_{i:05d}.jpg").write_bytes(jpeg())
+        (folder / f"depths/frame_{i:05d}.png").write_bytes(png16(depth_map()))
+        frames.append({
+            "file_path": f"./images/frame_{i:05d}.jpg",
+            "depth_file_path": f"depths/frame_{i:05d}.png",
+            "transform_matrix": (level_pose(0.2 * i, 0.5 * i) @ flip).tolist(),
+        })  # fmt: skip
+    stored = {
+        "camera_model": "OPENCV", "fl_x": 30.0, "fl_y": 30.0, "cx": 16.25, "cy": 12.0,
+        "w": 32, "h": 24, "k1": 0.0, "frames": frames, **fields,
+    }  # fmt: skip
+    (folder / "transforms.json").write_text(json.dumps(stored))
+    return folder

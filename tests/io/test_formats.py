@@ -15,8 +15,9 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import canonical_category, plural_category
 from spatialcore.io.depth_png import decode_depth_png, depth_png_size
 from spatialcore.io.images import image_bytes, image_size, open_image
+from spatialcore.io.matrices import parse_world_up, pose_reason
 from spatialcore.io.ply import ply_vertex_count, read_ply
-from tests.fabricate import depth_map, jpeg, ply, png16
+from tests.fabricate import depth_map, jpeg, level_pose, ply, png16
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 5), (640, 480)])
@@ -171,3 +172,46 @@ def test_categories(raw: str, canonical: str) -> None:
 def test_plurals_lead_back() -> None:
     for category in ("chair", "couch", "knife", "person", "box"):
         assert canonical_category(plural_category(category)) == category
+
+
+def test_pose_reasons() -> None:
+    turned = level_pose(0.7, 3.0)
+    assert pose_reason(turned) == ""
+    rounded = turned.copy()
+    rounded[0, 0] += 1e-4
+    assert pose_reason(rounded) == ""
+    assert pose_reason(np.where(np.eye(4) > 0, np.nan, turned)) == "pose_nonfinite"
+    mirrored = turned @ np.diag([1.0, 1, -1, 1])
+    far = turned.copy()
+    far[0, 3] = 1e9
+    skewed = turned.copy()
+    skewed[3, 0] = 0.1
+    for bad in (1.1 * turned, mirrored, far, skewed, np.zeros((4, 4)), np.full((4, 4), 1e300)):
+        assert pose_reason(bad) == "pose_not_rigid"
+
+
+@pytest.mark.parametrize(
+    ("text", "up"),
+    [("+y", (0, 1, 0)), ("-y", (0, -1, 0)), ("z", (0, 0, 1)), ("0,3,4", (0, 0.6, 0.8))],
+)
+def test_up_directions(text: str, up: tuple[float, ...]) -> None:
+    np.testing.assert_allclose(parse_world_up(text), up)
+
+
+def test_video_frame_needs_its_extra_or_opens(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_bytes(b"no video")
+    with pytest.raises(SceneFormatError) as error:
+        open_image(tmp_path, "v.mp4#frame=0")
+    assert error.value.code in ("extra", "image_bad")
+
+
+@pytest.mark.real
+def test_captured_video_frame(real_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    first = open_image(real_path, "video/hololens_office_000.mp4#frame=0")
+    fifth = open_image(real_path, "video/hololens_office_000.mp4#frame=5")
+    assert first.size == fifth.size
+    assert np.asarray(first).std() > 10
+    assert (np.asarray(first) != np.asarray(fifth)).any()
+    with pytest.raises(SceneFormatError, match="has no frame 9999"):
+        open_image(real_path, "video/hololens_office_000.mp4#frame=9999")

@@ -20,7 +20,15 @@ from spatialcore.io.open import open_source
 from spatialcore.io.pickled_bytes import unpickle_bytes_array
 from spatialcore.io.ply import read_ply
 from spatialcore.types import Scene
-from tests.fabricate import annotate, clip_arrays, posed_scene, scannet_scan, write_npz
+from tests.fabricate import (
+    annotate,
+    clip_arrays,
+    nerfstudio_capture,
+    posed_scene,
+    scannet_scan,
+    tum_sequence,
+    write_npz,
+)
 
 CASES_PER_FILE = 24
 LAYOUTS = {
@@ -37,6 +45,8 @@ LAYOUTS = {
     ),
     "scans/scene0000_00": ("scene0000_00.sens", "scene0000_00_vh_clean_2.ply"),
     "clips": ("walk.npz",),
+    "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
+    "nerfstudio/kitchen": ("transforms.json",),
 }
 FILES = [(layout, name) for layout, names in LAYOUTS.items() for name in names]
 
@@ -48,6 +58,8 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     annotate(root / "posed" / "scene0000_00", "scene0000_00")
     scannet_scan(root / "scans")
     write_npz(root / "clips" / "walk.npz", clip_arrays())
+    tum_sequence(root / "tum" / "desk")
+    nerfstudio_capture(root / "nerfstudio" / "kitchen")
     return root
 
 

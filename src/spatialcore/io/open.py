@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.options import ReadOptions
@@ -45,6 +46,31 @@ def _open_scannet(path: Path, options: ReadOptions) -> Source | None:
     return ScannetSource(root, files, options) if files else None
 
 
+def _open_folders(
+    path: Path, is_scene: Callable[[Path], bool], list_scenes: Callable[[Path], tuple[str, ...]]
+) -> tuple[Path, tuple[str, ...]]:
+    """Root and scene names of a layout whose scenes are folders, for one or for many of them."""
+    if not path.is_dir():
+        return path, ()
+    if is_scene(path) and is_scene_id(path.name):
+        return path.parent, (path.name,)
+    return path, list_scenes(path)
+
+
+def _open_tum(path: Path, options: ReadOptions) -> Source | None:
+    from spatialcore.io.tum import TumSource, is_sequence, sequences
+
+    root, names = _open_folders(path, is_sequence, sequences)
+    return TumSource(root, names, options) if names else None
+
+
+def _open_nerfstudio(path: Path, options: ReadOptions) -> Source | None:
+    from spatialcore.io.nerfstudio import NerfstudioSource, captures, is_capture
+
+    root, names = _open_folders(path, is_capture, captures)
+    return NerfstudioSource(root, names, options) if names else None
+
+
 # kind -> (opener, what it looks for). Detection tries them in this order.
 _KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
     "scannet": (_open_scannet, "<id>/<id>.sens"),
@@ -53,6 +79,8 @@ _KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
         "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
     ),
     "tapvid3d": (_open_tapvid3d, "<clip>.npz"),
+    "tum": (_open_tum, "rgb.txt, depth.txt and groundtruth.txt"),
+    "nerfstudio": (_open_nerfstudio, "transforms.json"),
 }
 KINDS = tuple(_KINDS)
 
@@ -68,6 +96,30 @@ def _not_found(path: Path, kind: str | None) -> SceneFormatError:
     elif path.is_file():
         holds = "is a file of another kind"
     return SceneFormatError(path, f"{holds}; looked for {looked}", code="nothing_found")
+
+
+def _with(options: ReadOptions | None, **given: Any) -> ReadOptions:
+    """`options` with the fields that are given."""
+    return replace(options or ReadOptions(), **{k: v for k, v in given.items() if v is not None})
+
+
+def _split_spec(spec: str | Path) -> tuple[Path, str | None]:
+    """The absolute path and the kind of `kind:path`, None when the kind is left open."""
+    text = str(spec)
+    if "\0" in text:
+        raise SceneFormatError(text, "is not a path", code="nothing_found")
+    kind, colon, rest = text.partition(":")
+    explicit = kind if colon and kind in _KINDS else None
+    return Path(rest if explicit else text).expanduser().resolve(), explicit
+
+
+def _detect(path: Path, explicit: str | None, options: ReadOptions) -> Source | None:
+    for kind, (opener, _) in _KINDS.items():
+        if explicit in (None, kind):
+            source = opener(path, options)
+            if source is not None:
+                return source
+    return None
 
 
 def open_source(
@@ -95,17 +147,51 @@ def open_source(
         SceneFormatError: Nothing that can be read is there; says what was looked for.
         ValueError: An option is out of range.
     """
-    given = {"key": key, "stride": stride, "world_up": world_up}
-    chosen = replace(options or ReadOptions(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    text = str(spec)
-    kind, colon, rest = text.partition(":")
-    explicit = kind if colon and kind in _KINDS else None
-    if "\0" in text:
-        raise SceneFormatError(text, "is not a path", code="nothing_found")
-    path = Path(rest if explicit else text).expanduser().resolve()
-    for name, (opener, _) in _KINDS.items():
-        if explicit in (None, name):
-            source = opener(path, chosen)
-            if source is not None:
-                return source
-    raise _not_found(path, explicit)
+    path, explicit = _split_spec(spec)
+    source = _detect(path, explicit, _with(options, key=key, stride=stride, world_up=world_up))
+    if source is None:
+        raise _not_found(path, explicit)
+    return source
+
+
+def open_sources(
+    spec: str | Path,
+    options: ReadOptions | None = None,
+    *,
+    key: str | None = None,
+    stride: int | None = None,
+    world_up: str | None = None,
+) -> tuple[Source, ...]:
+    """Open a path that is one source, or a folder whose subfolders are sources.
+
+    `spatialcore sample` makes such a folder: `scannet/`, `posed_images/`, `tapvid3d/`.
+
+    Args:
+        spec: As for `open_source`.
+        options: As for `open_source`.
+        key: As for `open_source`; only for a path that is one source.
+        stride: As for `open_source`.
+        world_up: As for `open_source`.
+
+    Returns:
+        One or more sources, in order of their folders' names.
+
+    Raises:
+        SceneFormatError: Neither the path nor any subfolder can be read.
+        ValueError: `key` was given for several sources, or an option is out of range.
+    """
+    chosen = _with(options, key=key, stride=stride, world_up=world_up)
+    path, explicit = _split_spec(spec)
+    source = _detect(path, explicit, chosen)
+    if source is not None:
+        return (source,)
+    below = [path / name for name in list_names(path)] if path.is_dir() else []
+    found = [_detect(folder, explicit, chosen) for folder in below if folder.is_dir()]
+    sources = tuple(source for source in found if source is not None)
+    if not sources:
+        raise _not_found(path, explicit)
+    if chosen.key is not None and len(sources) > 1:
+        raise ValueError(
+            f"{path} holds {len(sources)} sources; open one to give it the key {chosen.key!r}"
+        )
+    return sources

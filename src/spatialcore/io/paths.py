@@ -44,7 +44,12 @@ def resolve_inside(root: Path, relative: str) -> Path:
         path = (base / relative).resolve()
         if path.is_relative_to(base):
             return path
-    raise SceneFormatError(root, f"{relative[:200]!r} leads out of the source", code="path_escape")
+    raise SceneFormatError(
+        root,
+        f"{relative[:200]!r} leads out of the source",
+        "links to other places are not followed; open their target itself",
+        code="path_escape",
+    )
 
 
 def split_uri(uri: str) -> tuple[str, str]:

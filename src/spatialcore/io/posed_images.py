@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.depth_png import decode_depth_png, depth_png_size
-from spatialcore.io.images import image_size
-from spatialcore.io.matrices import pose_reason, read_intrinsic, read_matrix
+from spatialcore.io.depth_png import decode_depth_png
+from spatialcore.io.frame_files import MAX_DEPTH_FILE_BYTES, FrameFiles, build_frames, read_depth
+from spatialcore.io.matrices import read_intrinsic, read_matrix
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
@@ -35,7 +34,6 @@ from spatialcore.io.scannet_objects import Annotation, find_annotation
 from spatialcore.types import Frame, Object3D, Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_DEPTH_FILE_BYTES = 256 << 20
 _COLOR_FOLDERS = ("color", "rgb", "colour")
 _POSE_FOLDERS = ("pose", "poses")
 _COLOR_K = ("intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt")
@@ -68,13 +66,15 @@ def _stem_order(stem: str) -> tuple[int, str]:
 
 
 def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for suffix in suffixes:
-        for name in names:
-            path = folder / name
-            if path.suffix.lower() == suffix and path.stem not in _RESERVED:
-                found.setdefault(path.stem, path)
-    return found
+    """Stem -> path of the names with one of `suffixes`; where two share a stem the first wins."""
+    ranked: dict[str, tuple[int, str]] = {}
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        suffix = dot + suffix.lower()
+        if suffix in suffixes and stem and stem not in _RESERVED:
+            rank = (suffixes.index(suffix), name)
+            ranked[stem] = min(rank, ranked.get(stem, rank))
+    return {stem: folder / name for stem, (_, name) in ranked.items()}
 
 
 def _first(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
@@ -103,11 +103,11 @@ def _list_flat(folder: Path, names: list[str]) -> Listing | None:
     color = _by_stem(folder, names, (".jpg", ".jpeg"))
     depth = _by_stem(folder, names, (".png",))
     pose = _by_stem(folder, names, (".txt",))
-    has_K = any(name in names for name in _COLOR_K)
-    if not (color and (pose or depth)) and not (has_K and (color or depth or pose)):
-        return None
     frames = {**color, **depth}
     pose = {s: p for s, p in pose.items() if s in frames or _DIGITS.match(s)}
+    has_K = any(name in names for name in _COLOR_K)
+    if not (color and (pose or depth)) and not (has_K and (frames or pose)):
+        return None
     color_intrinsic, depth_intrinsic = _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
     return Listing(folder, color, depth, pose, color_intrinsic, depth_intrinsic)
 
@@ -147,85 +147,16 @@ def _read_pose(path: Path | None) -> tuple[NDArray[np.float64] | None, str]:
     if path is None:
         return None, "pose_missing"
     try:
-        world_from_cam = read_matrix(path, (4, 4))
+        return read_matrix(path, (4, 4)), ""
     except SceneFormatError:
         return None, "pose_unreadable"
-    return world_from_cam, pose_reason(world_from_cam)
 
 
-def _read_color_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
-    if path is None:
-        return None, "image_missing"
-    try:
-        return image_size(path), ""
-    except SceneFormatError:
-        return None, "image_bad"
-
-
-def _read_depth_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
-    if path is None:
-        return None, "depth_missing"
-    try:
-        with path.open("rb", buffering=0) as stream:
-            return depth_png_size(stream.read(33), path), ""
-    except (OSError, SceneFormatError):
-        return None, "depth_bad"
-
-
-def _common(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """The most frequent size; ties go to the first."""
-    counts = Counter(size for size in sizes if size is not None)
-    return counts.most_common(1)[0][0] if counts else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    frames: tuple[Frame, ...]
-    color_size: tuple[int, int]
-    depth_size: tuple[int, int]
-
-
-def _read_frames(listing: Listing, kept: list[tuple[int, str]], root: Path) -> _Frames:
-    rows = []
+def _frame_files(listing: Listing, kept: list[tuple[int, str]]) -> Iterator[FrameFiles]:
     for index, stem in kept:
+        world_from_cam, fault = _read_pose(listing.pose.get(stem))
         color, depth = listing.color.get(stem), listing.depth.get(stem)
-        world_from_cam, pose_fault = _read_pose(listing.pose.get(stem))
-        size, color_fault = _read_color_size(color)
-        depth_size, depth_fault = _read_depth_size(depth)
-        frame = Frame(
-            index=index,
-            name=stem,
-            world_from_cam=world_from_cam,
-            image=None if color is None else color.relative_to(root).as_posix(),
-            depth=None if depth is None else depth.relative_to(root).as_posix(),
-            reason=pose_fault or color_fault or depth_fault,
-        )
-        rows.append((frame, size, depth_size))
-    color_size = _common(size for _, size, _ in rows)
-    depth_size = _common(size for _, _, size in rows)
-    if color_size is None or depth_size is None:
-        what = "image" if color_size is None else "16-bit depth PNG"
-        raise SceneFormatError(
-            listing.folder, f"no frame has a readable {what}", code="no_usable_frames"
-        )
-    frames = []
-    for frame, size, dsize in rows:
-        fault = frame.reason
-        # One K serves one size: a frame of another size has no known calibration.
-        if not fault and size != color_size:
-            fault = "image_size_differs"
-        if not fault and dsize != depth_size:
-            fault = "depth_size_differs"
-        odd = size if size != color_size else None
-        frames.append(replace(frame, reason=fault, size=odd))
-    return _Frames(tuple(frames), color_size, depth_size)
-
-
-def _read_depth(root: Path, frame: Frame) -> NDArray[np.uint16]:
-    if frame.depth is None:
-        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    path = resolve_inside(root, frame.depth)
-    return decode_depth_png(read_bytes(path, MAX_DEPTH_FILE_BYTES), path)
+        yield FrameFiles(index, stem, color, depth, world_from_cam, fault)
 
 
 def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray[np.int32]:
@@ -302,8 +233,8 @@ class PosedImagesSource:
         return _open_scene(self, scene_id, resolve_inside(self.root, relative))
 
 
-def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
-    options = source.options
+def _calibrated(folder: Path) -> tuple[Listing, Path]:
+    """The files of a scene folder and its colour K; SceneFormatError when either is missing."""
     listing = list_frames(folder)
     if listing is None:
         raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
@@ -314,6 +245,12 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             "a text file with the 3x3 or 4x4 K of the colour images; every task projects with it",
             code="intrinsic_missing",
         )
+    return listing, listing.color_intrinsic
+
+
+def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
+    options = source.options
+    listing, intrinsic = _calibrated(folder)
     root = source.root.resolve()
     kept = _kept_stems(listing.stems, options.stride or 1)
     if not kept:
@@ -321,7 +258,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             listing.folder, f"no frame number is divisible by stride {options.stride}",
             code="no_usable_frames",
         )  # fmt: skip
-    found = _read_frames(listing, kept, root)
+    found = build_frames(_frame_files(listing, kept), root, listing.folder)
     orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
     annotation = find_annotation(folder, scene_id, source.root, options.labels)
     depth_camera = None
@@ -339,12 +276,12 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         id=scene_id,
         space=annotation.space,
         root=root,
-        color=read_intrinsic(listing.color_intrinsic, *found.color_size),
+        color=read_intrinsic(intrinsic, *found.color_size),
         depth=depth_camera,
         depth_size=found.depth_size,
         depth_scale=orientation.depth_scale or 0.001,
         frames=found.frames,
-        read_depth=functools.partial(_read_depth, root),
+        read_depth=functools.partial(read_depth, root),
         read_cloud=annotation.read_cloud,
         read_instance=read_instance,
         objects=objects,

@@ -164,9 +164,10 @@ def scan_files(root: Path) -> tuple[tuple[str, str], ...]:
         if not (root / folder).is_dir():
             continue
         for name in list_names(root / folder):
-            relative = f"{folder}/{name}/{name}.sens" if folder else f"{name}/{name}.sens"
-            if is_scene_id(name) and (root / relative).is_file():
-                found.setdefault(name, relative)
+            scan = name.removesuffix(".sens")
+            relative = name if scan != name else f"{name}/{name}.sens"
+            if is_scene_id(scan) and (root / folder / relative).is_file():
+                found.setdefault(scan, f"{folder}/{relative}" if folder else relative)
     return tuple(sorted(found.items()))
 
 

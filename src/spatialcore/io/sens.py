@@ -162,7 +162,7 @@ class SensFile:
 
     def time(self, frame: int) -> float:
         """Seconds of the colour image's clock, stored in microseconds."""
-        return self._record(frame).time * 1e-6
+        return self._record(frame).time / 1e6
 
     def payload_sizes(self, frame: int) -> tuple[int, int]:
         """(colour bytes, depth bytes) of a frame."""

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look through scenes and clips: what is there, what is missing, and what needs it.
+
+Examples:
+  spatialcore check scans                      a table of the scenes below a folder
+  spatialcore check scans --json               one JSON object
+  spatialcore check posed_images:rooms --world-up +y --report rooms.html
+
+Exit code: 0 every scene can be used, 1 none can, 3 some cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from spatialcore.io.survey import SceneReport
+    from spatialcore.types import Source
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
+_BAR_AFTER_S = 2.0
+_FILE_WIDTH = 140  # columns where the output is no terminal
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore check`.
+
+    Attributes:
+        source: A scene, a clip, or a folder of them; `kind:path` names the reader.
+        stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
+        world_up: x,y,z or +x ... -z or auto; default: what the layout says.
+        static_camera: Clips without extrinsics have a camera that stands still.
+        allow_source: Collections that are left out unless named: drivetrack.
+        labels: ScanNet label table; default: looked for beside the scenes.
+        every_frame: Decode every depth image instead of a dozen a scene.
+        report: Write the table as an HTML page.
+        json: Print one JSON object instead of a table.
+    """
+
+    source: Annotated[str, tyro.conf.Positional]
+    stride: int | None = None
+    world_up: str | None = None
+    static_camera: bool = False
+    allow_source: tuple[str, ...] = ()
+    labels: str | None = None
+    every_frame: bool = False
+    report: Path | None = None
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = tyro.cli(Options, args=argv, prog="spatialcore check", description=__doc__)
+    from spatialcore.errors import SpatialCoreError
+    from spatialcore.io.open import open_sources
+    from spatialcore.io.options import ReadOptions
+
+    try:
+        read = ReadOptions(
+            stride=options.stride,
+            world_up=options.world_up,
+            static_camera=options.static_camera,
+            allow_source=options.allow_source,
+            labels=options.labels,
+        )
+        sources = open_sources(options.source, read)
+        surveys = [(source, list(_follow(source, options))) for source in sources]
+        _show(surveys, options)
+    except ValueError as error:
+        print(f"spatialcore check: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (SpatialCoreError, OSError) as error:
+        print(f"spatialcore check: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("spatialcore check: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return _exit_code([report for _, reports in surveys for report in reports])
+
+
+def _exit_code(reports: list[SceneReport]) -> int:
+    skipped = sum(report.verdict == "skipped" for report in reports)
+    if skipped == len(reports):
+        return EXIT_FAILED
+    return EXIT_SKIPPED if skipped else 0
+
+
+def _follow(source: Source, options: Options) -> Iterator[SceneReport]:
+    """The reports of one source; draws a bar on a terminal once it has taken two seconds."""
+    from spatialcore.io.survey import SAMPLED_FRAMES, survey
+
+    started, bar = time.perf_counter(), None
+    total = len(source.scene_ids())
+    sampled = None if options.every_frame else SAMPLED_FRAMES
+    try:
+        for report in survey(source, sampled_frames=sampled):
+            late = time.perf_counter() - started > _BAR_AFTER_S
+            if bar is None and late and sys.stderr.isatty():
+                from rich.console import Console
+                from rich.progress import Progress
+
+                bar = Progress(console=Console(stderr=True), transient=True)
+                bar.start()
+                task = bar.add_task(source.key, total=total)
+            if bar is not None:
+                bar.advance(task)
+            yield report
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> None:
+    from spatialcore.commands.check_table import html_page, summary_lines, survey_table
+
+    if options.report is not None:
+        options.report.write_text(html_page(surveys), encoding="utf-8")
+    if options.json:
+        print(json.dumps(_as_json(surveys), allow_nan=False))
+        return
+    from rich.console import Console
+
+    console = Console()
+    width = console.width if console.is_terminal else _FILE_WIDTH
+    console.width = width
+    for source, reports in surveys:
+        console.print(f"{source.kind} {source.root}", highlight=False, markup=False, soft_wrap=True)
+        console.print(survey_table(reports, width))
+    for line in summary_lines(surveys):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _as_json(surveys: list[tuple[Source, list[SceneReport]]]) -> dict[str, Any]:
+    reports = [report for _, found in surveys for report in found]
+    return {
+        "sources": [
+            {
+                "kind": source.kind,
+                "key": source.key,
+                "root": str(source.root),
+                "scenes": [report.to_dict() for report in found],
+            }
+            for source, found in surveys
+        ],
+        "scene_count": len(reports),
+        "skipped_count": sum(report.verdict == "skipped" for report in reports),
+    }

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of TUM RGB-D sequences: images, depth and camera positions, each with its own clock.
+
+`rgb.txt` and `depth.txt` list `seconds file`, `groundtruth.txt` lists
+`seconds tx ty tz qx qy qz qw` of world_from_cam. Depth is registered to colour, 5,000 units to
+the metre. The layout holds no K: an `intrinsic.txt` is read, else the published K of the Kinect
+that the folder's name tells (freiburg1, 2 or 3).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth, registered_depth_camera
+from spatialcore.io.matrices import make_camera, parse_words, read_intrinsic
+from spatialcore.io.options import ReadOptions
+from spatialcore.io.orientation import resolve_orientation
+from spatialcore.io.paths import (
+    check_scene_id,
+    is_scene_id,
+    list_names,
+    read_text,
+    resolve_inside,
+)
+from spatialcore.types import Camera, Float64, Scene
+
+LISTS = ("rgb.txt", "depth.txt", "groundtruth.txt")
+DEPTH_SCALE = 1 / 5000
+# Colour and depth of a Kinect come at 30 Hz; the published tool pairs within 20 ms.
+MAX_GAP_S = 0.02
+_LIST_BYTES = 64 << 20
+# fx fy cx cy of the colour cameras, as the benchmark publishes them, and whether their images
+# still hold lens distortion.
+_PUBLISHED_K = {
+    "freiburg1": ((517.3, 516.5, 318.6, 255.3), True),
+    "freiburg2": ((520.9, 521.0, 325.1, 249.7), True),
+    "freiburg3": ((535.4, 539.2, 320.1, 247.6), False),
+}
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Words of every line that is not a comment, in file order."""
+    lines = read_text(path, _LIST_BYTES).splitlines()
+    return [line.split() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _read_list(path: Path) -> tuple[Float64, list[str]]:
+    """Times (n,) in ascending order and the file of each."""
+    rows = _rows(path)
+    if any(len(row) != 2 for row in rows):
+        raise SceneFormatError(path, "must list `seconds file` on every line")
+    times = parse_words((row[0] for row in rows), path)
+    if not np.isfinite(times).all():
+        raise SceneFormatError(path, "holds a time that is not finite")
+    order = np.argsort(times, kind="stable")
+    return times[order], [rows[i][1] for i in order]
+
+
+def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
+    """Times (n,) in ascending order and world_from_cam (n, 4, 4)."""
+    rows = _rows(path)
+    if any(len(row) != 8 for row in rows):
+        raise SceneFormatError(path, "must list `seconds tx ty tz qx qy qz qw` on every line")
+    table = parse_words((word for row in rows for word in row), path).reshape(-1, 8)
+    table = table[np.isfinite(table[:, 0])]
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return table[:, 0], poses_from_quaternions(table[:, 1:4], table[:, 4:8])
+
+
+def poses_from_quaternions(translation: Float64, quaternion: Float64) -> Float64:
+    """Affine matrices (n, 4, 4) from translations (n, 3) and quaternions (n, 4) as x y z w.
+
+    Quaternions are scaled to length 1; one of length 0 gives a matrix of NaN.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        x, y, z, w = (quaternion / np.sqrt((quaternion**2).sum(axis=1, keepdims=True))).T
+    pose = np.zeros((len(translation), 4, 4))
+    pose[:, 0, :3] = np.stack(
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], 1
+    )
+    pose[:, 1, :3] = np.stack(
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], 1
+    )
+    pose[:, 2, :3] = np.stack(
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], 1
+    )
+    pose[:, :3, 3] = translation
+    pose[:, 3, 3] = 1.0
+    return pose
+
+
+def nearest(times: Float64, wanted: float, gap: float = MAX_GAP_S) -> int | None:
+    """Row of the sorted `times` that is nearest to `wanted`, None beyond `gap` seconds."""
+    after = int(np.searchsorted(times, wanted))
+    rows = [i for i in (after - 1, after) if 0 <= i < len(times)]
+    best = min(rows, key=lambda i: abs(times[i] - wanted), default=None)
+    return best if best is not None and abs(times[best] - wanted) <= gap else None
+
+
+def _frame_files(folder: Path, stride: int) -> Iterator[FrameFiles]:
+    color_times, color_names = _read_list(folder / "rgb.txt")
+    depth_times, depth_names = _read_list(folder / "depth.txt")
+    pose_times, poses = _read_trajectory(folder / "groundtruth.txt")
+    for index in range(0, len(color_names), stride):
+        time = float(color_times[index])
+        depth_row, pose_row = nearest(depth_times, time), nearest(pose_times, time)
+        color = resolve_inside(folder, color_names[index])
+        yield FrameFiles(
+            index=index,
+            name=color.stem,
+            color=color,
+            depth=None if depth_row is None else resolve_inside(folder, depth_names[depth_row]),
+            world_from_cam=None if pose_row is None else poses[pose_row],
+            time=time,
+        )
+
+
+def _read_camera(folder: Path, size: tuple[int, int]) -> tuple[Camera, tuple[str, ...]]:
+    """The colour camera, and a note where its images are distorted."""
+    if (folder / "intrinsic.txt").is_file():
+        return read_intrinsic(folder / "intrinsic.txt", *size), ()
+    found = re.search("freiburg[123]", folder.name)
+    if found is None or size != (640, 480):
+        raise SceneFormatError(
+            folder, "has no intrinsic.txt", "a text file with the 3x3 K of the colour images",
+            code="intrinsic_missing",
+        )  # fmt: skip
+    (fx, fy, cx, cy), distorted = _PUBLISHED_K[found.group()]
+    K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    return make_camera(K, *size, folder), (("distortion_ignored",) if distorted else ())
+
+
+def is_sequence(folder: Path) -> bool:
+    """Whether a folder holds the three lists."""
+    return all((folder / name).is_file() for name in LISTS)
+
+
+def sequences(root: Path) -> tuple[str, ...]:
+    """Names of the sequence folders directly below `root`, sorted."""
+    return tuple(n for n in list_names(root) if is_scene_id(n) and is_sequence(root / n))
+
+
+@dataclass(frozen=True, slots=True)
+class TumSource:
+    """TUM RGB-D sequences. Picklable; opens nothing until a scene is asked for.
+
+    Attributes:
+        root: Folder that uris are relative to: the one that holds the sequences.
+        names: Folder names, which are the scene ids, sorted.
+        options: How to read.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+    @property
+    def kind(self) -> str:
+        """Name of the reader."""
+        return "tum"
+
+    @property
+    def key(self) -> str:
+        """Source key of the records."""
+        return self.options.key or self.kind
+
+    def scene_ids(self) -> tuple[str, ...]:
+        """Ids in sorted order."""
+        return self.names
+
+    def open(self, scene_id: str) -> Scene:
+        """Open one sequence: its lists, and the headers of its images.
+
+        Raises:
+            SceneFormatError: No such sequence, a malformed list, no K, or no usable frame.
+        """
+        check_scene_id(scene_id, self.root)
+        if scene_id not in self.names:
+            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
+        root = self.root.resolve()
+        folder = resolve_inside(root, scene_id)
+        built = build_frames(_frame_files(folder, self.options.stride or 1), root, folder)
+        camera, notes = _read_camera(folder, built.color_size)
+        orientation = resolve_orientation(self.options, (folder,), built.frames)
+        single = [folder / n for n in (*LISTS, "intrinsic.txt", "scene_meta.json")]
+        depth = [root / f.depth for f in built.frames if f.depth is not None]
+        return Scene(
+            source=self.key,
+            id=scene_id,
+            space=scene_id,
+            root=root,
+            color=camera,
+            depth=registered_depth_camera(camera, built.depth_size),
+            depth_size=built.depth_size,
+            depth_scale=orientation.depth_scale or DEPTH_SCALE,
+            frames=built.frames,
+            read_depth=functools.partial(read_depth, root),
+            metric=orientation.metric,
+            world_up=orientation.world_up,
+            up_estimated=orientation.estimated,
+            kind=self.kind,
+            inputs=tuple(p for p in (*single, *depth) if p.is_file()),
+            notes=notes + orientation.notes,
+        )
