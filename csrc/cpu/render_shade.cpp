@@ -14,6 +14,7 @@ namespace {
 constexpr float kShadowBias = 0.03f;   // metres
 constexpr float kCornerReach = 0.22f;  // metres over which corners darken
 constexpr float kCornerDepth = 0.32f;
+constexpr float kUnlit = 0.0f;
 constexpr float kWallSlack = 0.02f;  // metres; a hit in a corner may fall outside by rounding
 
 // Share of the lamp that reaches the point, by a 3 x 3 look into its shadow map.
@@ -51,7 +52,9 @@ float ambient_share(const RenderScene& scene, const SurfaceHit& hit) {
   if (n[2] > -0.9f) share *= corner_factor(scene.height - p[2]);
   for (const WallLine& wall : scene.walls) {
     const float along = p[1 - wall.axis];
-    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack || along > wall.hi + kWallSlack) continue;
+    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack ||
+        along > wall.hi + kWallSlack)
+      continue;
     share *= corner_factor(std::fabs(p[wall.axis] - wall.at));
   }
   return share;
@@ -141,24 +144,39 @@ SurfaceHit surface_hit(const Solid& solid, const PinholeView& view, float u, flo
 
 void shade_view(const RenderScene& scene, const PinholeView& view, const float* depth,
                 const int32_t* solid, uint8_t* rgb) {
-  for (int32_t v = 0; v < view.height; ++v) {
-    for (int32_t u = 0; u < view.width; ++u) {
-      const int64_t i = static_cast<int64_t>(v) * view.width + u;
-      if (solid[i] < 0) {
-        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = 0;
-        continue;
+  const int32_t W = view.width, H = view.height;
+  // Light varies slowly: it is computed on every other pixel and row, and between them only where
+  // the neighbours are of another solid. A row keeps its own and the row above's light.
+  std::vector<float> above(W, kUnlit), here(W, kUnlit);
+  for (int32_t v = 0; v < H; ++v) {
+    const int32_t* ids = solid + static_cast<int64_t>(v) * W;
+    for (int32_t step = 0; step < 2; ++step) {
+      for (int32_t u = step; u < W; u += 2) {
+        const int64_t i = static_cast<int64_t>(v) * W + u;
+        if (ids[u] < 0) {
+          rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = 0;
+          here[u] = kUnlit;
+          continue;
+        }
+        const Solid& s = scene.solids[ids[u]];
+        const Material& m = scene.materials[s.material];
+        const SurfaceHit hit =
+            surface_hit(s, view, static_cast<float>(u), static_cast<float>(v), depth[i]);
+        if (step == 1 && u + 1 < W && ids[u - 1] == ids[u] && ids[u + 1] == ids[u]) {
+          here[u] = 0.5f * (here[u - 1] + here[u + 1]);
+        } else if ((v & 1) != 0 && ids[u - W] == ids[u]) {
+          here[u] = above[u];
+        } else {
+          here[u] = light(scene, hit);
+        }
+        const Colour c = texture_colour(m, face_point(s, hit), depth[i] / view.fx);
+        const float gain = here[u] + (1.0f - here[u]) * m.glow;
+        rgb[3 * i] = tone(c.r * gain);
+        rgb[3 * i + 1] = tone(c.g * gain);
+        rgb[3 * i + 2] = tone(c.b * gain);
       }
-      const Solid& s = scene.solids[solid[i]];
-      const Material& m = scene.materials[s.material];
-      const SurfaceHit hit =
-          surface_hit(s, view, static_cast<float>(u), static_cast<float>(v), depth[i]);
-      const Colour c = texture_colour(m, face_point(s, hit), depth[i] / view.fx);
-      const float lit = light(scene, hit);
-      const float gain = lit + (1.0f - lit) * m.glow;
-      rgb[3 * i] = tone(c.r * gain);
-      rgb[3 * i + 1] = tone(c.g * gain);
-      rgb[3 * i + 2] = tone(c.b * gain);
     }
+    std::swap(above, here);
   }
   smooth_edges(view, solid, rgb);
 }

@@ -33,7 +33,7 @@ class Sensor:
     """
 
     noise: float = 0.0015
-    step: float = 0.001
+    step: float = 0.002
     near: float = 0.35
     far: float = 6.0
     holes: bool = True
