@@ -17,8 +17,10 @@ from spatialcore.sample.config import PRESETS, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
 from spatialcore.sample.labels import label_table
+from spatialcore.sample.rooms import Room
 from spatialcore.sample.scan import Scan
 from spatialcore.sample.templates import TEMPLATES
+from spatialcore.sample.tiny import tiny_room
 from spatialcore.sample.write_posed import export_frames, write_intrinsics
 from spatialcore.sample.write_scannet import mesh_files, write_sens
 from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
@@ -71,11 +73,18 @@ def room_ids(config: SampleConfig) -> list[str]:
     return [f"scene{k:04d}_00" for k in range(config.resolved().rooms or 0)]
 
 
+def make_room(config: SampleConfig, number: int) -> Room:
+    """The furnished room `number` of the set."""
+    room_id = room_ids(config)[number]
+    templates = (tiny_room,) if config.preset == "tiny" else TEMPLATES
+    return templates[number % len(templates)](room_id, Dice(config.seed, room_id))
+
+
 def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
     """Make one room and write it in the layouts asked for."""
     config = config.resolved()
     preset, room_id = PRESETS[config.preset], room_ids(config)[number]
-    room = TEMPLATES[number % len(TEMPLATES)](room_id, Dice(config.seed, room_id))
+    room = make_room(config, number)
     scan = Scan(room, preset, config.frames or 1)
     raw, exported = f"scannet/scans/{room_id}/{room_id}", f"posed_images/{room_id}/{room_id}"
     written: list[Written] = []

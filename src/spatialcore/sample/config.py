@@ -64,7 +64,7 @@ CLIP_CAMERA = camera(272.0, 272.0, 159.5, 119.5, 320, 240)
 PRESETS = {
     "default": Preset(4, 4, 200, COLOR, DEPTH, Sensor(), 0.027, 0.002, LAYOUTS, 4, 1024, True),
     "tiny": Preset(
-        24, 0, 40, TINY_COLOR, TINY_DEPTH, PERFECT, 0.05, 0.0, ("scannet",), 6, 256, False
+        24, 0, 40, TINY_COLOR, TINY_DEPTH, PERFECT, 0.06, 0.0, ("scannet",), 6, 256, False
     ),
 }
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -24,7 +25,7 @@ HEAD_PITCH = 0.62  # radians; steepest look down or up
 def free_cells(room: Room, solids: list[Solid], body: float) -> tuple[NDArray[np.bool_], Float64]:
     """Where a walker can stand: (ny, nx) bool and the (x, y) of cell (0, 0)."""
     lo, hi = np.min(room.polygon, axis=0), np.max(room.polygon, axis=0)
-    nx, ny = (int(math.ceil(n / CELL)) for n in hi - lo)
+    nx, ny = (math.ceil(n / CELL) for n in hi - lo)
     x = lo[0] + CELL * (np.arange(nx) + 0.5)
     y = lo[1] + CELL * (np.arange(ny) + 0.5)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -95,7 +96,7 @@ def _route(free: NDArray[np.bool_], dice: Dice) -> Float64:
         pick = far[dice.below(len(far), "walk/stop", k)]
         stops.append((int(cells[pick, 0]), int(cells[pick, 1])))
     way: list[tuple[int, int]] = []
-    for a, b in zip(stops[:-1], stops[1:], strict=True):
+    for a, b in itertools.pairwise(stops):
         way += _descend(_distances(reach, a), b)[::-1]
     return np.array(way, dtype=np.float64)[:, ::-1]
 
@@ -122,7 +123,7 @@ def _positions(room: Room, solids: list[Solid], count: int) -> Float64:
     return np.stack([np.interp(at, length, fine[:, k]) for k in range(2)], axis=1)
 
 
-def _targets(room: Room, solids: list[Solid], places: Float64) -> Float64:
+def _targets(room: Room, places: Float64) -> Float64:
     """(count, 3) points to look at: drawn objects one after another, never one too close."""
     shell = 2 + len(room.polygon)
     spots = []
@@ -158,7 +159,7 @@ def walk_poses(room: Room, solids: list[Solid], count: int) -> Float64:
     """
     dice = room.dice
     places = _positions(room, solids, count)
-    targets = _targets(room, solids, places)
+    targets = _targets(room, places)
     time = np.arange(count) / max(count, 60)
     base, sway = dice.between(1.36, 1.5, "walk/height"), dice.between(0.0, 6.0, "walk/phase")
     height = base + 0.14 * np.sin(9.0 * time + sway) + 0.015 * np.sin(80.0 * time)
