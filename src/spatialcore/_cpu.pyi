@@ -2,11 +2,75 @@
 CPU kernels of spatialcore.
 """
 from __future__ import annotations
+import collections.abc
 import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['available_threads', 'decode_depth_png', 'depth_png_header', 'inflate']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'askable_points', 'available_threads', 'decode_depth_png', 'depth_png_header', 'inflate', 'isa', 'isas', 'mark_seen', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'visible_points']
+class VoxelCloud:
+    """
+    Mean of the depth readings in each voxel of a grid.
+    """
+    def __init__(self, voxel: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def add_frame(self, depth: numpy.ndarray, depth_scale: typing.SupportsFloat | typing.SupportsIndex, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], world_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], *, depth_min: typing.SupportsFloat | typing.SupportsIndex, depth_max: typing.SupportsFloat | typing.SupportsIndex, edge_relative: typing.SupportsFloat | typing.SupportsIndex, edge_absolute: typing.SupportsFloat | typing.SupportsIndex, instance: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None = None) -> None:
+        """
+        Add the readings of one frame; spatialcore.relations.cloud is the contract.
+        """
+    def count(self, min_frames: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Voxels with readings of at least so many frames.
+        """
+    def extract(self, min_frames: typing.SupportsInt | typing.SupportsIndex) -> tuple:
+        """
+        points (V, 3) float32 and instance (V,) int32, by voxel key.
+        """
+class RenderScene:
+    """
+    Convex solids of a procedural room, ready to be rendered.
+    """
+    def __init__(self, kind: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], solid_from_room: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], half: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], material: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], materials: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], walls: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], height: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def add_lamp(self, position: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], power: typing.SupportsFloat | typing.SupportsIndex, shadow: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], focal: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        """
+        Add a point light with its shadow map.
+        """
+    def cast(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], width: typing.SupportsInt | typing.SupportsIndex, height: typing.SupportsInt | typing.SupportsIndex, first: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
+        """
+        Depth (H, W) float32 and solid index (H, W) int32.
+        """
+    def measure(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], solid: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], state: typing.SupportsInt | typing.SupportsIndex, noise: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsFloat | typing.SupportsIndex, near_limit: typing.SupportsFloat | typing.SupportsIndex, far_limit: typing.SupportsFloat | typing.SupportsIndex, holes: bool) -> numpy.typing.NDArray[numpy.uint16]:
+        """
+        Sensor depth (H, W) uint16 in millimetres, 0 = no reading.
+        """
+    def shade(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], solid: typing.Annotated[numpy.typing.ArrayLike, numpy.int32]) -> numpy.typing.NDArray[numpy.uint8]:
+        """
+        Colour (H, W, 3) uint8 of a cast view.
+        """
+class OverlapRows:
+    """
+    Intersections of a mask's frames, strip by strip.
+    """
+    def __init__(self, visible: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0, path: str = 'auto') -> None:
+        ...
+    def matrix(self) -> numpy.typing.NDArray[numpy.uint32]:
+        """
+        (F, F) uint32 intersections.
+        """
+    def pairs(self, row_begin: typing.SupportsInt | typing.SupportsIndex, row_end: typing.SupportsInt | typing.SupportsIndex) -> tuple:
+        """
+        Sorted (i, j, intersection) of the rows with i < j and a non-empty intersection.
+        """
+    @property
+    def sparse(self) -> bool:
+        """
+        Whether the sparse path was chosen.
+        """
+def askable_points(points_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: numpy.ndarray, visible: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, pixel_map: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"], depth_min: typing.SupportsFloat | typing.SupportsIndex, depth_max: typing.SupportsFloat | typing.SupportsIndex, border: bool, mark_radius: typing.SupportsFloat | typing.SupportsIndex, edge_share: typing.SupportsFloat | typing.SupportsIndex, edge_relative: typing.SupportsFloat | typing.SupportsIndex, edge_absolute: typing.SupportsFloat | typing.SupportsIndex, agreement_relative: typing.SupportsFloat | typing.SupportsIndex, agreement_absolute: typing.SupportsFloat | typing.SupportsIndex, disc_radius: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.ndarray:
+    """
+    Words (F, ceil(P / 64)) of the visible points that pass the guards.
+    """
 def available_threads() -> int:
     """
     Threads that the process may use: the size of its affinity mask.
@@ -22,5 +86,55 @@ def depth_png_header(png: typing_extensions.Buffer) -> tuple[int, int, bool]:
 def inflate(stream: typing_extensions.Buffer, size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
     """
     Inflate a zlib stream of exactly `size` bytes to uint8; ValueError when it is damaged.
+    """
+@typing.overload
+def isa() -> str:
+    """
+    The instruction set in use: the best one unless `set_isa` chose.
+    """
+@typing.overload
+def isa() -> str:
+    """
+    The instruction set in use: the best one unless `set_isa` chose.
+    """
+@typing.overload
+def isas() -> list[str]:
+    """
+    Instruction sets that this machine runs, slowest first.
+    """
+@typing.overload
+def isas() -> list[str]:
+    """
+    Instruction sets that this machine runs, slowest first.
+    """
+def mark_seen(focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], points: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], tolerance: typing.SupportsFloat | typing.SupportsIndex, seen: numpy.typing.NDArray[numpy.uint8]) -> None:
+    """
+    Set seen[p] = 1 where the view's depth agrees with point p.
+    """
+def morton_order(points: typing.Annotated[numpy.typing.ArrayLike, numpy.float32]) -> numpy.typing.NDArray[numpy.uint32]:
+    """
+    Order (P,) uint32 of float32 points (P, 3) by Morton key, 21 bits an axis, ties by row.
+    """
+def pairwise_overlap(visible: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0, path: str = 'auto') -> numpy.typing.NDArray[numpy.uint32]:
+    """
+    (F, F) uint32 intersections of the frames of a BitMask.
+    """
+def project_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], *, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
+    """
+    uv (F, P, 2) and depth (F, P); spatialcore.projection.project_points is the contract.
+    """
+@typing.overload
+def set_isa(name: str) -> None:
+    """
+    Choose the instruction set by name for this process; an empty name means the best one.
+    """
+@typing.overload
+def set_isa(name: str) -> None:
+    """
+    Choose the instruction set by name for this process; an empty name means the best one.
+    """
+def visible_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: typing.Any, *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, depth_from_image: typing.Any, rule: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
+    """
+    Words (F, ceil(P / 64)); spatialcore.occlusion.visible_points is the contract.
     """
 __version__: str = '0.1.0'

@@ -56,6 +56,8 @@ LABELS = (
 def label_table() -> str:
     """The table as tab-separated text with a header."""
     lines = ["id\traw_category\tcategory\tcount\tnyu40id\tnyu40class"]
-    lines += [f"{k}\t{raw}\t{category}\t1\t{nyu}\t{name}"
-              for k, (raw, category, nyu, name) in enumerate(LABELS, start=1)]  # fmt: skip
+    lines += [
+        f"{k}\t{raw}\t{category}\t1\t{nyu}\t{name}"
+        for k, (raw, category, nyu, name) in enumerate(LABELS, start=1)
+    ]
     return "\n".join(lines) + "\n"

@@ -180,7 +180,13 @@ def _object_truth(thing: Placed) -> dict[str, Any]:
         "label": thing.raw_category,
         "parent": thing.parent,
         "yaw": math.remainder(thing.yaw, 2 * math.pi),
-        "box": {"centre": turn(R, 0.5 * (lo + hi)).tolist(), "size": (hi - lo).tolist(), "R": R.tolist()},
-        "aligned_box": {"lo": np.min([a for a, _ in straight], axis=0).tolist(),
-                        "hi": np.max([b for _, b in straight], axis=0).tolist()},
-    }  # fmt: skip
+        "box": {
+            "centre": turn(R, 0.5 * (lo + hi)).tolist(),
+            "size": (hi - lo).tolist(),
+            "R": R.tolist(),
+        },
+        "aligned_box": {
+            "lo": np.min([a for a, _ in straight], axis=0).tolist(),
+            "hi": np.max([b for _, b in straight], axis=0).tolist(),
+        },
+    }

@@ -19,6 +19,8 @@ BODY = 0.34  # metres that a walker keeps from furniture and walls
 BELOW_KNEE = 0.12  # metres; lower things, such as rugs, are walked over
 STOPS = 7
 SMOOTHING = 0.03  # share of the walk over which turns are smoothed
+EASY_TURN = 1.4  # radians from one look to the next
+HIGHEST_LOOK = 0.95  # metres; over it walls are bare
 HEAD_PITCH = 0.62  # radians; steepest look down or up
 
 
@@ -29,7 +31,7 @@ def free_cells(room: Room, solids: list[Solid], body: float) -> tuple[NDArray[np
     x = lo[0] + CELL * (np.arange(nx) + 0.5)
     y = lo[1] + CELL * (np.arange(ny) + 0.5)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    free = np.asarray(room.contains(grid))
+    free = room.contains(grid)
     for wall in room.walls:
         (x0, y0), (x1, y1) = wall.start, wall.end
         dx = np.maximum(np.maximum(min(x0, x1) - grid[:, 0], grid[:, 0] - max(x0, x1)), 0.0)
@@ -132,16 +134,27 @@ def _targets(room: Room, places: Float64) -> Float64:
             lows, highs = zip(*(s.extent() for s in thing.solids), strict=True)
             spots.append(0.5 * (np.min(lows, axis=0) + np.max(highs, axis=0)))
     centres = np.array(spots)
+    centres[:, 2] = np.minimum(centres[:, 2], HIGHEST_LOOK)
     count = len(places)
-    looks = max(2, round(count / 200 * 16)) if count > 40 else max(2, count // 5)
+    looks = max(2, round(0.08 * count)) if count > 40 else max(2, count // 5)
     rows = np.zeros((count, 3))
-    last = -1
+    last, facing = -1, room.dice.between(-math.pi, math.pi, "walk/facing")
     for k in range(looks):
         begin, end = count * k // looks, count * (k + 1) // looks
         here = places[(begin + end) // 2 if end > begin else begin]
-        away = np.hypot(centres[:, 0] - here[0], centres[:, 1] - here[1])
-        good = [i for i in np.flatnonzero(away > min(1.3, 0.7 * away.max())) if i != last]
-        last = int(room.dice.pick(good, "walk/look", k)) if good else int(np.argmax(away))
+        flat = centres[:, :2] - here
+        away = np.hypot(flat[:, 0], flat[:, 1])
+        # People turn their head by less than a right angle at a time, when they can.
+        bearing = np.arctan2(flat[:, 1], flat[:, 0])
+        turned = np.abs(np.remainder(bearing - facing + math.pi, 2 * math.pi) - math.pi)
+        far = (away > min(1.3, 0.7 * away.max())) & (np.arange(len(away)) != last)
+        good = np.flatnonzero(far & (turned < EASY_TURN))
+        if not len(good):
+            good = np.flatnonzero(far)
+        last = (
+            int(room.dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
+        )
+        facing = float(bearing[last])
         rows[begin:end] = centres[last]
     return rows
 
