@@ -4,7 +4,7 @@
 // Every solid is convex: box, elliptic cylinder (axis z) or ellipsoid, given by its half sizes in
 // its own frame. A ray's direction has z = 1 in the camera, so the ray parameter is the depth.
 // All arithmetic is float32 with + - * / sqrt only, never fused, so the bytes are the same on
-// every machine. Docs: docs/sample.md; test: tests/sample/test_render.py.
+// every machine. Test: tests/io/test_sample.py.
 #pragma once
 
 #include <cstdint>

@@ -26,7 +26,7 @@ LABELS = (
     ("rug", "rug", 20, "floor mat"),
     ("ceiling", "ceiling", 22, "ceiling"),
     ("book", "book", 23, "books"),
-    ("refrigerator", "refrigerator", 24, "refridgerator"),
+    ("refrigerator", "refrigerator", 24, "refrigerator"),
     ("tv", "tv", 25, "television"),
     ("box", "box", 29, "box"),
     ("whiteboard", "whiteboard", 30, "whiteboard"),
