@@ -23,6 +23,7 @@ from spatialcore.types import Camera, Float32, Float64, compose_poses, invert_po
 
 # The mesh also holds what these looks around see: from so many stops, turns and pitches.
 SURVEY_STOPS, SURVEY_TURNS, SURVEY_PITCHES = 8, 8, (-0.6, 0.55)
+SURVEY_HEIGHT = 1.6  # metres
 BORDER = 0.002  # metres
 SEEN_TOLERANCE = 0.015  # metres between a vertex and the depth map that sees it
 FRAME_MICROSECONDS = 33_333
@@ -120,8 +121,10 @@ class Scan:
             int
         )
         turns = 2 * math.pi * np.arange(SURVEY_TURNS) / SURVEY_TURNS
-        for stop in stops.tolist():
-            place = self.room_from_cam[stop, :3, 3]
+        places = [self.room_from_cam[stop, :3, 3] for stop in stops.tolist()]
+        # A lamp hangs over each arm of the room, so no arm is left out.
+        places += [np.array([x, y, SURVEY_HEIGHT]) for x, y, _ in lamps(self.room)]
+        for place in places:
             for pitch in SURVEY_PITCHES:
                 tilt, level = np.full(SURVEY_TURNS, pitch), np.zeros(SURVEY_TURNS)
                 for pose in look(np.tile(place, (SURVEY_TURNS, 1)), turns, tilt, level):
