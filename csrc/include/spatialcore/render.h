@@ -83,6 +83,13 @@ void measure_view(const RenderScene& scene, const PinholeView& view, const float
 void mark_seen(const PinholeView& view, const float* depth, const float* points, int64_t count,
                float tolerance, uint8_t* seen);
 
+struct PixelRect {
+  int32_t u0, u1, v0, v1;  // half-open
+};
+
+// Pixels that the solid's box covers, its edges clipped at depth `near` (metres).
+PixelRect bounding_rect(const Solid& solid, const PinholeView& view, float near);
+
 // Surface point and unit normal (room frame) of a hit, for shading and sensing.
 struct SurfaceHit {
   float room[3];
