@@ -21,3 +21,16 @@ def real_path() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+@pytest.fixture(scope="session")
+def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small complete sample set: 2 rooms of 60 frames and 2 clips in all three layouts."""
+    from spatialcore.sample import SampleConfig, make_sample
+
+    root = tmp_path_factory.mktemp("sample") / "set"
+    for _ in make_sample(
+        root, SampleConfig(rooms=2, clips=2, frames=60, clip_frames=24, tracks=96)
+    ):
+        pass
+    return root

@@ -14,10 +14,6 @@ constexpr float kNear = 0.05f;  // metres; no camera comes closer to a surface
 constexpr float kFar = 1e9f;
 constexpr float kTiny = 1e-20f;  // keeps a slab's division finite
 
-struct Rect {
-  int32_t u0, u1, v0, v1;  // half-open
-};
-
 // The ray of a row in the solid's frame divided by its half sizes: o + t (d + i step).
 struct RowRay {
   float o[3], d[3], step[3];
@@ -34,44 +30,6 @@ void to_rows(const Solid& s, const PinholeView& view, float A[3][3], float o[3])
     o[r] =
         (((S[4 * r] * C[3] + S[4 * r + 1] * C[7]) + S[4 * r + 2] * C[11]) + S[4 * r + 3]) * inverse;
   }
-}
-
-// Bounding rectangle of the solid's box, its edges clipped at the near plane.
-Rect project_box(const Solid& s, const PinholeView& view) {
-  float corner[8][3];
-  const float* S = s.solid_from_room;
-  const float* C = view.room_from_cam;
-  for (int k = 0; k < 8; ++k) {
-    float room[3], local[3];
-    for (int i = 0; i < 3; ++i) local[i] = ((k >> i & 1) ? s.half[i] : -s.half[i]) - S[4 * i + 3];
-    for (int i = 0; i < 3; ++i) {
-      room[i] = ((S[i] * local[0] + S[4 + i] * local[1]) + S[8 + i] * local[2]) - C[4 * i + 3];
-    }
-    for (int i = 0; i < 3; ++i) {
-      corner[k][i] = (C[i] * room[0] + C[4 + i] * room[1]) + C[8 + i] * room[2];
-    }
-  }
-  float lo_u = kFar, hi_u = -kFar, lo_v = kFar, hi_v = -kFar;
-  const auto add = [&](float x, float y, float z) {
-    const float u = view.fx * x / z + view.cx, v = view.fy * y / z + view.cy;
-    lo_u = std::min(lo_u, u), hi_u = std::max(hi_u, u);
-    lo_v = std::min(lo_v, v), hi_v = std::max(hi_v, v);
-  };
-  for (int k = 0; k < 8; ++k) {
-    const float* p = corner[k];
-    if (p[2] >= kNear) add(p[0], p[1], p[2]);
-    for (int bit = 1; bit < 8; bit <<= 1) {
-      const float* q = corner[k | bit];
-      if ((k & bit) != 0 || (p[2] >= kNear) == (q[2] >= kNear)) continue;
-      const float t = (kNear - p[2]) / (q[2] - p[2]);
-      add(p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1]), kNear);
-    }
-  }
-  const auto clip = [](float x, int32_t n) {
-    return static_cast<int32_t>(std::min(std::max(x, 0.0f), static_cast<float>(n)));
-  };
-  return {clip(std::floor(lo_u), view.width), clip(std::floor(hi_u) + 2.0f, view.width),
-          clip(std::floor(lo_v), view.height), clip(std::floor(hi_v) + 2.0f, view.height)};
 }
 
 inline void keep_nearest(float enter, float leave, int32_t id, float& depth, int32_t& solid) {
@@ -131,7 +89,7 @@ void cast_view(const RenderScene& scene, const PinholeView& view, int32_t first,
   std::fill(solid, solid + pixels, -1);
   for (int32_t id = first; id < static_cast<int32_t>(scene.solids.size()); ++id) {
     const Solid& s = scene.solids[id];
-    const Rect rect = project_box(s, view);
+    const PixelRect rect = bounding_rect(s, view, kNear);
     float A[3][3];
     RowRay ray;
     to_rows(s, view, A, ray.o);

@@ -14,6 +14,7 @@ namespace {
 constexpr float kShadowBias = 0.03f;   // metres
 constexpr float kCornerReach = 0.22f;  // metres over which corners darken
 constexpr float kCornerDepth = 0.32f;
+constexpr float kUnlit = 0.0f;
 constexpr float kWallSlack = 0.02f;  // metres; a hit in a corner may fall outside by rounding
 
 // Share of the lamp that reaches the point, by a 3 x 3 look into its shadow map.
@@ -51,7 +52,9 @@ float ambient_share(const RenderScene& scene, const SurfaceHit& hit) {
   if (n[2] > -0.9f) share *= corner_factor(scene.height - p[2]);
   for (const WallLine& wall : scene.walls) {
     const float along = p[1 - wall.axis];
-    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack || along > wall.hi + kWallSlack) continue;
+    if (std::fabs(n[wall.axis]) > 0.9f || along < wall.lo - kWallSlack ||
+        along > wall.hi + kWallSlack)
+      continue;
     share *= corner_factor(std::fabs(p[wall.axis] - wall.at));
   }
   return share;
@@ -99,66 +102,41 @@ void smooth_edges(const PinholeView& view, const int32_t* solid, uint8_t* rgb) {
 
 }  // namespace
 
-SurfaceHit surface_hit(const Solid& solid, const PinholeView& view, float u, float v, float depth) {
-  SurfaceHit hit;
-  const float x = (u - view.cx) / view.fx, y = (v - view.cy) / view.fy;
-  const float* C = view.room_from_cam;
-  const float* S = solid.solid_from_room;
-  for (int i = 0; i < 3; ++i) {
-    hit.room[i] = ((C[4 * i] * x + C[4 * i + 1] * y) + C[4 * i + 2]) * depth + C[4 * i + 3];
-  }
-  float n[3] = {0.0f, 0.0f, 0.0f};
-  float best = -1e9f;
-  hit.face = 0;
-  for (int i = 0; i < 3; ++i) {
-    hit.local[i] =
-        ((S[4 * i] * hit.room[0] + S[4 * i + 1] * hit.room[1]) + S[4 * i + 2] * hit.room[2]) +
-        S[4 * i + 3];
-    hit.unit[i] = hit.local[i] / solid.half[i];
-    const float outside = std::fabs(hit.local[i]) - solid.half[i];
-    if (outside > best) best = outside, hit.face = i;
-  }
-  if (solid.kind == SolidKind::kBox) {
-    n[hit.face] = hit.local[hit.face] > 0.0f ? 1.0f : -1.0f;
-  } else {
-    const float round = std::sqrt(hit.unit[0] * hit.unit[0] + hit.unit[1] * hit.unit[1]);
-    const bool slab = solid.kind == SolidKind::kCylinder;
-    hit.face =
-        slab && (std::fabs(hit.unit[2]) - 1.0f) * solid.half[2] > (round - 1.0f) * solid.half[0]
-            ? 2
-            : -1;
-    if (hit.face == 2) {
-      n[2] = hit.unit[2] > 0.0f ? 1.0f : -1.0f;
-    } else {
-      for (int i = 0; i < (slab ? 2 : 3); ++i) n[i] = hit.unit[i] / solid.half[i];
-      const float length = std::sqrt((n[0] * n[0] + n[1] * n[1]) + n[2] * n[2]);
-      for (float& component : n) component /= std::max(length, 1e-12f);
-    }
-  }
-  for (int i = 0; i < 3; ++i) hit.normal[i] = (S[i] * n[0] + S[4 + i] * n[1]) + S[8 + i] * n[2];
-  return hit;
-}
-
 void shade_view(const RenderScene& scene, const PinholeView& view, const float* depth,
                 const int32_t* solid, uint8_t* rgb) {
-  for (int32_t v = 0; v < view.height; ++v) {
-    for (int32_t u = 0; u < view.width; ++u) {
-      const int64_t i = static_cast<int64_t>(v) * view.width + u;
-      if (solid[i] < 0) {
-        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = 0;
-        continue;
+  const int32_t W = view.width, H = view.height;
+  // Light varies slowly: it is computed on every other pixel and row, and between them only where
+  // the neighbours are of another solid. A row keeps its own and the row above's light.
+  std::vector<float> above(W, kUnlit), here(W, kUnlit);
+  for (int32_t v = 0; v < H; ++v) {
+    const int32_t* ids = solid + static_cast<int64_t>(v) * W;
+    for (int32_t step = 0; step < 2; ++step) {
+      for (int32_t u = step; u < W; u += 2) {
+        const int64_t i = static_cast<int64_t>(v) * W + u;
+        if (ids[u] < 0) {
+          rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = 0;
+          here[u] = kUnlit;
+          continue;
+        }
+        const Solid& s = scene.solids[ids[u]];
+        const Material& m = scene.materials[s.material];
+        const SurfaceHit hit =
+            surface_hit(s, view, static_cast<float>(u), static_cast<float>(v), depth[i]);
+        if (step == 1 && u + 1 < W && ids[u - 1] == ids[u] && ids[u + 1] == ids[u]) {
+          here[u] = 0.5f * (here[u - 1] + here[u + 1]);
+        } else if ((v & 1) != 0 && ids[u - W] == ids[u]) {
+          here[u] = above[u];
+        } else {
+          here[u] = light(scene, hit);
+        }
+        const Colour c = texture_colour(m, face_point(s, hit), depth[i] / view.fx);
+        const float gain = here[u] + (1.0f - here[u]) * m.glow;
+        rgb[3 * i] = tone(c.r * gain);
+        rgb[3 * i + 1] = tone(c.g * gain);
+        rgb[3 * i + 2] = tone(c.b * gain);
       }
-      const Solid& s = scene.solids[solid[i]];
-      const Material& m = scene.materials[s.material];
-      const SurfaceHit hit =
-          surface_hit(s, view, static_cast<float>(u), static_cast<float>(v), depth[i]);
-      const Colour c = texture_colour(m, face_point(s, hit), depth[i] / view.fx);
-      const float lit = light(scene, hit);
-      const float gain = lit + (1.0f - lit) * m.glow;
-      rgb[3 * i] = tone(c.r * gain);
-      rgb[3 * i + 1] = tone(c.g * gain);
-      rgb[3 * i + 2] = tone(c.b * gain);
     }
+    std::swap(above, here);
   }
   smooth_edges(view, solid, rgb);
 }

@@ -100,4 +100,9 @@ inline FacePoint face_point(const Solid& solid, const SurfaceHit& hit) {
 
 Colour texture_colour(const Material& material, const FacePoint& at, float pixel);
 
+// Textures that fill a face once (render_pictures.cpp).
+Colour screen(const Material& m, const Colour& base, const FacePoint& at);
+Colour picture(const Material& m, const Colour& base, const Colour& accent, const FacePoint& at);
+Colour sky(const Material& m, const FacePoint& at);
+
 }  // namespace spatialcore

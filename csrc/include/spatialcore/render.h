@@ -4,7 +4,7 @@
 // Every solid is convex: box, elliptic cylinder (axis z) or ellipsoid, given by its half sizes in
 // its own frame. A ray's direction has z = 1 in the camera, so the ray parameter is the depth.
 // All arithmetic is float32 with + - * / sqrt only, never fused, so the bytes are the same on
-// every machine. Docs: docs/sample.md; test: tests/sample/test_render.py.
+// every machine. Test: tests/io/test_sample.py.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +82,13 @@ void measure_view(const RenderScene& scene, const PinholeView& view, const float
 // Sets seen[p] = 1 for every point that this view sees within `tolerance` metres + 1 % of depth.
 void mark_seen(const PinholeView& view, const float* depth, const float* points, int64_t count,
                float tolerance, uint8_t* seen);
+
+struct PixelRect {
+  int32_t u0, u1, v0, v1;  // half-open
+};
+
+// Pixels that the solid's box covers, its edges clipped at depth `near` (metres).
+PixelRect bounding_rect(const Solid& solid, const PinholeView& view, float near);
 
 // Surface point and unit normal (room frame) of a hit, for shading and sensing.
 struct SurfaceHit {

@@ -2,9 +2,9 @@
 """Make procedural RGB-D rooms and clips with moving bodies, offline and always the same.
 
 Examples:
-  spatialcore sample demo                         4 rooms and 4 clips in the layouts of ScanNet and TAPVid-3D
-  spatialcore sample demo --rooms 8 --seed 7      other rooms
-  spatialcore sample tiny --preset tiny --rooms 1800   small plain rooms by the thousand
+  spatialcore sample demo                       4 rooms, 4 clips: layouts of ScanNet and TAPVid-3D
+  spatialcore sample demo --rooms 8 --seed 7    other rooms
+  spatialcore sample tiny --preset tiny --rooms 1800    small plain rooms by the thousand
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from spatialcore.sample.build import SampleEvent, SampleSummary
+
+BAR_AFTER = 2.0  # seconds without a bar
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -62,9 +70,9 @@ def main(argv: list[str]) -> int:
     from spatialcore.sample.config import SampleConfig
 
     started = time.perf_counter()
+    fields = {field.name: getattr(options, field.name) for field in fields_of(SampleConfig)}
     try:
-        config = SampleConfig(options.rooms, options.clips, options.frames, options.clip_frames,
-                              options.tracks, options.seed, options.preset, options.layouts)  # fmt: skip
+        config = SampleConfig(**fields)
         events = make_sample(
             options.directory, config, workers=options.workers, overwrite=options.overwrite
         )
@@ -90,25 +98,31 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _follow(events):  # type: ignore[no-untyped-def]
+def _follow(events: Iterator[SampleEvent | SampleSummary]) -> SampleSummary:
     """Run to the summary; draw a bar on a terminal once it has taken two seconds."""
     from spatialcore.sample.build import SampleSummary
 
-    started, bar = time.perf_counter(), None
+    started = time.perf_counter()
+    bar: Progress | None = None
     try:
         for event in events:
             if isinstance(event, SampleSummary):
                 return event
-            if bar is None and sys.stderr.isatty() and time.perf_counter() - started > 2.0:
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = Progress(console=Console(stderr=True), transient=True)
-                bar.start()
-                task = bar.add_task("rooms and clips", total=event.total)
+            if bar is None and sys.stderr.isatty() and time.perf_counter() - started > BAR_AFTER:
+                bar = _bar(event.total)
             if bar is not None:
-                bar.update(task, completed=event.done)
+                bar.update(bar.task_ids[0], completed=event.done)
     finally:
         if bar is not None:
             bar.stop()
     raise RuntimeError("the sample ended without a summary")
+
+
+def _bar(total: int) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.add_task("rooms and clips", total=total)
+    bar.start()
+    return bar

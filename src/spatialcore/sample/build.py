@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a whole sample set: rooms and clips in three layouts, in parallel, byte for byte the same."""
+"""Make a whole sample set: rooms and clips in three layouts, in parallel, always the same bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from spatialcore.sample.config import PRESETS, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
 from spatialcore.sample.labels import label_table
-from spatialcore.sample.scan import Scan
+from spatialcore.sample.rooms import Room
+from spatialcore.sample.scan import Scan, ScanFrame
 from spatialcore.sample.templates import TEMPLATES
+from spatialcore.sample.tiny import tiny_room
 from spatialcore.sample.write_posed import export_frames, write_intrinsics
 from spatialcore.sample.write_scannet import mesh_files, write_sens
 from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
@@ -71,21 +73,28 @@ def room_ids(config: SampleConfig) -> list[str]:
     return [f"scene{k:04d}_00" for k in range(config.resolved().rooms or 0)]
 
 
+def make_room(config: SampleConfig, number: int) -> Room:
+    """The furnished room `number` of the set."""
+    room_id = room_ids(config)[number]
+    templates = (tiny_room,) if config.preset == "tiny" else TEMPLATES
+    return templates[number % len(templates)](room_id, Dice(config.seed, room_id))
+
+
 def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
     """Make one room and write it in the layouts asked for."""
     config = config.resolved()
     preset, room_id = PRESETS[config.preset], room_ids(config)[number]
-    room = TEMPLATES[number % len(TEMPLATES)](room_id, Dice(config.seed, room_id))
+    room = make_room(config, number)
     scan = Scan(room, preset, config.frames or 1)
     raw, exported = f"scannet/scans/{room_id}/{room_id}", f"posed_images/{room_id}/{room_id}"
     written: list[Written] = []
-    frames = (scan.frame(k) for k in range(scan.frame_count))
+    frames: Iterator[ScanFrame] = (scan.frame(k) for k in range(scan.frame_count))
     truth = json.dumps(scan.truth(), indent=1).encode()
     places = []
     if "posed_images" in config.layouts:
         folder = f"posed_images/{room_id}/posed_images"
         written += write_intrinsics(root, folder, preset.color, preset.depth)
-        frames = export_frames(root, folder, frames, written)  # type: ignore[assignment]
+        frames = export_frames(root, folder, frames, written)
         places.append(exported)
     if "scannet" in config.layouts:
         places.append(raw)
@@ -123,10 +132,10 @@ def _common_files(root: Path, config: SampleConfig) -> list[Written]:
 
 
 README = """Procedural rooms and clips made by `spatialcore sample` (seed {seed}, preset {preset}).
-Nothing here is licensed material: every picture, mesh and track was computed. Same seed, same bytes.
+Nothing here is licensed material: pictures, meshes and tracks are computed. Same seed, same bytes.
 
 scannet/        raw ScanNet layout: scans/<id>/<id>.sens and the mesh, segments, objects beside it
-posed_images/   exported layout: <id>/posed_images/NNNNN.jpg|png|txt, every fifth frame of the same walks
+posed_images/   exported layout: <id>/posed_images/NNNNN.jpg|png|txt, every fifth frame of the walks
 tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
 */ground_truth.json   the known floor area, polygon and object boxes of a room
 """

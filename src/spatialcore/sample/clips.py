@@ -83,9 +83,8 @@ def _crate(dice: Dice, k: int) -> Item:
 def _stool(dice: Dice, k: int) -> Item:
     item = Item("stool", (0.34, 0.34, 0.44))
     m = Material("wood", *dice.pick(large.WOODS, "stool", k), seed=k + 7)
-    item.cylinder(
-        (0, 0, 0.2), 0.17, 0.04, Material("fabric", dice.pick(large.FABRICS, "stool/seat", k))
-    )
+    seat = Material("fabric", dice.pick(large.FABRICS, "stool/seat", k))
+    item.cylinder((0, 0, 0.2), 0.17, 0.04, seat)
     for x in (-0.1, 0.1):
         for y in (-0.1, 0.1):
             item.box((x, y, -0.02), (0.03, 0.03, 0.4), m)
@@ -106,8 +105,11 @@ def _corner(clip_id: str, dice: Dice) -> Room:
     w, d = dice.between(3.8, 4.3, "w"), dice.between(4.2, 4.6, "d")
     room = Room(clip_id, "corner", ((0.0, 0.0), (w, 0.0), (w, d), (0.0, d)), 2.6, dice)
     paint = Material("plain", dice.pick((0xD9D3C3, 0xC9D3D6, 0xD8C9B8, 0xC5CFBC), "paint"))
-    floors = (Material("planks", *large.OAK, scale=0.14), Material("tiles", 0xD8D2C6, 0x9DAAB0, scale=0.33),
-              Material("planks", *large.WALNUT, scale=0.12))  # fmt: skip
+    floors = (
+        Material("planks", *large.OAK, scale=0.14),
+        Material("tiles", 0xD8D2C6, 0x9DAAB0, scale=0.33),
+        Material("planks", *large.WALNUT, scale=0.12),
+    )
     room.build_shell(dice.pick(floors, "floor"), [paint], Material("plain", 0xEFEDE8))
     room.add_window(1, 0.6, 1.2, large.WHITE)
     shelf = large.bookshelf(0.9, 1.5, large.wood(dice, "shelf"), dice, 0)
@@ -318,7 +320,9 @@ def make_clip(clip_id: str, dice: Dice, steps: int, tracks: int, static: bool) -
         ]
         cam = transform_points(invert_pose(pose), np.concatenate(room_points))
         visible, uv = _visible(cam, depth)
-        seen.append(visible), followed.append(cam), uvs.append(uv)
+        seen.append(visible)
+        followed.append(cam)
+        uvs.append(uv)
     visible, cam = np.array(seen), np.array(followed)
     rows = _choose(visible, group, tracks, dice)
     chosen, seen_rows = cam[:, rows].astype(np.float32), visible[:, rows]

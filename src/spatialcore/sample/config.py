@@ -62,9 +62,9 @@ TINY_DEPTH = camera(66.0, 66.0, 42.25, 31.5, 84, 63)
 CLIP_CAMERA = camera(272.0, 272.0, 159.5, 119.5, 320, 240)
 
 PRESETS = {
-    "default": Preset(4, 4, 200, COLOR, DEPTH, Sensor(), 0.022, 0.002, LAYOUTS, 4, 1024, True),
+    "default": Preset(4, 4, 200, COLOR, DEPTH, Sensor(), 0.027, 0.002, LAYOUTS, 4, 1024, True),
     "tiny": Preset(
-        24, 0, 40, TINY_COLOR, TINY_DEPTH, PERFECT, 0.05, 0.0, ("scannet",), 6, 256, False
+        24, 0, 30, TINY_COLOR, TINY_DEPTH, PERFECT, 0.06, 0.0, ("scannet",), 6, 256, False
     ),
 }
 
@@ -99,8 +99,13 @@ class SampleConfig:
         unknown = [name for name in self.layouts if name not in LAYOUTS]
         if unknown:
             raise ValueError(f"layouts must be among {', '.join(LAYOUTS)}, got {unknown[0]!r}")
-        limits = {"rooms": (0, 10_000), "clips": (0, 10_000), "frames": (1, 100_000),
-                  "clip_frames": (2, 10_000), "tracks": (16, 20_000)}  # fmt: skip
+        limits = {
+            "rooms": (0, 10_000),
+            "clips": (0, 10_000),
+            "frames": (1, 100_000),
+            "clip_frames": (2, 10_000),
+            "tracks": (16, 20_000),
+        }
         for name, (lo, hi) in limits.items():
             value = getattr(self, name)
             if value is not None and not lo <= value <= hi:

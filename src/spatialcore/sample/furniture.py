@@ -8,7 +8,8 @@ import math
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.solids import Item, Material, rotation
 
-OAK, WALNUT, BIRCH, WHITE_WOOD = (0xB98A56, 0x8C6239), (0x6E4528, 0x43281A), (0xD9BC8C, 0xB98F5C), (0xE4E1DA, 0xCFCBC2)  # fmt: skip
+OAK, WALNUT = (0xB98A56, 0x8C6239), (0x6E4528, 0x43281A)
+BIRCH, WHITE_WOOD = (0xD9BC8C, 0xB98F5C), (0xE4E1DA, 0xCFCBC2)
 WOODS = (OAK, WALNUT, BIRCH, WHITE_WOOD)
 FABRICS = (0x5B6F8C, 0x8C4A3C, 0x5F7F5A, 0xB0A184, 0x4A4F57, 0xA8703A, 0x7B5A7E)
 STEEL = Material("plain", 0x8E9296, 0x73777B, absorption=0.25)
@@ -193,8 +194,11 @@ def _books(item: Item, width: float, z: float, gap: float, dice: Dice, slot: int
         tall = gap * dice.between(0.58, 0.86, "books/tall", slot, row, k)
         deep = dice.between(0.15, 0.22, "books/deep", slot, row, k)
         colour = dice.pick(BOOK_COLOURS, "books/colour", slot, row, k)
-        item.box((x + 0.5 * thick, 0.12 - 0.5 * deep, z + 0.5 * tall), (thick - 0.003, deep, tall),
-                 Material("plain", colour))  # fmt: skip
+        item.box(
+            (x + 0.5 * thick, 0.12 - 0.5 * deep, z + 0.5 * tall),
+            (thick - 0.003, deep, tall),
+            Material("plain", colour),
+        )
         x, k = x + thick, k + 1
 
 

@@ -26,7 +26,7 @@ LABELS = (
     ("rug", "rug", 20, "floor mat"),
     ("ceiling", "ceiling", 22, "ceiling"),
     ("book", "book", 23, "books"),
-    ("refrigerator", "refrigerator", 24, "refridgerator"),
+    ("refrigerator", "refrigerator", 24, "refrigerator"),
     ("tv", "tv", 25, "television"),
     ("box", "box", 29, "box"),
     ("whiteboard", "whiteboard", 30, "whiteboard"),
@@ -56,6 +56,8 @@ LABELS = (
 def label_table() -> str:
     """The table as tab-separated text with a header."""
     lines = ["id\traw_category\tcategory\tcount\tnyu40id\tnyu40class"]
-    lines += [f"{k}\t{raw}\t{category}\t1\t{nyu}\t{name}"
-              for k, (raw, category, nyu, name) in enumerate(LABELS, start=1)]  # fmt: skip
+    lines += [
+        f"{k}\t{raw}\t{category}\t1\t{nyu}\t{name}"
+        for k, (raw, category, nyu, name) in enumerate(LABELS, start=1)
+    ]
     return "\n".join(lines) + "\n"

@@ -17,7 +17,7 @@ from spatialcore.types import Float32, Float64
 PATCH = 0.5  # metres; one over-segment covers at most this much of a surface
 NOISE = 0.002  # metres of the vertices along each axis
 
-Grid = tuple[Float64, Float64, NDArray[np.int64], NDArray[np.int64]]
+Grid = tuple[Float64, NDArray[np.int64], NDArray[np.int64]]  # points, faces, patches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +42,13 @@ class Mesh:
         """The vertices of `keep` (P,) and the faces that have all three of theirs."""
         number = np.cumsum(keep) - 1
         faces = self.faces[keep[self.faces].all(axis=1)]
-        return Mesh(self.points[keep], number[faces].astype(np.int32), self.segment[keep],
-                    self.instance[keep], self.solid[keep])  # fmt: skip
+        return Mesh(
+            self.points[keep],
+            number[faces].astype(np.int32),
+            self.segment[keep],
+            self.instance[keep],
+            self.solid[keep],
+        )
 
 
 def _lattice(a: Float64, b: Float64) -> tuple[Float64, Float64, NDArray[np.int64]]:
@@ -64,7 +69,8 @@ def _nodes(half: float, spacing: float) -> Float64:
 def _patches(a: Float64, b: Float64) -> NDArray[np.int64]:
     """Number of the patch of each node, by cells of `PATCH` metres."""
     p, q = np.floor((a - a.min()) / PATCH), np.floor((b - b.min()) / PATCH)
-    return (p * 1000 + q).astype(np.int64)
+    patch: NDArray[np.int64] = (p * 1000 + q).astype(np.int64)
+    return patch
 
 
 def _box(half: Float64, spacing: float) -> list[Grid]:
@@ -76,7 +82,7 @@ def _box(half: Float64, spacing: float) -> list[Grid]:
             local = np.empty((len(a), 3))
             local[:, axis], local[:, i], local[:, j] = sign * half[axis], a, b
             outward = (sign > 0) == (axis != 1)
-            grids.append((local, a, faces if outward else faces[:, ::-1], _patches(a, b)))
+            grids.append((local, faces if outward else faces[:, ::-1], _patches(a, b)))
     return grids
 
 
@@ -88,15 +94,19 @@ def _around(half: Float64, spacing: float) -> Float64:
 def _cylinder(half: Float64, spacing: float) -> list[Grid]:
     angle, z, faces = _lattice(_around(half, spacing), _nodes(half[2], spacing))
     side = np.stack([half[0] * np.cos(angle), half[1] * np.sin(angle), z], axis=1)
-    grids = [(side, angle, faces, _patches(angle * half[0], z))]
+    grids = [(side, faces, _patches(angle * half[0], z))]
     rings = np.linspace(0.05, 1.0, max(2, round(half[0] / spacing) + 1))
     angle, ring, faces = _lattice(_around(half, spacing), rings)
     for sign in (-1.0, 1.0):
-        cap = np.stack([half[0] * ring * np.cos(angle), half[1] * ring * np.sin(angle),
-                        np.full_like(ring, sign * half[2])], axis=1)  # fmt: skip
-        grids.append(
-            (cap, angle, faces[:, ::-1] if sign > 0 else faces, _patches(cap[:, 0], cap[:, 1]))
+        cap = np.stack(
+            [
+                half[0] * ring * np.cos(angle),
+                half[1] * ring * np.sin(angle),
+                np.full_like(ring, sign * half[2]),
+            ],
+            axis=1,
         )
+        grids.append((cap, faces[:, ::-1] if sign > 0 else faces, _patches(cap[:, 0], cap[:, 1])))
     return grids
 
 
@@ -106,7 +116,7 @@ def _ellipsoid(half: Float64, spacing: float) -> list[Grid]:
     local = half * np.stack(
         [np.cos(rise) * np.cos(angle), np.cos(rise) * np.sin(angle), np.sin(rise)], 1
     )
-    return [(local, angle, faces, np.zeros(len(angle), dtype=np.int64))]
+    return [(local, faces, np.zeros(len(angle), dtype=np.int64))]
 
 
 def surface_mesh(solids: Sequence[Solid], object_ids: Sequence[int], spacing: float) -> Mesh:
@@ -121,7 +131,7 @@ def surface_mesh(solids: Sequence[Solid], object_ids: Sequence[int], spacing: fl
     vertex = segment = 0
     for k, solid in enumerate(solids):
         make = _box if solid.kind == BOX else _cylinder if solid.kind == CYLINDER else _ellipsoid
-        for local, _, triangles, patch in make(solid.half, spacing):
+        for local, triangles, patch in make(solid.half, spacing):
             R = solid.R
             points.append(
                 np.stack(
@@ -140,8 +150,13 @@ def surface_mesh(solids: Sequence[Solid], object_ids: Sequence[int], spacing: fl
             owners.append(np.full(len(local), k, dtype=np.int32))
             vertex += len(local)
             segment += int(number.max()) + 1
-    return Mesh(np.concatenate(points).astype(np.float32), np.concatenate(faces).astype(np.int32),
-                np.concatenate(segments), np.concatenate(instances), np.concatenate(owners))  # fmt: skip
+    return Mesh(
+        np.concatenate(points).astype(np.float32),
+        np.concatenate(faces).astype(np.int32),
+        np.concatenate(segments),
+        np.concatenate(instances),
+        np.concatenate(owners),
+    )
 
 
 def scan_noise(points: Float32, dice: Dice, noise: float) -> Float32:

@@ -134,8 +134,8 @@ def pillow(colour: int, width: float = 0.5, depth: float = 0.36) -> Item:
     """A pillow lying flat."""
     item = Item("pillow", (width, depth, 0.14))
     m = Material("fabric", colour, seed=colour & 63)
-    item.ellipsoid((0, 0, 0.06), (width * 1.08, depth * 1.08, 0.15), m)
-    item.box((0, 0, 0.06), (width * 0.8, depth * 0.8, 0.1), m)
+    item.ellipsoid((0, 0, 0.07), (width * 1.1, depth * 1.1, 0.15), m)
+    item.box((0, 0, 0.055), (width * 0.78, depth * 0.78, 0.07), m)
     return item
 
 

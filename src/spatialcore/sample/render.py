@@ -33,7 +33,7 @@ class Sensor:
     """
 
     noise: float = 0.0015
-    step: float = 0.001
+    step: float = 0.002
     near: float = 0.35
     far: float = 6.0
     holes: bool = True
@@ -80,9 +80,14 @@ class Renderer:
     ) -> None:
         table = {id(s.material): s.material for s in solids}
         number = {key: k for k, key in enumerate(table)}
-        lines = [[float(w.along[0] != 0), w.start[1] if w.along[0] else w.start[0],
-                  *sorted((w.start[0], w.end[0]) if w.along[0] else (w.start[1], w.end[1]))]
-                 for w in walls]  # fmt: skip
+        lines = [
+            [
+                float(w.along[0] != 0),
+                w.start[1] if w.along[0] else w.start[0],
+                *sorted((w.start[0], w.end[0]) if w.along[0] else (w.start[1], w.end[1])),
+            ]
+            for w in walls
+        ]
         self.scene = _cpu.RenderScene(
             np.array([s.kind for s in solids], dtype=np.int32),
             solid_rows(solids),
@@ -111,8 +116,9 @@ class Renderer:
         )
         return depth, solid
 
-    def shade(self, camera: Camera, room_from_cam: Float64, depth: Float32,
-              solid: NDArray[np.int32]) -> NDArray[np.uint8]:  # fmt: skip
+    def shade(
+        self, camera: Camera, room_from_cam: Float64, depth: Float32, solid: NDArray[np.int32]
+    ) -> NDArray[np.uint8]:
         """Colour (H, W, 3) of a cast view."""
         rgb: NDArray[np.uint8] = self.scene.shade(focal_centre(camera), room_from_cam, depth, solid)
         return rgb
@@ -123,8 +129,17 @@ class Renderer:
         """Sensor depth (H, W) in millimetres, 0 = no reading; `state` is a keyed draw."""
         depth, solid = self.cast(camera, room_from_cam)
         reading: NDArray[np.uint16] = self.scene.measure(
-            focal_centre(camera), room_from_cam, depth, solid, state, sensor.noise, sensor.step,
-            sensor.near, sensor.far, sensor.holes)  # fmt: skip
+            focal_centre(camera),
+            room_from_cam,
+            depth,
+            solid,
+            state,
+            sensor.noise,
+            sensor.step,
+            sensor.near,
+            sensor.far,
+            sensor.holes,
+        )
         return reading
 
 

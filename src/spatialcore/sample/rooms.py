@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.solids import Item, Material, Placed, Solid, rotation, turn
@@ -71,8 +72,12 @@ def corners(rect: Rectangle, grow: float = 0.0) -> Float64:
     x, y, w, d, yaw = rect
     c, s = math.cos(yaw), math.sin(yaw)
     hx, hy = 0.5 * w + grow, 0.5 * d + grow
-    return np.array([[x + c * a - s * b, y + s * a + c * b]
-                     for a, b in ((-hx, -hy), (hx, -hy), (hx, hy), (-hx, hy))])  # fmt: skip
+    return np.array(
+        [
+            [x + c * a - s * b, y + s * a + c * b]
+            for a, b in ((-hx, -hy), (hx, -hy), (hx, hy), (-hx, hy))
+        ]
+    )
 
 
 def rectangles_meet(first: Rectangle, second: Rectangle) -> bool:
@@ -124,7 +129,7 @@ class Room:
         x, y = np.array(self.polygon).T
         return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
-    def contains(self, points: Float64) -> Float64:
+    def contains(self, points: Float64) -> NDArray[np.bool_]:
         """(n,) bool: which (n, 2) points lie in the floor polygon (even-odd rule)."""
         inside = np.zeros(len(points), dtype=np.bool_)
         for wall in self.walls:
@@ -146,7 +151,7 @@ class Room:
         return not any(rectangles_meet(rect, o) for o in self.footprints if o not in ignore)
 
     def add(self, item: Item, x: float, y: float, z: float, yaw: float, parent: int = -1) -> int:
-        """Put an item and what it carries into the room; returns its object id (-1 unlabelled)."""
+        """Put an item and what it carries into the room; returns its id (-1 unlabelled)."""
         R, t = rotation("z", yaw), np.array([x, y, z])
         solids = [solid.moved(R, t) for solid in item.solids]
         object_id = -1
@@ -156,8 +161,8 @@ class Room:
         else:
             self.structure.extend(solids)
         for child, place, child_yaw in item.children:
-            spot = turn(R, np.array(place, dtype=np.float64)) + t
-            self.add(child, *(float(c) for c in spot), yaw + child_yaw, object_id)
+            cx, cy, cz = (turn(R, np.array(place, dtype=np.float64)) + t).tolist()
+            self.add(child, cx, cy, cz, yaw + child_yaw, object_id)
         return object_id
 
     def stand(
@@ -170,8 +175,14 @@ class Room:
         self.footprints.append(rect)
         return self.add(item, x, y, 0.0, yaw)
 
-    def against_wall(self, item: Item, slot: str, walls: Sequence[int] | None = None,
-                     gap: float = 0.03, near: float | None = None) -> tuple[int, float] | None:  # fmt: skip
+    def against_wall(
+        self,
+        item: Item,
+        slot: str,
+        walls: Sequence[int] | None = None,
+        gap: float = 0.03,
+        near: float | None = None,
+    ) -> tuple[int, float] | None:
         """Stand an item with its back at a wall; returns (wall, offset) or None.
 
         Args:

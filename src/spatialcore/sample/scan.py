@@ -18,9 +18,13 @@ from spatialcore.sample.mesh import Mesh, scan_noise, surface_mesh
 from spatialcore.sample.render import Renderer, encode_jpeg, focal_centre
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.solids import Placed, rotation, turn
-from spatialcore.sample.walk import walk_poses
-from spatialcore.types import Float64, compose_poses, invert_pose, transform_points
+from spatialcore.sample.walk import look, walk_poses
+from spatialcore.types import Camera, Float32, Float64, compose_poses, invert_pose, transform_points
 
+# The mesh also holds what these looks around see: from so many stops, turns and pitches.
+SURVEY_STOPS, SURVEY_TURNS, SURVEY_PITCHES = 8, 8, (-0.6, 0.55)
+SURVEY_HEIGHT = 1.6  # metres
+BORDER = 0.002  # metres
 SEEN_TOLERANCE = 0.015  # metres between a vertex and the depth map that sees it
 FRAME_MICROSECONDS = 33_333
 FAULT_FRAMES = 40  # walks of at least so many frames have one without pose and one without depth
@@ -76,7 +80,9 @@ class Scan:
         self.world_from_room = _world_from_room(room.dice)
         self.room_from_cam = walk_poses(room, self.solids, frame_count)
         self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
-        self._surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
+        surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
+        # What lies inside the walls would pass for their surface within the tolerance.
+        self._surface = surface.subset(_indoors(room, surface.points))
         self._seen = np.zeros(len(self._surface.points), dtype=np.uint8)
 
     @property
@@ -98,22 +104,40 @@ class Scan:
         if number == self.lost_pose:
             world_from_cam = np.full((4, 4), -np.inf, dtype=np.float32)
         elif number % STRIDE == 0:
-            _cpu.mark_seen(
-                focal_centre(preset.color),
-                pose,
-                depth,
-                self._surface.points,
-                SEEN_TOLERANCE,
-                self._seen,
-            )
+            self._mark(preset.color, pose, depth)
         reading = None
         if number != self.lost_depth:
             state = self.room.dice.bits("depth", number)
             reading = self.renderer.measure(preset.depth, pose, state, preset.sensor)
         return ScanFrame(number, world_from_cam, jpeg, reading)
 
+    def _look_around(self) -> None:
+        """See the room from stops of the walk in all directions, as a careful operator does.
+
+        A scan's mesh comes from many more frames than are kept; without these looks its floor and
+        ceiling would have holes where no kept frame happens to look.
+        """
+        stops = np.linspace(0, self.frame_count - 1, min(SURVEY_STOPS, self.frame_count)).astype(
+            int
+        )
+        turns = 2 * math.pi * np.arange(SURVEY_TURNS) / SURVEY_TURNS
+        places = [self.room_from_cam[stop, :3, 3] for stop in stops.tolist()]
+        # A lamp hangs over each arm of the room, so no arm is left out.
+        places += [np.array([x, y, SURVEY_HEIGHT]) for x, y, _ in lamps(self.room)]
+        for place in places:
+            for pitch in SURVEY_PITCHES:
+                tilt, level = np.full(SURVEY_TURNS, pitch), np.zeros(SURVEY_TURNS)
+                for pose in look(np.tile(place, (SURVEY_TURNS, 1)), turns, tilt, level):
+                    depth, _ = self.renderer.cast(self.preset.depth, pose)
+                    self._mark(self.preset.depth, pose, depth)
+
+    def _mark(self, camera: Camera, pose: Float64, depth: Float32) -> None:
+        points = self._surface.points
+        _cpu.mark_seen(focal_centre(camera), pose, depth, points, SEEN_TOLERANCE, self._seen)
+
     def mesh(self) -> Mesh:
-        """The mesh in the raw world of everything seen so far."""
+        """The mesh in the raw world of everything seen so far, and from looks around."""
+        self._look_around()
         seen = self._surface.subset(self._seen.astype(np.bool_))
         points = scan_noise(seen.points, self.room.dice, self.preset.mesh_noise)
         world = transform_points(self.world_from_room, points).astype(np.float32)
@@ -142,6 +166,14 @@ class Scan:
             "frame_without_depth": self.lost_depth,
             "objects": [_object_truth(thing) for thing in room.objects],
         }
+
+
+def _indoors(room: Room, points: Float32) -> NDArray[np.bool_]:
+    """(P,) bool: points over the floor polygon, its border included."""
+    inside = np.zeros(len(points), dtype=np.bool_)
+    for x, y in ((-BORDER, -BORDER), (BORDER, -BORDER), (BORDER, BORDER), (-BORDER, BORDER)):
+        inside |= room.contains(points[:, :2].astype(np.float64) + np.array([x, y]))
+    return inside
 
 
 def lamps(room: Room) -> list[tuple[float, float, float]]:
@@ -180,7 +212,13 @@ def _object_truth(thing: Placed) -> dict[str, Any]:
         "label": thing.raw_category,
         "parent": thing.parent,
         "yaw": math.remainder(thing.yaw, 2 * math.pi),
-        "box": {"centre": turn(R, 0.5 * (lo + hi)).tolist(), "size": (hi - lo).tolist(), "R": R.tolist()},
-        "aligned_box": {"lo": np.min([a for a, _ in straight], axis=0).tolist(),
-                        "hi": np.max([b for _, b in straight], axis=0).tolist()},
-    }  # fmt: skip
+        "box": {
+            "centre": turn(R, 0.5 * (lo + hi)).tolist(),
+            "size": (hi - lo).tolist(),
+            "R": R.tolist(),
+        },
+        "aligned_box": {
+            "lo": np.min([a for a, _ in straight], axis=0).tolist(),
+            "hi": np.max([b for _, b in straight], axis=0).tolist(),
+        },
+    }

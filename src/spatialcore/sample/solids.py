@@ -15,8 +15,24 @@ import numpy as np
 from spatialcore.types import Float64
 
 BOX, CYLINDER, ELLIPSOID = 0, 1, 2
-TEXTURES = ("plain", "wood", "tiles", "fabric", "brick", "rug", "planks", "screen", "picture",
-            "sky", "panels", "drawers", "keys", "leaf", "stripes", "speckle")  # fmt: skip
+TEXTURES = (
+    "plain",
+    "wood",
+    "tiles",
+    "fabric",
+    "brick",
+    "rug",
+    "planks",
+    "screen",
+    "picture",
+    "sky",
+    "panels",
+    "drawers",
+    "keys",
+    "leaf",
+    "stripes",
+    "speckle",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,15 @@ class Material:
         """The renderer's 11 numbers; colours become linear by squaring (its curve is sqrt)."""
         first = _linear(self.colour)
         second = [0.55 * c for c in first] if self.accent is None else _linear(self.accent)
-        return [float(TEXTURES.index(self.texture)), *first, *second, self.scale, self.glow,
-                self.absorption, float(self.seed)]  # fmt: skip
+        return [
+            float(TEXTURES.index(self.texture)),
+            *first,
+            *second,
+            self.scale,
+            self.glow,
+            self.absorption,
+            float(self.seed),
+        ]
 
 
 def _linear(colour: int) -> list[float]:
@@ -90,8 +113,10 @@ class Solid:
 def turn(R: Float64, x: Float64) -> Float64:
     """R @ x for a (3, 3) or (3,) x, summed in a fixed order."""
     if x.ndim == 1:
-        return (R[:, 0] * x[0] + R[:, 1] * x[1]) + R[:, 2] * x[2]
-    return (R[:, :1] * x[:1] + R[:, 1:2] * x[1:2]) + R[:, 2:] * x[2:]
+        turned: Float64 = (R[:, 0] * x[0] + R[:, 1] * x[1]) + R[:, 2] * x[2]
+    else:
+        turned = (R[:, :1] * x[:1] + R[:, 1:2] * x[1:2]) + R[:, 2:] * x[2:]
+    return turned
 
 
 def rotation(axis: str, angle: float) -> Float64:
@@ -121,29 +146,52 @@ class Item:
     children: list[tuple[Item, tuple[float, float, float], float]] = field(default_factory=list)
     top: float | None = None
 
-    def _add(self, kind: int, centre: tuple[float, float, float],
-             size: tuple[float, float, float], material: Material, R: Float64 | None) -> None:  # fmt: skip
+    def _add(
+        self,
+        kind: int,
+        centre: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        R: Float64 | None,
+    ) -> None:
         rotation_ = np.eye(3) if R is None else R
         half = 0.5 * np.array(size, dtype=np.float64)
         self.solids.append(Solid(kind, rotation_, np.array(centre, np.float64), half, material))
 
-    def box(self, centre: tuple[float, float, float], size: tuple[float, float, float],
-            material: Material, R: Float64 | None = None) -> None:  # fmt: skip
+    def box(
+        self,
+        centre: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        R: Float64 | None = None,
+    ) -> None:
         """Add a box of full `size`."""
         self._add(BOX, centre, size, material, R)
 
-    def cylinder(self, centre: tuple[float, float, float], radius: float, height: float,
-                 material: Material, R: Float64 | None = None) -> None:  # fmt: skip
+    def cylinder(
+        self,
+        centre: tuple[float, float, float],
+        radius: float,
+        height: float,
+        material: Material,
+        R: Float64 | None = None,
+    ) -> None:
         """Add a cylinder along its z axis."""
         self._add(CYLINDER, centre, (2 * radius, 2 * radius, height), material, R)
 
-    def ellipsoid(self, centre: tuple[float, float, float], size: tuple[float, float, float],
-                  material: Material, R: Float64 | None = None) -> None:  # fmt: skip
+    def ellipsoid(
+        self,
+        centre: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        R: Float64 | None = None,
+    ) -> None:
         """Add an ellipsoid of full `size`."""
         self._add(ELLIPSOID, centre, size, material, R)
 
-    def carry(self, child: Item, x: float, y: float, yaw: float = 0.0,
-              z: float | None = None) -> None:  # fmt: skip
+    def carry(
+        self, child: Item, x: float, y: float, yaw: float = 0.0, z: float | None = None
+    ) -> None:
         """Stand another item on the top, or at height z."""
         height = self.top if z is None else z
         if height is None:

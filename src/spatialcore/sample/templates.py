@@ -240,7 +240,7 @@ def living_room(room_id: str, dice: Dice) -> Room:
     table = large.table("table", 1.5, 0.85, 0.75, large.wood(dice, "table"))
     table.carry(small.bowl(0xE6E2D8), 0.1, 0.0)
     table.carry(small.bottle(0x6B2E2E), -0.4, 0.1)
-    if room.stand(table, w - 1.45, 1.5, dice.between(-0.1, 0.1, "table/yaw")) is not None:
+    if room.stand(table, w - 1.95, 1.6, dice.between(-0.1, 0.1, "table/yaw")) is not None:
         at = len(room.footprints) - 1
         for k in range(4):
             side, reach = (0.0, 0.66) if k < 2 else (math.pi, 0.66)

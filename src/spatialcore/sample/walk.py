@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -18,17 +19,19 @@ BODY = 0.34  # metres that a walker keeps from furniture and walls
 BELOW_KNEE = 0.12  # metres; lower things, such as rugs, are walked over
 STOPS = 7
 SMOOTHING = 0.03  # share of the walk over which turns are smoothed
+EASY_TURN = 1.4  # radians from one look to the next
+HIGHEST_LOOK = 0.95  # metres; over it walls are bare
 HEAD_PITCH = 0.62  # radians; steepest look down or up
 
 
 def free_cells(room: Room, solids: list[Solid], body: float) -> tuple[NDArray[np.bool_], Float64]:
     """Where a walker can stand: (ny, nx) bool and the (x, y) of cell (0, 0)."""
     lo, hi = np.min(room.polygon, axis=0), np.max(room.polygon, axis=0)
-    nx, ny = (int(math.ceil(n / CELL)) for n in hi - lo)
+    nx, ny = (math.ceil(n / CELL) for n in hi - lo)
     x = lo[0] + CELL * (np.arange(nx) + 0.5)
     y = lo[1] + CELL * (np.arange(ny) + 0.5)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    free = np.asarray(room.contains(grid))
+    free = room.contains(grid)
     for wall in room.walls:
         (x0, y0), (x1, y1) = wall.start, wall.end
         dx = np.maximum(np.maximum(min(x0, x1) - grid[:, 0], grid[:, 0] - max(x0, x1)), 0.0)
@@ -95,7 +98,7 @@ def _route(free: NDArray[np.bool_], dice: Dice) -> Float64:
         pick = far[dice.below(len(far), "walk/stop", k)]
         stops.append((int(cells[pick, 0]), int(cells[pick, 1])))
     way: list[tuple[int, int]] = []
-    for a, b in zip(stops[:-1], stops[1:], strict=True):
+    for a, b in itertools.pairwise(stops):
         way += _descend(_distances(reach, a), b)[::-1]
     return np.array(way, dtype=np.float64)[:, ::-1]
 
@@ -122,7 +125,7 @@ def _positions(room: Room, solids: list[Solid], count: int) -> Float64:
     return np.stack([np.interp(at, length, fine[:, k]) for k in range(2)], axis=1)
 
 
-def _targets(room: Room, solids: list[Solid], places: Float64) -> Float64:
+def _targets(room: Room, places: Float64) -> Float64:
     """(count, 3) points to look at: drawn objects one after another, never one too close."""
     shell = 2 + len(room.polygon)
     spots = []
@@ -131,16 +134,27 @@ def _targets(room: Room, solids: list[Solid], places: Float64) -> Float64:
             lows, highs = zip(*(s.extent() for s in thing.solids), strict=True)
             spots.append(0.5 * (np.min(lows, axis=0) + np.max(highs, axis=0)))
     centres = np.array(spots)
+    centres[:, 2] = np.minimum(centres[:, 2], HIGHEST_LOOK)
     count = len(places)
-    looks = max(2, round(count / 200 * 16)) if count > 40 else max(2, count // 5)
+    looks = max(2, round(0.08 * count)) if count > 40 else max(2, count // 5)
     rows = np.zeros((count, 3))
-    last = -1
+    last, facing = -1, room.dice.between(-math.pi, math.pi, "walk/facing")
     for k in range(looks):
         begin, end = count * k // looks, count * (k + 1) // looks
         here = places[(begin + end) // 2 if end > begin else begin]
-        away = np.hypot(centres[:, 0] - here[0], centres[:, 1] - here[1])
-        good = [i for i in np.flatnonzero(away > min(1.3, 0.7 * away.max())) if i != last]
-        last = int(room.dice.pick(good, "walk/look", k)) if good else int(np.argmax(away))
+        flat = centres[:, :2] - here
+        away = np.hypot(flat[:, 0], flat[:, 1])
+        # People turn their head by less than a right angle at a time, when they can.
+        bearing = np.arctan2(flat[:, 1], flat[:, 0])
+        turned = np.abs(np.remainder(bearing - facing + math.pi, 2 * math.pi) - math.pi)
+        far = (away > min(1.3, 0.7 * away.max())) & (np.arange(len(away)) != last)
+        good = np.flatnonzero(far & (turned < EASY_TURN))
+        if not len(good):
+            good = np.flatnonzero(far)
+        last = (
+            int(room.dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
+        )
+        facing = float(bearing[last])
         rows[begin:end] = centres[last]
     return rows
 
@@ -158,7 +172,7 @@ def walk_poses(room: Room, solids: list[Solid], count: int) -> Float64:
     """
     dice = room.dice
     places = _positions(room, solids, count)
-    targets = _targets(room, solids, places)
+    targets = _targets(room, places)
     time = np.arange(count) / max(count, 60)
     base, sway = dice.between(1.36, 1.5, "walk/height"), dice.between(0.0, 6.0, "walk/phase")
     height = base + 0.14 * np.sin(9.0 * time + sway) + 0.015 * np.sin(80.0 * time)

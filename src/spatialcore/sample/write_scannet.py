@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatialcore.sample.files import Written, write_file
 from spatialcore.sample.mesh import Mesh
@@ -24,19 +25,25 @@ SENSOR_NAME = b"spatialcore sample"
 def _padded(camera: Camera) -> bytes:
     K = np.eye(4, dtype="<f4")
     K[:3, :3] = camera.K
-    return K.tobytes()
+    return bytes(K.tobytes())
 
 
 def sens_header(color: Camera, depth: Camera, frame_count: int) -> bytes:
     """The header of a `.sens` file, version 4; both extrinsics are the identity."""
     identity = np.eye(4, dtype="<f4").tobytes()
-    return b"".join([
-        struct.pack("<IQ", SENS_VERSION, len(SENSOR_NAME)), SENSOR_NAME,
-        _padded(color), identity, _padded(depth), identity,
-        struct.pack("<ii", JPEG, ZLIB_U16),
-        struct.pack("<IIII", color.width, color.height, depth.width, depth.height),
-        struct.pack("<fQ", DEPTH_SHIFT, frame_count),
-    ])  # fmt: skip
+    return b"".join(
+        [
+            struct.pack("<IQ", SENS_VERSION, len(SENSOR_NAME)),
+            SENSOR_NAME,
+            _padded(color),
+            identity,
+            _padded(depth),
+            identity,
+            struct.pack("<ii", JPEG, ZLIB_U16),
+            struct.pack("<IIII", color.width, color.height, depth.width, depth.height),
+            struct.pack("<fQ", DEPTH_SHIFT, frame_count),
+        ]
+    )
 
 
 def sens_frame(frame: ScanFrame) -> bytes:
@@ -45,7 +52,7 @@ def sens_frame(frame: ScanFrame) -> bytes:
     sizes = struct.pack(
         "<QQQQ", frame.microseconds, frame.microseconds, len(frame.jpeg), len(payload)
     )
-    return frame.world_from_cam.astype("<f4").tobytes() + sizes + frame.jpeg + payload
+    return bytes(frame.world_from_cam.astype("<f4").tobytes()) + sizes + frame.jpeg + payload
 
 
 def write_sens(root: Path, path: str, scan: Scan, frames: Iterable[ScanFrame]) -> Written:
@@ -60,7 +67,7 @@ def write_sens(root: Path, path: str, scan: Scan, frames: Iterable[ScanFrame]) -
     return write_file(root, path, chunks())
 
 
-def ply_bytes(mesh: Mesh, colours: np.ndarray) -> bytes:
+def ply_bytes(mesh: Mesh, colours: NDArray[np.uint8]) -> bytes:
     """A binary little-endian PLY with vertex colours and triangles."""
     header = (
         "ply\nformat binary_little_endian 1.0\ncomment spatialcore sample\n"
@@ -82,12 +89,18 @@ def segment_files(scan: Scan, mesh: Mesh) -> tuple[bytes, bytes]:
     _, first, number = np.unique(mesh.segment, return_index=True, return_inverse=True)
     names = first[number]
     segments = {"sceneId": scan.id, "segIndices": names.tolist()}
-    groups = []
+    groups: list[dict[str, object]] = []
     for thing in scan.room.objects:
         mine = np.unique(names[mesh.instance == thing.object_id])
         if len(mine):
-            groups.append({"id": len(groups), "objectId": thing.object_id,
-                           "segments": mine.tolist(), "label": thing.raw_category})  # fmt: skip
+            groups.append(
+                {
+                    "id": len(groups),
+                    "objectId": thing.object_id,
+                    "segments": mine.tolist(),
+                    "label": thing.raw_category,
+                }
+            )
     aggregation = {
         "sceneId": f"scannet.{scan.id}",
         "appId": "spatialcore.sample",
@@ -124,8 +137,11 @@ def scene_text(scan: Scan) -> bytes:
             f"mx_{name}": float(cx),
             f"my_{name}": float(cy),
         }
-    values |= {"numColorFrames": scan.frame_count, "numDepthFrames": scan.frame_count,
-               "sceneType": scan.room.kind.title()}  # fmt: skip
+    values |= {
+        "numColorFrames": scan.frame_count,
+        "numDepthFrames": scan.frame_count,
+        "sceneType": scan.room.kind.title(),
+    }
     return "".join(f"{key} = {value}\n" for key, value in values.items()).encode()
 
 
