@@ -37,6 +37,7 @@ class Reason(StrEnum):
     BORDER = "border"
     OBJECT_SMALL = "object_small"
     ROOM_SMALL = "room_small"
+    ROOM_OPEN = "room_open"
     ROOM_UNSTABLE = "room_unstable"
     ORDER_AMBIGUOUS = "order_ambiguous"
     NO_ROUTE = "no_route"
