@@ -235,7 +235,7 @@ def test_mirror_swaps_the_turns_of_instructions():
                 continue
             if len(x.value.steps) != len(y.value.steps):
                 continue
-            turns = [" ".join(swap.get(w, w) for w in s.turn.split()) for s in x.value.steps]
+            turns = ["-".join(swap.get(w, w) for w in s.turn.split("-")) for s in x.value.steps]
             compared += 1
             assert turns == [s.turn for s in y.value.steps]
             assert swap.get(x.value.target_side, x.value.target_side) == y.value.target_side
@@ -269,7 +269,7 @@ def test_words_alone_mean_the_middle_of_their_sector():
 
 
 def test_words_of_turns():
-    words = {10: "straight", 30: "slight left", -30: "slight right", 90: "left", -90: "right"}
+    words = {10: "straight", 30: "slight-left", -30: "slight-right", 90: "left", -90: "right"}
     assert {a: step_turn(a) for a in words} == words
     assert step_turn(-135) == step_turn(180) == "around"
     assert [turn_word(a) for a in (59, 60, 120, 121, 149, 150, -90, 0, 180)] == [
