@@ -296,8 +296,10 @@ def test_route_turns_reject_blocked_short_and_vague_walks():
     a, b, c = stop(0, "bin", 1, 1), stop(1, "lamp", 4, 1), stop(2, "vase", 4, 4)
     wall = ((2.5, 0.0), (2.5, 3.0))
     assert reason(route_turns(room(walls=[wall], items=[a, b, c]), [a, b, c])) == Reason.NO_ROUTE
-    behind = stop(2, "vase", 1.9, 2.6)
-    assert reason(route_turns(room(items=[a, b, behind]), [a, b, behind])) == Reason.DIRECTION_BORDER
+    back = stop(2, "vase", 1.9, 2.6)
+    assert (
+        reason(route_turns(room(items=[a, b, back]), [a, b, back])) == Reason.DIRECTION_BORDER
+    )
     near = stop(1, "lamp", 1.5, 1)
     assert reason(route_turns(room(items=[a, near, c]), [a, near, c])) == Reason.DISTANCE_RANGE
     with pytest.raises(ValueError, match="stops must be 3 to 5"):

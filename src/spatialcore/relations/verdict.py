@@ -36,6 +36,7 @@ class Reason(StrEnum):
     STEEP_VIEW = "steep_view"
     BORDER = "border"
     OBJECT_SMALL = "object_small"
+    OBJECT_PARTIAL = "object_partial"
     ROOM_SMALL = "room_small"
     ROOM_OPEN = "room_open"
     ROOM_UNSTABLE = "room_unstable"
