@@ -20,7 +20,7 @@ FRAMES = tuple(range(0, 80, 5))
 
 
 def scene() -> LayoutScene:
-    """A room 5 x 4 m with eight objects; two chairs; the vase is in no shown frame."""
+    """A room 5 x 4 m with nine objects; two chairs; the vase is in no shown frame."""
     things = [
         block(1, "bed", (1, 1, 0.3), (1.2, 1.6, 0.6)),
         block(2, "desk", (4.4, 1, 0.4), (0.8, 1.2, 0.8)),
@@ -30,9 +30,10 @@ def scene() -> LayoutScene:
         block(6, "shelf", (4.6, 3.4, 0.9), (0.5, 1.0, 1.8)),
         block(7, "vase", (2.5, 2.2, 0.2), (0.3, 0.3, 0.4)),
         block(8, "clock", (2.5, 0.05, 1.8), (0.3, 0.05, 0.3)),
+        block(9, "cup", (4.4, 1, 0.85), (0.1, 0.1, 0.1)),
     ]
     counts = np.zeros((len(things), len(FRAMES)), np.int64)
-    for row, first in enumerate((0, 3, 6, 6, 9, 12, -1, 15)):
+    for row, first in enumerate((0, 3, 6, 6, 9, 12, -1, 15, 15)):
         if first >= 0:
             counts[row, first] = 200
     points = np.concatenate(

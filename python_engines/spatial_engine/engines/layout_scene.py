@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the layout tasks know of a scene: objects with vertices, and who is seen in the shown frames.
+"""What the layout tasks know of a scene: objects with vertices, and which the frames show.
 
 Made twice by separate ways: from the index's masks for the engines, and from the source by the
 float64 reference for `verify`.
@@ -66,10 +66,14 @@ class LayoutScene:
         return np.array([len(item.outline) for item in self.objects], dtype=np.int64)
 
     @cached_property
+    def seen_from(self) -> NDArray[np.int64]:
+        """(O,) visible vertices from which on an object counts as seen: max(20, ceil(5 %))."""
+        return np.maximum(20, -(-self.vertex_count // 20))
+
+    @cached_property
     def seen(self) -> frozenset[int]:
         """Ids of the objects that some shown frame sees."""
-        threshold = np.maximum(20, -(-self.vertex_count // 20))
-        flags = (self.visible_count >= threshold[:, None]).any(axis=1)
+        flags: list[bool] = np.any(self.visible_count >= self.seen_from[:, None], axis=1).tolist()
         return frozenset(i.object_id for i, f in zip(self.objects, flags, strict=True) if f)
 
     @cached_property
