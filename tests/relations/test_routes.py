@@ -297,9 +297,7 @@ def test_route_turns_reject_blocked_short_and_vague_walks():
     wall = ((2.5, 0.0), (2.5, 3.0))
     assert reason(route_turns(room(walls=[wall], items=[a, b, c]), [a, b, c])) == Reason.NO_ROUTE
     back = stop(2, "vase", 1.9, 2.6)
-    assert (
-        reason(route_turns(room(items=[a, b, back]), [a, b, back])) == Reason.DIRECTION_BORDER
-    )
+    assert reason(route_turns(room(items=[a, b, back]), [a, b, back])) == Reason.DIRECTION_BORDER
     near = stop(1, "lamp", 1.5, 1)
     assert reason(route_turns(room(items=[a, near, c]), [a, near, c])) == Reason.DISTANCE_RANGE
     with pytest.raises(ValueError, match="stops must be 3 to 5"):
