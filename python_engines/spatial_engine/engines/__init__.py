@@ -9,9 +9,11 @@ from collections.abc import Iterable
 
 from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatial_engine.engines.scene_layout import SCENE_LAYOUT
+from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatialcore.relations.recipe import Recipe
 
-ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT,)
+ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT, *SCENE_LAYOUT, *SPATIAL_RELATION)
 
 _BY_TASK = {engine.task: engine for engine in ENGINES}
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spatialcore.relations.boxes import footprint
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.solids import point_to_polygon
-from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 from spatialcore.types import Float64
 
 Mask = NDArray[np.bool_]
@@ -39,6 +39,8 @@ class GridRules:
         eye_low_m: An obstacle vertex from here up blocks the sight of a standing person.
         min_free_m2: Free pockets below this area are no place to stand.
         max_reach_m: An object farther than this from every free cell is not reached.
+        side_slack_m: Free cells this much farther from an object than the nearest are as good:
+            one walks up to it from where one comes.
         sight_margin_m: Cells this near an object's footprint do not hide it.
     """
 
@@ -51,6 +53,7 @@ class GridRules:
     eye_low_m: float = 1.20
     min_free_m2: float = 0.25
     max_reach_m: float = 1.0
+    side_slack_m: float = 0.10
     sight_margin_m: float = 0.10
 
     def __post_init__(self) -> None:
@@ -207,15 +210,19 @@ def line_clear(space: FreeSpace, mask: Mask, start_xy: ArrayLike, end_xy: ArrayL
     return bool(inside.all()) and bool(mask[cells[:, 0], cells[:, 1]].all())
 
 
-def approach(space: FreeSpace, item: SceneObject) -> Answer[Cell] | Rejection:
-    """The free cell nearest an object's footprint.
+def approach(
+    space: FreeSpace, item: SceneObject, toward_xy: ArrayLike | None = None
+) -> Answer[Cell] | Rejection:
+    """The free cell nearest an object's footprint, on the side where one comes from.
 
-    Among equally near cells (within a footprint one can stand on, such as a rug) the one nearest
-    the centroid, then the lowest row and column.
+    Cells up to `side_slack_m` farther than the nearest count as equally near (there are some on
+    every side of a small object); of these the one nearest `toward_xy`, then the lowest row and
+    column.
 
     Args:
         space: Floor grid.
         item: The object.
+        toward_xy: Where one comes from or goes to, world (x, y); None takes the centroid.
 
     Returns:
         Answer with (row, column), or `no_route` when the nearest is farther than `max_reach_m`.
@@ -224,13 +231,17 @@ def approach(space: FreeSpace, item: SceneObject) -> Answer[Cell] | Rejection:
     cells = np.argwhere(space.free)
     xy = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
     distance = point_to_polygon(footprint(item.box), xy)
-    offset = xy - item.centroid[:2]
-    # Rounded, so that the last bit of a distance never chooses between two equal cells.
-    keys = np.round(distance, 9), np.round((offset * offset).sum(axis=1), 9)
-    best = int(np.lexsort((cells[:, 1], cells[:, 0], keys[1], keys[0]))[0])
-    evidence = {"reach_m": float(distance[best]), "object_id": item.object_id}
-    if distance[best] > space.rules.max_reach_m:
+    nearest = float(distance.min())
+    evidence: Evidence = {"reach_m": nearest, "object_id": item.object_id}
+    if nearest > space.rules.max_reach_m:
         return Rejection(Reason.NO_ROUTE, evidence)
+    near = distance <= nearest + space.rules.side_slack_m + 1e-9
+    cells, xy = cells[near], xy[near]
+    goal = item.centroid if toward_xy is None else np.asarray(toward_xy, dtype=np.float64)
+    offset = xy - goal[:2]
+    # Rounded, so that the last bit of a distance never chooses between two equal cells.
+    order = np.round((offset * offset).sum(axis=1), 9)
+    best = int(np.lexsort((cells[:, 1], cells[:, 0], order))[0])
     return Answer((int(cells[best, 0]), int(cells[best, 1])), evidence)
 
 

@@ -206,9 +206,9 @@ def bearing_deg(stand: ArrayLike, face: ArrayLike, target: ArrayLike) -> float:
     return 180.0 if angle == -180.0 else angle
 
 
-def direction_sector(angle_deg: float, form: DirectionForm) -> str:
+def direction_sector(angle_deg: float, form: DirectionForm | str) -> str:
     """The word for a turn: left, right, back, or a quadrant such as front-left."""
-    if form is DirectionForm.HARD:
+    if DirectionForm(form) is DirectionForm.HARD:
         side = "left" if angle_deg > 0 else "right"
         return f"front-{side}" if abs(angle_deg) < 90 else f"back-{side}"
     if abs(angle_deg) >= 135:
@@ -216,9 +216,11 @@ def direction_sector(angle_deg: float, form: DirectionForm) -> str:
     return "left" if angle_deg > 0 else "right"
 
 
-def border_distance_deg(angle_deg: float, form: DirectionForm) -> float:
+def border_distance_deg(angle_deg: float, form: DirectionForm | str) -> float:
     """Least angle between a turn and the borders of the form's sectors, degrees."""
-    return min(abs((angle_deg - b + 180.0) % 360.0 - 180.0) for b in _BORDERS_DEG[form])
+    return min(
+        abs((angle_deg - b + 180.0) % 360.0 - 180.0) for b in _BORDERS_DEG[DirectionForm(form)]
+    )
 
 
 def relative_direction(

@@ -30,6 +30,8 @@ class RelationRules:
         inside_margin_m: The container's box is grown by this much.
         inside_volume_ratio: A contained object's volume is at most this share.
         inside_min_side_m: Least side of a contained object.
+        inside_walls_share: Least share of the horizon around a contained object in which the
+            container has a vertex at its height: a table has four legs, but no walls.
         penetration_m: Least overlap of intersecting boxes.
         adjacent_m: Gap up to which objects are adjacent.
         disjoint_m: Gap from which objects are disjoint; between the two no word is given.
@@ -50,6 +52,7 @@ class RelationRules:
     inside_margin_m: float = 0.02
     inside_volume_ratio: float = 0.8
     inside_min_side_m: float = 0.05
+    inside_walls_share: float = 0.5
     penetration_m: float = 0.03
     adjacent_m: float = 0.15
     disjoint_m: float = 0.30
@@ -91,7 +94,8 @@ def topological(
         Answer with "contains", "inside", "intersects", "adjacent" or "disjoint", or
         `object_small` (a contained object too small to tell), or `dead_zone`. Evidence:
         `gap_m`, `penetration_m` (negative: an axis parts the boxes), `inside_share` and
-        `volume_ratio` of the more contained object, `floor_overlap` where it was needed.
+        `volume_ratio` of a contained object with the container's `walls_share` around it,
+        `clearance_m` and `floor_overlap` where they were needed.
     """
     distance = gap(a, b) if gap_m is None else gap_m
     overlap = penetration(a.box, b.box)
@@ -103,13 +107,30 @@ def topological(
         share = float(contains_points(outer.box, inner.outline, rules.inside_margin_m).mean())
         ratio = inner.box.volume / outer.box.volume
         if share >= rules.inside_share and ratio <= rules.inside_volume_ratio:
-            evidence |= {"inside_share": share, "volume_ratio": ratio}
+            walls = walls_share(outer, inner, rules.inside_margin_m)
+            evidence |= {"inside_share": share, "volume_ratio": ratio, "walls_share": walls}
+            if walls < rules.inside_walls_share:
+                continue
             if float(inner.box.size.min()) < rules.inside_min_side_m:
                 return Rejection(Reason.OBJECT_SMALL, evidence)
             return Answer(word, evidence)
     if overlap >= rules.penetration_m and distance <= rules.contact_m:
         return Answer("intersects", evidence)
     return _apart(a, b, distance, overlap, evidence, rules)
+
+
+def walls_share(outer: SceneObject, inner: SceneObject, margin: float = 0.0) -> float:
+    """Share of the horizon around an object's centroid where another has vertices at its height.
+
+    The horizon is cut into 36 sectors of 10 degrees. 1 when the outer object has a box alone.
+    """
+    if outer.points is None:
+        return 1.0
+    lo, hi = inner.bounds[0][2] - margin, inner.bounds[1][2] + margin
+    level = outer.points[(outer.points[:, 2] >= lo) & (outer.points[:, 2] <= hi)]
+    x, y = level[:, 0] - inner.centroid[0], level[:, 1] - inner.centroid[1]
+    sector = np.floor((np.arctan2(y, x) + math.pi) * (18.0 / math.pi)).astype(np.int64) % 36
+    return len(np.unique(sector)) / 36.0
 
 
 def _apart(

@@ -30,6 +30,10 @@ class RoomRules:
         voxel: Side of the cells that the points are thinned to, metres.
         check_alpha: Radius of the second reading, metres.
         max_change: Largest relative difference of the two readings.
+        max_hole_share: Largest share of the area that no vertex covers.
+        max_open_share: Largest share of the outline without a wall.
+        wall_height_m: A vertex this far above the floor belongs to a wall.
+        wall_reach_m: Largest distance from the outline to its wall.
         min_area_m2: Smallest area asked.
     """
 
@@ -37,6 +41,10 @@ class RoomRules:
     voxel: float = 0.05
     check_alpha: float = 0.5
     max_change: float = 0.10
+    max_hole_share: float = 0.25
+    max_open_share: float = 0.10
+    wall_height_m: float = 1.0
+    wall_reach_m: float = 0.15
     min_area_m2: float = 4.0
 
     def __post_init__(self) -> None:
@@ -47,14 +55,21 @@ class RoomRules:
 
 
 class AlphaArea(NamedTuple):
-    """Area of the alpha shape and of the holes that a disc from outside cannot reach, m2."""
+    """The region that a disc from outside cannot reach.
+
+    Attributes:
+        shape: Area of the plain alpha shape, m2.
+        holes: Area of the holes and bays of it that the disc cannot enter, m2.
+        outline: (E, 2, 2) edges between the region and the outside, metres.
+    """
 
     shape: float
     holes: float
+    outline: Float64
 
 
 def room_size(
-    points_xy: ArrayLike,
+    points: ArrayLike,
     alpha: float = 0.2,
     voxel: float = 0.05,
     *,
@@ -64,38 +79,66 @@ def room_size(
 
     The points are thinned to one mean per cell; the triangles of their Delaunay triangulation
     with circumradius below alpha form the alpha shape; holes that no disc of radius alpha can
-    enter from outside are added. The reading stands when the plain alpha shape of
-    `check_alpha`, which has no holes filled, differs by at most `max_change`: a room around a
-    yard, or a scan with most of its floor missing, is not asked.
+    enter from outside are added. The reading stands when the same with `check_alpha` agrees,
+    when holes are few (a yard is no floor), and when the outline runs along walls: where it does
+    not, the scan ends before the room does.
 
     Args:
-        points_xy: (P, 2) or (P, 3) vertices of the whole scan, metres; z is not used.
+        points: (P, 3) vertices of the whole scan in metres, world z up; or (P, 2), then the
+            walls are not looked at.
         alpha: Radius of the disc, metres; ignored when `rules` is given.
         voxel: Side of the cells, metres; ignored when `rules` is given.
         rules: All thresholds; None takes the defaults with the two above.
 
     Returns:
-        Answer with the unrounded area, or Rejection `room_small` or `room_unstable`. Evidence:
-        `shape_m2`, `holes_m2` at alpha, `check_m2` at check_alpha.
+        Answer with the unrounded area, or Rejection `room_small`, `room_unstable` (the readings
+        differ or holes are large), `room_open` (the outline lacks walls). Evidence: `shape_m2`,
+        `holes_m2` at alpha, `check_m2` at check_alpha, `open_share` where z is known.
 
     Raises:
         ValueError: The points have another shape or a coordinate is not finite.
     """
     rules = RoomRules(alpha, voxel) if rules is None else rules
-    xy = np.asarray(points_xy, dtype=np.float64)
-    if xy.ndim != 2 or xy.shape[1] not in (2, 3):
-        raise ValueError(f"points_xy must have shape (P, 2) or (P, 3), got {xy.shape}")
-    xy = xy[:, :2]
-    if not np.isfinite(xy).all():
-        raise ValueError("points_xy must be finite")
-    read, check = alpha_areas(thin_points(xy, rules.voxel), (rules.alpha, rules.check_alpha))
-    area = read.shape + read.holes
-    evidence = {"shape_m2": read.shape, "holes_m2": read.holes, "check_m2": check.shape}
+    p = np.asarray(points, dtype=np.float64)
+    if p.ndim != 2 or p.shape[1] not in (2, 3):
+        raise ValueError(f"points must have shape (P, 2) or (P, 3), got {p.shape}")
+    if not np.isfinite(p).all():
+        raise ValueError("points must be finite")
+    read, check = alpha_areas(thin_points(p[:, :2], rules.voxel), (rules.alpha, rules.check_alpha))
+    area, second = read.shape + read.holes, check.shape + check.holes
+    evidence = {"shape_m2": read.shape, "holes_m2": read.holes, "check_m2": second}
     if area < rules.min_area_m2:
         return Rejection(Reason.ROOM_SMALL, evidence)
-    if abs(check.shape - area) > rules.max_change * area:
+    if abs(second - area) > rules.max_change * area or read.holes > rules.max_hole_share * area:
         return Rejection(Reason.ROOM_UNSTABLE, evidence)
+    if p.shape[1] == 3:
+        evidence["open_share"] = open_share(read.outline, p, rules)
+        if evidence["open_share"] > rules.max_open_share:
+            return Rejection(Reason.ROOM_OPEN, evidence)
     return Answer(area, evidence)
+
+
+def open_share(outline: Float64, points: Float64, rules: RoomRules) -> float:
+    """Share of an outline's length that has no wall beside it.
+
+    Args:
+        outline: (E, 2, 2) edges, metres.
+        points: (P, 3) vertices, world z up; the floor is the 1st percentile of z.
+        rules: Thresholds.
+
+    Returns:
+        Ratio in [0, 1]; 1 where there is no wall at all.
+    """
+    from scipy.spatial import cKDTree
+
+    floor_z = float(np.percentile(points[:, 2], 1.0))
+    walls = thin_points(points[points[:, 2] > floor_z + rules.wall_height_m, :2], rules.voxel)
+    if not len(walls) or not len(outline):
+        return 1.0
+    away, _ = cKDTree(walls).query(0.5 * (outline[:, 0] + outline[:, 1]))
+    edge = outline[:, 1] - outline[:, 0]
+    length = np.sqrt((edge * edge).sum(axis=1))
+    return _total(length[away > rules.wall_reach_m]) / _total(length)
 
 
 def thin_points(xy: ArrayLike, voxel: float) -> Float64:
@@ -121,7 +164,7 @@ def thin_points(xy: ArrayLike, voxel: float) -> Float64:
 
 
 def alpha_areas(xy: Float64, alphas: tuple[float, ...]) -> list[AlphaArea]:
-    """Alpha shape area and enclosed holes of points in the plane, for several radii.
+    """The region that a disc from outside cannot reach, for several radii.
 
     Args:
         xy: (P, 2) distinct points, metres.
@@ -132,14 +175,15 @@ def alpha_areas(xy: Float64, alphas: tuple[float, ...]) -> list[AlphaArea]:
     """
     from scipy.spatial import Delaunay, QhullError
 
+    nothing = AlphaArea(0.0, 0.0, np.zeros((0, 2, 2)))
     if len(xy) < 3:
-        return [AlphaArea(0.0, 0.0) for _ in alphas]
-    centred = xy - xy.mean(axis=0)
+        return [nothing for _ in alphas]
+    middle = xy.mean(axis=0)
     try:
-        mesh = Delaunay(centred)
+        mesh = Delaunay(xy - middle)
     except QhullError:  # all points on a line
-        return [AlphaArea(0.0, 0.0) for _ in alphas]
-    corner = centred[mesh.simplices]
+        return [nothing for _ in alphas]
+    corner = (xy - middle)[mesh.simplices]
     # Side k lies opposite corner k, as neighbour k does.
     side = np.roll(corner, -1, axis=1) - np.roll(corner, -2, axis=1)
     length = np.sqrt((side * side).sum(axis=-1))
@@ -150,8 +194,12 @@ def alpha_areas(xy: Float64, alphas: tuple[float, ...]) -> list[AlphaArea]:
     results = []
     for alpha in alphas:
         kept = radius < alpha
-        holes = ~kept & ~_reached(mesh.neighbors, length, kept, alpha)
-        results.append(AlphaArea(_total(area[kept]), _total(area[holes])))
+        inside = ~_reached(mesh.neighbors, length, kept, alpha)
+        row, k = np.nonzero(inside[:, None] & np.append(~inside, True)[mesh.neighbors])
+        ends = [xy[mesh.simplices[row, (k + turn) % 3]] for turn in (1, 2)]
+        results.append(
+            AlphaArea(_total(area[kept]), _total(area[inside & ~kept]), np.stack(ends, axis=1))
+        )
     return results
 
 
@@ -171,10 +219,10 @@ def _reached(
     row, column = row[passable], column[passable]
     links = coo_array((np.ones(len(row), np.int8), (row, column)), shape=(count + 1, count + 1))
     _, label = connected_components(links, directed=False)
-    reached: NDArray[np.bool_] = label[:count] == label[count]
+    reached: NDArray[np.bool_] = (label[:count] == label[count]) & ~kept
     return reached
 
 
-def _total(areas: Float64) -> float:
-    """Sum of the sorted areas: the same bits for any order of the triangles."""
-    return float(np.sort(areas).sum())
+def _total(numbers: Float64) -> float:
+    """Sum of the sorted numbers: the same bits for any order of the triangles."""
+    return float(np.sort(numbers).sum())

@@ -23,6 +23,9 @@ from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 from spatialcore.types import Float64
 
+SHORT_LEG_M = 0.5
+"""Legs below this length are merged into one turn where there is room."""
+
 _SQRT2 = math.sqrt(2.0)
 _MOVES = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -124,6 +127,48 @@ def simplify_path(space: FreeSpace, cells: Sequence[Cell]) -> list[Cell]:
     return kept
 
 
+def merge_short_legs(space: FreeSpace, corners: Sequence[Float64]) -> list[Float64]:
+    """Replace a short leg between two turns by the one corner where its neighbours meet.
+
+    The shortest walk around the end of a wall hugs it with several small turns; a person turns
+    once. A leg below `SHORT_LEG_M` goes where both longer legs stay on free cells.
+
+    Args:
+        space: Floor grid.
+        corners: World (x, y) of the walk.
+
+    Returns:
+        The corners that are left; start and goal are kept.
+    """
+    kept = list(corners)
+    k = 1
+    while k < len(kept) - 2:
+        before, first, second, after = kept[k - 1 : k + 3]
+        meeting = _meeting(before, first, second, after)
+        if (
+            math.dist(first, second) < SHORT_LEG_M
+            and meeting is not None
+            and line_clear(space, space.free, before, meeting)
+            and line_clear(space, space.free, meeting, after)
+        ):
+            kept[k : k + 2] = [meeting]
+            k = max(1, k - 1)
+        else:
+            k += 1
+    return kept
+
+
+def _meeting(before: Float64, first: Float64, second: Float64, after: Float64) -> Float64 | None:
+    """Where the legs before and after a short leg meet when both are made longer."""
+    (ux, uy), (vx, vy) = first - before, second - after
+    cross = ux * vy - uy * vx
+    if abs(cross) < 1e-9:
+        return None
+    wx, wy = second - first
+    ahead, back = (wx * vy - wy * vx) / cross, (wx * uy - wy * ux) / cross
+    return first + ahead * (first - before) if ahead >= 0 and back >= 0 else None
+
+
 def plan_route(
     space: FreeSpace, start: SceneObject, target: SceneObject
 ) -> Answer[Route] | Rejection:
@@ -131,14 +176,17 @@ def plan_route(
 
     Args:
         space: Floor grid.
-        start: Object one starts at: the free cell nearest its footprint.
-        target: Object one walks to, likewise.
+        start: Object one starts at: the free cell nearest its footprint, towards the target.
+        target: Object one walks to: the free cell nearest its footprint, towards the start.
 
     Returns:
         Answer with the route, or `no_route`. Evidence: `start_cell`, `goal_cell`, `path_m`,
         `length_m`.
     """
-    ends = [approach(space, item) for item in (start, target)]
+    ends = [
+        approach(space, start, target.centroid),
+        approach(space, target, start.centroid),
+    ]
     cells: list[Cell] = []
     for end in ends:
         if isinstance(end, Rejection):
@@ -149,7 +197,8 @@ def plan_route(
     if found is None or cells[0] == cells[1]:
         return Rejection(Reason.NO_ROUTE, evidence)
     path, cost = found
-    corners = np.stack([space.center(cell) for cell in simplify_path(space, path)])
+    places = [space.center(cell) for cell in simplify_path(space, path)]
+    corners = np.stack(merge_short_legs(space, places))
     length = float(sum(math.hypot(*leg) for leg in np.diff(corners, axis=0)))
     evidence |= {"path_m": cost * space.cell_m, "length_m": length}
     return Answer(Route(tuple(path), corners, length), evidence)
@@ -219,12 +268,13 @@ def route_turns(
     if len({item.object_id for item in stops}) != len(stops):
         raise ValueError("stops must be distinct objects")
     cells: list[Cell] = []
+    places: list[Float64] = []
     for item in stops:
-        end = approach(space, item)
+        end = approach(space, item, places[-1] if places else stops[1].centroid)
         if isinstance(end, Rejection):
             return end
         cells.append(end.value)
-    places = [space.center(cell) for cell in cells]
+        places.append(space.center(end.value))
     legs = [math.dist(a, b) for a, b in pairwise(places)]
     evidence: Evidence = {"cells": [list(c) for c in cells], "legs_m": legs}
     evidence["object_ids"] = [item.object_id for item in stops]

@@ -45,6 +45,7 @@ class SceneObject:
         self.category = category
         self.points: Float64 | None = None if points is None else finite_points(points)
         self.box = gravity_box(self.points) if box is None else box  # type: ignore[arg-type]
+        self._gaps: dict[SceneObject, float] = {}
 
     @property
     def centroid(self) -> Float64:
@@ -80,7 +81,7 @@ def gap(a: SceneObject, b: SceneObject) -> float:
     """Least distance of two objects.
 
     The least distance between their vertex sets; the exact distance of the two solid boxes when
-    either object has no vertices.
+    either object has no vertices. Measured once for each pair of objects.
 
     Args:
         a: First object.
@@ -94,6 +95,14 @@ def gap(a: SceneObject, b: SceneObject) -> float:
         >>> gap(left, SceneObject(1, "pen", points=[(3, 4, 1)]))
         5.0
     """
+    known = a._gaps.get(b)
+    if known is None:
+        known = _measured_gap(a, b)
+        a._gaps[b] = b._gaps[a] = known
+    return known
+
+
+def _measured_gap(a: SceneObject, b: SceneObject) -> float:
     if a.points is None or b.points is None:
         return box_distance(a.box, b.box)
     if len(a.points) > len(b.points):

@@ -26,13 +26,13 @@ from spatialcore.relations.solids import point_to_polygon
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 from spatialcore.types import Float64
 
-TURNS = ("straight", "slight left", "slight right", "left", "right", "around")
+TURNS = ("straight", "slight-left", "slight-right", "left", "right", "around")
 """Every turn word of an instruction."""
 
 NOMINAL_DEG = {
     "straight": 0.0,
-    "slight left": 32.5,
-    "slight right": -32.5,
+    "slight-left": 32.5,
+    "slight-right": -32.5,
     "left": 90.0,
     "right": -90.0,
     "around": 180.0,
@@ -131,7 +131,7 @@ def step_turn(angle_deg: float, rules: WalkRules = DEFAULT_RULES) -> str:
     if size >= rules.around_deg:
         return "around"
     side = "left" if angle_deg > 0 else "right"
-    return f"slight {side}" if size < rules.slight_deg else side
+    return f"slight-{side}" if size < rules.slight_deg else side
 
 
 def walk(space: FreeSpace, start_xy: ArrayLike, heading_deg: float, steps: Sequence[Step]) -> Walk:

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the layout tasks know of a scene: objects with vertices, and which the frames show.
+
+Made twice by separate ways: from the index's masks for the engines, and from the source by the
+float64 reference for `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engine import Place, SceneContext
+from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
+from spatialcore.relations.room import room_size
+from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.verdict import Answer, Rejection
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+    from spatialcore.relations.recipe import Recipe
+
+SHOWN_FRAMES = 16
+"""Frames of a layout question, spread evenly over the valid ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayoutScene:
+    """Objects of a scene and what the shown frames see of them.
+
+    Attributes:
+        place: Names and draws.
+        recipe: The recipe.
+        frames: The shown frames, ascending.
+        times: Their times in seconds, or None when unknown.
+        objects: Objects that are not structure, ids ascending.
+        visible_count: (O, F) visible vertices of each object in each shown frame.
+        points: (P, 3) the whole cloud, z up.
+    """
+
+    place: Place
+    recipe: Recipe
+    frames: tuple[int, ...]
+    times: tuple[float, ...] | None
+    objects: tuple[SceneObject, ...]
+    visible_count: NDArray[np.int64]
+    points: NDArray[np.float32]
+    _by_id: dict[int, SceneObject] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> LayoutRules:
+        """Thresholds of the questions."""
+        guards = self.recipe.guards
+        return LayoutRules(
+            border_deg=guards.direction_border_deg, min_side_m=guards.object_min_side_m
+        )
+
+    @cached_property
+    def vertex_count(self) -> NDArray[np.int64]:
+        """(O,) vertices of each object."""
+        return np.array([len(item.outline) for item in self.objects], dtype=np.int64)
+
+    @cached_property
+    def seen_from(self) -> NDArray[np.int64]:
+        """(O,) visible vertices from which on an object counts as seen: max(20, ceil(5 %))."""
+        return np.maximum(20, -(-self.vertex_count // 20))
+
+    @cached_property
+    def seen(self) -> frozenset[int]:
+        """Ids of the objects that some shown frame sees."""
+        flags: list[bool] = np.any(self.visible_count >= self.seen_from[:, None], axis=1).tolist()
+        return frozenset(i.object_id for i, f in zip(self.objects, flags, strict=True) if f)
+
+    @cached_property
+    def by_category(self) -> Mapping[str, tuple[SceneObject, ...]]:
+        """Objects by category, categories sorted."""
+        names = sorted({item.category for item in self.objects})
+        return {n: tuple(i for i in self.objects if i.category == n) for n in names}
+
+    @cached_property
+    def askable(self) -> tuple[str, ...]:
+        """Categories all of whose instances are seen."""
+        return tuple(
+            name
+            for name, items in self.by_category.items()
+            if all(item.object_id in self.seen for item in items)
+        )
+
+    @cached_property
+    def unique(self) -> tuple[SceneObject, ...]:
+        """Seen objects that are the only one of their category, by id."""
+        sole = [self.by_category[n][0] for n in self.askable if len(self.by_category[n]) == 1]
+        return tuple(sorted(sole, key=lambda item: item.object_id))
+
+    @cached_property
+    def sightings(self) -> Mapping[str, Sighting]:
+        """First appearance by category."""
+        if not self.objects:
+            return {}
+        return first_sightings(
+            self.visible_count, self.vertex_count, [item.category for item in self.objects]
+        )
+
+    @cached_property
+    def room(self) -> Answer[float] | Rejection:
+        """The room's floor area."""
+        return room_size(self.points)
+
+    @property
+    def room_area(self) -> float:
+        """Square metres, also of a room whose size is not asked."""
+        return float(self.room.evidence["shape_m2"] + self.room.evidence["holes_m2"])
+
+    def object(self, object_id: int) -> SceneObject:
+        """The object with an id."""
+        if not self._by_id:
+            self._by_id.update({item.object_id: item for item in self.objects})
+        return self._by_id[object_id]
+
+
+def shown_frames(valid: Sequence[int], count: int = SHOWN_FRAMES) -> tuple[int, ...]:
+    """Frames spread evenly over the valid ones, first and last included; all when there are few."""
+    if len(valid) <= count:
+        return tuple(int(f) for f in valid)
+    last = len(valid) - 1
+    return tuple(int(valid[(2 * k * last + count - 1) // (2 * (count - 1))]) for k in range(count))
+
+
+def _objects(
+    rows: Sequence[tuple[int, str]], points: NDArray[Any], instance: NDArray[Any]
+) -> tuple[SceneObject, ...]:
+    order = np.argsort(instance, kind="stable")
+    ids = instance[order]
+    made = []
+    for object_id, category in sorted(rows):
+        lo, hi = np.searchsorted(ids, (object_id, object_id + 1))
+        if hi > lo:
+            made.append(SceneObject(object_id, category, points=points[np.sort(order[lo:hi])]))
+    return tuple(made)
+
+
+def _counts(
+    objects: Sequence[SceneObject],
+    instance: NDArray[Any],
+    frames: Sequence[int],
+    visible: Callable[[int], NDArray[np.bool_]],
+) -> NDArray[np.int64]:
+    """(O, F) visible vertices, by one counting pass over each frame."""
+    counts = np.zeros((len(objects), len(frames)), dtype=np.int64)
+    ids = [item.object_id for item in objects]
+    size = max([int(instance.max(initial=-1)), *ids], default=0) + 2
+    for column, frame in enumerate(frames):
+        found = np.bincount(instance[visible(frame)] + 1, minlength=size + 1)
+        counts[:, column] = found[np.array(ids, dtype=np.int64) + 1]
+    return counts
+
+
+def layout_scene(context: SceneContext) -> LayoutScene:
+    """The layout of an indexed scene, computed once for all tasks."""
+    return context.cached("scene_layout", lambda: _from_index(context))
+
+
+def _from_index(context: SceneContext) -> LayoutScene:
+    from spatialcore.relations.objects import is_excluded
+
+    scene, recipe = context.scene, context.recipe
+    frames = shown_frames(scene.valid_frames.tolist())
+    instance = np.asarray(scene.instance)
+    rows = [
+        (row.object_id, row.category)
+        for row in scene.objects
+        if not is_excluded(recipe, row.raw_category, row.category)
+    ]
+    objects = _objects(rows, np.asarray(scene.points), instance)
+
+    def visible(frame: int) -> NDArray[np.intp]:
+        return np.asarray(scene.visible.indices(scene.row_of_frame[frame]))
+
+    counts = _counts(objects, instance, frames, visible)  # type: ignore[arg-type]
+    clock = [float(scene.frames.time[scene.table_row_of_frame[f]]) for f in frames]
+    times = tuple(clock) if np.isfinite(clock).all() else None
+    points = np.asarray(scene.points)
+    return LayoutScene(context.place, recipe, frames, times, objects, counts, points)
+
+
+def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
+    """The layout as the source and the float64 reference give it."""
+    return reference.cached(("scene_layout", frames), lambda: _from_source(reference, frames))
+
+
+def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
+    from spatialcore.relations.objects import is_excluded
+    from spatialcore.types import Scene
+
+    opened, recipe, cloud = reference.source, reference.recipe, reference.cloud
+    assert isinstance(opened, Scene)
+    rows = [
+        (item.object_id, item.category)
+        for item in opened.objects
+        if not is_excluded(recipe, item.raw_category, item.category)
+    ]
+    objects = _objects(rows, cloud.points_world, cloud.instance)
+    counts = _counts(objects, cloud.instance, frames, reference.visible)
+    by_index = {frame.index: frame.time for frame in opened.frames}
+    clock = [by_index[f] for f in frames]
+    known = [t for t in clock if t is not None]
+    times = tuple(known) if len(known) == len(clock) else None
+    return LayoutScene(reference.place, recipe, frames, times, objects, counts, cloud.points_world)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scene layout over a list of shown frames: counts, distances, directions, sizes, appearance.
+
+The geometry is in `spatialcore.relations.layout` and `.room`. A question is asked about categories
+all of whose instances some shown frame sees, so the frames suffice to answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from spatial_engine import answers
+from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatialcore.relations import layout as geometry
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+    from spatialcore.relations.recipe import Recipe
+
+Quantity = Literal[
+    "object_count", "absolute_distance", "relative_distance", "relative_direction_easy",
+    "relative_direction_medium", "relative_direction_hard", "object_size", "room_size",
+    "appearance_order",
+]  # fmt: skip
+QUESTION_TYPES: Mapping[str, str] = {
+    "object_count": "object_counting",
+    "absolute_distance": "object_abs_distance",
+    "relative_distance": "object_rel_distance",
+    "relative_direction_easy": "object_rel_direction_easy",
+    "relative_direction_medium": "object_rel_direction_medium",
+    "relative_direction_hard": "object_rel_direction_hard",
+    "object_size": "object_size_estimation",
+    "room_size": "room_size_estimation",
+    "appearance_order": "obj_appearance_order",
+}
+SECTORS: Mapping[str, tuple[str, ...]] = {
+    "easy": ("left", "right"),
+    "medium": ("left", "right", "back"),
+    "hard": ("front-left", "front-right", "back-left", "back-right"),
+}
+_POOL = 8  # categories that sets of four are drawn from: 70 sets
+_LETTERS = "ABCD"
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLayout:
+    """One of the layout tasks.
+
+    Attributes:
+        quantity: What is asked.
+    """
+
+    quantity: Quantity
+    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    needs_up: ClassVar[bool] = True
+
+    @property
+    def task(self) -> str:
+        """Task name."""
+        return f"scene_layout.{self.quantity}"
+
+    @property
+    def question_type(self) -> str:
+        """The VSI-Bench type."""
+        return QUESTION_TYPES[self.quantity]
+
+    @property
+    def form(self) -> str:
+        """easy, medium or hard for a direction, else ""."""
+        return self.quantity.rpartition("_")[2] if "direction" in self.quantity else ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The letters of a choice, else ()."""
+        if self.form:
+            return tuple(_LETTERS[: len(SECTORS[self.form])])
+        choice = self.quantity in ("relative_distance", "appearance_order")
+        return tuple(_LETTERS) if choice else ()
+
+    def bin_count(self, recipe: Recipe) -> int:
+        """One: there is no overlap to balance."""
+        del recipe
+        return 1
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """One for each sector of a direction where the recipe balances words."""
+        if self.form and recipe.word_strata:
+            sectors = SECTORS[self.form]
+            return tuple((word, 1.0 / len(sectors)) for word in sectors)
+        return (("", 1.0),)
+
+    def candidates(self, context: SceneContext) -> CandidateTable:
+        """Every set of objects that has an answer in the shown frames."""
+        layout = layout_scene(context)
+        rejected: dict[str, int] = {}
+        rows: list[tuple[int, ...]] = []
+        stratum: list[int] = []
+        sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
+        for items in self._possible(layout):
+            found = self._ask(layout, items)
+            if isinstance(found, Rejection):
+                rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
+            else:
+                rows.append(items)
+                stratum.append(sectors.index(found.value) if sectors else 0)
+        if not rows:
+            return CandidateTable.empty(rejected)
+        shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(rows), 1))
+        items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+        columns = [*shown.T, *items_table.T]
+        chosen = context.place.draw_rows(self.task, columns, "select")
+        return CandidateTable.build(shown, items_table, chosen, stratum=stratum, rejected=rejected)
+
+    def _possible(self, layout: LayoutScene) -> Iterator[tuple[int, ...]]:
+        """Object ids of everything that might be asked, before any guard of the geometry."""
+        if len(layout.frames) < 2:
+            return
+        unique = [item.object_id for item in layout.unique]
+        if self.quantity == "room_size":
+            yield ()
+        elif self.quantity == "object_count":
+            yield from ((items[0].object_id,) for items in layout.by_category.values())
+        elif self.quantity == "object_size":
+            yield from ((k,) for k in unique)
+        elif self.quantity == "absolute_distance":
+            yield from combinations(unique, 2)
+        elif self.quantity == "relative_distance":
+            for k in unique:
+                for four in combinations(self._pool(layout, layout.object(k).category), 4):
+                    yield (k, *four)
+        elif self.quantity == "appearance_order":
+            yield from combinations(self._pool(layout, ""), 4)
+        else:
+            yield from permutations(unique, 3)
+
+    def _pool(self, layout: LayoutScene, without: str) -> list[int]:
+        """First ids of a few askable categories, the same ones for the same scene and seed."""
+        firsts = [layout.by_category[n][0].object_id for n in layout.askable if n != without]
+        firsts.sort(key=lambda k: (layout.place.draw(self.task, (k,), "distractor"), k))
+        return sorted(firsts[:_POOL])
+
+    def _ask(self, layout: LayoutScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
+        """The answer of the geometry, in SI units, or why there is none."""
+        things, rules = [layout.object(k) for k in items], layout.rules
+        if self.quantity == "room_size":
+            return layout.room
+        if self.quantity == "object_count":
+            return geometry.object_count(
+                layout.objects, things[0].category, seen=layout.seen, rules=rules
+            )
+        if self.quantity == "appearance_order":
+            sightings = [layout.sightings[item.category] for item in things]
+            return geometry.appearance_order(sightings, times=layout.times, rules=rules)
+        if self.quantity == "relative_distance":
+            groups = {item.category: layout.by_category[item.category] for item in things[1:]}
+            return geometry.relative_distance(
+                things[0], groups, room_area_m2=layout.room_area, rules=rules
+            )
+        if self.quantity == "absolute_distance":
+            return geometry.absolute_distance(things[0], things[1], rules=rules)
+        if self.quantity == "object_size":
+            if len(things[0].outline) < layout.recipe.guards.object_partial_vertices:
+                return Rejection(Reason.OBJECT_PARTIAL, {"vertices": len(things[0].outline)})
+            return geometry.object_size(things[0], rules=rules)
+        stand, face, target = things
+        return geometry.relative_direction(stand, face, target, self.form, rules=rules)
+
+    def facts(self, context: SceneContext, row: Row) -> Facts:
+        """Answer and evidence of a candidate."""
+        layout = layout_scene(context)
+        found = self._ask(layout, row.items)
+        if isinstance(found, Rejection):
+            raise ValueError(f"{self.task}: {row} is no candidate ({found.reason})")
+        return self._facts(layout, row, found)
+
+    def _facts(self, layout: LayoutScene, row: Row, found: Answer[Any]) -> Facts:
+        names = [layout.object(k).category for k in row.items]
+        value = found.value
+        if self.quantity == "object_count":
+            answer = answers.integer(value, "count")
+            return Facts(answer, found.evidence, {"category": names[0], "count": answer.span})
+        if self.quantity == "object_size":
+            answer = answers.integer(100 * value, "cm")
+            return Facts(answer, found.evidence, {"category": names[0], "size_cm": answer.span})
+        if self.quantity == "room_size":
+            answer = answers.number(value, "m2")
+            return Facts(answer, found.evidence, {"area_m2": answer.span})
+        if self.quantity == "absolute_distance":
+            answer = answers.number(value, "m")
+            slots = {"first": names[0], "second": names[1], "distance_m": answer.span}
+            return Facts(answer, found.evidence, slots)
+        options, slots = self._options(layout, row, names, value)
+        right = ", ".join(value) if isinstance(value, tuple) else value
+        letter = _LETTERS[options.index(right)]
+        listed = ", ".join(
+            f"{name}. {text}" if self.quantity != "appearance_order" else f"{name}. ({text})"
+            for name, text in zip(_LETTERS, options, strict=False)
+        )
+        slots |= {"options": listed, "letter": letter}
+        return Facts(answers.letter(letter), found.evidence, slots, options=options)
+
+    def _options(
+        self, layout: LayoutScene, row: Row, names: list[str], value: Any
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """What a choice offers, in a keyed order, and the slots that name the objects."""
+        key = (*sorted(row.frames), *row.items)
+
+        def shuffled(texts: list[str], slot: str) -> list[str]:
+            draws = [layout.place.draw(self.task, (*key, k), slot) for k in range(len(texts))]
+            return [texts[k] for k in sorted(range(len(texts)), key=lambda k: (draws[k], k))]
+
+        if self.form:
+            slots = {"stand": names[0], "face": names[1], "target": names[2]}
+            return tuple(shuffled(list(SECTORS[self.form]), "order")), slots
+        if self.quantity == "relative_distance":
+            return tuple(shuffled(names[1:], "order")), {"primary": names[0]}
+        wrong = [", ".join(p) for p in permutations(sorted(names)) if p != value]
+        offered = [", ".join(value), *shuffled(wrong, "distractor")[:3]]
+        listed = ", ".join(shuffled(sorted(names), "letters"))
+        return tuple(shuffled(offered, "order")), {"categories": listed}
+
+    def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
+        """The same facts from the source's cloud and the reference's visibility.
+
+        Raises:
+            ValueError: The row names an object that the source does not have, or has no answer.
+        """
+        layout = reference_layout(reference, row.frames)
+        found = self._ask(layout, row.items)
+        if isinstance(found, Rejection):
+            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        return self._facts(layout, row, found), self._unseen(layout, row)
+
+    def _unseen(self, layout: LayoutScene, row: Row) -> str:
+        """The guard of the shown frames that a row breaks, or ""."""
+        things = [layout.object(k) for k in row.items]
+        if any(item.category not in layout.askable for item in things):
+            return str(Reason.CATEGORY_NOT_SEEN)
+        sole = things[:1] if self.quantity == "relative_distance" else things
+        many = ("object_count", "appearance_order")
+        if self.quantity not in many and any(item not in layout.unique for item in sole):
+            return str(Reason.CATEGORY_NOT_UNIQUE)
+        return ""
+
+
+SCENE_LAYOUT = tuple(SceneLayout(quantity) for quantity in get_args(Quantity))

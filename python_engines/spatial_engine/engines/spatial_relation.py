@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Relations between objects: topology, direction, distance and size.
+
+The geometry is in `spatialcore.relations.pairs`. View directions are asked of one frame that sees
+both objects; the others of the frames of a layout question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from spatial_engine import answers
+from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatialcore.relations import pairs
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+    from spatialcore.relations.recipe import Recipe
+
+Relation = Literal["topology", "height", "side", "depth", "nearer", "size"]
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "topology": ("contains", "intersects", "adjacent", "disjoint"),
+    "height": ("above", "below"),
+    "side": ("right", "left"),
+    "depth": ("behind", "in front"),
+    "nearer": ("nearer", "farther"),
+    "size": ("larger", "smaller", "similar"),
+}
+_VIEWED = ("side", "depth")
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialRelation:
+    """One type of relation between two objects, or of two objects to a third.
+
+    Attributes:
+        relation: What is asked.
+    """
+
+    relation: Relation
+    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    needs_up: ClassVar[bool] = True
+
+    @property
+    def task(self) -> str:
+        """Task name."""
+        return f"spatial_relation.{self.relation}"
+
+    @property
+    def question_type(self) -> str:
+        """The task's name: no public benchmark has these."""
+        return f"spatial_relation_{self.relation}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The closed set of answers; they exclude each other."""
+        return WORDS[self.relation]
+
+    def bin_count(self, recipe: Recipe) -> int:
+        """One: there is no overlap to balance."""
+        del recipe
+        return 1
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """An equal share for each word where the recipe balances words."""
+        if recipe.word_strata:
+            return tuple((word, 1.0 / len(self.words)) for word in self.words)
+        return (("", 1.0),)
+
+    def candidates(self, context: SceneContext) -> CandidateTable:
+        """Every ordered set of unique objects whose relation is clear."""
+        layout = layout_scene(context)
+        rejected: dict[str, int] = {}
+        rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        stratum: list[int] = []
+        for frames, items in self._possible(layout):
+            found = self._ask(layout, items, frames, context.scene.world_from_cam)
+            if isinstance(found, Rejection):
+                rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
+            elif found.value in self.words:  # "inside" is asked the other way round
+                rows.append((frames, items))
+                stratum.append(self.words.index(found.value))
+        if not rows:
+            return CandidateTable.empty(rejected)
+        shown = np.array([frames for frames, _ in rows], dtype=np.int32)
+        items_table = np.array([items for _, items in rows], dtype=np.int64)
+        chosen = context.place.draw_rows(self.task, [*shown.T, *items_table.T], "select")
+        balanced = stratum if context.recipe.word_strata else 0
+        return CandidateTable.build(shown, items_table, chosen, stratum=balanced, rejected=rejected)
+
+    def _possible(self, layout: LayoutScene) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Frames and object ids of everything that might be asked."""
+        if len(layout.frames) < 2:
+            return
+        unique = [item.object_id for item in layout.unique]
+        if self.relation not in _VIEWED:
+            for items in permutations(unique, 3 if self.relation == "nearer" else 2):
+                yield layout.frames, items
+            return
+        row_of = {item.object_id: row for row, item in enumerate(layout.objects)}
+        enough = layout.visible_count >= layout.seen_from[:, None]
+        for column, frame in enumerate(layout.frames):
+            here = [k for k in unique if enough[row_of[k], column]]
+            for items in permutations(here, 2):
+                yield (frame,), items
+
+    def _ask(
+        self,
+        layout: LayoutScene,
+        items: tuple[int, ...],
+        frames: tuple[int, ...],
+        world_from_cam: Callable[[int], Float64],
+    ) -> Answer[str] | Rejection:
+        """The word about the first object as the second (and third) see it."""
+        things = [layout.object(k) for k in items]
+        if self.relation == "topology":
+            return pairs.topological(things[0], things[1])
+        if self.relation == "height":
+            return pairs.vertical(things[0], things[1])
+        if self.relation == "size":
+            return pairs.size_relation(things[0], things[1])
+        if self.relation == "nearer":
+            return pairs.nearer(things[2], things[0], things[1])
+        # "Where is the first from the second" starts at the second.
+        return pairs.view_direction(things[1], things[0], world_from_cam(frames[0]), self.relation)
+
+    def facts(self, context: SceneContext, row: Row) -> Facts:
+        """Answer and evidence of a candidate."""
+        layout = layout_scene(context)
+        found = self._ask(layout, row.items, row.frames, context.scene.world_from_cam)
+        return self._facts(layout, row, found)
+
+    def _facts(self, layout: LayoutScene, row: Row, found: Answer[str] | Rejection) -> Facts:
+        if isinstance(found, Rejection):
+            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        answer = answers.word(found.value)
+        names = [layout.object(k).category for k in row.items]
+        slots = dict(zip(("first", "second", "third"), names, strict=False))
+        evidence: dict[str, Any] = dict(found.evidence)
+        return Facts(answer, evidence, slots | {"word": answer.span})
+
+    def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
+        """The same facts from the source's cloud and the reference's visibility.
+
+        Raises:
+            ValueError: The row names an object that the source does not have, or has no answer.
+        """
+        layout = reference_layout(reference, row.frames)
+        found = self._ask(layout, row.items, row.frames, reference.world_from_cam)
+        facts = self._facts(layout, row, found)
+        things = [layout.object(k) for k in row.items]
+        if any(len(layout.by_category[item.category]) > 1 for item in things):
+            return facts, str(Reason.CATEGORY_NOT_UNIQUE)
+        if any(item.object_id not in layout.seen for item in things):
+            return facts, str(Reason.CATEGORY_NOT_SEEN)
+        return facts, ""
+
+
+SPATIAL_RELATION = tuple(SpatialRelation(relation) for relation in get_args(Relation))

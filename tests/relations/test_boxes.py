@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spatialcore.relations.boxes import (
+    OrientedBox,
+    aligned_box,
+    contains_points,
+    convex_hull_2d,
+    footprint,
+    gravity_box,
+    named_sides,
+    points_to_box,
+)
+from tests.relations.rooms import moved, random_rotation, shell, turn_z
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def test_aligned_box_holds_its_points():
+    box = aligned_box([(1, 2, 3), (4, 0, 3.5)])
+    assert box.center.tolist() == [2.5, 1.0, 3.25]
+    assert box.size.tolist() == [3.0, 2.0, 0.5]
+    assert box.volume == 3.0
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((4, 2)), [(0, 0, np.nan)]])
+def test_boxes_of_no_or_bad_points_are_a_callers_mistake(points):
+    with pytest.raises(ValueError, match="points must"):
+        gravity_box(points)
+
+
+@pytest.mark.parametrize(
+    ("center", "size", "R"),
+    [
+        ((0, 0), (1, 1, 1), np.eye(3)),
+        ((0, 0, 0), (1, -1, 1), np.eye(3)),
+        ((0, 0, 0), (1, 1, 1), np.diag([1, 1, 1.1])),
+        ((0, 0, np.inf), (1, 1, 1), np.eye(3)),
+    ],
+)
+def test_malformed_boxes_are_refused(center, size, R):
+    with pytest.raises(ValueError, match="must"):
+        OrientedBox(center, size, R)
+
+
+@pytest.mark.parametrize("angle", [0, 10, 45, 80, 89.99, 90, 133, -20])
+def test_gravity_box_finds_a_turned_table(angle):
+    points = moved(shell((0, 0, 0.5), (1.6, 0.8, 1.0)), turn_z(angle, (3, -2, 1)))
+    box = gravity_box(points)
+    sides = named_sides(box)
+    assert sides[:3] == pytest.approx((1.6, 0.8, 1.0))
+    assert box.center == pytest.approx([3, -2, 1.5])
+    axis = box.R[:, sides.length_axis]
+    along = math.degrees(math.atan2(axis[1], axis[0])) - angle
+    assert abs((along + 90) % 180 - 90) < 1e-6
+    # The room-aligned box of the same table is inflated.
+    assert aligned_box(points).volume >= box.volume - 1e-9
+
+
+def test_flat_and_thin_objects_have_boxes():
+    point = gravity_box([(1, 2, 3)])
+    assert point.size.tolist() == [0, 0, 0]
+    assert point.volume == pytest.approx(0.02**3)
+    line = gravity_box([(0, 0, 0), (1, 1, 0), (2, 2, 0)])
+    assert sorted(line.size.round(9)) == pytest.approx([0, 0, math.sqrt(8)])
+    picture = gravity_box(shell((0, 0, 1), (0.0, 0.6, 0.4)))
+    assert picture.volume == pytest.approx(0.02 * 0.6 * 0.4)
+
+
+def test_on_a_tie_length_is_x_and_width_is_y():
+    sides = named_sides(OrientedBox((0, 0, 0), (1, 1, 5), np.eye(3)))
+    assert (sides.length_axis, sides.width_axis, sides.height_axis) == (0, 1, 2)
+
+
+def test_height_of_a_tilted_public_box_is_its_steepest_side():
+    R = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    sides = named_sides(OrientedBox((0, 0, 0), (0.3, 2.0, 0.9), R))
+    assert sides[:3] == (0.9, 0.3, 2.0)
+
+
+@given(seeds)
+@settings(max_examples=60, deadline=None)
+def test_gravity_box_is_least_holds_all_and_ignores_order(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(int(rng.integers(3, 200)), 3)) * rng.uniform(0.1, 3, 3)
+    box = gravity_box(points)
+    assert contains_points(box, points, 1e-9).all()
+    area = box.size[0] * box.size[1]
+    for angle in rng.uniform(0, 90, 20):
+        turned = moved(points, turn_z(float(angle)))
+        span = np.ptp(turned[:, :2], axis=0)
+        assert area <= span[0] * span[1] * (1 + 1e-6)
+    again = gravity_box(points[rng.permutation(len(points))])
+    for name in ("center", "size", "R"):
+        assert np.array_equal(getattr(box, name), getattr(again, name))
+
+
+@given(seeds)
+@settings(max_examples=60, deadline=None)
+def test_hull_is_convex_and_holds_all(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(int(rng.integers(3, 400)), 2)).round(int(rng.integers(1, 6)))
+    hull = convex_hull_2d(points)
+    for k in range(len(hull)):
+        a, b = hull[k], hull[(k + 1) % len(hull)]
+        side = (b[0] - a[0]) * (points[:, 1] - a[1]) - (b[1] - a[1]) * (points[:, 0] - a[0])
+        assert (side >= -1e-9).all()
+    assert {tuple(p) for p in hull} <= {tuple(p) for p in points}
+
+
+@given(seeds)
+@settings(max_examples=40, deadline=None)
+def test_contains_and_distance_agree_with_the_boxes_own_axes(seed):
+    rng = np.random.default_rng(seed)
+    box = OrientedBox(rng.normal(size=3), rng.uniform(0.1, 2, 3), random_rotation(rng))
+    local = rng.uniform(-2, 2, (200, 3))
+    points = local @ box.R.T + box.center
+    beyond = np.linalg.norm(np.maximum(np.abs(local) - box.size / 2, 0), axis=1)
+    assert points_to_box(box, points) == pytest.approx(beyond, abs=1e-12)
+    clear = np.abs(np.abs(local) - box.size / 2).min(axis=1) > 1e-9
+    inside = (np.abs(local) < box.size / 2).all(axis=1)
+    assert (contains_points(box, points) == inside)[clear].all()
+    lo, hi = box.bounds
+    assert lo == pytest.approx(box.corners.min(axis=0))
+    assert hi == pytest.approx(box.corners.max(axis=0))
+    assert len(footprint(box)) in (4, 6)
