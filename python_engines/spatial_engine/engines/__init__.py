@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatialcore.relations.recipe import Recipe
 
-ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT,)
+ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT, *DEPTH_PERCEPTION)
 
 _BY_TASK = {engine.task: engine for engine in ENGINES}
 
