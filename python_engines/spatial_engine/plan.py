@@ -107,7 +107,7 @@ class Rejected(NamedTuple):
     source: str
     scene: str
     reason: str
-    count: int
+    count: int  # type: ignore[assignment]  # the column's name; tuple.count is not used
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +247,9 @@ def _meta(plan: Plan) -> dict[str, Any]:
 
 
 def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["config"].items()}
+    config: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in meta["config"].items()
+    }
     return Plan(
         index=Path(meta["index"]),
         config=PlanConfig(**config),

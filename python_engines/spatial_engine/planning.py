@@ -244,7 +244,9 @@ def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, A
     from spatialcore.io.open import open_source
     from spatialcore.io.options import ReadOptions
 
-    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    plain: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in options.items()
+    }
     return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
 
 

@@ -9,11 +9,17 @@ from collections.abc import Iterable
 
 from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatialcore.relations.recipe import Recipe
 
-ENGINES: tuple[Engine, ...] = (*CAMERA_MOVEMENT, *SCENE_LAYOUT, *SPATIAL_RELATION)
+ENGINES: tuple[Engine, ...] = (
+    *CAMERA_MOVEMENT,
+    *DEPTH_PERCEPTION,
+    *SCENE_LAYOUT,
+    *SPATIAL_RELATION,
+)
 
 _BY_TASK = {engine.task: engine for engine in ENGINES}
 

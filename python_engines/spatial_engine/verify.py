@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verification: every record is made a second time from its source, and compared field by field.
+
+Files first (hash, schema, every column), then inputs, then answers. The second making goes through
+the float64 reference, never through masks, pair tables or kernels of the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spatial_engine.engine import Row, compose, family_of
+from spatial_engine.engines import engine_of
+from spatial_engine.executors import run_all
+from spatial_engine.pipeline import done_path, file_hash, shard_path
+from spatial_engine.plan import recipe_from_json
+from spatial_engine.planning import open_index, reopen_source
+from spatial_engine.record import QARecord, check_record, read_records, read_tables
+from spatial_engine.reference import ReferenceScene
+from spatial_engine.wording import wording_hash
+from spatialcore.errors import RecordError, SpatialCoreError
+
+SAMPLE_ROWS = 100_000
+SHOWN = 20
+_RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
+_TEXT_FIELDS = ("question", "answer", "messages", "templates")
+
+
+class Mismatch(NamedTuple):
+    """One field that does not follow from the source."""
+
+    id: str
+    field: str
+    stored: str
+    recomputed: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was checked.
+
+    Attributes:
+        total: Records of the data set.
+        checked: Records that were made again.
+        mismatch_count: Fields that differ.
+        mismatches: The first ones.
+        problems: Damaged files, changed inputs, repeated ids: found before any row is checked.
+        wording_changed: Whether the templates differ from those of the data set; texts were then
+            parsed, not compared.
+    """
+
+    total: int
+    checked: int
+    mismatch_count: int
+    mismatches: tuple[Mismatch, ...]
+    problems: tuple[str, ...] = ()
+    wording_changed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything agreed."""
+        return not self.problems and not self.mismatch_count
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One shard and the numbers of its rows to check; None is all."""
+
+    out: Path
+    manifest: Mapping[str, Any]
+    path: Path
+    rows: frozenset[int] | None
+    roots: Mapping[str, Path]
+    index: Path
+    compare_text: bool
+
+
+def load_manifest(out: Path) -> dict[str, Any]:
+    """OUT/manifest.json; RecordError when it is missing or broken."""
+    try:
+        return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{out}: not a data set: {error}") from error
+
+
+def source_roots(
+    manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None = None
+) -> dict[str, Path]:
+    """Root of each source: as given, else as recorded, else of that name beside or below OUT."""
+    roots = {}
+    for key, source in manifest["sources"].items():
+        recorded = Path(source["root"])
+        choices = [recorded, out / recorded.name, out.parent / recorded.name]
+        found = next((path for path in choices if path.exists()), recorded)
+        roots[key] = Path((given or {}).get(key, found))
+    return roots
+
+
+def index_folder(manifest: Mapping[str, Any], out: Path) -> Path:
+    """The data set's index: as recorded, else OUT/index."""
+    recorded = Path(manifest["index"])
+    return recorded if recorded.exists() else out / "index"
+
+
+def verify(
+    out: str | Path,
+    *,
+    sample: int | None = None,
+    everything: bool = False,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    fail_fast: bool = False,
+    roots: Mapping[str, Path] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Check a data set against its sources.
+
+    Args:
+        out: The data set.
+        sample: Check this many rows, the same ones every time; None is all up to 100,000 rows.
+        everything: Check all rows, however many.
+        workers: Processes.
+        shard: (i, n): only shards whose number is i modulo n.
+        fail_fast: Stop at the first shard with a mismatch.
+        roots: Source key -> folder, where sources have moved.
+        on_progress: Called with (shards done, shards in all).
+
+    Raises:
+        RecordError: There is no data set.
+    """
+    out = Path(out).resolve()
+    manifest = load_manifest(out)
+    numbers = list(range(shard[0], manifest["shards"], shard[1]))
+    paths, problems, ids = _check_files(out, numbers)
+    total = sum(len(rows) for rows in ids)
+    found = source_roots(manifest, out, roots)
+    index = index_folder(manifest, out)
+    problems += _check_inputs(manifest, index, found)
+    if problems:
+        return VerifyReport(total, 0, 0, (), tuple(problems))
+    chosen = _sampled(ids, None if everything else sample or SAMPLE_ROWS)
+    families = tuple(sorted({family_of(task) for task in manifest["tasks"]}))
+    same_words = wording_hash(families) == manifest["wording"]
+    jobs = [
+        _Job(out, manifest, path, rows, found, index, same_words)
+        for path, rows in zip(paths, chosen, strict=True)
+    ]
+    checked = count = 0
+    mismatches: list[Mismatch] = []
+    for done, (_, (rows, bad)) in enumerate(run_all(_check_shard, jobs, workers=workers), 1):
+        checked += rows
+        count += len(bad)
+        mismatches += bad[: SHOWN - len(mismatches)]
+        if on_progress is not None:
+            on_progress(done, len(jobs))
+        if bad and fail_fast:
+            break
+    return VerifyReport(total, checked, count, tuple(mismatches), (), not same_words)
+
+
+def _check_files(
+    out: Path, numbers: Sequence[int]
+) -> tuple[list[Path], list[str], list[list[str]]]:
+    """Paths, problems, and the ids of each shard."""
+    paths, problems, ids = [], [], []
+    seen: set[str] = set()
+    for number in numbers:
+        done = done_path(out, number)
+        if not done.exists():
+            problems.append(f"shard {number} is missing; run the same generate again")
+            continue
+        report = json.loads(done.read_text(encoding="utf-8"))
+        path = shard_path(out, report["split"], number)
+        try:
+            if file_hash(path) != report["hash"]:
+                problems.append(
+                    f"{path.relative_to(out)}: the file is not the one that was written"
+                )
+            rows = [i for t in read_tables(path) for i in t.column("id").to_pylist()]
+        except (RecordError, OSError) as error:
+            problems.append(str(error))
+            continue
+        repeated = [i for i, count in Counter(rows).items() if count > 1 or i in seen]
+        problems += [f"id {repeated[0]} occurs more than once"] if repeated else []
+        seen.update(rows)
+        paths.append(path)
+        ids.append(rows)
+    return paths, problems, ids
+
+
+def _check_inputs(
+    manifest: Mapping[str, Any], index_path: Path, roots: Mapping[str, Path]
+) -> list[str]:
+    """What has changed since the data set was made."""
+    problems = []
+    index = open_index(index_path)
+    for key, source in manifest["sources"].items():
+        for scene_id, mark in source["scenes"].items():
+            scene = index.open_scene(key, scene_id)
+            meta = (scene.path / "scene.json").read_bytes()
+            if hashlib.blake2b(meta, digest_size=16).hexdigest() != mark:
+                problems.append(f"index_changed: {key}/{scene_id} was indexed again")
+            problems += [
+                f"source_changed: {key}/{scene_id}: {name}"
+                for name in scene.changed_inputs(roots[key])
+            ]
+    return problems
+
+
+def _sampled(ids: list[list[str]], limit: int | None) -> list[frozenset[int] | None]:
+    """Rows to check of each shard: all, or those with the smallest hash of their id."""
+    if limit is None or sum(map(len, ids)) <= limit:
+        return [None] * len(ids)
+    keys = sorted(
+        (hashlib.blake2b(i.encode(), digest_size=8).digest(), shard, row)
+        for shard, rows in enumerate(ids)
+        for row, i in enumerate(rows)
+    )[:limit]
+    chosen: list[set[int]] = [set() for _ in ids]
+    for _, shard, row in keys:
+        chosen[shard].add(row)
+    return [frozenset(rows) for rows in chosen]
+
+
+def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:
+    records = [
+        record
+        for row, record in enumerate(read_records(job.path, columns_only=True))
+        if job.rows is None or row in job.rows
+    ]
+    records.sort(key=lambda r: (r.source, r.scene, sorted(r.frames)))
+    out: list[Mismatch] = []
+    for (source, scene), rows in groupby(records, key=lambda r: (r.source, r.scene)):
+        out += _check_scene(job, source, scene, list(rows))
+    return len(records), out
+
+
+def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) -> list[Mismatch]:
+    entry = job.manifest["sources"].get(source)
+    if entry is None or scene not in entry["scenes"]:
+        return [
+            Mismatch(r.id, "scene", f"{source}/{scene}", "not in the manifest") for r in records
+        ]
+    opened = reopen_source(source, entry["kind"], job.roots[source], entry["options"]).open(scene)
+    recipe = recipe_from_json(job.manifest["recipe"])
+    index = open_index(job.index).open_scene(source, scene)
+    splits: dict[str, ReferenceScene] = {}
+    out: list[Mismatch] = []
+    for record in records:
+        if record.split not in splits:
+            seed = job.manifest["seed"]
+            splits[record.split] = ReferenceScene(opened, index, recipe, seed, record.split)
+        out += check_against(splits[record.split], record, compare_text=job.compare_text)
+    return out
+
+
+def check_against(
+    reference: ReferenceScene, record: QARecord, *, compare_text: bool = True
+) -> list[Mismatch]:
+    """Make a record again from its source and compare every field.
+
+    Args:
+        reference: The record's scene.
+        record: What is stored.
+        compare_text: Whether the templates are those of the data set.
+
+    Returns:
+        The fields that differ; a guard that the record breaks is the field "guard".
+    """
+    mismatch = partial(Mismatch, record.id)
+    try:
+        check_record(record)
+        row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
+        engine = engine_of(record.task)
+        facts, broken = engine.recompute(reference, row)
+        again = compose(engine, reference.place, row, facts)
+    except (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError) as error:
+        return [mismatch("record", record.answer, f"{type(error).__name__}: {error}")]
+    out = [mismatch("guard", "asked", broken)] if broken else []
+    for name in (f.name for f in fields(QARecord)):
+        stored, recomputed = getattr(record, name), getattr(again, name)
+        if name in _TEXT_FIELDS and not compare_text:
+            continue
+        if name == "evidence":
+            out += [
+                mismatch(f"evidence.{path}", str(a), str(b))
+                for path, a, b in _differences(record.facts, json.loads(recomputed))
+            ]
+        elif stored != recomputed:
+            out.append(mismatch(name, str(stored), str(recomputed)))
+    return out
+
+
+def _differences(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Places where two JSON values differ by more than rounding."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        for name in a:
+            yield from _differences(a[name], b[name], f"{path}.{name}" if path else name)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for k, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from _differences(x, y, f"{path}[{k}]")
+    elif isinstance(a, float) and isinstance(b, (int, float)) and not isinstance(b, bool):
+        if not math.isclose(a, b, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
+            yield path, a, b
+    elif a != b or type(a) is not type(b):
+        yield path, a, b
