@@ -59,7 +59,7 @@ def generate(
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for tokens in _steps(model, batch, sampling, ends):
+        for tokens in _steps(model, batch, sampling):
             for i, token in enumerate(tokens):
                 done[i] = done[i] or token in ends
                 if not done[i]:
@@ -70,9 +70,7 @@ def generate(
     return rows
 
 
-def _steps(
-    model: SpatialMLLM, batch: Mapping[str, Any], sampling: Sampling, ends: set[int]
-) -> Iterator[list[int]]:
+def _steps(model: SpatialMLLM, batch: Mapping[str, Any], sampling: Sampling) -> Iterator[list[int]]:
     """Yield one token for each row, at most max_new_tokens times."""
     mask, positions = batch["attention_mask"], batch["position_ids"]
     lengths = mask.sum(dim=1)

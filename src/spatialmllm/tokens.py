@@ -109,7 +109,7 @@ class ChatTokenizer:
     @property
     def size(self) -> int:
         """Largest id + 1."""
-        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        return 1 + max(int(i) for i in self._tokenizer.get_vocab(with_added_tokens=True).values())
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it become their ids."""
@@ -147,7 +147,11 @@ class ChatTokenizer:
             if any(token in turn.content for token in _CONTROL):
                 raise ValueError(f"a {turn.role} turn holds a control token")
             body = self._body(turn, media)
-            made = [*self.encode(f"{TURN_START}{turn.role}\n"), *body, *self.encode(f"{TURN_END}\n")]
+            made = [
+                *self.encode(f"{TURN_START}{turn.role}\n"),
+                *body,
+                *self.encode(f"{TURN_END}\n"),
+            ]
             ids += made
             if turn.role == "assistant":
                 if self.unknown_in(turn.content):
