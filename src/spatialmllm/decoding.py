@@ -53,7 +53,7 @@ def generate(
         New token ids of each row.
     """
     sampling = Sampling() if sampling is None else sampling
-    ends = {model.config.ids.end, model.config.ids.pad} if end_ids is None else set(end_ids)
+    ends = {model.settings.ids.end, model.settings.ids.pad} if end_ids is None else set(end_ids)
     rows: list[list[int]] = [[] for _ in range(batch["input_ids"].shape[0])]
     done = [False] * len(rows)
     was_training = model.training

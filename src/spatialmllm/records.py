@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,6 +116,17 @@ class RecordSet:
         from spatial_engine.record import records_to_table
 
         return RecordSet([records_to_table(records)], roots)
+
+    def first(self, count: int) -> RecordSet:
+        """The first `count` records."""
+        return RecordSet([self._table.slice(0, count)], self.roots)
+
+    def digest(self) -> str:
+        """Hash of the record ids, in order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in self.column("id"):
+            digest.update(f"{name}\n".encode())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

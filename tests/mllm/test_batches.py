@@ -32,7 +32,7 @@ def _logits(model, samples):
 
     from spatialmllm.batches import collate
 
-    batch = collate(samples, model.config)
+    batch = collate(samples, model.settings)
     batch.pop("labels")
     with torch.no_grad():
         return model(**batch).logits
@@ -61,7 +61,7 @@ def test_swapping_the_images_changes_the_tokens_of_both(model):
     from spatialmllm.batches import Sample, collate
 
     def tokens(media):
-        batch = collate([Sample([model.config.ids.image] * 8, [-100] * 8, media)], model.config)
+        batch = collate([Sample([model.settings.ids.image] * 8, [-100] * 8, media)], model.settings)
         with torch.no_grad():
             return model.encode_visual(
                 batch["pixel_values"], batch["grid_thw"], frames=batch["frames"],
@@ -70,7 +70,7 @@ def test_swapping_the_images_changes_the_tokens_of_both(model):
 
     first, second = _medium(1), _medium(2)
     ahead, swapped = tokens((first, second)), tokens((second, first))
-    assert ahead.shape == (8, model.config.text.hidden_size)
+    assert ahead.shape == (8, model.settings.text.hidden_size)
     # The same picture in the other place: it meets the other one and another frame of reference.
     assert not torch.allclose(ahead[:4], swapped[4:], atol=1e-4)
     assert not torch.allclose(ahead[4:], swapped[:4], atol=1e-4)
@@ -82,7 +82,7 @@ def test_a_context_encodes_every_still_once(model, builder):
 
     media = [_medium(0), _medium(1), _medium(2, frames=4, still=False), _medium(3, width=84)]
     assert contexts(media) == [[0, 1, 2], [3]]
-    batch = collate([builder.ask("Which?", media)], model.config)
+    batch = collate([builder.ask("Which?", media)], model.settings)
     assert [tuple(f.shape) for f in batch["frames"]] == [(6, 3, 56, 56), (1, 3, 56, 84)]
     assert batch["context_rows"] == [3, 1]
     assert batch["still"] == [True, True, False, True]

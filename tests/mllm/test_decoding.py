@@ -22,7 +22,7 @@ def _uncached(model, sample, steps):
 
     from spatialmllm.batches import collate
 
-    batch = collate([sample], model.config)
+    batch = collate([sample], model.settings)
     batch.pop("labels")
     ids, positions = batch.pop("input_ids"), batch.pop("position_ids")
     tokens = []

@@ -101,7 +101,7 @@ def test_pads_change_nothing(model, batch, toy):
 
 def test_counts_must_match(model, batch):
     ids = batch["input_ids"].clone()
-    ids[0, (ids[0] == model.config.ids.image).nonzero()[0]] = 5
+    ids[0, (ids[0] == model.settings.ids.image).nonzero()[0]] = 5
     batch["input_ids"] = ids
     with pytest.raises(ValueError, match="11 visual placeholders, 12 visual tokens"):
         model(**batch)
