@@ -81,7 +81,7 @@ def run_eval(
     suffix = "" if world_size == 1 else f"-{rank:03d}"
     path = out / RESPONSES.replace(".jsonl", f"{suffix}.jsonl")
     answered = set(read_responses(out))
-    mine = [row for row in range(rank, len(records), world_size)]
+    mine = range(rank, len(records), world_size)
     todo = [row for row in mine if records[row].id not in answered]
     done, failed = len(mine) - len(todo), 0
     yield Progress(done, len(mine), failed)
