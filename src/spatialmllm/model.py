@@ -153,7 +153,7 @@ class SpatialMLLM(nn.Module):
         for tower, part in ((self.model, "decoder"), (self.visual, "vision")):
             if enabled and part not in self._frozen:
                 tower.gradient_checkpointing_enable({"use_reentrant": False})
-            else:
+            elif tower.is_gradient_checkpointing:
                 tower.gradient_checkpointing_disable()
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
@@ -221,10 +221,11 @@ class SpatialMLLM(nn.Module):
             raise ValueError("this model has no spatial encoder")
         results: dict[int, Tensor] = {}
         grad = torch.is_grad_enabled() and "spatial" not in self._frozen
-        for group in _groups_by_shape(frames):
-            stacked = torch.stack([frames[i] for i in group])
-            with torch.set_grad_enabled(grad):
-                (features,) = aggregator(stacked, (self.settings.connector.layer,))
+        groups = list(_groups_by_shape(frames))
+        stacked = [torch.stack([frames[i] for i in group]) for group in groups]
+        with torch.set_grad_enabled(grad):
+            encoded = aggregator(stacked, (self.settings.connector.layer,))
+        for group, (features,) in zip(groups, encoded, strict=True):
             for row, i in enumerate(group):
                 results[i] = features[row, :, aggregator.patch_start :]
         return [results[i] for i in range(len(frames))]

@@ -128,6 +128,9 @@ class SpatialTrainer(Trainer):
         """
         inputs = dict(inputs)
         record_ids = inputs.pop("record_ids", [])
+        if self.args.world_size > 1 and "pixel_values" not in inputs:
+            # The other processes would wait for this one's part of the encoders' gradients.
+            raise TrainingFailed(f"a micro-batch without images: {', '.join(record_ids)}")
         outputs = model(**inputs, num_items_in_batch=num_items_in_batch)
         if not torch.isfinite(outputs.loss):
             raise TrainingFailed(
