@@ -51,12 +51,13 @@ class SpatialMLLM(nn.Module):
         attention: "sdpa", "eager" or "flash_attention_2", for tower and decoder.
     """
 
+    # It is called `settings`: the library writes into a `config` that it finds on a model.
     # The trainer passes the token count of the whole batch; without this it rescales silently.
     accepts_loss_kwargs = True
 
     def __init__(self, config: SpatialMLLMConfig, *, attention: str = "sdpa") -> None:
         super().__init__()
-        self.config = config
+        self.settings = config
         self.visual = build_tower(config.vision, attention)
         self.model = build_decoder(config.text, attention)
         self.lm_head: nn.Linear | None = None
@@ -105,15 +106,15 @@ class SpatialMLLM(nn.Module):
 
     def _init_std(self, name: str) -> float:
         if name.startswith("visual."):
-            return self.config.vision.initializer_range
-        if name.startswith("spatial_encoder.") and self.config.spatial is not None:
-            return self.config.spatial.initializer_range
-        return self.config.text.initializer_range
+            return self.settings.vision.initializer_range
+        if name.startswith("spatial_encoder.") and self.settings.spatial is not None:
+            return self.settings.spatial.initializer_range
+        return self.settings.text.initializer_range
 
     def _layer_scale(self, name: str) -> float:
-        if ".patch_embed." in name or self.config.spatial is None:
+        if ".patch_embed." in name or self.settings.spatial is None:
             return 1.0
-        return self.config.spatial.layer_scale_init
+        return self.settings.spatial.layer_scale_init
 
     def freeze(self, parts: Iterable[str]) -> SpatialMLLM:
         """Freeze the named parts and train all others; frozen parts stay in evaluation mode.
@@ -152,7 +153,7 @@ class SpatialMLLM(nn.Module):
         for tower, part in ((self.model, "decoder"), (self.visual, "vision")):
             if enabled and part not in self._frozen:
                 tower.gradient_checkpointing_enable({"use_reentrant": False})
-            else:
+            elif tower.is_gradient_checkpointing:
                 tower.gradient_checkpointing_disable()
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
@@ -220,10 +221,11 @@ class SpatialMLLM(nn.Module):
             raise ValueError("this model has no spatial encoder")
         results: dict[int, Tensor] = {}
         grad = torch.is_grad_enabled() and "spatial" not in self._frozen
-        for group in _groups_by_shape(frames):
-            stacked = torch.stack([frames[i] for i in group])
-            with torch.set_grad_enabled(grad):
-                (features,) = aggregator(stacked, (self.config.connector.layer,))
+        groups = list(_groups_by_shape(frames))
+        stacked = [torch.stack([frames[i] for i in group]) for group in groups]
+        with torch.set_grad_enabled(grad):
+            encoded = aggregator(stacked, (self.settings.connector.layer,))
+        for group, (features,) in zip(groups, encoded, strict=True):
             for row, i in enumerate(group):
                 results[i] = features[row, :, aggregator.patch_start :]
         return [results[i] for i in range(len(frames))]
@@ -235,7 +237,7 @@ class SpatialMLLM(nn.Module):
             ValueError: The placeholders do not match the visual tokens, with both counts.
         """
         embeddings = self.model.embed_tokens(input_ids)
-        ids = self.config.ids
+        ids = self.settings.ids
         places = (input_ids == ids.image) | (input_ids == ids.video)
         count = 0 if visual is None else visual.shape[0]
         if int(places.sum()) != count:

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,6 +51,29 @@ def tiny():
     return make_tiny
 
 
+@pytest.fixture(scope="session")
+def fabricated():
+    """The module fabricated.py beside this file."""
+    return load_beside("fabricated")
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory, fabricated):
+    """Eight rooms of records, their images, a tokenizer and the configuration that fits it."""
+    from spatialmllm.records import RecordSet
+    from spatialmllm.tokens import build_tiny
+
+    root = tmp_path_factory.mktemp("toy")
+    records = fabricated.make_records(root, 8)
+    texts = [t for r in records for t in (r.question, r.answer)]
+    tokenizer = build_tiny(texts)
+    config = make_tiny(tokenizer.size, ids=tokenizer.ids)
+    images = RecordSet.of(records, {"toy": root})
+    return SimpleNamespace(
+        root=root, records=records, tokenizer=tokenizer, config=config, images=images
+    )
+
+
 @pytest.fixture
 def tiny_config():
     return make_tiny()
@@ -64,7 +88,7 @@ def load_beside(name):
     return module
 
 
-def make_tiny(vocab_size=64, connector="mlp_add"):
+def make_tiny(vocab_size=64, connector="mlp_add", *, ids=None, width=56, height=56):
     from spatialmllm.config import (
         ConnectorConfig,
         ProcessorConfig,
@@ -104,11 +128,13 @@ def make_tiny(vocab_size=64, connector="mlp_add"):
             num_heads=2,
             patch_embed_depth=1,
             patch_embed_heads=2,
+            # As trained blocks have it; the initial 0.01 would hide what the blocks do.
+            layer_scale_init=1.0,
             initializer_range=0.08,
         ),
         connector=ConnectorConfig(bottleneck=64),
-        processor=ProcessorConfig(resize="exact", width=56, height=56),
-        ids=SpecialIds(image=10, video=11, vision_start=8, vision_end=9, pad=0, end=2),
+        processor=ProcessorConfig(resize="exact", width=width, height=height),
+        ids=ids or SpecialIds(image=10, video=11, vision_start=8, vision_end=9, pad=0, end=2),
     )
     if connector == "none":
         return config.without_spatial_encoder()

@@ -144,7 +144,7 @@ def test_equals_the_plain_computation(encoder, rows, columns):
     weights = {n: p.detach().double().numpy() for n, p in encoder.named_parameters()}
     expected = _reference(frames.double().numpy(), weights, encoder.config)
     with torch.no_grad():
-        (got,) = encoder(frames[None])
+        ((got,),) = encoder([frames[None]])
     np.testing.assert_allclose(got[0].numpy(), expected, rtol=2e-4, atol=2e-4)
 
 
@@ -153,15 +153,16 @@ def test_layers_are_returned_as_asked_and_batches_do_not_mix(encoder):
 
     frames = torch.rand(2, 2, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        first, last = encoder(frames, (0, -1))
-        (alone,) = encoder(frames[1:], (1,))
+        ((first, last),) = encoder([frames], (0, -1))
+        ((alone,), (other,)) = encoder([frames[1:], frames[:, :1]], (1,))
     assert first.shape == last.shape == (2, 2, 5 + 4, 32)
     assert not torch.equal(first, last)
     torch.testing.assert_close(last[1:], alone, rtol=1e-5, atol=1e-5)
+    assert other.shape == (2, 1, 5 + 4, 32)
     with pytest.raises(ValueError, match="do not divide"):
-        encoder(torch.zeros(1, 1, 3, 30, 28))
+        encoder([torch.zeros(1, 1, 3, 30, 28)])
     with pytest.raises(ValueError, match="layers"):
-        encoder(frames, (2,))
+        encoder([frames], (2,))
 
 
 def test_merge_order_equals_a_slow_loop():

@@ -68,7 +68,7 @@ def test_saved_and_loaded_logits_are_equal_in_every_bit(saved):
     model, folder = saved
     again = load(folder)
     assert torch.equal(_logits(model), _logits(again))
-    assert again.config == model.config
+    assert again.settings == model.settings
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.json", "processor.json", "tokenizer.json", "README.md"}
     assert json.loads((folder / "config.json").read_text())["model_type"] == "spatial-mllm"
@@ -116,7 +116,7 @@ def test_library_buffers_are_restored_right_after_loading(saved):
 
     _, folder = saved
     loaded = load(folder)
-    fresh = build_decoder(loaded.config.text), build_tower(loaded.config.vision)
+    fresh = build_decoder(loaded.settings.text), build_tower(loaded.settings.vision)
     for mine, theirs in ((loaded.model, fresh[0]), (loaded.visual, fresh[1])):
         expected = dict(theirs.named_buffers())
         found = dict(mine.named_buffers())
@@ -143,13 +143,13 @@ def test_separate_qwen_and_vggt_files(saved, tmp_path, layouts, newer_names):
     vggt["camera_head.empty_pose_tokens"] = torch.zeros(1, 1, 9)
     first = _write(tmp_path / "qwen", qwen, flat)
     second = _write(tmp_path / "vggt", vggt)
-    joined = load([first, second], config=model.config, init_connector=True, seed=1)
+    joined = load([first, second], config=model.settings, init_connector=True, seed=1)
     for name, parameter in joined.named_parameters():
         if not name.startswith("connector.") and not name.endswith("mask_token"):
             assert torch.equal(parameter, every[name]), name
     assert not any(p.is_meta for p in joined.parameters())
     with pytest.raises(Exception, match="5 missing: connector"):
-        load([first, second], config=model.config)
+        load([first, second], config=model.settings)
 
 
 def test_a_qwen_config_of_the_librarys_form_is_read(saved, tmp_path):
@@ -160,15 +160,15 @@ def test_a_qwen_config_of_the_librarys_form_is_read(saved, tmp_path):
     qwen = {n: t for n, t in _tensors(folder).items() if n.startswith(("visual.", "model."))}
     config = {
         "model_type": "qwen2_5_vl",
-        "text_config": text_config(model.config.text).to_dict(),
-        "vision_config": vision_config(model.config.vision).to_dict(),
+        "text_config": text_config(model.settings.text).to_dict(),
+        "vision_config": vision_config(model.settings.vision).to_dict(),
         "tie_word_embeddings": True,
         "image_token_id": 10,
         "video_token_id": 11,
     }
     loaded = load(_write(tmp_path / "qwen", qwen, config))
-    assert loaded.config.connector.kind == "none"
-    assert loaded.config.text == model.config.text
+    assert loaded.settings.connector.kind == "none"
+    assert loaded.settings.text == model.settings.text
 
 
 def test_strict_errors_list_names(saved, tmp_path):

@@ -82,6 +82,19 @@ def load(
     return model
 
 
+def read_weights(model: SpatialMLLM, path: StrPath) -> None:
+    """Copy the weights of a model folder into a model of the same configuration, strictly.
+
+    Raises:
+        CheckpointFormatError: As in `load`.
+    """
+    state = _collect(model, [_WeightFiles(Path(path))], None, torch.device("cpu"), False)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in state:
+                parameter.copy_(state[name])
+
+
 def load_config(path: StrPath) -> SpatialMLLMConfig:
     """Read `config.json` and, where it exists, `processor.json` of a checkpoint folder.
 
@@ -203,7 +216,7 @@ def _collect(
 ) -> dict[str, Tensor]:
     """Read every tensor that the model has; all that does not fit is one error."""
     expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
-    tied = model.config.text.tie_word_embeddings
+    tied = model.settings.text.tie_word_embeddings
     state: dict[str, Tensor] = {}
     unexpected: list[str] = []
     misshaped: list[str] = []

@@ -45,10 +45,10 @@ def save(
         shutil.rmtree(temporary)
     temporary.mkdir(parents=True)
     tensors = dict(model.named_parameters()) if state is None else dict(state)
-    write_config(model.config, temporary)
+    write_config(model.settings, temporary)
     if tokenizer_json is not None:
         (temporary / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    (temporary / "README.md").write_text(_card(model.config), encoding="utf-8")
+    (temporary / "README.md").write_text(_card(model.settings), encoding="utf-8")
     write_shards(tensors, temporary, shard_bytes)
     flush_folder(temporary)
     if target.exists():

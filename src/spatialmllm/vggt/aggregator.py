@@ -47,59 +47,73 @@ class Aggregator(nn.Module):
             layer_scale=c.layer_scale_init,
         )
 
-    def forward(self, frames: Tensor, return_layers: Sequence[int] = (-1,)) -> list[Tensor]:
-        """Encode contexts of equal shape.
+    def forward(
+        self, groups: Sequence[Tensor], return_layers: Sequence[int] = (-1,)
+    ) -> list[list[Tensor]]:
+        """Encode groups of contexts; all contexts of a group have one shape.
 
         Args:
-            frames: (B, S, 3, H, W) in [0, 1]; H and W are multiples of the patch size.
+            groups: (B, S, 3, H, W) in [0, 1]; H and W are multiples of the patch size.
             return_layers: Block pairs whose output is kept, negative from the end.
 
         Returns:
-            For each asked layer (B, S, patch_start + H/p * W/p, 2 C): the frame block's and the
-            global block's output side by side, the raw residual stream without a final norm.
+            For each group, for each asked layer (B, S, patch_start + H/p * W/p, 2 C): the frame
+            block's and the global block's output side by side, without a final norm.
 
         Raises:
             ValueError: Sides that are no multiple of the patch size, or an unknown layer.
         """
-        batch, count, _, height, width = frames.shape
+        depth = self.config.depth
+        if any(not -depth <= layer < depth for layer in return_layers):
+            raise ValueError(f"layers {list(return_layers)} of {depth}")
+        wanted = [layer % depth for layer in return_layers]
+        shapes = [frames.shape[:2] for frames in groups]
+        within = [self._rotation(frames) for frames in groups]
+        across = [
+            (cos.repeat(count, 1), sin.repeat(count, 1))
+            for (cos, sin), (_, count) in zip(within, shapes, strict=True)
+        ]
+        x = self._tokens(groups)
+        kept: dict[int, list[Tensor]] = {}
+        for layer in range(depth):
+            x = [t.view(b * s, -1, t.shape[-1]) for t, (b, s) in zip(x, shapes, strict=True)]
+            framed = self._run(self.frame_blocks[layer], x, within)
+            x = [t.view(b, -1, t.shape[-1]) for t, (b, _) in zip(framed, shapes, strict=True)]
+            x = self._run(self.global_blocks[layer], x, across)
+            if layer in wanted:
+                kept[layer] = [
+                    torch.cat([part.view(b, s, -1, part.shape[-1]) for part in parts], dim=-1)
+                    for *parts, (b, s) in zip(framed, x, shapes, strict=True)
+                ]
+        return [[kept[layer][i] for layer in wanted] for i in range(len(groups))]
+
+    def _tokens(self, groups: Sequence[Tensor]) -> list[Tensor]:
+        """(B, S, 3, H, W) -> (B * S, patch_start + patches, C) for each group."""
+        patches = self.patch_embed([self._normalised(frames) for frames in groups])
+        special = torch.cat([self.camera_token, self.register_token], dim=2)[0]  # (2, 5, C)
+        made = []
+        for frames, tokens in zip(groups, patches, strict=True):
+            batch, count = frames.shape[:2]
+            which = torch.ones(count, dtype=torch.long, device=frames.device)
+            which[0] = 0
+            made.append(torch.cat([special[which].repeat(batch, 1, 1), tokens], dim=1))
+        return made
+
+    def _normalised(self, frames: Tensor) -> Tensor:
+        """(B, S, 3, H, W) in [0, 1] -> (B * S, 3, H, W) as the patch embedding was trained."""
+        height, width = frames.shape[-2:]
         patch = self.config.patch_size
         if height % patch or width % patch:
             raise ValueError(f"frames of {width}x{height} do not divide into patches of {patch}")
-        wanted = [layer % self.config.depth for layer in return_layers]
-        if any(not -self.config.depth <= layer < self.config.depth for layer in return_layers):
-            raise ValueError(f"layers {list(return_layers)} of {self.config.depth}")
-        x = self._tokens(frames)
-        rotation = self._rotation(height // patch, width // patch, frames.device)
-        across = (rotation[0].repeat(count, 1), rotation[1].repeat(count, 1))
-        kept: dict[int, Tensor] = {}
-        tokens = x.shape[1]
-        for layer, (frame_block, global_block) in enumerate(
-            zip(self.frame_blocks, self.global_blocks, strict=True)
-        ):
-            x = self._run(frame_block, x.view(batch * count, tokens, -1), rotation)
-            within = x
-            x = self._run(global_block, x.view(batch, count * tokens, -1), across)
-            if layer in wanted:
-                both = (within.view(batch, count, tokens, -1), x.view(batch, count, tokens, -1))
-                kept[layer] = torch.cat(both, dim=-1)
-        return [kept[layer] for layer in wanted]
-
-    def _tokens(self, frames: Tensor) -> Tensor:
-        """(B, S, 3, H, W) -> (B * S, patch_start + patches, C)."""
-        batch, count = frames.shape[:2]
         # Constants are made here: a buffer would not survive a build on the meta device.
         mean = frames.new_tensor(IMAGE_MEAN).view(3, 1, 1)
         std = frames.new_tensor(IMAGE_STD).view(3, 1, 1)
-        pixels = ((frames - mean) / std).flatten(0, 1).to(self.camera_token.dtype)
-        patches = self.patch_embed(pixels)
-        special = torch.cat([self.camera_token, self.register_token], dim=2)[0]  # (2, 5, C)
-        which = torch.ones(count, dtype=torch.long, device=frames.device)
-        which[0] = 0
-        special = special[which].repeat(batch, 1, 1)
-        return torch.cat([special, patches], dim=1)
+        return ((frames - mean) / std).flatten(0, 1).to(self.camera_token.dtype)
 
-    def _rotation(self, rows: int, columns: int, device: torch.device) -> Rotation:
+    def _rotation(self, frames: Tensor) -> Rotation:
         """Patches turn by (y + 1, x + 1), special tokens not at all."""
+        rows, columns = (side // self.config.patch_size for side in frames.shape[-2:])
+        device = frames.device
         y = torch.arange(1, rows + 1, device=device).repeat_interleave(columns)
         x = torch.arange(1, columns + 1, device=device).repeat(rows)
         special = torch.zeros(self.patch_start, 2, dtype=y.dtype, device=device)
@@ -107,7 +121,9 @@ class Aggregator(nn.Module):
         head = self.config.embed_dim // self.config.num_heads
         return rotation_2d(positions, head, self.config.rope_base)
 
-    def _run(self, block: nn.Module, x: Tensor, rotation: Rotation) -> Tensor:
+    def _run(
+        self, block: nn.Module, x: list[Tensor], rotations: Sequence[Rotation]
+    ) -> list[Tensor]:
         if self.checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, rotation, use_reentrant=False)
-        return block(x, rotation)
+            return list(checkpoint(block, x, rotations, use_reentrant=False))
+        return list(block(x, rotations))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -109,7 +111,24 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.ls2 = LayerScale(dim, layer_scale)
 
-    def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """(B, tokens, C) -> (B, tokens, C)."""
+    def forward(
+        self, groups: Sequence[Tensor], rotations: Sequence[Rotation | None] | None = None
+    ) -> list[Tensor]:
+        """Run on groups of different shape in one call.
+
+        One call a layer, whatever came: processes that share a sharded block must all enter it
+        equally often, and their contexts differ.
+
+        Args:
+            groups: Tensors (B, tokens, C).
+            rotations: Tables for each group; None = no rotation.
+
+        Returns:
+            Tensors of the same shapes.
+        """
+        tables = [None] * len(groups) if rotations is None else rotations
+        return [self._run(x, table) for x, table in zip(groups, tables, strict=True)]
+
+    def _run(self, x: Tensor, rotation: Rotation | None) -> Tensor:
         x = x + self.ls1(self.attn(self.norm1(x), rotation))
         return x + self.ls2(self.mlp(self.norm2(x)))

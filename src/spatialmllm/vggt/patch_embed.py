@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,9 +22,9 @@ class PatchProjection(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(n, 3, H, W) -> (n, H/p * W/p, C), row-major."""
-        return self.proj(frames).flatten(2).transpose(1, 2)
+    def forward(self, groups: Sequence[Tensor]) -> list[Tensor]:
+        """(n, 3, H, W) -> (n, H/p * W/p, C), row-major, for each group."""
+        return [self.proj(frames).flatten(2).transpose(1, 2) for frames in groups]
 
 
 class DinoPatchEmbed(nn.Module):
@@ -60,19 +62,22 @@ class DinoPatchEmbed(nn.Module):
         grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", antialias=True)
         return grid.flatten(2).transpose(1, 2).to(stored.dtype)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(n, 3, H, W), normalised -> (n, H/p * W/p, C)."""
-        count, _, height, width = frames.shape
-        tokens = self.patch_embed(frames)
-        tokens = tokens + self.position_embedding(
-            height // self.patch_size, width // self.patch_size
-        )
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(count, -1, -1)
-        registers = self.register_tokens.expand(count, -1, -1)
-        x = torch.cat([cls, registers, tokens], dim=1)
+    def forward(self, groups: Sequence[Tensor]) -> list[Tensor]:
+        """(n, 3, H, W), normalised -> (n, H/p * W/p, C), for each group."""
+        patches = self.patch_embed(groups)
+        x = [self._tokens(f, p) for f, p in zip(groups, patches, strict=True)]
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)[:, 1 + registers.shape[1] :]
+        start = 1 + self.register_tokens.shape[1]
+        return [self.norm(tokens)[:, start:] for tokens in x]
+
+    def _tokens(self, frames: Tensor, patches: Tensor) -> Tensor:
+        """Class token, registers and placed patches: (n, 1 + registers + patches, C)."""
+        count, _, height, width = frames.shape
+        rows, columns = height // self.patch_size, width // self.patch_size
+        placed = patches + self.position_embedding(rows, columns)
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(count, -1, -1)
+        return torch.cat([cls, self.register_tokens.expand(count, -1, -1), placed], dim=1)
 
 
 def build_patch_embed(config: SpatialEncoderConfig) -> nn.Module:

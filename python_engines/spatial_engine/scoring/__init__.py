@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scoring: pure functions from a record and a response to a `Score`; nothing here needs torch."""
+
+from spatial_engine.scoring.multispa import Score, score
+
+__all__ = ["Score", "score"]

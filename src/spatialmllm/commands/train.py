@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the model on records; the same command continues a run.
+
+Examples:
+  spatialcore train --records demo/out --config tiny --out runs/tiny
+  spatialcore train --records a b:0.3 --config spatial-mllm --init-qwen Q --init-vggt V --out real
+  spatialcore train --records demo/out --config tiny --out runs/tiny --dry-run
+  torchrun --nproc-per-node 8 -m spatialcore.cli train --records out --config small --out runs/small
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from spatialcore.commands.parse import parse_options
+
+if TYPE_CHECKING:
+    from spatialmllm.training.callbacks import TrainEvent
+    from spatialmllm.training.sft import Prepared, TrainRequest
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
+_BAR_AFTER_S = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore train`.
+
+    Attributes:
+        records: Folders made by `generate`; `OUT:0.3` takes a share of 0.3.
+        config: A shipped recipe (tiny, small, spatial-mllm) or the path of a TOML file.
+        out: Folder of the run.
+        init: Model folder to start from.
+        init_qwen: Qwen2.5-VL folder to start from.
+        init_vggt: VGGT folder to start from, beside --init-qwen.
+        split: Split to train on.
+        eval_records: Folders that will be evaluated; a space on both sides is an error.
+        root: `KEY=PATH`, where the images of a source lie now.
+        set: `section.key=value`, a setting of the recipe.
+        blind: Train on grey images, for the baseline.
+        max_minutes: Save and stop after this time.
+        max_steps: Steps of the whole run, instead of the recipe's.
+        launch: Sharding over processes.
+        report_to: Where else metrics go.
+        skip_bad: Bad samples that may be left out (exit code 3).
+        attention: sdpa, eager or flash_attention_2.
+        dry_run: Check everything and show what would be trained; trains nothing.
+        json: Print one JSON object instead of text.
+    """
+
+    records: tuple[str, ...]
+    config: str
+    out: Path
+    init: Path | None = None
+    init_qwen: Path | None = None
+    init_vggt: Path | None = None
+    split: str = "train"
+    eval_records: tuple[str, ...] = ()
+    root: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    blind: bool = False
+    max_minutes: float | None = None
+    max_steps: int | None = None
+    launch: Literal["fsdp2", "zero2", "zero3"] | None = None
+    report_to: Literal["none", "tensorboard", "wandb"] = "none"
+    skip_bad: int = 0
+    attention: str = "sdpa"
+    dry_run: bool = False
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "train", __doc__)
+    from spatialcore.errors import SpatialCoreError
+    from spatialmllm.training.sft import RequestError, prepare
+
+    try:
+        prepared = prepare(_request(options))
+    except (RequestError, ValueError, OSError) as error:
+        print(f"spatialcore train: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        return _dry_run(options, prepared) if options.dry_run else _train(options, prepared)
+    except RequestError as error:
+        print(f"spatialcore train: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (SpatialCoreError, OSError) as error:
+        print(f"spatialcore train: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("spatialcore train: interrupted; the same command continues", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def parse_roots(pairs: tuple[str, ...]) -> dict[str, Path]:
+    """Read `KEY=PATH` options; ValueError for anything else."""
+    roots: dict[str, Path] = {}
+    for pair in pairs:
+        key, equals, path = pair.partition("=")
+        if not (key and equals and path):
+            raise ValueError(f"--root takes KEY=PATH, got {pair!r}")
+        roots[key] = Path(path)
+    return roots
+
+
+def _request(options: Options) -> TrainRequest:
+    from spatialmllm.training.recipe import load_recipe
+    from spatialmllm.training.sft import TrainRequest
+
+    if options.init is not None and (options.init_qwen or options.init_vggt):
+        raise ValueError("give --init, or --init-qwen and --init-vggt, not both")
+    if options.init_vggt is not None and options.init_qwen is None:
+        raise ValueError("--init-vggt needs --init-qwen beside it")
+    settings = list(options.set)
+    if options.max_steps is not None:
+        settings.append(f"schedule.max_steps={options.max_steps}")
+    given = (options.init, options.init_qwen, options.init_vggt)
+    return TrainRequest(
+        records=options.records,
+        recipe=load_recipe(options.config, settings),
+        out=options.out,
+        init=tuple(path for path in given if path is not None),
+        split=options.split,
+        eval_records=options.eval_records,
+        roots=parse_roots(options.root),
+        blind=options.blind,
+        max_minutes=options.max_minutes,
+        launch=options.launch,
+        report_to=options.report_to,
+        skip_bad=options.skip_bad,
+        attention=options.attention,
+    )
+
+
+def _train(options: Options, prepared: Prepared) -> int:
+    import signal
+
+    from spatialmllm.training.callbacks import StopRequest
+    from spatialmllm.training.sft import train
+
+    stop = StopRequest(options.max_minutes)
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.ask("SIGTERM"))
+    try:
+        with _Progress(prepared.steps) as progress:
+            result = train(prepared, stop, progress)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    summary = {
+        "out": str(options.out),
+        "step": result.step,
+        "max_steps": result.max_steps,
+        "loss": progress.loss,
+        "stopped": result.stopped,
+        "bad_samples": len(result.bad_samples),
+        "refused": dict(prepared.order.refused),
+    }
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        state = "finished" if result.finished else f"stopped ({result.stopped}), to be continued"
+        print(f"{options.out}: {state} at step {result.step} of {result.max_steps}")
+        if result.finished:
+            print(f"  spatialcore eval --model {options.out}/model --records ... -o results")
+        for reason, count in prepared.order.refused.most_common():
+            print(f"  refused: {count:>7}  {reason}")
+    for text in result.bad_samples:
+        print(f"bad sample: {text}", file=sys.stderr)
+    return EXIT_SKIPPED if result.bad_samples else 0
+
+
+def _dry_run(options: Options, prepared: Prepared) -> int:
+    """Show records, sizes and memory, and the first batch as a picture with its text."""
+    from spatialmllm.model import parameter_counts
+    from spatialmllm.training.sft import estimate_memory, make_model
+
+    model = make_model(prepared, meta=True)
+    order, schedule = prepared.order, prepared.request.recipe.schedule
+    trained_gb, frozen_gb = estimate_memory(model, schedule.precision)
+    used = sum(order.tasks.values())
+    report: dict[str, Any] = {
+        "records": dict(sorted(order.tasks.items())),
+        "refused": dict(order.refused),
+        "tokens_per_record": round(order.tokens / used, 1),
+        "sequences": order.sequences,
+        "steps": prepared.steps,
+        "global_batch": schedule.global_batch,
+        "parameters": {
+            part: {"trained": trained, "frozen": frozen}
+            for part, (trained, frozen) in parameter_counts(model).items()
+        },
+        "memory_gb": {"trained": round(trained_gb, 2), "frozen": round(frozen_gb, 2)},
+    }
+    picture, text = _first_sample(options, prepared)
+    report["first_batch"] = {"picture": picture, "text": text}
+    if options.json:
+        print(json.dumps(report))
+        return 0
+    for task, count in report["records"].items():
+        print(f"{count:>9,}  {task}")
+    for reason, count in order.refused.most_common():
+        print(f"{count:>9,}  refused, {reason}")
+    print(f"{order.sequences:,} sequences an epoch, {report['tokens_per_record']} tokens a record")
+    print(f"{prepared.steps:,} steps of {schedule.global_batch} sequences")
+    for part, counts in report["parameters"].items():
+        print(f"{part:<10} {counts['trained']:>14,} trained {counts['frozen']:>14,} frozen")
+    print(f"one GPU: {trained_gb:.1f} GB of weights, gradients and optimiser, {frozen_gb:.1f} GB "
+          "frozen, and activations")  # fmt: skip
+    print(f"first sequence ({picture or 'no image'}):\n{text}")
+    return 0
+
+
+def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:
+    import numpy as np
+    from PIL import Image
+
+    rows = prepared.order.step(0)[0].rows
+    records = [prepared.records[row] for row in rows]
+    sample = prepared.builder.sample(records, prepared.records)
+    turns = prepared.builder.turns(records, answers=True)
+    text = "\n".join(f"[{turn.role}] {turn.content}" for turn in turns)
+    if not sample.media:
+        return "", text
+    height = max(medium.frames.shape[1] for medium in sample.media)
+    columns = [
+        np.pad(medium.frames[0], ((0, height - medium.frames.shape[1]), (0, 4), (0, 0)))
+        for medium in sample.media
+    ]
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "first-batch.png"
+    Image.fromarray(np.concatenate(columns, axis=1)).save(path)
+    return str(path), text
+
+
+class _Progress:
+    """A bar on stderr once the run has lasted two seconds and a terminal is there."""
+
+    def __init__(self, steps: int) -> None:
+        self.loss: float | None = None
+        self._steps = steps
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> _Progress:
+        import time
+
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: TrainEvent) -> None:
+        if event.kind == "step":
+            self.loss = event.loss
+        elif event.kind == "stopping":
+            print(f"stopping after step {event.step}: {event.text}", file=sys.stderr)
+        self._draw(event)
+
+    def _draw(self, event: TrainEvent) -> None:
+        import time
+
+        if not sys.stderr.isatty() or time.monotonic() - self._began < _BAR_AFTER_S:
+            return
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("train", total=self._steps)
+        text = "train" if self.loss is None else f"train  loss {self.loss:.4f}"
+        self._bar.update(self._task, completed=event.step, description=text)

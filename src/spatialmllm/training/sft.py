@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Supervised fine-tuning: records and a recipe in, a run folder with a model out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import TrainingArguments
+
+import spatialcore
+from spatialcore.errors import SpatialCoreError
+from spatialmllm.batches import SampleBuilder
+from spatialmllm.checkpoints import load, load_config, save
+from spatialmllm.config import SpatialMLLMConfig
+from spatialmllm.model import SpatialMLLM, build, build_meta, parameter_counts
+from spatialmllm.records import RecordSet, parse_folder, shared_spaces
+from spatialmllm.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
+from spatialmllm.training import checkpoint as checkpoints
+from spatialmllm.training.callbacks import EventSink, StopRequest
+from spatialmllm.training.loader import SequenceData
+from spatialmllm.training.order import SequenceOrder
+from spatialmllm.training.plot import plot_loss
+from spatialmllm.training.recipe import Recipe
+from spatialmllm.training.trainer import SpatialTrainer
+
+LAUNCHES = ("fsdp2", "zero2", "zero3")
+
+
+class RequestError(SpatialCoreError):
+    """What was asked for does not fit together: missing images, leaks, another run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """One training run.
+
+    Attributes:
+        records: Folders as `OUT` or `OUT:0.3`.
+        recipe: The resolved recipe.
+        out: The run's folder; the same request continues what it holds.
+        init: Model folder to start from, or two: Qwen2.5-VL and VGGT; none = random weights.
+        split: Split to train on.
+        eval_records: Folders that will be evaluated; a space on both sides is an error.
+        roots: Root folders of sources, instead of the recorded ones.
+        blind: Show grey images.
+        max_minutes: Save and stop after this time.
+        launch: "fsdp2", "zero2", "zero3", or None for one process or plain data parallelism.
+        report_to: "none", "tensorboard" or "wandb".
+        skip_bad: Bad samples that may be left out.
+        attention: As in `SpatialMLLM`.
+    """
+
+    records: tuple[str, ...]
+    recipe: Recipe
+    out: Path
+    init: tuple[Path, ...] = ()
+    split: str = "train"
+    eval_records: tuple[str, ...] = ()
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    blind: bool = False
+    max_minutes: float | None = None
+    launch: str | None = None
+    report_to: str = "none"
+    skip_bad: int = 0
+    attention: str = "sdpa"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request with everything that can be checked before a step is made."""
+
+    request: TrainRequest
+    records: RecordSet
+    tokenizer: ChatTokenizer
+    config: SpatialMLLMConfig
+    builder: SampleBuilder
+    order: SequenceOrder
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """How a run ended."""
+
+    step: int
+    max_steps: int
+    stopped: str
+    bad_samples: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were made."""
+        return self.step >= self.max_steps
+
+
+def prepare(request: TrainRequest) -> Prepared:
+    """Open the records, check images and leaks, and lay out the steps.
+
+    Raises:
+        RequestError: Images are missing, a space is on both sides, or no record can be used.
+        FileNotFoundError: A folder is not there.
+    """
+    records = RecordSet.open(
+        map(parse_folder, request.records), split=request.split, roots=request.roots
+    )
+    if not request.blind and (missing := records.missing_images()):
+        lines = [f"  {m.source}/{m.scene}: {m.reason}" for m in missing[:20]]
+        raise RequestError("\n".join([f"images of {len(missing)} scenes are missing:", *lines]))
+    _check_leaks(request, records)
+    tokenizer = _tokenizer(request, records)
+    config = _config(request, tokenizer)
+    recipe = request.recipe
+    builder = SampleBuilder(config, tokenizer, target=recipe.data.target, blind=request.blind)
+    order = SequenceOrder(
+        records,
+        builder,
+        turns_per_sequence=recipe.data.turns_per_sequence,
+        global_batch=recipe.schedule.global_batch,
+        seed=recipe.schedule.seed,
+    )
+    if not order.sequences:
+        reasons = ", ".join(f"{reason} ({n})" for reason, n in order.refused.most_common(5))
+        raise RequestError(f"no record can be used; refused: {reasons or 'there are none'}")
+    steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
+    return Prepared(request, records, tokenizer, config, builder, order, steps)
+
+
+def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult:
+    """Make the steps that are left, then write `model/` and `loss.png`.
+
+    Raises:
+        RequestError: The folder holds another run.
+        TrainingFailed: The loss is not finite, or too many samples are bad.
+    """
+    request = prepared.request
+    request.out.mkdir(parents=True, exist_ok=True)
+    args = training_arguments(prepared)
+    if args.should_save:
+        _write_manifest(prepared)
+    model = make_model(prepared)
+    trainer = SpatialTrainer(
+        model,
+        args,
+        recipe=request.recipe,
+        order=prepared.order,
+        samples=SequenceData(prepared.records, prepared.builder, allow_bad=request.skip_bad > 0),
+        stop=stop,
+        sink=sink,
+        tokenizer_json=prepared.tokenizer.to_json(),
+        skip_bad=request.skip_bad,
+    )
+    resume = checkpoints.newest_valid(request.out)
+    if resume is None or checkpoints.step_of(resume) < prepared.steps:
+        trainer.run(resume)
+        step = trainer.state.global_step
+    else:
+        step = checkpoints.step_of(resume)
+    if args.should_save:
+        plot_loss(request.out / "metrics.jsonl", request.out / "loss.png")
+        if step >= prepared.steps:
+            _write_model(prepared, trainer, made=resume is None or step > _step(resume))
+    return TrainResult(step, prepared.steps, stop.reason, tuple(trainer.bad_samples))
+
+
+def make_model(prepared: Prepared, *, meta: bool = False) -> SpatialMLLM:
+    """The model with frozen parts frozen and, in bfloat16 runs, stored in bfloat16."""
+    request = prepared.request
+    if meta:
+        model = build_meta(prepared.config, request.attention)
+    elif request.init:
+        model = load(
+            request.init,
+            config=prepared.config,
+            dtype=torch.float32,
+            attention=request.attention,
+            init_connector=True,
+            seed=request.recipe.schedule.seed,
+        )
+    else:
+        model = build(
+            prepared.config, seed=request.recipe.schedule.seed, attention=request.attention
+        )
+    built = {"spatial", "connector"} if model.aggregator is not None else set()
+    parts = set(request.recipe.optimiser.freeze) & ({"vision", "merger", "decoder"} | built)
+    model.freeze(parts)
+    if request.recipe.schedule.precision == "bfloat16":
+        for parameter in model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
+    model.set_checkpointing(request.recipe.schedule.checkpointing)
+    return model.train()
+
+
+def training_arguments(prepared: Prepared) -> TrainingArguments:
+    """The library's arguments; those that silently change results are set here, and tested."""
+    request, schedule = prepared.request, prepared.request.recipe.schedule
+    world = max(1, _world_size())
+    launch: dict[str, Any] = {}
+    if request.launch == "fsdp2":
+        text = launch_file("fsdp2.yaml").read_text(encoding="utf-8")
+        launch = {"fsdp": True, "fsdp_config": yaml.safe_load(text)["fsdp_config"]}
+    elif request.launch is not None:
+        launch = {"deepspeed": str(launch_file(f"{request.launch}.json"))}
+    return TrainingArguments(
+        output_dir=str(request.out),
+        max_steps=prepared.steps,
+        per_device_train_batch_size=schedule.micro_batch,
+        gradient_accumulation_steps=schedule.accumulation(world),
+        max_grad_norm=request.recipe.optimiser.clip,
+        learning_rate=request.recipe.optimiser.lr,
+        bf16=schedule.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=schedule.seed,
+        remove_unused_columns=False,
+        ignore_data_skip=True,
+        average_tokens_across_devices=True,
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        disable_tqdm=True,
+        report_to=[] if request.report_to == "none" else [request.report_to],
+        ddp_find_unused_parameters=False,
+        **launch,
+    )
+
+
+def launch_file(name: str) -> Path:
+    """A shipped configuration for distributed runs."""
+    return Path(str(resources.files("spatialmllm.training") / "launch" / name))
+
+
+def estimate_memory(model: SpatialMLLM, precision: str) -> tuple[float, float]:
+    """(weights, gradients and optimiser of trained parts; weights of frozen parts) in GB.
+
+    A trained parameter takes 16 bytes: itself, its gradient and two moments, in float32.
+    """
+    counts = parameter_counts(model).values()
+    frozen_bytes = 2 if precision == "bfloat16" else 4
+    trained, frozen = (sum(pair[i] for pair in counts) for i in (0, 1))
+    return trained * 16 / 1e9, frozen * frozen_bytes / 1e9
+
+
+def _check_leaks(request: TrainRequest, records: RecordSet) -> None:
+    for folder in request.eval_records:
+        held_out = RecordSet.open([parse_folder(folder)], split="val", roots=request.roots)
+        if shared := shared_spaces(records, held_out):
+            raise RequestError(
+                f"{len(shared)} spaces are in the training records and in {folder}: "
+                f"{', '.join(shared[:10])}"
+            )
+
+
+def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
+    if request.init:
+        return ChatTokenizer.from_file(request.init[0])
+    if not request.recipe.model.random_init:
+        raise RequestError(
+            f"the recipe {request.recipe.name!r} starts from weights: give --init DIR, "
+            "or --init-qwen DIR and --init-vggt DIR"
+        )
+    texts = [SYSTEM_PROMPT]
+    for row in range(len(records)):
+        record = records[row]
+        texts += [record.question, record.answer, *(turn.content for turn in record.messages)]
+    return build_tiny(texts)
+
+
+def _config(request: TrainRequest, tokenizer: ChatTokenizer) -> SpatialMLLMConfig:
+    recipe = request.recipe
+    if not request.init:
+        return recipe.model.config(tokenizer.ids, tokenizer.size, recipe.processor)
+    config = load_config(request.init[0])
+    if len(request.init) > 1 and config.spatial is None:
+        config = replace(config, spatial=recipe.model.spatial, connector=recipe.model.connector)
+    return replace(config, processor=recipe.processor)
+
+
+def _write_manifest(prepared: Prepared) -> None:
+    """Say once what the run is made of; a folder with another manifest is refused."""
+    request = prepared.request
+    recipe = request.recipe.to_json()
+    manifest = {
+        "version": spatialcore.__version__,
+        "recipe": hashlib.blake2b(
+            json.dumps(recipe, sort_keys=True).encode(), digest_size=8
+        ).hexdigest(),
+        "records": [
+            {
+                "folder": Path(text).name,
+                "manifest": _digest(parse_folder(text).path / "manifest.json"),
+            }
+            for text in request.records
+        ],
+        "split": request.split,
+        "blind": request.blind,
+        "steps": prepared.steps,
+        "sequences": prepared.order.sequences,
+        "refused": dict(sorted(prepared.order.refused.items())),
+        "init": [path.name for path in request.init],
+    }
+    path = request.out / "manifest.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for key in manifest:
+            if found.get(key) != manifest[key]:
+                raise RequestError(
+                    f"{request.out} holds another run: {key} was {found.get(key)!r}, "
+                    f"is now {manifest[key]!r}"
+                )
+        return
+    path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    resolved = json.dumps(recipe, indent=1) + "\n"
+    (request.out / "recipe.json").write_text(resolved, encoding="utf-8")
+
+
+def _write_model(prepared: Prepared, trainer: SpatialTrainer, *, made: bool) -> None:
+    target = prepared.request.out / "model"
+    if target.is_dir() and not made:
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    save(model, target, tokenizer_json=prepared.tokenizer.to_json())
+
+
+def _step(path: Path) -> int:
+    return checkpoints.step_of(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _world_size() -> int:
+    import os
+
+    return int(os.environ.get("WORLD_SIZE", "1"))

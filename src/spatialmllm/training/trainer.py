@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`SpatialTrainer`: the library's loop with our order, loss count, checkpoints and checks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from spatialcore.errors import SpatialCoreError
+from spatialmllm.checkpoints.load import read_weights
+from spatialmllm.checkpoints.save import save
+from spatialmllm.model import SpatialMLLM
+from spatialmllm.training import checkpoint as checkpoints
+from spatialmllm.training.callbacks import (
+    EventSink,
+    MetricsCallback,
+    StepCallback,
+    StopRequest,
+    TrainEvent,
+)
+from spatialmllm.training.loader import SequenceData, make_loader
+from spatialmllm.training.order import MicroBatches, SequenceOrder
+from spatialmllm.training.parameters import parameter_groups
+from spatialmllm.training.recipe import Recipe, ScheduleRecipe
+
+STATE, OPTIMIZER, SCHEDULER = "trainer_state.json", "optimizer.pt", "scheduler.pt"
+
+
+class TrainingFailed(SpatialCoreError):
+    """Training cannot go on: a loss that is not finite, or too many bad samples."""
+
+
+class SpatialTrainer(Trainer):
+    """Trains a `SpatialMLLM`; made by `sft.py`.
+
+    The loss of a step is a sum over supervised tokens divided by their count in the whole global
+    batch, over all micro-batches and processes.
+    """
+
+    def __init__(
+        self,
+        model: SpatialMLLM,
+        args: TrainingArguments,
+        *,
+        recipe: Recipe,
+        order: SequenceOrder,
+        samples: SequenceData,
+        stop: StopRequest,
+        sink: EventSink,
+        tokenizer_json: str,
+        skip_bad: int = 0,
+    ) -> None:
+        self.recipe, self.order, self.samples = recipe, order, samples
+        self._sink, self._tokenizer_json, self._skip_bad = sink, tokenizer_json, skip_bad
+        self.bad_samples: list[str] = []
+        self.optimizer: Any = None
+        self.lr_scheduler: Any = None
+        self._start = 0
+        self._measured = {"tokens": 0, "data_wait_s": 0.0, "began": time.monotonic()}
+        super().__init__(model=model, args=args, train_dataset=samples)
+        for printing in (PrinterCallback, ProgressCallback):
+            self.remove_callback(printing)
+        self.add_callback(StepCallback(stop, recipe.schedule.save_every, sink))
+        metrics = Path(args.output_dir) / "metrics.jsonl"
+        self.add_callback(MetricsCallback(metrics, self._measures, sink))
+
+    def run(self, resume: Path | None = None) -> None:
+        """Train from the start, or from a checkpoint of this run."""
+        self._start = 0 if resume is None else checkpoints.step_of(resume)
+        self.train(resume_from_checkpoint=None if resume is None else str(resume))
+
+    # Data
+
+    def get_train_dataloader(self) -> Any:
+        """Micro-batches of this process, from the step that the run continues at."""
+        schedule = self.recipe.schedule
+        batches = MicroBatches(
+            self.order,
+            rank=self.args.process_index,
+            world_size=self.args.world_size,
+            size=schedule.micro_batch,
+            stop=self.args.max_steps,
+        )
+        batches.start = self._start
+        return make_loader(self.samples, batches, self.recipe.data.workers)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The step's micro-batches, with the time that was waited for them; counts bad samples."""
+        began = time.monotonic()
+        batches, count = super().get_batch_samples(*args, **kwargs)
+        self._measured["data_wait_s"] = time.monotonic() - began
+        if count is not None:
+            self._measured["tokens"] = int(count)
+        for batch in batches:
+            for message in batch.pop("bad", ()):
+                self.bad_samples.append(message)
+                self._sink(TrainEvent("bad", self.state.global_step, self.args.max_steps,
+                                      text=message))  # fmt: skip
+        if len(self.bad_samples) > self._skip_bad:
+            raise TrainingFailed(
+                f"{len(self.bad_samples)} bad samples, {self._skip_bad} are allowed; "
+                f"the last: {self.bad_samples[-1]}"
+            )
+        return batches, count
+
+    # Loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The model's loss, times the number of processes, over which gradients are averaged.
+
+        Raises:
+            TrainingFailed: The loss is not finite; the message holds the record ids.
+        """
+        inputs = dict(inputs)
+        record_ids = inputs.pop("record_ids", [])
+        if self.args.world_size > 1 and "pixel_values" not in inputs:
+            # The other processes would wait for this one's part of the encoders' gradients.
+            raise TrainingFailed(f"a micro-batch without images: {', '.join(record_ids)}")
+        outputs = model(**inputs, num_items_in_batch=num_items_in_batch)
+        if not torch.isfinite(outputs.loss):
+            raise TrainingFailed(
+                f"the loss is {float(outputs.loss.detach())} in step {self.state.global_step + 1}; "
+                f"records: {', '.join(record_ids)}"
+            )
+        loss = outputs.loss * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
+
+    # Optimiser
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        """AdamW over the recipe's parameter groups."""
+        if self.optimizer is None:
+            recipe = self.recipe.optimiser
+            self.optimizer = torch.optim.AdamW(
+                parameter_groups(self.model if model is None else model, recipe),
+                betas=(recipe.beta1, recipe.beta2),
+                eps=recipe.eps,
+            )
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Warm-up, then the recipe's shape down to zero."""
+        if self.lr_scheduler is None:
+            shape = learning_rate_shape(self.recipe.schedule, num_training_steps)
+            chosen = self.optimizer if optimizer is None else optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, shape)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _wrap_model(self, model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        wrapped = super()._wrap_model(model, *args, **kwargs)
+        if self.args.fsdp and not self.is_fsdp_enabled:
+            raise TrainingFailed("FSDP was asked for and is not active on this machine")
+        return wrapped
+
+    # Checkpoints
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any = None) -> None:
+        """Write a checkpoint that is whole or absent; every process adds its random state."""
+        run, step = Path(self.args.output_dir), self.state.global_step
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            super()._save_checkpoint(model, trial)
+            return
+        temporary = run / f"checkpoint-{step}.tmp"
+        if self.args.should_save:
+            checkpoints.begin(run, step)
+        self._meet()
+        torch.save(checkpoints.random_state(), temporary / f"random-{self.args.process_index}.pt")
+        if self.args.should_save:
+            inner = self.accelerator.unwrap_model(model)
+            save(inner, temporary / "model", tokenizer_json=self._tokenizer_json)
+            torch.save(self.optimizer.state_dict(), temporary / OPTIMIZER)
+            torch.save(self.lr_scheduler.state_dict(), temporary / SCHEDULER)
+            self.state.save_to_json(str(temporary / STATE))
+        self._meet()
+        if self.args.should_save:
+            final = checkpoints.finish(temporary, step)
+            checkpoints.prune(run, self.recipe.schedule.keep_last)
+            self._sink(TrainEvent("saved", step, self.args.max_steps, text=str(final)))
+        self._meet()
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        read_weights(self.model, Path(resume_from_checkpoint) / "model")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        folder = Path(checkpoint)
+        read = partial(torch.load, map_location="cpu", weights_only=True)
+        self.optimizer.load_state_dict(read(folder / OPTIMIZER))
+        self.lr_scheduler.load_state_dict(read(folder / SCHEDULER))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        # Nothing that is drawn depends on it today; another world size has no state of its own.
+        file = Path(checkpoint) / f"random-{self.args.process_index}.pt"
+        if file.is_file():
+            checkpoints.restore_random_state(torch.load(file, weights_only=True))
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Neither float32 nor bfloat16 scales its loss."""
+
+    def _load_callback_state(self) -> None:
+        """Our callbacks keep no state between runs."""
+
+    def _meet(self) -> None:
+        if self.args.world_size > 1:
+            torch.distributed.barrier()
+
+    def _measures(self) -> dict[str, Any]:
+        now = time.monotonic()
+        seconds = now - self._measured["began"]
+        self._measured["began"] = now
+        tokens = self._measured["tokens"]
+        measures = {
+            "epoch": round(self.order.epoch_at(self.state.global_step), 6),
+            "tokens": tokens,
+            "tokens_per_s": round(tokens / seconds, 1) if seconds > 0 else None,
+            "seconds": round(seconds, 4),
+            "data_wait_s": round(self._measured["data_wait_s"], 4),
+            "bad_samples": len(self.bad_samples),
+        }
+        if torch.cuda.is_available():
+            measures["memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 3)
+        return measures
+
+
+def learning_rate_shape(schedule: ScheduleRecipe, steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate at each step: linear warm-up, then cosine, linear or constant."""
+    warm = math.ceil(schedule.warmup_share * steps)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        done = (step - warm) / max(1, steps - warm)
+        if schedule.shape == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return max(0.0, 1 - done) if schedule.shape == "linear" else 1.0
+
+    return factor

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+from spatial_engine.answers import Answer, coordinate, integer, letter, number, vector, word
+from spatial_engine.record import ImageRef, QARecord, check_record, write_records
+from spatial_engine.scoring import score
+from spatial_engine.scoring.baselines import baseline_responses, chance
+from spatial_engine.scoring.report import (
+    ResponseError,
+    bootstrap_interval,
+    format_report,
+    make_report,
+    multispa_rows,
+    paired_interval,
+)
+
+
+def make(answer: Answer, task="camera_movement.distance", *, name="a", options=(), evidence=None):
+    record = QARecord(
+        id=f"{task}/room/{name}", source="s", space="room", scene="room", split="val", task=task,
+        question_type=task, form="", frames=(0,), frame_names=("0",),
+        images=(ImageRef("0.jpg", 640, 480),), question="How far?",
+        answer=f"It is `{answer.span}`.", options=tuple(options), answer_type=answer.type,
+        answer_text=answer.text, answer_number=answer.number, answer_unit=answer.unit, messages=(),
+        evidence=json.dumps(evidence or {}), recipe="default", seed=0, rule="", depth_map="",
+        templates=(),
+    )  # fmt: skip
+    check_record(record)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("answer", "response", "value", "parsed"),
+    [
+        (integer(1000, "mm"), "`1200`", 1, True),
+        (integer(1000, "mm"), "`1201`", 0, True),
+        (integer(1000, "mm"), "It is 0.9 m away", 1, True),
+        (integer(1000, "mm"), "between 900 and 1100", 0, False),
+        (integer(0, "mm"), "`0`", 1, True),
+        (integer(0, "mm"), "`1`", 0, True),
+        (vector((300, 0, -400), "mm"), "`[ 300 , 0 , -300 ]`", 1, True),
+        (vector((300, 0, -400), "mm"), "`[ 300 , 0 , -299 ]`", 0, True),
+        (vector((300, 0, -400), "mm"), "300", 0, False),
+        (word("left"), "The camera went LEFT.", 1, True),
+        (word("left"), "`right`", 0, True),
+        (word("left"), "sideways", 0, False),
+        (letter("B"), "(b)", 1, True),
+        (letter("B"), "`A` no, `B`", 1, True),
+        (coordinate(500, 500), "`[ 550 , 500 ]`", 1, True),
+        (coordinate(500, 500), "`[ 551 , 500 ]`", 0, True),
+        # 5 % of the width, in pixels: 32 of 480 rows are 66 of 1000
+        (coordinate(500, 500), "`[ 500 , 566 ]`", 1, True),
+        (coordinate(500, 500), "`[ 500 , 567 ]`", 0, True),
+    ],
+)
+def test_rules_at_their_edges(answer, response, value, parsed):
+    got = score(make(answer), response)
+    assert (got.value, got.parsed) == (value, parsed)
+
+
+def test_units_are_converted_and_counted():
+    assert score(make(integer(1000, "mm")), "`1 m`").converted
+    assert not score(make(integer(1000, "mm")), "`1000`").converted
+
+
+def test_the_nearer_of_two_points_must_be_the_right_one():
+    evidence = {"points_norm1000": [[500, 500], [540, 500]]}
+    record = make(coordinate(500, 500), "depth_perception.comparison.coordinate", evidence=evidence)
+    assert score(record, "`[ 515 , 500 ]`").value == 1
+    assert score(record, "`[ 530 , 500 ]`").value == 0
+
+
+def test_layout_numbers_take_relative_accuracy():
+    record = make(number(4.0, "m"), "scene_layout.object_abs_distance")
+    assert score(record, "`3.0`").value == 0.6
+    assert score(record, "`3.0`").metric == "MRA"
+
+
+def _set():
+    words = [make(word("left"), "camera_movement.x_direction", name=f"w{i}") for i in range(3)]
+    words.append(make(word("right"), "camera_movement.x_direction", name="w3"))
+    numbers = [make(integer(v, "mm"), name=f"n{v}") for v in (100, 1000, 1010, 1050)]
+    choice = [make(letter("A"), "visual_correspondence.match.choice", options=["p", "q"], name="c")]
+    return words + numbers + choice
+
+
+def test_baselines():
+    records = _set()
+    truth = make_report(records, dict(baseline_responses("oracle", records)))
+    assert truth.macro == truth.micro == 1
+    frequent = dict(baseline_responses("frequency", records, records))
+    by_task = {row.task: row.value for row in make_report(records, frequent).rows}
+    assert by_task["camera_movement.x_direction"] == 0.75
+    assert by_task["camera_movement.distance"] == 0.75
+    first = dict(baseline_responses("random", records, records))
+    assert first == dict(baseline_responses("random", records, records))
+    assert {first[f"camera_movement.x_direction/room/w{i}"] for i in range(4)} <= {
+        "`left`", "`right`",
+    }  # fmt: skip
+    assert [chance(r) for r in (records[0], records[4], records[-1])] == [0.5, None, 0.5]
+    with pytest.raises(ValueError, match="baseline"):
+        list(baseline_responses("luck", records))
+
+
+def test_random_words_score_at_chance():
+    records = [
+        make(word("left" if i % 2 else "right"), "camera_movement.x_direction", name=str(i))
+        for i in range(2000)
+    ]
+    got = make_report(records, dict(baseline_responses("random", records))).micro
+    # three standard errors of 2,000 fair draws
+    assert abs(got - 0.5) < 3 * 0.5 / 2000**0.5
+
+
+def test_missing_ids_are_wrong_and_listed_unknown_ones_an_error():
+    records = _set()
+    responses = dict(baseline_responses("oracle", records))
+    gone = records[0].id
+    del responses[gone]
+    report = make_report(records, responses)
+    assert report.missing == (gone,)
+    row = next(r for r in report.rows if r.task == "camera_movement.x_direction")
+    assert (row.n, row.missing, row.unparsed, row.value) == (4, 1, 0, 0.75)
+    assert "1 missing" in format_report(report.to_json())
+    with pytest.raises(ResponseError, match="1 responses belong to no record: elsewhere"):
+        make_report(records, {**responses, "elsewhere": "x"})
+
+
+def test_the_published_rows_average_without_weights():
+    values = {
+        "depth_perception.value.marked": 0.2,
+        "depth_perception.value.coordinate": 0.4,
+        "camera_movement.vector": 0.9,
+        "navigation.instructions": 0.0,
+    }
+    rows = multispa_rows(values)
+    assert rows["depth value"] == pytest.approx(0.3)
+    assert rows["average"] == pytest.approx(0.6)
+
+
+def test_intervals():
+    assert bootstrap_interval([1.0] * 10) == (1.0, 1.0)
+    low, high = bootstrap_interval([0.0, 1.0] * 200)
+    assert 0.43 < low < 0.5 < high < 0.57
+    assert paired_interval([1.0, 0.0], [1.0, 0.0]) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_interval([1.0], [])
+
+
+def test_the_command(tmp_path, capsys):
+    from spatial_engine.commands.score import main
+
+    records = _set()
+    (tmp_path / "out/data/val").mkdir(parents=True)
+    write_records(tmp_path / "out/data/val/part-00000.parquet", records)
+    lines = [json.dumps({"id": i, "response": r}) for i, r in baseline_responses("oracle", records)]
+    path = tmp_path / "responses.jsonl"
+    path.write_text("\n".join(lines))
+    assert main([str(path), "--records", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["micro"] == 1
+    path.write_text("\n".join(lines[1:]))
+    assert main([str(path), "--records", str(tmp_path / "out")]) == 3
+    assert "no response" in capsys.readouterr().err
+    assert main(["--baseline", "random", "--records", str(tmp_path / "out")]) == 0
+    assert main(["--records", str(tmp_path / "out")]) == 2
+    assert main([str(path), "--records", str(tmp_path / "nowhere")]) == 2
+    path.write_text(json.dumps({"id": "unknown", "response": ""}))
+    assert main([str(path), "--records", str(tmp_path / "out")]) == 1
