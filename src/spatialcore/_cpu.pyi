@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'askable_points', 'available_threads', 'decode_depth_png', 'depth_png_header', 'inflate', 'isa', 'isas', 'mark_seen', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -67,6 +67,10 @@ class OverlapRows:
         """
         Whether the sparse path was chosen.
         """
+def accumulate_distance_change(tracks: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], noise_floor: typing.SupportsFloat | typing.SupportsIndex, precision: str, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> typing.Any:
+    """
+    Condensed sums of distance changes of (T, N, 3) tracks.
+    """
 def askable_points(points_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: numpy.ndarray, visible: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, pixel_map: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"], depth_min: typing.SupportsFloat | typing.SupportsIndex, depth_max: typing.SupportsFloat | typing.SupportsIndex, border: bool, mark_radius: typing.SupportsFloat | typing.SupportsIndex, edge_share: typing.SupportsFloat | typing.SupportsIndex, edge_relative: typing.SupportsFloat | typing.SupportsIndex, edge_absolute: typing.SupportsFloat | typing.SupportsIndex, agreement_relative: typing.SupportsFloat | typing.SupportsIndex, agreement_absolute: typing.SupportsFloat | typing.SupportsIndex, disc_radius: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.ndarray:
     """
     Words (F, ceil(P / 64)) of the visible points that pass the guards.
@@ -74,6 +78,14 @@ def askable_points(points_world: typing.Annotated[numpy.typing.ArrayLike, numpy.
 def available_threads() -> int:
     """
     Threads that the process may use: the size of its affinity mask.
+    """
+def axis_extents(points: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], visible: typing.Any, object_rows: list, axes: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
+    """
+    (O, F, 3) least and greatest coordinate of each object's visible points.
+    """
+def cluster_labels(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str, cut: typing.SupportsFloat | typing.SupportsIndex, min_size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int32]:
+    """
+    Labels of the clusters below the cut. Above 8,192 tracks `condensed` is overwritten.
     """
 def decode_depth_png(png: typing_extensions.Buffer, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint16]:
     """
@@ -83,33 +95,45 @@ def depth_png_header(png: typing_extensions.Buffer) -> tuple[int, int, bool]:
     """
     (width, height, plain) of a PNG; plain: decode_depth_png can read it.
     """
+def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], noise_floor: typing.SupportsFloat | typing.SupportsIndex, precision: str, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
+    """
+    The sums, and how many pairs the exact mode summed again in float64.
+    """
+def float32_margin(largest_coordinate: typing.SupportsFloat | typing.SupportsIndex, noise_floor: typing.SupportsFloat | typing.SupportsIndex, largest_distance: typing.SupportsFloat | typing.SupportsIndex) -> float:
+    """
+    Bound on the float32 error of one change, metres.
+    """
 def inflate(stream: typing_extensions.Buffer, size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
     """
     Inflate a zlib stream of exactly `size` bytes to uint8; ValueError when it is damaged.
     """
-@typing.overload
 def isa() -> str:
     """
     The instruction set in use: the best one unless `set_isa` chose.
     """
-@typing.overload
-def isa() -> str:
-    """
-    The instruction set in use: the best one unless `set_isa` chose.
-    """
-@typing.overload
 def isas() -> list[str]:
     """
     Instruction sets that this machine runs, slowest first.
     """
-@typing.overload
-def isas() -> list[str]:
+def linkage(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str) -> numpy.typing.NDArray[numpy.float64]:
     """
-    Instruction sets that this machine runs, slowest first.
+    (N - 1, 4) merges in scipy's form; method 'average' or 'ward'.
     """
 def mark_seen(focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], points: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], tolerance: typing.SupportsFloat | typing.SupportsIndex, seen: numpy.typing.NDArray[numpy.uint8]) -> None:
     """
     Set seen[p] = 1 where the view's depth agrees with point p.
+    """
+def max_coverage(sets: typing.Any, k: typing.SupportsInt | typing.SupportsIndex) -> tuple:
+    """
+    Greedy order of the rows of a BitMask, and the points that each one adds.
+    """
+def minimal_covers(bins: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], required: typing.SupportsInt | typing.SupportsIndex, most: typing.SupportsInt | typing.SupportsIndex) -> tuple:
+    """
+    Minimal sets of 1..most frames whose bits contain `required`.
+    """
+def minimal_view_sets(lo: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], hi: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], target: typing.SupportsFloat | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex) -> tuple:
+    """
+    Frames and pairs of frames whose extent matches the target.
     """
 def morton_order(points: typing.Annotated[numpy.typing.ArrayLike, numpy.float32]) -> numpy.typing.NDArray[numpy.uint32]:
     """
@@ -123,12 +147,6 @@ def project_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing
     """
     uv (F, P, 2) and depth (F, P); spatialcore.projection.project_points is the contract.
     """
-@typing.overload
-def set_isa(name: str) -> None:
-    """
-    Choose the instruction set by name for this process; an empty name means the best one.
-    """
-@typing.overload
 def set_isa(name: str) -> None:
     """
     Choose the instruction set by name for this process; an empty name means the best one.
