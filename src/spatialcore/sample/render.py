@@ -17,7 +17,7 @@ from spatialcore.types import Camera, Float32, Float64
 
 SHADOW_TANGENT = 3.4  # the shadow map reaches this far sideways per metre below its lamp
 SHADOW_SIZE = 1024
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Renderer:
 
 
 def encode_jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """A baseline JPEG of quality 90."""
+    """A baseline JPEG of `JPEG_QUALITY`."""
     from PIL import Image
 
     buffer = io.BytesIO()
