@@ -12,23 +12,20 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
+from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatialcore.relations.config import IndexEvent, IndexReport
+    from spatialcore.relations.config import IndexReport
     from spatialcore.relations.recipe import Recipe
     from spatialcore.types import Source
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
-_BAR_AFTER_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,23 +73,27 @@ def main(argv: list[str]) -> int:
     try:
         config = IndexConfig(_recipe(options))
         sources = _sources(options)
-        with _Progress() as progress:
+        with ProgressBar() as bar:
             report = build_index(
-                sources, options.output, config, workers=options.workers, on_event=progress.show
+                sources,
+                options.output,
+                config,
+                workers=options.workers,
+                on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
             )
     except (SceneFormatError, SceneIndexError, ValueError) as error:
         print(f"spatialcore index: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return exit_codes.USAGE
     except OSError as error:
         print(f"spatialcore index: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return exit_codes.FAILED
     except KeyboardInterrupt:
         print("spatialcore index: interrupted; run again to resume", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
     if report.built or report.reused:
-        return EXIT_SKIPPED if report.skipped else EXIT_OK
-    return EXIT_FAILED
+        return exit_codes.SKIPPED if report.skipped else exit_codes.OK
+    return exit_codes.FAILED
 
 
 def _recipe(options: Options) -> Recipe:
@@ -105,7 +106,7 @@ def _recipe(options: Options) -> Recipe:
 
 
 def _sources(options: Options) -> list[Source]:
-    from spatialcore.io.open import open_source
+    from spatialcore.io.open import open_sources
     from spatialcore.io.options import ReadOptions
 
     if not options.sources:
@@ -120,7 +121,7 @@ def _sources(options: Options) -> list[Source]:
         allow_source=options.allow_source,
         labels=options.labels,
     )
-    return [open_source(spec, read) for spec in options.sources]
+    return [source for spec in options.sources for source in open_sources(spec, read)]
 
 
 def _as_json(report: IndexReport) -> dict[str, Any]:
@@ -142,57 +143,3 @@ def _as_text(report: IndexReport) -> str:
     lines += [f"  {count:8} {reason}" for reason, count in sorted(report.reasons.items())]
     lines += [f"  skipped {s.source}/{s.scene}: {s.reason}: {s.message}" for s in report.skipped]
     return "\n".join(lines)
-
-
-class _Progress:
-    """A bar with the time left, drawn on a terminal once the work has taken two seconds."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def show(self, event: IndexEvent) -> None:
-        """Move the bar by one scene."""
-        if self._bar is None:
-            slow = time.perf_counter() - self._started > _BAR_AFTER_S
-            if not slow or not sys.stderr.isatty():
-                return
-            self._start(event.total)
-        name = f"{event.source}/{event.scene}"
-        self._bar.update(self._task, completed=event.done, description=name)
-
-    def _start(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("scenes", total=total)
-        self._bar.start()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make question-answer records from scenes, from an index, or from a plan.
+
+Examples:
+  spatialcore generate scans -o out                  index, plan and make, in one go
+  spatialcore generate rooms clips -o out --limit 500 --seed 7 --workers 8
+  spatialcore generate index -o out --tasks 'camera_movement.*,depth_perception.*'
+  spatialcore generate plan -o out --shard 3/64      one part of an array job; run again to resume
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from spatial_engine.commands.plan import Selection, plan_index
+from spatial_engine.commands.run import guarded, shard_of
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+from spatialcore.commands.progress import ProgressBar
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How sources are read; see `spatialcore index --help`.
+
+    Attributes:
+        key: Source key in the records; one source only.
+        stride: Keep frames whose number is divisible by it.
+        world_up: Up in the source's world: x,y,z or +x ... -z, or auto.
+        static_camera: Clips without extrinsics have a camera that stands still.
+        allow_source: Collections that are left out unless named.
+    """
+
+    key: str | None = None
+    stride: int | None = None
+    world_up: str | None = None
+    static_camera: bool = False
+    allow_source: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore generate`.
+
+    Attributes:
+        sources: Scenes or clips (a path or `kind:path`), or one index, or one plan.
+        output: Folder of the data set; the same command resumes an unfinished one.
+        select: What is asked.
+        read: How sources are read.
+        index: Where sources are indexed; default: OUTPUT/index.
+        executor: Processes of this machine, or Ray.
+        workers: Processes.
+        shard: i/n makes only the shards whose number is i modulo n.
+        overwrite: Start afresh when the folder holds another data set.
+        json: Print one JSON object instead of text.
+    """
+
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    select: Selection
+    read: SourceOptions
+    index: Path | None = None
+    executor: Literal["local", "ray"] = "local"
+    workers: int = 1
+    shard: str = "0/1"
+    overwrite: bool = False
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "generate", __doc__)
+    return guarded("generate", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    from spatial_engine.pipeline import generate
+    from spatial_engine.plan import Plan
+    from spatialcore.relations.index import Index
+
+    started = time.perf_counter()
+    part = shard_of(options.shard)
+    folder = _plan_folder(options)
+    rows = made = 0
+    with ProgressBar() as bar:
+        for event in generate(
+            folder, options.output, executor=options.executor, workers=options.workers,
+            shard=part, overwrite=options.overwrite,
+        ):  # fmt: skip
+            rows += event.rows
+            made += 0 if event.reused else event.rows
+            bar.show(f"shard {event.shard}", event.done, event.total)
+    plan = Plan.open(folder)
+    skipped = Index.open(plan.index).skipped
+    report = {
+        "output": str(options.output),
+        "rows": rows,
+        "made": made,
+        "planned": plan.rows,
+        "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    print(json.dumps(report) if options.json else _as_text(report))
+    return exit_codes.SKIPPED if skipped else exit_codes.OK
+
+
+def _plan_folder(options: Options) -> Path:
+    """The plan that was named, or one made of the index or sources that were named."""
+    first = Path(options.sources[0]) if len(options.sources) == 1 else None
+    if first is not None and (first / "plan.json").is_file():
+        _refuse(options.select != Selection(), "the plan already says what is asked")
+        return first
+    if first is not None and (first / "index.json").is_file():
+        index = first
+    else:
+        index = _index_sources(options)
+    folder = options.output / "plan"
+    plan_index(index, folder, options.select, options.workers)
+    return folder
+
+
+def _refuse(wrong: bool, why: str) -> None:
+    if wrong:
+        raise ValueError(f"options of the selection are for sources and indexes: {why}")
+
+
+def _index_sources(options: Options) -> Path:
+    from dataclasses import asdict
+
+    from spatialcore.errors import SceneFormatError
+    from spatialcore.io.open import open_sources
+    from spatialcore.io.options import ReadOptions
+    from spatialcore.relations.config import IndexConfig
+    from spatialcore.relations.index import build_index
+    from spatialcore.relations.recipe import load_recipe
+
+    if not options.sources:
+        raise ValueError("name scenes, an index or a plan")
+    read = ReadOptions(**asdict(options.read))
+    sources = [source for spec in options.sources for source in open_sources(spec, read)]
+    folder = options.output / "index" if options.index is None else options.index
+    config = IndexConfig(load_recipe(options.select.recipe or "default"))
+    with ProgressBar() as bar:
+        report = build_index(
+            sources, folder, config, workers=options.workers,
+            on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
+        )  # fmt: skip
+    if not report.built and not report.reused:
+        reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
+        raise SceneFormatError(options.sources[0], f"no scene can be indexed: {reasons}")
+    return folder
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    earlier = report["rows"] - report["made"]
+    lines = [
+        f"{report['output']}: {report['rows']:,} records"
+        + (f" ({earlier:,} from an earlier run)" if earlier else "")
+        + f" in {report['seconds']:.1f} s"
+    ]
+    lines += [f"  skipped {line}" for line in report["skipped"]]
+    return "\n".join(lines)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decide which records will be made, exactly, before any is.
+
+Examples:
+  spatialcore plan index -o plan                     the recipe's quotas
+  spatialcore plan index -o plan --limit 10000 --tasks 'camera_movement.*'
+  spatialcore generate plan -o out                   then make them
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from spatial_engine.commands.run import globs_of, guarded, scenes_of
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+from spatialcore.commands.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from spatial_engine.plan import Plan, PlanConfig
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked of an index.
+
+    Attributes:
+        recipe: default, multispa-paper or a TOML file; default: the index's own.
+        limit: Rows in all, spread over the tasks in proportion to their quotas.
+        tasks: Globs of task names, also joined by commas.
+        scenes: A file of scene ids, one a line.
+        split: Only this split.
+        val_share: Share of the spaces, of sources without their own list, that go to val.
+        balance: Where the quota of a small bin goes: to the next one, or evenly to all.
+        seed: Seed of every choice.
+    """
+
+    recipe: str | None = None
+    limit: int | None = None
+    tasks: tuple[str, ...] = ()
+    scenes: Path | None = None
+    split: Literal["train", "val"] | None = None
+    val_share: float = 0.0
+    balance: Literal["carry", "even"] | None = None
+    seed: int = 0
+
+    def config(self) -> PlanConfig:
+        """The plan's configuration; ValueError when a field is out of range."""
+        from spatial_engine.plan import PlanConfig
+
+        return PlanConfig(
+            seed=self.seed,
+            tasks=globs_of(self.tasks),
+            limit=self.limit,
+            split=self.split,
+            scenes=scenes_of(self.scenes),
+            val_share=self.val_share,
+            balance=self.balance,
+        )
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore plan`.
+
+    Attributes:
+        index: Folder made by `spatialcore index`.
+        output: Folder of the plan.
+        select: What is asked.
+        workers: Processes.
+        json: Print one JSON object instead of text.
+    """
+
+    index: Annotated[Path, tyro.conf.Positional]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    select: Selection
+    workers: int = 1
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "plan", __doc__)
+    return guarded("plan", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    plan = plan_index(options.index, options.output, options.select, options.workers)
+    print(json.dumps(as_json(plan)) if options.json else as_text(plan, options.output))
+    return exit_codes.OK
+
+
+def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Plan:
+    """Plan an index and save the plan."""
+    from spatial_engine.planning import make_plan
+    from spatialcore.relations.index import Index
+    from spatialcore.relations.recipe import load_recipe
+
+    recipe = None if select.recipe is None else load_recipe(select.recipe)
+    with ProgressBar() as bar:
+        plan = make_plan(
+            Index.open(index), select.config(), recipe=recipe, workers=workers, on_progress=bar.show
+        )
+    plan.save(output)
+    return plan
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """What the plan promises."""
+    from spatial_engine.pipeline import rejections_by_task, shortfall
+
+    return {
+        "rows": plan.rows,
+        "shards": len(plan.shards),
+        "tasks": rows_by_task(plan),
+        "shortfall": shortfall(plan),
+        "rejections": rejections_by_task(plan),
+        "hash": plan.hash(),
+    }
+
+
+def rows_by_task(plan: Plan) -> dict[str, int]:
+    """Rows that each task will give."""
+    rows = dict.fromkeys(plan.tasks, 0)
+    for threshold in plan.thresholds:
+        rows[threshold.task] += threshold.taken
+    return rows
+
+
+def as_text(plan: Plan, output: Path) -> str:
+    """The plan as a table: rows, what is missing, and why candidates were refused."""
+    from spatial_engine.pipeline import rejections_by_task, shortfall
+
+    missing, reasons = shortfall(plan), rejections_by_task(plan)
+    width = max(map(len, plan.tasks))
+    lines = [f"{output}: {plan.rows:,} records in {len(plan.shards)} shards"]
+    for task, rows in rows_by_task(plan).items():
+        short = f"  {missing[task]:,} short" if task in missing else ""
+        common = sorted(reasons.get(task, {}).items(), key=lambda item: -item[1])[:3]
+        why = ", ".join(f"{reason} {count:,}" for reason, count in common)
+        lines.append(
+            f"  {task:<{width}} {rows:>9,}{short}" + (f"  (refused: {why})" if why else "")
+        )
+    return "\n".join(lines)

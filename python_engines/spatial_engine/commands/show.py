@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Print records with their evidence, and write their images with the marks drawn.
+
+Examples:
+  spatialcore show out                               the first record
+  spatialcore show out --random 5 --task depth_perception.comparison.marked
+  spatialcore show out camera_movement.distance/scene0000_00/6d89d84431275b0d
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from spatial_engine.commands.run import guarded
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+
+if TYPE_CHECKING:
+    from spatial_engine.opened import OpenedRecord
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore show`.
+
+    Attributes:
+        records: Folder made by `spatialcore generate`.
+        id: Id of a record.
+        random: Show this many records, chosen by the seed.
+        task: Glob of task names to choose from.
+        seed: Seed of the choice.
+        images: Folder of the written images; default: RECORDS/shown.
+        json: Print the records as JSON lines; write no image.
+    """
+
+    records: Annotated[Path, tyro.conf.Positional]
+    id: Annotated[str | None, tyro.conf.Positional] = None
+    random: int | None = None
+    task: str = "*"
+    seed: int = 0
+    images: Path | None = None
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "show", __doc__)
+    return guarded("show", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    chosen = _choose(options)
+    if not chosen:
+        wanted = options.id or f"task {options.task}"
+        raise ValueError(f"{options.records} has no record of {wanted}")
+    folder = options.records / "shown" if options.images is None else options.images
+    for opened in chosen:
+        if options.json:
+            print(json.dumps(asdict(opened.record)))
+        else:
+            _print(opened, folder)
+    return exit_codes.OK
+
+
+def _choose(options: Options) -> list[OpenedRecord]:
+    from spatial_engine.opened import open_records
+
+    everything = open_records(options.records)
+    if options.id is not None:
+        return list(islice((o for o in everything if o.record.id == options.id), 1))
+    matching = (o for o in everything if fnmatchcase(o.record.task, options.task))
+    if options.random is None:
+        return list(islice(matching, 1))
+    if options.random < 1:
+        raise ValueError(f"--random must be positive, got {options.random}")
+    return _smallest(matching, options.random, options.seed)
+
+
+def _smallest(records: Iterable[OpenedRecord], count: int, seed: int) -> list[OpenedRecord]:
+    """The records with the smallest draws of their ids; memory holds `count` of them."""
+    import heapq
+
+    from spatialcore.draws import draw
+
+    def key(opened: OpenedRecord) -> int:
+        record = opened.record
+        return draw(seed, "show", record.source, record.id, [], "select")
+
+    return heapq.nsmallest(count, records, key=key)
+
+
+def _print(opened: OpenedRecord, folder: Path) -> None:
+    record = opened.record
+    print(f"{record.id}\n  {record.source}/{record.scene} frames {', '.join(record.frame_names)}")
+    print("\n".join(f"  {line}" for line in record.question.splitlines()))
+    for option in record.options:
+        print(f"    {option}")
+    print(f"  -> {record.answer}")
+    for name, value in record.facts.items():
+        print(f"     {name}: {json.dumps(value)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, image in enumerate(opened.images()):
+        path = folder / f"{record.id.replace('/', '-')}-{k + 1}.jpg"
+        image.convert("RGB").save(path, quality=95)
+        print(f"  image {k + 1}: {path}")
+    print()

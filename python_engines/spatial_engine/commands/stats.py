@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count what a data set holds: tasks, answers, balance, blind guesses, rejections.
+
+Examples:
+  spatialcore stats out
+  spatialcore stats out --json
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from spatial_engine.commands.run import guarded
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+
+if TYPE_CHECKING:
+    from spatial_engine.stats import DatasetStats, TaskStats
+
+_MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore stats`.
+
+    Attributes:
+        records: Folder made by `spatialcore generate`.
+        json: Print one JSON object instead of tables.
+    """
+
+    records: Annotated[Path, tyro.conf.Positional]
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "stats", __doc__)
+    return guarded("stats", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    from spatial_engine.stats import dataset_stats
+
+    stats = dataset_stats(options.records)
+    if options.json:
+        print(json.dumps(stats.to_json()))
+    else:
+        _print(stats)
+    return exit_codes.OK
+
+
+def _print(stats: DatasetStats) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from spatial_engine.stats import TaskStats
+
+    console = Console()
+    table = Table(
+        title=f"{stats.rows:,} records in {stats.files} files",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("task", no_wrap=True)
+    table.add_column("rows", justify="right")
+    table.add_column("answers")
+    table.add_column("blind", justify="right")
+    table.add_column("short", justify="right")
+    family = ""
+    for task in sorted(stats.tasks.keys() | stats.shortfall.keys()):
+        if task.partition(".")[0] != family:
+            family = task.partition(".")[0]
+            table.add_section()
+            table.add_row(f"[bold]{family}[/]")
+        row = stats.tasks.get(task, TaskStats())
+        short = stats.shortfall.get(task, 0)
+        table.add_row(
+            f"  {task.partition('.')[2]}",
+            f"{row.rows:,}",
+            _answers(row) if row.rows else "[yellow]none[/]",
+            f"{row.majority:.0%}" if row.rows else "",
+            f"{short:,}" if short else "",
+        )
+    console.print(table)
+    console.print(
+        "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length "
+        "for vectors. blind: score of one constant answer. short: rows of the quota that no "
+        "candidate could give.",
+        style="dim",
+    )  # fmt: skip
+    reasons: Counter[str] = Counter()
+    for counts in stats.rejections.values():
+        reasons.update(counts)
+    if reasons:
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        console.print(f"refused candidates: {listed}", highlight=False)
+    for skip in stats.skipped_scenes:
+        console.print(f"skipped {skip['source']}/{skip['scene']}: {skip['reason']}")
+    if stats.duplicate_ids:
+        console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
+
+
+def _answers(row: TaskStats) -> str:
+    """Shares of words and letters, or low, middle and high numbers."""
+    if row.answers:
+        ordered = sorted(row.answers.items(), key=lambda item: (-item[1], item[0]))
+        shown = ", ".join(f"{word} {count / row.rows:.0%}" for word, count in ordered[:6])
+        return shown + (", ..." if len(ordered) > 6 else "")
+    if row.numbers:
+        low, middle, high = (row.numbers[q] for q in (_LOW, _MEDIAN, _HIGH))
+        return f"{low:.4g} .. {middle:.4g} .. {high:.4g} {row.unit}"
+    return row.unit

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make every record a second time from its source, and compare.
+
+Examples:
+  spatialcore verify out                        all rows up to 100,000, else a fixed sample
+  spatialcore verify out --all --workers 16
+  spatialcore verify out --root scannet=/mnt/scans   where the scans have moved
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from spatial_engine.commands.run import guarded, shard_of
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+from spatialcore.commands.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from spatial_engine.verify import VerifyReport
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore verify`.
+
+    Attributes:
+        records: Folder made by `spatialcore generate`.
+        sample: Check this many rows, always the same ones.
+        all: Check every row, however many.
+        workers: Processes.
+        shard: i/n checks only the shards whose number is i modulo n.
+        fail_fast: Stop at the first shard with a mismatch.
+        root: KEY=PATH, where a source has moved.
+        json: Print one JSON object instead of text.
+    """
+
+    records: Annotated[Path, tyro.conf.Positional]
+    sample: int | None = None
+    all: bool = False
+    workers: int = 1
+    shard: str = "0/1"
+    fail_fast: bool = False
+    root: tuple[str, ...] = ()
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "verify", __doc__)
+    return guarded("verify", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    from spatial_engine.verify import verify
+
+    roots = {}
+    for text in options.root:
+        key, equals, path = text.partition("=")
+        if not equals:
+            raise ValueError(f"--root must be KEY=PATH, got {text!r}")
+        roots[key] = Path(path)
+    with ProgressBar() as bar:
+        report = verify(
+            options.records, sample=options.sample, everything=options.all,
+            workers=options.workers, shard=shard_of(options.shard), fail_fast=options.fail_fast,
+            roots=roots, on_progress=lambda done, total: bar.show("shards", done, total),
+        )  # fmt: skip
+    print(json.dumps(asdict(report) | {"ok": report.ok}) if options.json else _as_text(report))
+    return exit_codes.OK if report.ok else exit_codes.FAILED
+
+
+def _as_text(report: VerifyReport) -> str:
+    lines = [f"problem: {problem}" for problem in report.problems]
+    for m in report.mismatches:
+        lines.append(f"{m.id}\n  {m.field}: stored {m.stored!r}, recomputed {m.recomputed!r}")
+    if report.mismatch_count > len(report.mismatches):
+        lines.append(f"... and {report.mismatch_count - len(report.mismatches):,} more")
+    if report.wording_changed:
+        lines.append("the templates have changed since: texts were parsed, not compared")
+    of = f" of {report.total:,}" if report.checked != report.total else ""
+    verdict = "every answer follows from its source" if report.ok else "NOT verified"
+    lines.append(f"{report.checked:,}{of} records checked: {verdict}")
+    return "\n".join(lines)
