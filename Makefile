@@ -35,7 +35,7 @@ $(VENV)/.developed: $(BIN)/python $(SOURCES) constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/spatialcore doctor
 	$(BIN)/spatialcore sample demo/scenes
-	$(BIN)/spatialcore generate demo/scenes -o demo/out --workers 2
+	$(BIN)/spatialcore generate demo/scenes/scannet demo/scenes/tapvid3d -o demo/out --workers 2
 	$(BIN)/spatialcore verify demo/out --workers 2
 	$(BIN)/spatialcore stats demo/out
 
