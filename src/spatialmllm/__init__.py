@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from spatialmllm.checkpoints import load, save
     from spatialmllm.config import SpatialMLLMConfig
     from spatialmllm.model import SpatialMLLM
+    from spatialmllm.sampling import select_frames
 
-__all__ = ["SpatialMLLM", "SpatialMLLMConfig", "load", "save"]
+__all__ = ["SpatialMLLM", "SpatialMLLMConfig", "load", "save", "select_frames"]
 
 _HOME = {
     "SpatialMLLM": "spatialmllm.model",
     "SpatialMLLMConfig": "spatialmllm.config",
     "load": "spatialmllm.checkpoints",
     "save": "spatialmllm.checkpoints",
+    "select_frames": "spatialmllm.sampling",
 }
 
 

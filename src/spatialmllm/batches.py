@@ -31,7 +31,6 @@ from spatialmllm.tokens import (
 
 if TYPE_CHECKING:
     from spatial_engine.record import QARecord
-
     from spatialmllm.records import RecordSet
 
 Target = Literal["sentence", "span"]

@@ -16,6 +16,7 @@ from spatialcore.errors import RecordError
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
+
     from spatial_engine.record import QARecord
 
 
@@ -66,6 +67,7 @@ class RecordSet:
 
     def __init__(self, tables: Sequence[pa.Table], roots: Mapping[str, Path]) -> None:
         import pyarrow as pa
+
         from spatial_engine.record import record_schema
 
         schema = record_schema()
@@ -150,7 +152,6 @@ class RecordSet:
             RecordError: The source has no root, or the image is not of the recorded size.
         """
         from spatial_engine.answers import draw_marks
-
         from spatialcore.io.images import open_image
 
         root = self.roots.get(record.source)

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 from PIL import Image
+
 from spatial_engine.answers import integer, word
 from spatial_engine.record import ImageRef, Message, QARecord, check_record, record_id
 

@@ -158,7 +158,6 @@ def test_blind_images_are_grey_and_of_the_same_size(toy):
 
 def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, fabricated):
     from spatial_engine.answers import Mark, draw_marks, word
-
     from spatialmllm.batches import SampleBuilder
     from spatialmllm.preprocessing import resize_image
 
@@ -176,7 +175,6 @@ def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, f
 
 def test_missing_and_changed_images_are_named(toy, fabricated, tmp_path):
     from spatial_engine.answers import word
-
     from spatialcore.errors import RecordError
     from spatialmllm.records import RecordSet
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from spatial_engine.scoring.captions import (
     bleu,
     cider_d,

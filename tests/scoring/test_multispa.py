@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from spatial_engine.answers import Answer, coordinate, integer, letter, number, vector, word
 from spatial_engine.record import ImageRef, QARecord, check_record, write_records
 from spatial_engine.scoring import score

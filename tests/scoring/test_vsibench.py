@@ -6,6 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spatial_engine.scoring.extract import extract_choice, extract_number
 from spatial_engine.scoring.vsibench import aggregate, mean_relative_accuracy, score_row
 

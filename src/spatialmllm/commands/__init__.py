@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs of the model package: train, eval, ask."""
+"""The verbs of the model package: frames, train, eval, ask."""

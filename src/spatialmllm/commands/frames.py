@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose frames of scenes for a model, and measure how much of the scene they see.
+
+Examples:
+  spatialcore frames demo/scenes --frames 16 --sampler space_aware
+  spatialcore frames demo/scenes --frames 8 --compare
+  spatialcore frames demo/scenes --scenes room0000 --save chosen
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from spatialcore.commands.parse import parse_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from spatialcore.types import Scene
+    from spatialmllm.sampling import FrameSelection
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
+RANDOM_DRAWS = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore frames`.
+
+    Attributes:
+        source: Scenes, as a path or `kind:path`.
+        frames: Frames to choose.
+        sampler: How.
+        scenes: Only these scene ids.
+        compare: Print the share of voxels seen by uniform, random (20 draws) and space_aware.
+        fill: Whether space_aware completes to the number of frames asked for.
+        max_candidates: Frames that are looked at, spread over time.
+        seed: Seed of the random sampler.
+        save: Folder for the chosen images, named by scene and 6-digit frame.
+        json: Print one JSON object a scene instead of text.
+    """
+
+    source: Annotated[str, tyro.conf.Positional]
+    frames: int = 16
+    sampler: Literal["uniform", "random", "space_aware", "score"] = "space_aware"
+    scenes: tuple[str, ...] = ()
+    compare: bool = False
+    fill: Literal["uniform", "none"] = "uniform"
+    max_candidates: int = 128
+    seed: int = 0
+    save: Path | None = None
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "frames", __doc__)
+    from spatialcore.errors import SpatialCoreError
+
+    skipped = 0
+    try:
+        for scene in _scenes(options):
+            try:
+                report = _report(options, scene)
+            except (SpatialCoreError, ValueError) as error:
+                print(f"skipped {scene.id}: {error}", file=sys.stderr)
+                skipped += 1
+                continue
+            print(json.dumps(report) if options.json else _text(report))
+    except (SpatialCoreError, OSError, ValueError) as error:
+        print(f"spatialcore frames: {error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, ValueError) else EXIT_FAILED
+    return EXIT_SKIPPED if skipped else 0
+
+
+def _scenes(options: Options) -> Iterator[Scene]:
+    from spatialcore.io.open import open_source
+    from spatialcore.types import Scene
+
+    source = open_source(options.source)
+    known = source.scene_ids()
+    if unknown := sorted(set(options.scenes) - set(known)):
+        raise ValueError(f"no scene {unknown[0]!r} in {options.source}")
+    for name in options.scenes or known:
+        scene = source.open(name)
+        if isinstance(scene, Scene):
+            yield scene
+
+
+def _report(options: Options, scene: Scene) -> dict[str, Any]:
+    from spatialmllm.geometry import from_depth
+    from spatialmllm.sampling import select_frames
+
+    rows = [i for i, frame in enumerate(scene.frames) if frame.valid]
+    if not rows:
+        raise ValueError("no valid frame")
+    by_position = from_depth(scene)
+    needs_geometry = options.sampler in ("space_aware", "score")
+    images = _grey(scene, rows) if options.sampler == "score" else None
+    chosen = select_frames(
+        len(rows), options.frames, options.sampler,
+        geometry=(lambda at: by_position([rows[i] for i in at])) if needs_geometry else None,
+        images=images, max_candidates=options.max_candidates, fill=options.fill,
+        seed=options.seed, key=f"{scene.source}/{scene.id}",
+    )  # fmt: skip
+    report: dict[str, Any] = {
+        "scene": scene.id,
+        "sampler": options.sampler,
+        "frames": [scene.frames[rows[i]].index for i in chosen.indices],
+        "selection": asdict(chosen),
+    }
+    if options.compare:
+        report["coverage"] = _compare(options, scene, rows)
+    if options.save is not None:
+        _save(options.save, scene, rows, chosen)
+    return report
+
+
+def _compare(options: Options, scene: Scene, rows: list[int]) -> dict[str, Any]:
+    """Share of the candidates' voxels that each sampler's frames see; one voxel set for all."""
+    import numpy as np
+
+    from spatialmllm.geometry import from_depth
+    from spatialmllm.preprocessing import uniform_indices
+    from spatialmllm.sampling import coverage_of, select_frames
+    from spatialmllm.voxels import voxel_sets
+
+    candidates = uniform_indices(len(rows), options.max_candidates)
+    maps = from_depth(scene)([rows[i] for i in candidates])
+    voxels = voxel_sets(maps)
+
+    def share(method: Literal["uniform", "random", "space_aware"], seed: int = 0) -> float:
+        made = select_frames(
+            len(candidates), options.frames, method, geometry=lambda _: maps, seed=seed,
+            key=scene.id, max_candidates=len(candidates),
+        )  # fmt: skip
+        return coverage_of(voxels, made.indices)
+
+    drawn = [share("random", seed) for seed in range(RANDOM_DRAWS)]
+    return {
+        "candidates": len(candidates),
+        "voxels": voxels.seen.point_count,
+        "uniform": share("uniform"),
+        "random": float(np.mean(drawn)),
+        "random_sd": float(np.std(drawn)),
+        "space_aware": share("space_aware"),
+    }
+
+
+def _grey(scene: Scene, rows: list[int]) -> Any:
+    import numpy as np
+
+    from spatialcore.io.images import open_image
+
+    def provide(index: int) -> NDArray[np.float64]:
+        uri = scene.frames[rows[index]].image
+        if uri is None:
+            raise ValueError(f"frame {scene.frames[rows[index]].name} has no image")
+        image = open_image(scene.root, uri).convert("L")
+        image.thumbnail((320, 320))
+        return np.asarray(image, dtype=np.float64) / 255
+
+    return provide
+
+
+def _save(folder: Path, scene: Scene, rows: list[int], chosen: FrameSelection) -> None:
+    from spatialcore.io.images import open_image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in chosen.indices:
+        frame = scene.frames[rows[i]]
+        if frame.image is not None:
+            name = f"{scene.id}_frame_{frame.index:06d}.png"
+            open_image(scene.root, frame.image).save(folder / name)
+
+
+def _text(report: dict[str, Any]) -> str:
+    frames = " ".join(map(str, report["frames"]))
+    lines = [f"{report['scene']}: {report['sampler']} {frames}"]
+    covered = report["selection"]["covered"]
+    if covered is not None:
+        lines.append(f"  {100 * covered:.1f} % of the voxels of all candidates")
+    if "coverage" in report:
+        c = report["coverage"]
+        lines.append(
+            f"  coverage of {c['voxels']:,} voxels: uniform {100 * c['uniform']:.1f} %, "
+            f"random {100 * c['random']:.1f} +- {100 * c['random_sd']:.1f} %, "
+            f"space_aware {100 * c['space_aware']:.1f} %"
+        )
+    return "\n".join(lines)
