@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 MODEL_TYPE = "spatial-mllm"
-CONNECTORS = ("none", "mlp_add")
+CONNECTORS = ("none", "mlp_add", "gated", "concat", "cross_attention")
 _Config = TypeVar("_Config")
 
 

@@ -1,15 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connectors: how merged spatial features reach the 2-D visual tokens."""
+"""Connectors: how spatial features reach the 2-D visual tokens.
+
+| name              | y                                                        | at the start    |
+|-------------------|----------------------------------------------------------|-----------------|
+| `mlp_add`         | x + W2 GELU(W1 RMSNorm(s))                               | W ~ N(0, 0.02)  |
+| `gated`           | x + sigmoid(w z + b) z, z = W2 GELU(W1 RMSNorm(s))       | y = x           |
+| `concat`          | x + V2 GELU(V1 [x ; W2 GELU(W1 RMSNorm(s))])             | y = x           |
+| `cross_attention` | a + M(LN a), a = x + A(LN x, LN(W f))                    | y = x           |
+
+x are the tower's tokens, s the merged spatial features of the same tokens, f the unmerged spatial
+tokens of the same pair of frames.
+"""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spatialmllm.config import SpatialMLLMConfig
+from spatialmllm.merge import pixel_shuffle
 
 _EPS = 1e-6
+_INIT_STD = 0.02
+_HEADS = 8
+_MLP_RATIO = 4
+
+
+class PairedFeatures(NamedTuple):
+    """Spatial features of one context: (2 t, h * w, D), with h and w in patches."""
+
+    features: Tensor
+    height: int
+    width: int
+
+    def merged(self) -> Tensor:
+        """(t * h/2 * w/2, 8 D)."""
+        return pixel_shuffle(self.features, self.height, self.width)
 
 
 class RMSNorm(nn.Module):
@@ -26,49 +57,170 @@ class RMSNorm(nn.Module):
         return self.weight * normed.to(x.dtype)
 
 
-class MlpAdd(nn.Module):
+class Connector(nn.Module):
+    """Base of all connectors; called with the tower's tokens and the features of their contexts."""
+
+    def reset(self, generator: torch.Generator | None = None) -> None:
+        """Matrices N(0, 0.02), biases 0, norms 1; then what `zeroed` names is set to zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=_INIT_STD, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, RMSNorm | nn.LayerNorm):
+                nn.init.ones_(module.weight)
+                if isinstance(module, nn.LayerNorm) and module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for layer in self.zeroed():
+            nn.init.zeros_(layer.weight)
+
+    def zeroed(self) -> list[nn.Linear]:
+        """Layers that start at zero, so that the model starts as its base model."""
+        return []
+
+
+class MergedConnector(Connector, ABC):
+    """A connector that takes one merged spatial feature for each token."""
+
+    def forward(self, visual: Tensor, contexts: Sequence[PairedFeatures]) -> Tensor:
+        """Bring the features of the contexts into the tokens.
+
+        Args:
+            visual: (N, d), the tower's tokens, context after context.
+            contexts: Features of the same media in the same order.
+
+        Returns:
+            (N, d).
+        """
+        merged = torch.cat([context.merged() for context in contexts])
+        return self.add(visual, merged.to(visual.dtype))
+
+    @abstractmethod
+    def add(self, visual: Tensor, merged: Tensor) -> Tensor:
+        """The connector's formula: (N, d), (N, 8 D) -> (N, d)."""
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+
+class MlpAdd(MergedConnector):
     """y = x + W2 GELU(W1 RMSNorm(s)): the published connector, without gate or final norm."""
 
     def __init__(self, merged: int, bottleneck: int, out: int, *, zero_init_last: bool) -> None:
         super().__init__()
         self.ln_q = RMSNorm(merged)
+        self.mlp = _mlp(merged, bottleneck, out)
+        self._zero_init_last = zero_init_last
+
+    def zeroed(self) -> list[nn.Linear]:
+        """The last matrix, if it was asked for: the published one starts random."""
+        return [self.mlp[2]] if self._zero_init_last else []
+
+    def add(self, visual: Tensor, merged: Tensor) -> Tensor:
+        """(N, d), (N, 8 D) -> (N, d)."""
+        return visual + self.mlp(self.ln_q(merged))
+
+
+class Gated(MergedConnector):
+    """y = x + g z with one gate a token; the last matrix of z starts at zero, the gate at 1/2.
+
+    A gate that starts closed instead would starve its own gradient.
+    """
+
+    def __init__(self, merged: int, bottleneck: int, out: int) -> None:
+        super().__init__()
+        self.ln_q = RMSNorm(merged)
+        self.mlp = _mlp(merged, bottleneck, out)
+        self.gate = nn.Linear(out, 1)
+
+    def zeroed(self) -> list[nn.Linear]:
+        """The last matrix of the MLP."""
+        return [self.mlp[2]]
+
+    def add(self, visual: Tensor, merged: Tensor) -> Tensor:
+        """(N, d), (N, 8 D) -> (N, d)."""
+        z = self.mlp(self.ln_q(merged))
+        return visual + torch.sigmoid(self.gate(z)) * z
+
+
+class Concat(MergedConnector):
+    """y = x + V2 GELU(V1 [x ; z]), z the projected features; V2 starts at zero."""
+
+    def __init__(self, merged: int, bottleneck: int, out: int) -> None:
+        super().__init__()
+        self.ln_q = RMSNorm(merged)
+        self.mlp = _mlp(merged, bottleneck, out)
+        self.fuse = _mlp(2 * out, out, out)
+
+    def zeroed(self) -> list[nn.Linear]:
+        """The last matrix of the fusing MLP."""
+        return [self.fuse[2]]
+
+    def add(self, visual: Tensor, merged: Tensor) -> Tensor:
+        """(N, d), (N, 8 D) -> (N, d)."""
+        z = self.mlp(self.ln_q(merged))
+        return visual + self.fuse(torch.cat([visual, z], dim=-1))
+
+
+class CrossAttention(Connector):
+    """Each visual token asks the unmerged spatial tokens of its own pair of frames."""
+
+    def __init__(self, spatial: int, out: int) -> None:
+        super().__init__()
+        if out % _HEADS:
+            raise ValueError(f"the decoder's width {out} is not a multiple of {_HEADS} heads")
+        self.project = nn.Linear(spatial, out, bias=False)
+        self.query_norm, self.key_norm = nn.LayerNorm(out), nn.LayerNorm(out)
+        self.query = nn.Linear(out, out, bias=False)
+        self.key_value = nn.Linear(out, 2 * out, bias=False)
+        self.out = nn.Linear(out, out, bias=False)
+        self.mlp_norm = nn.LayerNorm(out)
         self.mlp = nn.Sequential(
-            nn.Linear(merged, bottleneck), nn.GELU(), nn.Linear(bottleneck, out)
+            nn.Linear(out, _MLP_RATIO * out, bias=False),
+            nn.GELU(),
+            nn.Linear(_MLP_RATIO * out, out, bias=False),
         )
-        self.zero_init_last = zero_init_last
 
-    def reset(self, generator: torch.Generator | None = None) -> None:
-        """The published initialisation: W ~ N(0, 0.02), biases 0."""
-        for layer in (self.mlp[0], self.mlp[2]):
-            nn.init.normal_(layer.weight, std=0.02, generator=generator)
-            nn.init.zeros_(layer.bias)
-        nn.init.ones_(self.ln_q.weight)
-        if self.zero_init_last:
-            nn.init.zeros_(self.mlp[2].weight)
+    def zeroed(self) -> list[nn.Linear]:
+        """Both output projections."""
+        return [self.out, self.mlp[2]]
 
-    def forward(self, visual: Tensor, merged: Tensor) -> Tensor:
-        """Add the projected features.
+    def forward(self, visual: Tensor, contexts: Sequence[PairedFeatures]) -> Tensor:
+        """As in `MergedConnector.forward`; no token sees another pair of frames."""
+        made: list[Tensor] = []
+        at = 0
+        for features, height, width in contexts:
+            pairs, tokens = features.shape[0] // 2, height * width // 4
+            asked = visual[at : at + pairs * tokens].view(pairs, tokens, -1)
+            given = features.reshape(pairs, 2 * height * width, -1).to(visual.dtype)
+            made.append(self._pairs(asked, given).flatten(0, 1))
+            at += pairs * tokens
+        return torch.cat(made)
 
-        Args:
-            visual: (N, d), the tower's tokens.
-            merged: (N, 8 D), the merged spatial features of the same tokens.
+    def _pairs(self, x: Tensor, features: Tensor) -> Tensor:
+        """(t, tokens, d), (t, 2 h w, D) -> (t, tokens, d)."""
+        keys, values = self.key_value(self.key_norm(self.project(features))).chunk(2, dim=-1)
+        heads = [
+            part.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+            for part in (self.query(self.query_norm(x)), keys, values)
+        ]
+        mixed = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(-2)
+        a = x + self.out(mixed)
+        return a + self.mlp(self.mlp_norm(a))
 
-        Returns:
-            (N, d).
-        """
-        hidden = F.gelu(self.mlp[0](self.ln_q(merged)))
-        return visual + self.mlp[2](hidden)
 
-
-def build_connector(config: SpatialMLLMConfig) -> MlpAdd | None:
+def build_connector(config: SpatialMLLMConfig) -> Connector | None:
     """The connector that the configuration names; None for "none"."""
     if config.spatial is None:
         return None
-    merged = 8 * config.spatial.output_dim
-    bottleneck = config.connector.bottleneck or merged
-    return MlpAdd(
-        merged,
-        bottleneck,
-        config.text.hidden_size,
-        zero_init_last=config.connector.zero_init_last,
-    )
+    spatial, out, chosen = config.spatial.output_dim, config.text.hidden_size, config.connector
+    merged = 8 * spatial
+    width = chosen.bottleneck or merged
+    if chosen.kind == "gated":
+        return Gated(merged, width, out)
+    if chosen.kind == "concat":
+        return Concat(merged, width, out)
+    if chosen.kind == "cross_attention":
+        return CrossAttention(spatial, out)
+    return MlpAdd(merged, width, out, zero_init_last=chosen.zero_init_last)

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from spatialmllm.backbone import build_decoder, build_tower, restore_rotary, run_tower
 from spatialmllm.config import SpatialMLLMConfig
-from spatialmllm.connectors import build_connector
-from spatialmllm.merge import pair_frames, pixel_shuffle
+from spatialmllm.connectors import PairedFeatures, build_connector
+from spatialmllm.merge import pair_frames
 from spatialmllm.vggt.aggregator import Aggregator
 
 IGNORE = -100
@@ -184,13 +184,14 @@ class SpatialMLLM(nn.Module):
             visual = run_tower(self.visual, pixel_values.to(self.visual.dtype), grid_thw)
         if self.connector is None:
             return visual
-        merged = self._spatial_features(frames, grid_thw.tolist(), context_rows, still)
-        if merged.shape[0] != visual.shape[0]:
+        contexts = self._spatial_features(frames, grid_thw.tolist(), context_rows, still)
+        count = sum(c.features.shape[0] * c.height * c.width // 8 for c in contexts)
+        if count != visual.shape[0]:
             raise ValueError(
-                f"the contexts give {merged.shape[0]} merged spatial tokens, "
+                f"the contexts give {count} merged spatial tokens, "
                 f"the grids {visual.shape[0]} visual tokens"
             )
-        return self.connector(visual, merged.to(visual.dtype))
+        return self.connector(visual, contexts)
 
     def _spatial_features(
         self,
@@ -198,21 +199,21 @@ class SpatialMLLM(nn.Module):
         grids: list[list[int]],
         context_rows: Sequence[int],
         still: Sequence[bool],
-    ) -> Tensor:
-        """Merged features (N, 8 D); contexts of one shape run together, order is kept."""
+    ) -> list[PairedFeatures]:
+        """Features of each context, its frames in pairs."""
         if sum(context_rows) != len(grids) or len(context_rows) != len(frames):
             raise ValueError(
                 f"{len(frames)} contexts with rows {list(context_rows)} for {len(grids)} grid rows"
             )
         encoded = self._encode_contexts(frames)
-        merged: list[Tensor] = []
+        contexts: list[PairedFeatures] = []
         at = 0
         for features, rows in zip(encoded, context_rows, strict=True):
             own = grids[at : at + rows]
             paired = pair_frames(features, own, still[at : at + rows])
-            merged.append(pixel_shuffle(paired, own[0][1], own[0][2]))
+            contexts.append(PairedFeatures(paired, own[0][1], own[0][2]))
             at += rows
-        return torch.cat(merged)
+        return contexts
 
     def _encode_contexts(self, frames: Sequence[Tensor]) -> list[Tensor]:
         """Patch features (S, h * w, D) of each context."""

@@ -86,7 +86,10 @@ def test_logits_equal_the_librarys(pair):
 def test_positions_equal_the_librarys_where_its_rule_is_ours(pair):
     """One still: the library agrees. (It ignores time when it continues after a clip.)"""
     import torch
+    import transformers
 
+    if int(transformers.__version__.partition(".")[0]) < 5:
+        pytest.skip("older releases cast the seconds of a pair to integers")
     _, library, inputs = pair
     ids = inputs["input_ids"][:, :12]
     kinds = (ids == 10).int()
@@ -124,7 +127,8 @@ def test_tower_returns_raster_order(pair):
 
 def test_patch_rows_equal_the_librarys_processor():
     from PIL import Image
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    module = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
 
     from spatialmllm.config import ProcessorConfig
     from spatialmllm.preprocessing import patch_rows, resize_image
@@ -132,7 +136,7 @@ def test_patch_rows_equal_the_librarys_processor():
     pixels = np.random.default_rng(0).integers(0, 256, (95, 130, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     config = ProcessorConfig(min_pixels=56 * 56, max_pixels=112 * 112)
-    library = Qwen2VLImageProcessorPil(
+    library = module.Qwen2VLImageProcessorPil(
         size={"shortest_edge": config.min_pixels, "longest_edge": config.max_pixels},
         patch_size=14, temporal_patch_size=2, merge_size=2,
     )  # fmt: skip
