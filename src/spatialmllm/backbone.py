@@ -91,6 +91,16 @@ def new_cache(decoder: Any) -> DynamicCache:
     return DynamicCache(config=decoder.config)
 
 
+def set_checkpointing(tower: Any, enabled: bool) -> None:
+    """Switch recomputation of activations; the library renamed the call in 5.x."""
+    if enabled:
+        switch = getattr(tower, "activation_checkpointing_enable", None)
+        (switch or tower.gradient_checkpointing_enable)({"use_reentrant": False})
+    elif any(getattr(part, "gradient_checkpointing", False) for part in tower.modules()):
+        switch = getattr(tower, "activation_checkpointing_disable", None)
+        (switch or tower.gradient_checkpointing_disable)()
+
+
 def restore_rotary(module: nn.Module, device: torch.device) -> None:
     """Recompute the library's rotary buffers, which no file holds and meta builds leave empty.
 

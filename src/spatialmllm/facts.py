@@ -33,8 +33,8 @@ _BY_SUBJECT = {
     "scene_layout": "objects",
     "spatial_relation": "objects",
 }
-_SUBJECTS = ("object_ids", "objects", "object_id", "object", "categories", "category", "track_id",
-             "track", "point_id", "point", "points")  # fmt: skip
+# `items` holds the ids of a record's points, objects or tracks in every engine.
+_SUBJECTS = ("items", "object_ids", "object_id")
 
 
 def fact_group(record: QARecord) -> str:

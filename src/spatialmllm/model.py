@@ -19,7 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatialmllm.backbone import build_decoder, build_tower, restore_rotary, run_tower
+from spatialmllm.backbone import (
+    build_decoder,
+    build_tower,
+    restore_rotary,
+    run_tower,
+    set_checkpointing,
+)
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.connectors import PairedFeatures, build_connector
 from spatialmllm.merge import pair_frames
@@ -151,10 +157,7 @@ class SpatialMLLM(nn.Module):
     def set_checkpointing(self, enabled: bool) -> None:
         """Recompute activations in the backward pass of the decoder and of trained encoders."""
         for tower, part in ((self.model, "decoder"), (self.visual, "vision")):
-            if enabled and part not in self._frozen:
-                tower.gradient_checkpointing_enable({"use_reentrant": False})
-            elif tower.is_gradient_checkpointing:
-                tower.gradient_checkpointing_disable()
+            set_checkpointing(tower, enabled and part not in self._frozen)
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
 

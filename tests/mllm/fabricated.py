@@ -51,7 +51,7 @@ def make_record(task, scene, uris, question, answer, *, items=(0,), marks=(), sp
         answer_number=answer.number,
         answer_unit=answer.unit,
         messages=(Message("user", prompt), Message("assistant", sentence)),
-        evidence=json.dumps({"objects": list(items)}),
+        evidence=json.dumps({"items": list(items)}),
         recipe="default",
         seed=0,
         rule="tolerance(0.1,0.05)",

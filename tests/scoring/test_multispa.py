@@ -68,7 +68,7 @@ def test_units_are_converted_and_counted():
 
 
 def test_the_nearer_of_two_points_must_be_the_right_one():
-    evidence = {"points_norm1000": [[500, 500], [540, 500]]}
+    evidence = {"norm1000": [[500, 500], [540, 500]]}
     record = make(coordinate(500, 500), "depth_perception.comparison.coordinate", evidence=evidence)
     assert score(record, "`[ 515 , 500 ]`").value == 1
     assert score(record, "`[ 530 , 500 ]`").value == 0
