@@ -9,86 +9,13 @@
 #include <numeric>
 
 #include "cpu/isa/linkage_loops.h"
+#include "cpu/linkage_matrix.h"
 #include "spatialcore/rigidity.h"
 
 namespace spatialcore {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr int64_t kSmall = 64;  // a matrix of this size is not worth compacting
-
-// Row-major square copy; rows are read in place.
-class Square {
- public:
-  Square(const double* condensed, int64_t n) : n_(n), values_(n * n, kInf) {
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t row = condensed_row(i, n);
-      for (int64_t j = i + 1; j < n; ++j) {
-        values_[i * n + j] = values_[j * n + i] = condensed[row + j];
-      }
-    }
-  }
-  int64_t size() const { return n_; }
-  double* row(int64_t i) { return values_.data() + i * n_; }
-  // Row y was rewritten: its column follows.
-  void store(int64_t y, const double* alive) {
-    const double* row_y = row(y);
-    for (int64_t j = 0; j < n_; ++j) {
-      if (alive[j] == 0.0) values_[j * n_ + y] = row_y[j];
-    }
-  }
-  // Keeps the listed slots (ascending); writes never pass reads.
-  void keep(const std::vector<int64_t>& slots) {
-    const int64_t m = static_cast<int64_t>(slots.size());
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < m; ++j) values_[i * m + j] = values_[slots[i] * n_ + slots[j]];
-    }
-    n_ = m;
-  }
-
- private:
-  int64_t n_;
-  std::vector<double> values_;
-};
-
-// The condensed array itself; a row is gathered into one of two buffers.
-class Condensed {
- public:
-  Condensed(double* condensed, int64_t n) : n_(n), values_(condensed), buffer_{} {
-    for (auto& buffer : buffer_) buffer.resize(n);
-  }
-  int64_t size() const { return n_; }
-  double* row(int64_t i) {
-    std::vector<double>& out = buffer_[turn_ ^= 1];
-    for (int64_t j = 0; j < i; ++j) out[j] = values_[condensed_row(j, n_) + i];
-    out[i] = kInf;
-    std::copy_n(values_ + (condensed_row(i, n_) + i + 1), n_ - i - 1, out.begin() + i + 1);
-    last_ = out.data();
-    return last_;
-  }
-  void store(int64_t y, const double* alive) {
-    for (int64_t j = 0; j < n_; ++j) {
-      if (alive[j] != 0.0 || j == y) continue;
-      values_[condensed_row(std::min(j, y), n_) + std::max(j, y)] = last_[j];
-    }
-  }
-  void keep(const std::vector<int64_t>& slots) {
-    const int64_t m = static_cast<int64_t>(slots.size());
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = i + 1; j < m; ++j) {
-        values_[condensed_row(i, m) + j] = values_[condensed_row(slots[i], n_) + slots[j]];
-      }
-    }
-    n_ = m;
-  }
-
- private:
-  int64_t n_;
-  double* values_;
-  std::vector<double> buffer_[2];
-  double* last_ = nullptr;
-  int turn_ = 0;
-};
 
 #if defined(__x86_64__)
 constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, linkage_loops_avx2};

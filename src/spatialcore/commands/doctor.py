@@ -211,7 +211,7 @@ def build_report(options: Options) -> Report:
 
 def _device_line(cuda: dict[str, Any]) -> str:
     if not cuda["built"]:
-        return cuda["reason"]
+        return str(cuda["reason"])
     built = f"built with runtime {cuda['runtime'] // 1000}.{cuda['runtime'] % 1000 // 10}"
     if not cuda["available"]:
         return f"{built}; cannot run: {cuda['reason']}"
