@@ -38,6 +38,7 @@ demo: $(VENV)/.installed
 	$(BIN)/spatialcore generate demo/scenes/scannet demo/scenes/tapvid3d -o demo/out --workers 2
 	$(BIN)/spatialcore verify demo/out --workers 2
 	$(BIN)/spatialcore stats demo/out
+	$(BIN)/spatialcore view demo/out
 
 test: $(VENV)/.developed lint
 	$(BIN)/python -m pytest -m "not slow"

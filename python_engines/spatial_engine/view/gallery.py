@@ -19,6 +19,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from spatial_engine.opened import OpenedRecord
 from spatial_engine.record import QARecord
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class Example:
     images: tuple[PilImage, ...]
 
 
-def choose_examples(records: Iterable[QARecord], per_task: int) -> dict[str, list[QARecord]]:
+def choose_examples(
+    records: Iterable[OpenedRecord], per_task: int
+) -> dict[str, list[OpenedRecord]]:
     """The `per_task` records of each task with the smallest hash of their id.
 
     The choice depends on the records alone, not on their order; memory is bounded by the result.
@@ -45,10 +48,11 @@ def choose_examples(records: Iterable[QARecord], per_task: int) -> dict[str, lis
     Returns:
         task -> records, tasks in alphabetical order.
     """
-    kept: dict[str, list[tuple[int, str, QARecord]]] = {}
-    for record in records:
+    kept: dict[str, list[tuple[int, str, OpenedRecord]]] = {}
+    for opened in records:
+        record = opened.record
         digest = hashlib.blake2b(record.id.encode(), digest_size=8).digest()
-        entry = (-int.from_bytes(digest, "little"), record.id, record)
+        entry = (-int.from_bytes(digest, "little"), record.id, opened)
         heap = kept.setdefault(record.task, [])
         if len(heap) < per_task:
             heapq.heappush(heap, entry)
