@@ -152,7 +152,7 @@ def test_separate_qwen_and_vggt_files(saved, tmp_path, layouts, newer_names):
         load([first, second], config=model.settings)
 
 
-def test_a_qwen_config_of_the_librarys_form_is_read(saved, tmp_path):
+def test_a_qwen_config_of_the_form_of_the_library_is_read(saved, tmp_path):
     from spatialmllm.backbone import text_config, vision_config
     from spatialmllm.checkpoints import load
 

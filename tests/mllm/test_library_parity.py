@@ -57,7 +57,7 @@ def _positions(inputs, stride=1.0):
     return torch.from_numpy(made.ids)[:, None], made.next_id
 
 
-def test_logits_equal_the_librarys(pair):
+def test_logits_equal_those_of_the_library(pair):
     import torch
 
     ours, library, inputs = pair
@@ -83,7 +83,7 @@ def test_logits_equal_the_librarys(pair):
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_positions_equal_the_librarys_where_its_rule_is_ours(pair):
+def test_positions_equal_those_of_the_library_where_its_rule_is_ours(pair):
     """One still: the library agrees. (It ignores time when it continues after a clip.)"""
     import torch
     import transformers
@@ -125,7 +125,7 @@ def test_tower_returns_raster_order(pair):
     torch.testing.assert_close(moved, plain[order], rtol=1e-5, atol=1e-6)
 
 
-def test_patch_rows_equal_the_librarys_processor():
+def test_patch_rows_equal_those_of_the_library_processor():
     from PIL import Image
 
     module = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")

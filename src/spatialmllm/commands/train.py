@@ -11,6 +11,7 @@ Examples:
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,9 @@ def _train(options: Options, prepared: Prepared) -> int:
         "bad_samples": len(result.bad_samples),
         "refused": dict(prepared.order.refused),
     }
-    if options.json:
+    if int(os.environ.get("RANK", "0")):
+        pass  # the first process speaks for all
+    elif options.json:
         print(json.dumps(summary))
     else:
         state = "finished" if result.finished else f"stopped ({result.stopped}), to be continued"
