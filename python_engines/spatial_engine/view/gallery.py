@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 IMAGE_WIDTH = 560  # pixels; two images side by side fill a laptop's window
+SMALL_WIDTH = 280  # where a record shows more of them
 JPEG_QUALITY = 88
 EVIDENCE_DIGITS = 6
 
@@ -131,18 +132,22 @@ def _menu_family(
 
 def _card(number: int, example: Example, folder: Path) -> tuple[str, str]:
     record = example.record
+    width = IMAGE_WIDTH if len(example.images) <= 2 else SMALL_WIDTH
     pictures = "".join(
-        f'<figure><img src="{_save(image, folder, number, k)}" width="{image.width}" '
+        f'<figure><img src="{_save(image, folder, number, k, width)}" width="{image.width}" '
         f'height="{image.height}" alt="{_alt(record, k)}" loading="lazy">'
         f"<figcaption>{_caption(record, k)}</figcaption></figure>"
         for k, image in enumerate(example.images)
     )
-    options = "".join(f"<li>{html.escape(option)}</li>" for option in record.options)
+    # Bare letters name marks in the picture; they say nothing as a list.
+    named = [option for option in record.options if len(option) > 1]
+    options = "".join(f"<li>{html.escape(option)}</li>" for option in named)
     card = Template(_asset("card.html")).substitute(
         task=html.escape(record.task),
         scene=html.escape(f"{record.source} / {record.scene}"),
         id=html.escape(record.id),
         pictures=pictures,
+        shape="single" if len(example.images) == 1 else "several",
         layout="two" if len(example.images) == 2 else f"n{min(len(example.images), 4)}",
         question=html.escape(record.question).replace("\n", "<br>"),
         options=f"<ol class='options'>{options}</ol>" if options else "",
@@ -164,12 +169,11 @@ def _caption(record: QARecord, k: int) -> str:
     return html.escape(f"{number}frame {name}")
 
 
-def _save(image: PilImage, folder: Path, number: int, k: int) -> str:
+def _save(image: PilImage, folder: Path, number: int, k: int, width: int) -> str:
     name = f"images/{number:05d}_{k}.jpg"
     picture = image.convert("RGB")
-    if picture.width > IMAGE_WIDTH:
-        height = round(picture.height * IMAGE_WIDTH / picture.width)
-        picture = picture.resize((IMAGE_WIDTH, height))
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)))
     picture.save(folder / name, "JPEG", quality=JPEG_QUALITY)
     return name
 
