@@ -19,6 +19,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 BUILT_IN = ("default", "multispa-paper")
+FAMILIES = (
+    "camera_movement",
+    "depth_perception",
+    "visual_correspondence",
+    "object_perception",
+    "object_movement",
+    "scene_layout",
+    "spatial_relation",
+    "navigation",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ class Recipe:
     balance: Literal["carry", "even"] = "carry"
     word_strata: bool = True
     letter_height_share: float = 2.5 / 130
-    families: tuple[str, ...] = ()
+    families: tuple[str, ...] = FAMILIES
 
     def __post_init__(self) -> None:
         lo, hi = self.band_percent

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The promises of generate: the same bytes however it runs, resume, and honest refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spatial_engine.commands import generate, plan, stats, verify
+from spatial_engine.opened import open_records
+from spatial_engine.pipeline import run_shard
+from spatial_engine.plan import Plan
+from spatialcore.commands import index
+
+FAMILIES = "camera_movement.*,depth_perception.*"
+
+
+def data_bytes(out: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((out / "data").rglob("*.parquet"))
+    }
+
+
+@pytest.fixture(scope="session")
+def scans(sample_dir: Path) -> str:
+    return str(sample_dir / "scannet")
+
+
+@pytest.fixture(scope="session")
+def dataset(scans: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data set of both families, made with one worker."""
+    out = tmp_path_factory.mktemp("generate") / "out"
+    assert generate.main([scans, "-o", str(out), "--tasks", FAMILIES]) == 0
+    return out
+
+
+def test_two_workers_make_the_same_bytes(dataset: Path, scans: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [scans, "-o", str(out), "--tasks", FAMILIES, "--workers", "2"]
+    assert generate.main(command) == 0
+    assert data_bytes(out) == data_bytes(dataset)
+
+
+def test_three_verbs_and_shards_make_the_same_bytes(
+    dataset: Path, scans: str, tmp_path: Path
+) -> None:
+    idx, planned, whole, parts = (tmp_path / name for name in ("idx", "plan", "whole", "parts"))
+    assert index.main([scans, "-o", str(idx)]) == 0
+    assert plan.main([str(idx), "-o", str(planned), "--tasks", FAMILIES]) == 0
+    assert generate.main([str(planned), "-o", str(whole)]) == 0
+    for part in ("1/2", "0/2"):
+        assert generate.main([str(planned), "-o", str(parts), "--shard", part]) == 0
+    assert data_bytes(whole) == data_bytes(parts) == data_bytes(dataset)
+    assert Plan.open(planned).rows == sum(1 for _ in open_records(whole))
+    assert (parts / "summary.json").is_file()
+
+
+def test_a_lost_shard_is_made_again_and_no_other(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    lost = sorted((out / "shards").glob("*.json"))[0]
+    report = json.loads(lost.read_text())
+    lost.unlink()
+    target = out / "data" / report["split"] / f"part-{report['shard']:05d}.parquet"
+    target.write_bytes(b"half written")
+    made = Plan.open(out / "plan")
+    reports = [run_shard(made, out, number) for number in range(len(made.shards))]
+    assert [r["reused"] for r in reports] == [r["shard"] != report["shard"] for r in reports]
+    assert data_bytes(out) == data_bytes(dataset)
+
+
+def test_another_configuration_is_refused_by_name(
+    dataset: Path, scans: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    code = generate.main([scans, "-o", str(out), "--tasks", FAMILIES, "--seed", "1"])
+    assert code != 0
+    assert "seed was 0, is now 1" in capsys.readouterr().err
+    assert data_bytes(out) == data_bytes(dataset)
+
+
+def test_limit_is_exact(scans: str, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [str(dataset / "index"), "-o", str(out), "--tasks", FAMILIES, "--limit", "101"]
+    assert generate.main(command) == 0
+    counts: dict[str, int] = {}
+    for opened in open_records(out):
+        counts[opened.record.task] = counts.get(opened.record.task, 0) + 1
+    assert sum(counts.values()) == 101
+    assert set(counts.values()) <= {7, 8}
+
+
+def test_no_record_is_an_error_with_the_reasons(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[guards]\nmin_distance_m = 1000.0\n[quota]\n'*' = 5\n")
+    code = generate.main(
+        [str(sample_dir / "scannet"), "-o", str(tmp_path / "out"), "--recipe", str(recipe),
+         "--tasks", "camera_movement.distance"]
+    )  # fmt: skip
+    assert code == 1
+    assert "dead_zone" in capsys.readouterr().err
+
+
+def test_one_bad_scan_never_loses_the_others(scans: str, tmp_path: Path) -> None:
+    root = tmp_path / "scannet"
+    shutil.copytree(scans, root)
+    bad = sorted((root / "scans").iterdir())[0]
+    (bad / f"{bad.name}.sens").write_bytes(b"\x04\x00\x00\x00")
+    out = tmp_path / "out"
+    assert generate.main([str(root), "-o", str(out), "--tasks", "camera_movement.distance"]) == 3
+    assert {opened.record.scene for opened in open_records(out)} == {
+        scene.name for scene in (root / "scans").iterdir() if scene.name != bad.name
+    }
+
+
+def test_raw_and_exported_layout_give_equal_records(sample_dir: Path, tmp_path: Path) -> None:
+    """The same key, so that the draws are the same; only the uris of the images differ."""
+    records = []
+    for layout in ("scannet", "posed_images"):
+        out = tmp_path / layout
+        command = [str(sample_dir / layout), "-o", str(out), "--key", "rooms", "--tasks", FAMILIES]
+        assert generate.main(command) == 0
+        found = [opened.record for opened in open_records(out)]
+        records.append(
+            [dataclasses.replace(r, images=tuple(dataclasses.replace(i, uri="") for i in r.images))
+             for r in found]
+        )  # fmt: skip
+    assert len(records[0]) > 300
+    assert records[0] == records[1]
+
+
+def test_verify_follows_every_answer(dataset: Path) -> None:
+    assert verify.main([str(dataset), "--workers", "1"]) == 0
+
+
+def test_paper_recipe_verifies(scans: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [scans, "-o", str(out), "--recipe", "multispa-paper", "--tasks", FAMILIES]
+    assert generate.main(command) == 0
+    assert verify.main([str(out)]) == 0
+    assert {opened.record.rule for opened in open_records(out)} == {"strict"}
+
+
+def test_verify_sees_a_changed_file(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    path = sorted((out / "data").rglob("*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:-7] + b"\0" * 7)
+    assert verify.main([str(out)]) == 1
+    assert "not the one that was written" in capsys.readouterr().out
+
+
+def test_stats_reports_every_task(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stats.main([str(dataset), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["tasks"]) == 13
+    assert report["duplicate_ids"] == 0
+    for task, row in report["tasks"].items():
+        # Words are balanced by quota, as far as there are candidates of both.
+        if row["answers"] and task not in report["shortfall"]:
+            assert max(row["answers"].values()) <= 0.55 * row["rows"] + 1, task

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One wrong digit, word or picture order in a record of any task is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from spatial_engine.commands import generate
+from spatial_engine.opened import open_records
+from spatial_engine.planning import open_index, reopen_source
+from spatial_engine.record import Message, QARecord
+from spatial_engine.reference import ReferenceScene
+from spatial_engine.verify import check_against, load_manifest
+
+
+@pytest.fixture(scope="module")
+def checked(
+    sample_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, QARecord], dict[tuple[str, str], ReferenceScene]]:
+    """One record of each task that the sample rooms give, and their scenes for checking."""
+    out = tmp_path_factory.mktemp("verify") / "out"
+    assert generate.main([str(sample_dir / "scannet"), "-o", str(out)]) == 0
+    manifest = load_manifest(out)
+    records = {opened.record.task: opened.record for opened in open_records(out)}
+    index = open_index(Path(manifest["index"]))
+    scenes = {}
+    for record in records.values():
+        entry = manifest["sources"][record.source]
+        source = reopen_source(record.source, entry["kind"], entry["root"], entry["options"])
+        scenes[record.scene, record.split] = ReferenceScene(
+            source.open(record.scene), index.open_scene(record.source, record.scene),
+            index.recipe, manifest["seed"], record.split,
+        )  # fmt: skip
+    return records, scenes
+
+
+def with_answer(record: QARecord, span: str, **columns: object) -> QARecord:
+    """The record with another machine answer, consistent in text and columns."""
+    answer = record.answer.replace(f"`{record.answer.split('`')[1]}`", f"`{span}`")
+    turns = tuple(Message(t.role, answer) if t.role == "assistant" else t for t in record.messages)
+    return dataclasses.replace(record, answer=answer, messages=turns, **columns)  # type: ignore[arg-type]
+
+
+def falsified(record: QARecord) -> QARecord:
+    """The smallest lie: one unit more, or another word of the same task."""
+    if record.answer_number:
+        number = (record.answer_number[0] + 1, *record.answer_number[1:])
+        typed = dataclasses.replace(record.typed_answer, number=number)
+        return with_answer(record, typed.span, answer_number=number)
+    opposite = {
+        "left": "right", "right": "left", "up": "down", "down": "up", "forward": "backward",
+        "backward": "forward", "nearer": "farther", "farther": "nearer", "above": "below",
+        "below": "above", "behind": "in front", "in front": "behind", "larger": "smaller",
+        "smaller": "larger", "similar": "larger", "disjoint": "adjacent", "A": "B",
+    }  # fmt: skip
+    word = opposite.get(
+        record.answer_text or "", "A" if record.answer_type == "letter" else "disjoint"
+    )
+    return with_answer(record, word, answer_text=word)
+
+
+def test_every_task_is_covered_and_true(checked: tuple) -> None:
+    records, scenes = checked
+    assert len(records) > 20
+    for record in records.values():
+        assert check_against(scenes[record.scene, record.split], record) == []
+
+
+def test_one_wrong_digit_or_word_is_found(checked: tuple) -> None:
+    records, scenes = checked
+    for task, record in records.items():
+        found = check_against(scenes[record.scene, record.split], falsified(record))
+        assert {m.field for m in found} & {"answer", "answer_number", "answer_text"}, task
+
+
+def test_swapped_pictures_are_found(checked: tuple) -> None:
+    records, scenes = checked
+    record = records["camera_movement.z_direction"]
+    swapped = dataclasses.replace(
+        record, frames=record.frames[::-1], frame_names=record.frame_names[::-1],
+        images=record.images[::-1],
+    )  # fmt: skip
+    assert check_against(scenes[record.scene, record.split], swapped)
+
+
+def test_changed_evidence_is_found(checked: tuple) -> None:
+    records, scenes = checked
+    record = records["camera_movement.distance"]
+    facts = record.facts
+    key = next(k for k, v in facts.items() if isinstance(v, float))
+    facts[key] += 1e-3
+    lie = dataclasses.replace(record, evidence=json.dumps(facts, sort_keys=True))
+    found = check_against(scenes[record.scene, record.split], lie)
+    assert [m.field for m in found] == [f"evidence.{key}"]
