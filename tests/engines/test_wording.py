@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every template obeys the linter, and the linter bites."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from spatial_engine.engines import ENGINES
+from spatial_engine.wording import Wording, load_wordings, wording_of
+from spatial_engine.wording_lint import lint
+
+FAMILIES = sorted({engine.task.partition(".")[0] for engine in ENGINES})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_templates_obey_the_rules(family: str) -> None:
+    problems = [problem for wording in load_wordings(family).values() for problem in lint(wording)]
+    assert not problems
+
+
+def test_every_task_has_its_wording_and_no_wording_is_left_over() -> None:
+    worded = {task for family in FAMILIES for task in load_wordings(family)}
+    assert worded == {engine.task for engine in ENGINES}
+
+
+GOOD = Wording(
+    "family.task",
+    ("Two views.",),
+    {"": ("Is the {thing} left or right, in millimetres?",)},
+    {"": ("It is `{word}`.",)},
+    question_slots=("thing",), answer_slots=("word",), unit="mm", words=("left", "right"),
+    forbid=("path",), least=(1, 1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"least": (2, 1, 1)}, "at least 2"),
+        ({"descriptions": ("Two views.", "two VIEWS")}, "occurs 2 times"),
+        ({"descriptions": ("Two `views`.",)}, "backtick"),
+        ({"descriptions": ("The {thing}.",)}, "no slots"),
+        ({"coordinates": True}, "1000"),
+        ({"questions": {"": ("Left or right in mm?",)}}, "occurs 0 times"),
+        ({"questions": {"": ("Is the {thing} of the {thing} left or right in mm?",)}}, "2 times"),
+        ({"questions": {"": ("Is the {thing} left or right of {other} in mm?",)}}, "unknown slot"),
+        ({"questions": {"": ("Is the {thing} left or right?",)}}, "no unit"),
+        ({"questions": {"": ("Is the {thing} left, in mm?",)}}, "does not offer 'right'"),
+        ({"questions": {"": ("Is the path of {thing} left or right, in mm?",)}}, "meaning"),
+        ({"answers": {"": ("It is {word}.",)}}, "one backticked span"),
+        ({"answers": {"": ("`{word}` or `{word}`",)}}, "one backticked span"),
+        ({"answers": {"": ("{word}: `yes`",)}}, "outside the machine answer"),
+    ],
+)
+def test_the_linter_bites(change: dict[str, object], complaint: str) -> None:
+    assert lint(GOOD) == []
+    found = lint(dataclasses.replace(GOOD, **change))  # type: ignore[arg-type]
+    assert any(complaint in problem for problem in found), found
+
+
+def test_drawn_templates_are_the_ones_named() -> None:
+    wording = wording_of("camera_movement.distance")
+    text = wording.render(lambda slot: (1 << 64) - 1, {"distance_mm": "12"})
+    assert text.ids[1] == f"camera_movement.distance/question/{len(wording.questions['']) - 1}"
+    assert "`12`" in text.answer
