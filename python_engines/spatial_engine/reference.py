@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from spatial_engine.engine import FrameImage, Place
 from spatialcore.errors import SpatialCoreError
 from spatialcore.occlusion import DepthRule, PixelMap, visible_points
-from spatialcore.types import Cloud, Scene, Track3D, invert_pose, transform_points
+from spatialcore.relations.store import array_hash
+from spatialcore.types import (
+    Cloud,
+    Scene,
+    Track3D,
+    compose_poses,
+    invert_pose,
+    transform_points,
+)
 
 if TYPE_CHECKING:
     from spatialcore.relations.recipe import Recipe
@@ -74,7 +82,7 @@ class ReferenceScene:
         turn = np.eye(4) if up is None else _zup_from_up(np.asarray(up, dtype=np.float64))
         aligned = self.source.aligned_from_world if isinstance(self.source, Scene) else None
         if aligned is not None:
-            turn = np.asarray(aligned, dtype=np.float64) @ turn
+            turn = compose_poses(aligned, turn)
         stored = self._index.aligned_from_world
         if not np.allclose(turn, stored, rtol=0.0, atol=1e-9):
             raise SpatialCoreError(f"{self.place.scene}: the index turns the world differently")
@@ -86,7 +94,7 @@ class ReferenceScene:
         stored = self._frames[frame].world_from_cam
         if stored is None or not np.isfinite(stored).all():
             raise ValueError(f"{self.place.scene}: frame {frame} has no pose")
-        return self.aligned_from_world @ np.asarray(stored, dtype=np.float64)
+        return compose_poses(self.aligned_from_world, stored)
 
     def cam_from_world(self, frame: int) -> Float64:
         """(4, 4) inverse of `world_from_cam`."""
@@ -96,12 +104,18 @@ class ReferenceScene:
     def cloud(self) -> Cloud:
         """The cloud in the z-up, aligned world; row = the point id of records.
 
-        A mesh is read from the source. A built cloud is the index's, whose hash was checked.
+        A mesh is read from the source. A built cloud is the index's, once its hash is checked.
+
+        Raises:
+            SpatialCoreError: The stored cloud is not the one that was built.
         """
         if not isinstance(self.source, Scene):
             raise TypeError(f"{self.place.scene} is a clip and has no cloud")
         if self.source.read_cloud is None:
-            return Cloud(np.asarray(self._index.points), np.asarray(self._index.instance))
+            points, instance = np.asarray(self._index.points), np.asarray(self._index.instance)
+            if array_hash(points, instance) != self._index.meta["cloud"]["hash"]:
+                raise SpatialCoreError(f"{self.place.scene}: the stored cloud has changed")
+            return Cloud(points, instance)
         cloud = self.source.read_cloud()
         turned = transform_points(self.aligned_from_world, cloud.points_world)
         return Cloud(turned.astype(np.float32), cloud.instance, cloud.colour)
