@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,22 +223,19 @@ def _publish_rgbd(
         "cloud": _cloud_meta(cloud, built),
         "reasons": {k: n for k, n in sorted(reasons.items()) if n},
     }
-    publish(
-        path,
-        meta,
-        {
-            "frames.parquet": lambda p: tables.write_frames(p, table),
-            "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
-            "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
-            "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
-            "visible.npy": masks.visible.save,
-            "askable.npy": masks.askable.save,
-            "pairs.parquet": lambda p: tables.write_pairs(p, pairs),
-            "objects.parquet": lambda p: tables.write_objects(p, objects),
-            "object_frames.parquet": lambda p: tables.write_object_frames(p, seen),
-            "view_sets.parquet": lambda p: tables.write_view_sets(p, sets),
-        },
-    )
+    files: dict[str, Callable[[Path], None]] = {
+        "frames.parquet": lambda p: tables.write_frames(p, table),
+        "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
+        "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
+        "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
+        "visible.npy": masks.visible.save,
+        "askable.npy": masks.askable.save,
+        "pairs.parquet": lambda p: tables.write_pairs(p, pairs),
+        "objects.parquet": lambda p: tables.write_objects(p, objects),
+        "object_frames.parquet": lambda p: tables.write_object_frames(p, seen),
+        "view_sets.parquet": lambda p: tables.write_view_sets(p, sets),
+    }
+    publish(path, meta, files)
     return SceneSummary(**meta["counts"], reasons=meta["reasons"])
 
 
@@ -310,12 +307,9 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         "static_camera": clip.static_camera,
         "reasons": {k: n for k, n in sorted(counts.items()) if n},
     }
-    publish(
-        path,
-        meta,
-        {
-            "frames.parquet": lambda p: tables.write_frames(p, table),
-            "parts.parquet": lambda p: tables.write_parts(p, parts),
-        },
-    )
+    files: dict[str, Callable[[Path], None]] = {
+        "frames.parquet": lambda p: tables.write_frames(p, table),
+        "parts.parquet": lambda p: tables.write_parts(p, parts),
+    }
+    publish(path, meta, files)
     return SceneSummary(**meta["counts"], reasons=meta["reasons"])

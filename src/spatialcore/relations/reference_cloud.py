@@ -100,15 +100,9 @@ def voxel_cloud(
     fixed, frame_of, id_of = [np.zeros((0, 3), np.int64)], [np.zeros(0, int)], [np.zeros(0, int)]
     for number, (depth, world_from_cam, instance) in enumerate(frames):
         q, pixel = voxel_readings(
-            depth,
-            depth_scale,
-            K,
-            world_from_cam,
-            voxel,
-            depth_range=depth_range,
-            edge_relative=edge_relative,
-            edge_absolute=edge_absolute,
-        )
+            depth, depth_scale, K, world_from_cam, voxel, depth_range=depth_range,
+            edge_relative=edge_relative, edge_absolute=edge_absolute,
+        )  # fmt: skip
         fixed.append(q)
         frame_of.append(np.full(len(q), number))
         ids = np.full(depth.size, -1) if instance is None else instance.reshape(-1)
