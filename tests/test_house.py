@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,27 @@ def test_import_needs_numpy_alone() -> None:
 
 def test_no_folder_shadows_a_package() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists()
+
+
+def test_triton_is_imported_by_name_alone() -> None:
+    hits = [
+        str(path.relative_to(ROOT))
+        for folder in ("src", "python_engines")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^\s*(from|import) .*\b_triton\b", path.read_text(encoding="utf-8"), re.M)
+    ]
+    assert not hits
+
+
+def verbs() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return sorted(project["entry-points"]["spatialcore.commands"])
+
+
+@pytest.mark.parametrize("verb", ["", *verbs()])
+def test_every_verb_explains_itself(verb: str) -> None:
+    command = [sys.executable, "-m", "spatialcore.cli", *([verb] if verb else []), "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert f"spatialcore {verb or 'VERB'}" in run.stdout
+    assert run.stderr == ""

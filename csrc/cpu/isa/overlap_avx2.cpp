@@ -22,16 +22,17 @@ constexpr int kNibbles = static_cast<int>(kDenseWords) * 16;  // of one pass ove
 constexpr int kByteSteps = 63;                                // 63 x 4 fits a byte
 constexpr int kAhead = 8;                                     // rows fetched before they are packed
 
-// kTable[x][y] = popcount(x & y), 16 bytes for each x.
+// kTable[x][y] = popcount(x & y), 16 bytes for each x. Made by the compiler: a constructor at load
+// would run this file's instructions on machines without them.
 struct NibbleTable {
-  alignas(64) uint8_t entry[16][16];
-  NibbleTable() {
+  alignas(64) uint8_t entry[16][16] = {};
+  constexpr NibbleTable() {
     for (int x = 0; x < 16; ++x) {
       for (int y = 0; y < 16; ++y) entry[x][y] = static_cast<uint8_t>(__builtin_popcount(x & y));
     }
   }
 };
-const NibbleTable kTable;
+constexpr NibbleTable kTable;
 
 struct DenseScratch {
   alignas(64) uint8_t panel[kNibbles][kDenseColumns];        // nibble of every column frame

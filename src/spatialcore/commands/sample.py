@@ -64,8 +64,13 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = tyro.cli(Options, args=argv, prog="spatialcore sample", description=__doc__,
-                       config=(tyro.conf.OmitArgPrefixes,))  # fmt: skip
+    options = tyro.cli(
+        Options,
+        args=argv,
+        prog="spatialcore sample",
+        description=__doc__,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
     from spatialcore.sample.build import SampleError, make_sample
     from spatialcore.sample.config import SampleConfig
 

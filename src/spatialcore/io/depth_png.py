@@ -37,9 +37,10 @@ def depth_png_size(head: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> tup
     width, height, bits, colour_type = struct.unpack(">IIBB", head[16:26])
     if not 0 < width * height <= max_pixels:
         raise SceneFormatError(
-            path, f"declares {width}x{height} pixels, at most {max_pixels} are allowed",
+            path,
+            f"declares {width}x{height} pixels, at most {max_pixels} are allowed",
             code="depth_bad",
-        )  # fmt: skip
+        )
     if bits != 16 or colour_type != 0:
         raise SceneFormatError(
             path,

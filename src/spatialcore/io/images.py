@@ -110,9 +110,10 @@ def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, in
         raise SceneFormatError(path, "is not a JPEG, PNG or WebP image", code="image_bad")
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise SceneFormatError(
-            path, f"declares {size[0]}x{size[1]} pixels, at most {MAX_PIXELS} are allowed",
+            path,
+            f"declares {size[0]}x{size[1]} pixels, at most {MAX_PIXELS} are allowed",
             code="image_bad",
-        )  # fmt: skip
+        )
     return size
 
 

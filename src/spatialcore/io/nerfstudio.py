@@ -67,9 +67,11 @@ def _check_model(stored: dict[str, Any], path: Path) -> None:
     lens = [_number(stored, key, 0.0) for key in _DISTORTION_KEYS]
     if model not in _PINHOLES or not all(abs(k) <= _FARTHEST_DISTORTION for k in lens):
         raise SceneFormatError(
-            path, f"has a camera {model!r:.40} with lens distortion",
-            "undistort the images first; cameras here are pinholes", code="distortion",
-        )  # fmt: skip
+            path,
+            f"has a camera {model!r:.40} with lens distortion",
+            "undistort the images first; cameras here are pinholes",
+            code="distortion",
+        )
 
 
 def _read_intrinsics(

@@ -147,9 +147,14 @@ class Npz:
             with self._zip.open(member) as stream:
                 content = stream.read(size + 1)
         except (
-            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError,
-            RuntimeError, IndexError,
-        ) as error:  # fmt: skip
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            IndexError,
+        ) as error:
             raise SceneFormatError(self.path, f"member {name!r} is damaged: {error}") from error
         if len(content) != size:
             raise SceneFormatError(self.path, f"member {name!r} is not as long as it declares")

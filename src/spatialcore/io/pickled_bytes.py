@@ -138,9 +138,16 @@ def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
     except pickle.UnpicklingError as error:
         raise _unsafe(path, str(error)[:120]) from error
     except (
-        EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError,
-        MemoryError, RecursionError,
-    ) as error:  # fmt: skip
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise SceneFormatError(path, f"its object array is damaged: {error}"[:200]) from error
     state = array.state if isinstance(array, _Array) else None
     if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[4], list):

@@ -255,9 +255,10 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
     kept = _kept_stems(listing.stems, options.stride or 1)
     if not kept:
         raise SceneFormatError(
-            listing.folder, f"no frame number is divisible by stride {options.stride}",
+            listing.folder,
+            f"no frame number is divisible by stride {options.stride}",
             code="no_usable_frames",
-        )  # fmt: skip
+        )
     found = build_frames(_frame_files(listing, kept), root, listing.folder)
     orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
     annotation = find_annotation(folder, scene_id, source.root, options.labels)

@@ -71,18 +71,26 @@ def _parse_header(descriptor: int, size: int, path: Path) -> SensHeader:
     color, depth, cw, ch, dw, dh, shift, count = _SIZES.unpack_from(head, start + 256)
     if color not in _MAGIC or depth not in (_RAW_DEPTH, _ZLIB_DEPTH):
         raise SceneFormatError(
-            path, f"uses colour compression {color} and depth compression {depth}",
+            path,
+            f"uses colour compression {color} and depth compression {depth}",
             "jpeg or png colour and zlib or raw 16-bit depth are read",
-        )  # fmt: skip
+        )
     if not (0 < cw * ch <= MAX_PIXELS and 0 < dw * dh <= MAX_PIXELS):
         raise SceneFormatError(path, f"declares images of {cw}x{ch} and depth of {dw}x{dh}")
     if not (np.isfinite(shift) and 1e-3 <= shift <= 1e9):
         raise SceneFormatError(path, f"declares a depth shift of {shift}")
     length = start + 256 + _SIZES.size
     return SensHeader(
-        _matrix(matrices, 0), _matrix(matrices, 2), color, depth, (cw, ch), (dw, dh),
-        float(shift), count, length,
-    )  # fmt: skip
+        _matrix(matrices, 0),
+        _matrix(matrices, 2),
+        color,
+        depth,
+        (cw, ch),
+        (dw, dh),
+        float(shift),
+        count,
+        length,
+    )
 
 
 @dataclass(frozen=True, slots=True)

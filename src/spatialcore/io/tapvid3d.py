@@ -112,9 +112,11 @@ def _required(npz: Npz, name: str, notes: list[str]) -> Any:
     key = _pick(npz, name, notes)
     if key is None:
         raise SceneFormatError(
-            npz.path, f"has no array {' or '.join(_ALIASES[name])}",
-            f"it has {', '.join(npz.names)[:200]}", code="key_missing",
-        )  # fmt: skip
+            npz.path,
+            f"has no array {' or '.join(_ALIASES[name])}",
+            f"it has {', '.join(npz.names)[:200]}",
+            code="key_missing",
+        )
     return npz.array(key)
 
 
@@ -125,8 +127,9 @@ def _read_tracks(npz: Npz, notes: list[str]) -> tuple[Float64, np.ndarray[Any, A
     if stored.ndim != 3 or stored.shape[2] != 3 or stored.dtype.kind != "f":
         raise SceneFormatError(npz.path, f"tracks_XYZ has shape {stored.shape}, expected (T, N, 3)")
     if seen.shape != stored.shape[:2]:
-        raise SceneFormatError(npz.path, f"visibility has shape {seen.shape}, the tracks "
-                               f"{stored.shape}")  # fmt: skip
+        raise SceneFormatError(
+            npz.path, f"visibility has shape {seen.shape}, the tracks {stored.shape}"
+        )
     if stored.shape[0] * stored.shape[1] > MAX_CELLS:
         raise SceneFormatError(npz.path, f"holds {stored.shape} readings, too many")
     tracks = stored.astype(np.float64)
@@ -262,9 +265,11 @@ class Tapvid3dSource:
         place = path.parent.name if path.parent.name in COLLECTIONS else self.collection
         if place == "drivetrack" and place not in self.options.allow_source:
             raise SceneFormatError(
-                path, "drivetrack clips are left out, as published: their poses are inaccurate",
-                "--allow-source drivetrack reads them", code="source_not_allowed",
-            )  # fmt: skip
+                path,
+                "drivetrack clips are left out, as published: their poses are inaccurate",
+                "--allow-source drivetrack reads them",
+                code="source_not_allowed",
+            )
         with Npz(path) as npz:
             return _open_clip(self, scene_id, relative, place, npz)
 
@@ -293,9 +298,11 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
     kept = np.flatnonzero(present.sum(axis=0) >= _MIN_PRESENT * count)
     if len(kept) < 2 or count < 2:
         raise SceneFormatError(
-            npz.path, f"{len(kept)} of {tracks.shape[1]} tracks have enough readings in {count} "
-            "steps, two are needed", code="tracks_too_few",
-        )  # fmt: skip
+            npz.path,
+            f"{len(kept)} of {tracks.shape[1]} tracks have enough readings in {count} "
+            "steps, two are needed",
+            code="tracks_too_few",
+        )
     space = clip
     if place in COLLECTIONS and (found := _CHUNK.match(clip)):
         space = found.group(1)

@@ -129,9 +129,11 @@ def _read_camera(folder: Path, size: tuple[int, int]) -> tuple[Camera, tuple[str
     found = re.search("freiburg[123]", folder.name)
     if found is None or size != (640, 480):
         raise SceneFormatError(
-            folder, "has no intrinsic.txt", "a text file with the 3x3 K of the colour images",
+            folder,
+            "has no intrinsic.txt",
+            "a text file with the 3x3 K of the colour images",
             code="intrinsic_missing",
-        )  # fmt: skip
+        )
     (fx, fy, cx, cy), distorted = _PUBLISHED_K[found.group()]
     K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     return make_camera(K, *size, folder), (("distortion_ignored",) if distorted else ())

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,7 +223,7 @@ def _publish_rgbd(
         "cloud": _cloud_meta(cloud, built),
         "reasons": {k: n for k, n in sorted(reasons.items()) if n},
     }
-    publish(path, meta, {
+    files: dict[str, Callable[[Path], None]] = {
         "frames.parquet": lambda p: tables.write_frames(p, table),
         "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
         "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
@@ -234,7 +234,8 @@ def _publish_rgbd(
         "objects.parquet": lambda p: tables.write_objects(p, objects),
         "object_frames.parquet": lambda p: tables.write_object_frames(p, seen),
         "view_sets.parquet": lambda p: tables.write_view_sets(p, sets),
-    })  # fmt: skip
+    }
+    publish(path, meta, files)
     return SceneSummary(**meta["counts"], reasons=meta["reasons"])
 
 
@@ -306,8 +307,9 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         "static_camera": clip.static_camera,
         "reasons": {k: n for k, n in sorted(counts.items()) if n},
     }
-    publish(path, meta, {
+    files: dict[str, Callable[[Path], None]] = {
         "frames.parquet": lambda p: tables.write_frames(p, table),
         "parts.parquet": lambda p: tables.write_parts(p, parts),
-    })  # fmt: skip
+    }
+    publish(path, meta, files)
     return SceneSummary(**meta["counts"], reasons=meta["reasons"])

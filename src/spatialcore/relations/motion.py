@@ -26,10 +26,12 @@ def tracks_in_world(tracks_cam: Float64, cam_from_world: Float64) -> Float64:
     m = invert_pose(cam_from_world)[:, None]
     x, y, z = tracks_cam[..., 0], tracks_cam[..., 1], tracks_cam[..., 2]
     return np.stack(
-        [((m[..., r, 0] * x + m[..., r, 1] * y) + m[..., r, 2] * z) + m[..., r, 3]
-         for r in range(3)],
+        [
+            ((m[..., r, 0] * x + m[..., r, 1] * y) + m[..., r, 2] * z) + m[..., r, 3]
+            for r in range(3)
+        ],
         axis=-1,
-    )  # fmt: skip
+    )
 
 
 def largest_displacement(track_world: Float64) -> float:

@@ -280,11 +280,12 @@ def _finish(
         if o.summary is not None
     ]
     named_skipped = [s._asdict() for s in skipped]
-    write_json(out / "index.json", header | {
+    finished = {
         "complete": True,
         "scenes": sorted(header["scenes"] + scenes, key=_by_name),
         "skipped": sorted(header["skipped"] + named_skipped, key=_by_name),
-    })  # fmt: skip
+    }
+    write_json(out / "index.json", header | finished)
     return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons))
 
 

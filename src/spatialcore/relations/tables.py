@@ -177,8 +177,9 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(c) if isinstance(c, np.ndarray) else c
-                      for name, c in columns.items()})  # fmt: skip
+    table = pa.table(
+        {name: pa.array(c) if isinstance(c, np.ndarray) else c for name, c in columns.items()}
+    )
     pq.write_table(table, path, compression="zstd", store_schema=False)
 
 
@@ -210,16 +211,19 @@ def write_objects(path: Path, rows: tuple[ObjectRow, ...]) -> None:
         values = [np.asarray(getattr(r, name)).reshape(-1) for r in rows]
         return _fixed(np.stack(values) if values else empty, width)
 
-    write_columns(path, {
-        "object_id": pa.array([r.object_id for r in rows], pa.int32()),
-        "raw_category": pa.array([r.raw_category for r in rows], pa.string()),
-        "category": pa.array([r.category for r in rows], pa.string()),
-        "vertex_count": pa.array([r.vertex_count for r in rows], pa.int32()),
-        "box_aligned": stacked("box_aligned", 6),
-        "box_center": stacked("box_center", 3),
-        "box_size": stacked("box_size", 3),
-        "box_R": stacked("box_R", 9),
-    })  # fmt: skip
+    write_columns(
+        path,
+        {
+            "object_id": pa.array([r.object_id for r in rows], pa.int32()),
+            "raw_category": pa.array([r.raw_category for r in rows], pa.string()),
+            "category": pa.array([r.category for r in rows], pa.string()),
+            "vertex_count": pa.array([r.vertex_count for r in rows], pa.int32()),
+            "box_aligned": stacked("box_aligned", 6),
+            "box_center": stacked("box_center", 3),
+            "box_size": stacked("box_size", 3),
+            "box_R": stacked("box_R", 9),
+        },
+    )
 
 
 def write_object_frames(path: Path, table: ObjectFrames) -> None:
@@ -235,12 +239,15 @@ def write_view_sets(path: Path, table: ViewSetTable) -> None:
     import pyarrow as pa
 
     sets = [[int(f) for f in row if f >= 0] for row in table.frames]
-    write_columns(path, {
-        "object_id": table.object_id,
-        "axis": pa.array(table.axis, pa.string()),
-        "recipe": pa.array(table.axes, pa.string()),
-        "frames": pa.array(sets, pa.list_(pa.int32())),
-    })  # fmt: skip
+    write_columns(
+        path,
+        {
+            "object_id": table.object_id,
+            "axis": pa.array(table.axis, pa.string()),
+            "recipe": pa.array(table.axes, pa.string()),
+            "frames": pa.array(sets, pa.list_(pa.int32())),
+        },
+    )
 
 
 def write_parts(path: Path, table: PartTable) -> None:
