@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from compare import Comparison, one_thread, write
+from benchmarks.ops.compare import Comparison, one_thread, options, write
 
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
@@ -75,7 +75,7 @@ def main() -> None:
         compare_view_sets(400, search=False),
         compare_greedy(300, 100_000),
     ]
-    write("coverage", tables, {})
+    write("coverage", tables, {}, options().output)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from compare import Comparison, ceilings, one_thread, write
+from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
@@ -129,9 +129,10 @@ def main() -> None:
     tables = [
         compare("coherent", coherent_mask(300, 200_000), rates, every=True),
         compare("random", random_mask(300, 200_000), rates),
-        compare("coherent", coherent_mask(1000, 200_000), rates),
     ]
-    write("overlap", tables, rates)
+    if not options().short:
+        tables.append(compare("coherent", coherent_mask(1000, 200_000), rates))
+    write("overlap", tables, rates, options().output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from compare import Comparison, ceilings, one_thread, write
+from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 
 from spatialcore import _cpu
 
@@ -153,9 +153,10 @@ def compare_linkage(track_count: int) -> Comparison:
 def main() -> None:
     one_thread()
     rates = ceilings()
-    tables = [compare(150, 304, rates), compare(150, 1008, rates), compare(150, 2000, rates)]
-    tables += [compare_linkage(n) for n in (1008, 2000, 5000)]
-    write("rigidity", tables, rates)
+    short = options().short
+    tables = [compare(150, n, rates) for n in ((1008,) if short else (304, 1008, 2000))]
+    tables += [compare_linkage(n) for n in ((2000,) if short else (1008, 2000, 5000))]
+    write("rigidity", tables, rates, options().output)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import resource
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import fastest, machine
+from benchmarks.ops.harness import fastest, machine
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -43,6 +44,7 @@ class Comparison:
     expected: np.ndarray
     ceiling: float | None = None
     rows: list[Measured] = field(default_factory=list)
+    note: dict[str, Any] = field(default_factory=dict)
 
     def add(
         self,
@@ -64,7 +66,10 @@ class Comparison:
         error = float(np.abs(found - expected).max(initial=0.0))
         if not error <= tolerance:
             raise SystemExit(f"{self.title}: {name} differs by {error}, more than {tolerance}")
-        seconds = fastest(run, repeats) / part
+        self.record(name, fastest(run, repeats) / part, error)
+
+    def record(self, name: str, seconds: float, error: float = 0.0) -> None:
+        """Add a variant that was checked and timed already."""
         rate = self.work / seconds
         first = self.rows[0].milliseconds if self.rows else seconds * 1e3
         share = None if self.ceiling is None else rate / self.ceiling
@@ -94,7 +99,9 @@ def ceilings() -> dict[str, float]:
     return rates
 
 
-def write(op: str, comparisons: list[Comparison], rates: dict[str, float]) -> None:
+def write(
+    op: str, comparisons: list[Comparison], rates: dict[str, float], output: Path | None = None
+) -> None:
     """Store the rows as JSON beside the machine, its ceilings and the peak memory."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"peak memory {peak / 2**30:.2f} GiB")
@@ -104,9 +111,17 @@ def write(op: str, comparisons: list[Comparison], rates: dict[str, float]) -> No
         del table["expected"]
         tables.append(table)
     content = {"machine": machine(), "ceilings": rates, "peak_bytes": peak, "tables": tables}
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{op}.json"
+    path = output or RESULTS / f"{op}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def options() -> argparse.Namespace:
+    """What every suite understands: `--short` and `--output FILE`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true", help="the first table alone")
+    parser.add_argument("--output", type=Path, help="the JSON; default: results/<op>.json")
+    return parser.parse_args()
 
 
 def one_thread() -> None:

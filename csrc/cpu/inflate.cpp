@@ -35,13 +35,20 @@ void Decoder::stored_block() {
   out += size;
 }
 
-// Both limits are checked; whole words may run over by 7 bytes, into the slack.
+// Both limits are checked; whole vectors may run over by 31 bytes, into the slack. Long runs of one
+// value (missing readings, flat residuals) are most of a captured map.
 inline void Decoder::copy_match(uint32_t length, uint32_t distance) {
   if (distance > out - out_begin) damaged("distance before the start");
   if (length > out_end - out) damaged("more data than the image holds");
   const uint8_t* from = out - distance;
   uint8_t* const end = out + length;
-  if (distance >= 8) {
+  if (distance >= 32) {
+    do {
+      std::memcpy(out, from, 32);
+      out += 32;
+      from += 32;
+    } while (out < end);
+  } else if (distance >= 8) {
     do {
       std::memcpy(out, from, 8);
       out += 8;
@@ -51,7 +58,11 @@ inline void Decoder::copy_match(uint32_t length, uint32_t distance) {
     uint64_t pattern = 0;
     std::memcpy(&pattern, from, distance);
     for (uint32_t filled = distance; filled < 8; filled *= 2) pattern |= pattern << (8 * filled);
-    for (; out < end; out += 8) std::memcpy(out, &pattern, 8);
+    const uint64_t wide[4] = {pattern, pattern, pattern, pattern};
+    do {
+      std::memcpy(out, wide, 32);
+      out += 32;
+    } while (out < end);
   } else {
     while (out < end) *out++ = *from++;
   }

@@ -8,9 +8,9 @@
 namespace spatialcore {
 
 // Bytes that must be readable (of any value) behind the input and writable behind the output, so
-// that the inner loop may load and store whole words.
+// that the inner loop may load whole words and store whole vectors.
 constexpr size_t kInflateInputSlack = 16;
-constexpr size_t kInflateOutputSlack = 16;
+constexpr size_t kInflateOutputSlack = 40;
 
 // Inflates the zlib stream (RFC 1950, 1951) input[0, input_size) into exactly output_size bytes.
 //   input   (input_size + kInflateInputSlack)    in

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks [--short]`: every suite, its tables, one JSON for this machine.
+
+A suite runs in its own process with a time budget. It compares outputs before it shows a time and
+stops the run where they differ; a suite that is out of time is named and left out. Times are
+process time of one thread, the least of several repeats; the load of the machine is recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ops.harness import machine
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+# Module, arguments of a short and of a whole run, whether it takes --real, seconds for each.
+SUITES: dict[str, tuple[list[str], list[str], bool, tuple[int, int]]] = {
+    "ops.bench_occlusion": (["--points", "200000", "--frames", "24"], [], False, (60, 900)),
+    "ops.bench_overlap": (["--short"], [], False, (60, 300)),
+    "ops.bench_rigidity": (["--short"], [], False, (60, 300)),
+    "ops.bench_coverage": ([], [], False, (30, 60)),
+    "ops.bench_decode": (["--short"], [], True, (45, 120)),
+    "pipeline.bench_index": (["--short"], [], True, (90, 600)),
+}
+
+
+def slug(name: str) -> str:
+    """A file name of a processor's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def run_suite(name: str, short: bool, real: Path | None, output: Path) -> str:
+    """Run one suite; returns "" or why there is nothing to show."""
+    brief, whole, takes_real, budget = SUITES[name]
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--output", str(output)]
+    command += brief if short else whole
+    if takes_real and real is not None:
+        command += ["--real", str(real)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, timeout=budget[0 if short else 1], check=False)
+    except subprocess.TimeoutExpired as late:
+        return f"out of time after {late.timeout:.0f} s"
+    return "" if done.returncode == 0 else f"failed with exit code {done.returncode}"
+
+
+def tables_of(name: str, path: Path) -> list[dict[str, Any]]:
+    """Tables of a suite in one form: rows with name, milliseconds and ratio to ours (row 0)."""
+    tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
+    for table in tables:
+        table["suite"] = name
+        if "ratio" in table["rows"][0]:
+            continue
+        rows = sorted(table["rows"], key=lambda row: -row["rate"])
+        first = next(row for row in rows if row["name"].startswith("spatialcore"))
+        rows.remove(first)
+        table["rows"] = [row | {"ratio": first["rate"] / row["rate"]} for row in [first, *rows]]
+    return tables
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="the small input of each suite")
+    parser.add_argument("--only", action="append", choices=[*SUITES], help="this suite")
+    parser.add_argument("--real", type=Path, help="folder of captured scenes, exported layout")
+    given = parser.parse_args()
+    real = given.real.resolve() if given.real else None
+    host = machine()
+    host |= {"cores": os.cpu_count(), "load_before": os.getloadavg()}
+    tables, left_out = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.only or SUITES:
+            path = Path(folder) / f"{name}.json"
+            reason = run_suite(name, given.short, real, path)
+            if reason:
+                left_out[name] = reason
+                print(f"\n{name}: {reason}")
+            else:
+                tables += tables_of(name, path)
+    host["load_after"] = os.getloadavg()
+    content = {"machine": host, "short": given.short, "left_out": left_out, "tables": tables}
+    RESULTS.mkdir(exist_ok=True)
+    result = RESULTS / f"{slug(host['cpu'])}.json"
+    result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{result.relative_to(ROOT)}")
+    return 1 if left_out else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

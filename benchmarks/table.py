@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's speed table, made from a result file: `python -m benchmarks.table RESULT [--check]`.
+
+Each measured table gives one line: our default and every peer's best, so that a peer that is
+faster shows as a ratio below 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- speed:begin -->\n", "<!-- speed:end -->"
+_OURS = ("ours", "spatialcore")
+
+
+def line(table: dict[str, Any]) -> str | None:
+    """One line of the table; None where no peer was installed."""
+    ours = table["rows"][0]
+    peers = [row for row in table["rows"][1:] if not row["name"].startswith(_OURS)]
+    if not peers:
+        return None
+    best = min(peers, key=lambda row: row["ratio"])
+    slowest = max(peers, key=lambda row: row["ratio"])
+    cells = [table["title"].split(";")[0], ours["name"], f"{best['ratio']:.2g}x {best['name']}"]
+    cells.append("" if slowest is best else f"{slowest['ratio']:.3g}x {slowest['name']}")
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def speed_table(result: dict[str, Any]) -> str:
+    """The text between the markers."""
+    host = result["machine"]
+    lines = [text for text in map(line, result["tables"]) if text]
+    sets = ", ".join(host["instruction_sets"])
+    load = f"{min(host['load_before'][0], host['load_after'][0]):.1f}"
+    return "\n".join([
+        f"{host['cpu']}, {host['cores']} cores shared with other work (load {load} or more),"
+        f" instruction sets {sets}; one thread, least process time.",
+        "",
+        "| input | ours | against the fastest peer | against the slowest |",
+        "|---|---|---|---|",
+        *lines,
+        "",
+    ])  # fmt: skip
+
+
+def with_table(readme: str, table: str) -> str:
+    """The README with the text between its markers replaced."""
+    head, _, rest = readme.partition(BEGIN)
+    _, marker, tail = rest.partition(END)
+    if not marker:
+        raise SystemExit("README.md lacks the markers of the speed table")
+    return head + BEGIN + table + marker + tail
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description=__doc__)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--check", action="store_true", help="1 if the README is out of date")
+    given = parser.parse_args()
+    result = json.loads(given.result.read_text(encoding="utf-8"))
+    stored = README.read_text(encoding="utf-8")
+    wanted = with_table(stored, speed_table(result))
+    if given.check:
+        print("current" if wanted == stored else "README.md is out of date")
+        return int(wanted != stored)
+    README.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
