@@ -136,3 +136,11 @@ def test_every_verb_explains_itself(verb: str) -> None:
     assert run.returncode == 0, run.stderr
     assert f"spatialcore {verb or 'VERB'}" in run.stdout
     assert run.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=str
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
