@@ -12,6 +12,7 @@ from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
+from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
 from spatialcore.relations.recipe import Recipe
 
 ENGINES: tuple[Engine, ...] = (
@@ -19,6 +20,7 @@ ENGINES: tuple[Engine, ...] = (
     *DEPTH_PERCEPTION,
     *SCENE_LAYOUT,
     *SPATIAL_RELATION,
+    *VISUAL_CORRESPONDENCE,
 )
 
 _BY_TASK = {engine.task: engine for engine in ENGINES}
