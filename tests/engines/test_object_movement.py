@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from spatial_engine.engine import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import (
