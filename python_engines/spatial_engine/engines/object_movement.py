@@ -73,7 +73,7 @@ def clip_view(clip: Track3D, recipe: Recipe) -> ClipView:
     """World positions, pixels, and what may be shown and asked."""
     tracks, (W, H) = clip.tracks_cam, clip.camera.size
     K, z = clip.camera.K, tracks[..., 2]
-    posed = np.isfinite(clip.cam_from_world).all(axis=(1, 2))
+    posed = np.asarray(np.isfinite(clip.cam_from_world).all(axis=(1, 2)))
     pictured = np.array([bool(frame.image) for frame in clip.frames], dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = z + pixel_offset(recipe)
@@ -85,11 +85,11 @@ def clip_view(clip: Track3D, recipe: Recipe) -> ClipView:
         seen = clip.visible & (z > 0) & (u >= 0) & (u < W) & (v >= 0) & (v < H)
         edge = mark_radius(W, recipe.guards.mark_radius_share) if recipe.guards.border else 0
         inside = (u >= edge) & (u < W - edge) & (v >= edge) & (v < H - edge)
-    seen &= (posed & pictured)[:, None]
+    seen &= (posed & pictured).reshape(-1, 1)
     reason = "" if posed.any() else "extrinsics_missing"
     if posed.any() and not (posed & pictured).any():
         reason = "image_missing"
-    world_poses = np.where(posed[:, None, None], clip.cam_from_world, np.eye(4))
+    world_poses = np.where(posed.reshape(-1, 1, 1), clip.cam_from_world, np.eye(4))
     return ClipView(
         np.array([frame.index for frame in clip.frames], dtype=np.int64),
         tracks_in_world(tracks, world_poses), uv, seen, seen & inside, reason,
@@ -228,7 +228,8 @@ class ObjectMovement:
         t = [int(np.flatnonzero(view.frame == frame)[0]) for frame in row.frames]
         n = int(np.flatnonzero(clip.track_index == row.items[0])[0])
         labels = context.cached("part_labels", lambda: _labels(context))
-        at = PointView(*(float(x) for x in view.uv[t[0], n]), float(clip.tracks_cam[t[0], n, 2]))
+        u, v = view.uv[t[0], n]
+        at = PointView(float(u), float(v), float(clip.tracks_cam[t[0], n, 2]))
         poses = clip.cam_from_world[t]
         points = view.world[t, n]
         return self._facts(context.place, row, at, points, poses, labels, clip.camera.size)
