@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
+from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
@@ -18,6 +19,7 @@ from spatialcore.relations.recipe import Recipe
 ENGINES: tuple[Engine, ...] = (
     *CAMERA_MOVEMENT,
     *DEPTH_PERCEPTION,
+    *OBJECT_MOVEMENT,
     *SCENE_LAYOUT,
     *SPATIAL_RELATION,
     *VISUAL_CORRESPONDENCE,
