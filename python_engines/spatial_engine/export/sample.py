@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,7 +69,7 @@ class Target(Protocol):
         """Write what is left and close the files."""
 
 
-class JsonLines:
+class JsonLines(ABC):
     """JSON lines of what `row_of` makes."""
 
     def __init__(self, path: Path) -> None:
@@ -76,9 +77,9 @@ class JsonLines:
         self.count = 0
         self._out = path.open("w", encoding="utf-8", newline="\n")
 
+    @abstractmethod
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
-        raise NotImplementedError
 
     def write(self, sample: Sample) -> None:
         """Write one line."""
