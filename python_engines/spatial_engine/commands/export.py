@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write records in the formats of trainers and evaluation harnesses.
+
+Examples:
+  spatialcore export out -o train-set --to llamafactory --render-marks --images copy
+  spatialcore export out -o prompts --to prompts vlmevalkit --split val --render-marks
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from spatial_engine.commands.run import globs_of, guarded
+from spatialcore.commands import exit_codes
+from spatialcore.commands.parse import parse_options
+from spatialcore.commands.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from spatial_engine.opened import OpenedRecord
+
+TargetName = Literal[
+    "multispa", "internvl", "llava", "qwen", "trl", "llamafactory", "swift", "sharegpt",
+    "vlmevalkit", "prompts", "webdataset",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore export`.
+
+    Attributes:
+        records: Folder made by `spatialcore generate`.
+        output: Folder of the export; it must be new or empty.
+        to: Formats to write, all in one pass.
+        split: Only this split.
+        tasks: Globs of task names, also joined by commas; default: all.
+        images: Link to the source's images, copy them, or only name them.
+        render_marks: Draw the marks of marked questions into images of their own.
+        embed_images: Put the images into the rows.
+        limit: At most this many records.
+        json: Print one JSON object instead of text.
+    """
+
+    records: Annotated[Path, tyro.conf.Positional]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    to: tuple[TargetName, ...]
+    split: str | None = None
+    tasks: tuple[str, ...] = ()
+    images: Literal["link", "copy", "none"] = "link"
+    render_marks: bool = False
+    embed_images: bool = False
+    limit: int | None = None
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_options(Options, argv, "export", __doc__)
+    return guarded("export", lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+    from spatial_engine.export import Exported, export
+    from spatial_engine.verify import load_manifest
+
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"--limit must be positive, got {options.limit}")
+    manifest = load_manifest(options.records)
+    total = min(options.limit or manifest["rows"], manifest["rows"])
+    counts = Exported()
+    with ProgressBar() as bar:
+        for counts in export(
+            islice(_matching(options), options.limit), options.output, options.to, manifest,
+            images=options.images, render_marks=options.render_marks,
+            embed_images=options.embed_images,
+        ):  # fmt: skip
+            bar.show("records", counts.records, total)
+    report = {"output": str(options.output), "records": counts.records, "images": counts.images,
+              "tasks": dict(sorted(counts.tasks.items()))}  # fmt: skip
+    text = f"{options.output}: {counts.records} records, {counts.images} images written"
+    print(json.dumps(report) if options.json else text)
+    return exit_codes.OK
+
+
+def _matching(options: Options) -> Iterator[OpenedRecord]:
+    from spatial_engine.opened import open_records
+
+    globs = globs_of(options.tasks) or ("*",)
+    for opened in open_records(options.records):
+        record = opened.record
+        in_split = options.split is None or record.split == options.split
+        if in_split and any(fnmatchcase(record.task, glob) for glob in globs):
+            yield opened

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images of an export: written once each, shared by all records that show them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from spatial_engine.marks import draw_marks
+
+if TYPE_CHECKING:
+    from spatial_engine.opened import OpenedRecord
+    from spatial_engine.record import ImageRef, QARecord
+
+ImageMode = Literal["link", "copy", "none"]
+QUALITY = 95
+_VIDEO = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+
+
+def encoded(root: Path, uri: str) -> bytes:
+    """The image as stored; a frame of a video, which has no bytes of its own, as JPEG."""
+    from spatialcore.io.images import image_bytes, open_image
+
+    if Path(uri.partition("#")[0]).suffix.lower() not in _VIDEO:
+        return image_bytes(root, uri)
+    return _jpeg(open_image(root, uri))
+
+
+def marked(opened: OpenedRecord, image: ImageRef) -> bytes:
+    """The image with its marks drawn at its stored size, as JPEG of quality 95."""
+    from spatialcore.io.images import open_image
+
+    height = max(8, round(opened.letter_height_share * image.width))
+    return _jpeg(draw_marks(open_image(opened.root, image.uri), image.marks, letter_height=height))
+
+
+def _jpeg(picture: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=QUALITY)  # type: ignore[attr-defined]  # a PIL image
+    return out.getvalue()
+
+
+class ImageStore:
+    """Puts images below `folder`/images; a file that is there is not made again."""
+
+    def __init__(self, folder: Path, mode: ImageMode) -> None:
+        self._folder = folder
+        self._mode = mode
+        self.written = 0
+
+    def place(self, opened: OpenedRecord, number: int) -> str:
+        """Path, relative to the export, of the record's image of this number."""
+        record = opened.record
+        image = record.images[number]
+        if image.marks:
+            text = f"{record.source}|{image.uri}|{image.marks}|{opened.letter_height_share}"
+            name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+            return self._write(f"images/marked/{name}.jpg", lambda: marked(opened, image))
+        if self._mode == "none":
+            return f"{record.source}/{image.uri}"
+        plain, _, fragment = image.uri.partition("#")
+        suffix = Path(plain).suffix.lower() if not fragment else ".jpg"
+        relative = f"images/{record.source}/{record.scene}/{_stem(record, number)}{suffix}"
+        if self._mode == "link" and not fragment:
+            path = self._folder / relative
+            if not path.is_symlink():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to((opened.root / plain).resolve(strict=True))
+            return relative
+        return self._write(relative, lambda: encoded(opened.root, image.uri))
+
+    def _write(self, relative: str, make: Callable[[], bytes]) -> str:
+        path = self._folder / relative
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(make())
+            self.written += 1
+        return relative
+
+
+def _stem(record: QARecord, number: int) -> str:
+    """File name of the frame: its whole name, since two folders may hold equal file names."""
+    if number >= len(record.frame_names):
+        return f"{number:05d}"
+    name = re.sub(r"\.(jpe?g|png|webp)$", "", record.frame_names[number], flags=re.IGNORECASE)
+    return name.replace("..", "_").replace("\\", "_").replace("/", "_")
