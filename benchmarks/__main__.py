@@ -24,18 +24,32 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 # Module, arguments of a short and of a whole run, whether it takes --real, seconds for each.
 SUITES: dict[str, tuple[list[str], list[str], bool, tuple[int, int]]] = {
-    "ops.bench_occlusion": (["--points", "200000", "--frames", "24"], [], False, (60, 900)),
+    "ops.bench_occlusion": (["--points", "200000", "--frames", "12"], [], False, (60, 900)),
     "ops.bench_overlap": (["--short"], [], False, (60, 300)),
     "ops.bench_rigidity": (["--short"], [], False, (60, 300)),
     "ops.bench_coverage": ([], [], False, (30, 60)),
     "ops.bench_decode": (["--short"], [], True, (45, 120)),
-    "pipeline.bench_index": (["--short"], [], True, (90, 600)),
+    "pipeline.bench_index": (["--short"], [], True, (120, 600)),
 }
 
 
 def slug(name: str) -> str:
     """A file name of a processor's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def result_path(host: dict[str, Any]) -> Path:
+    """Where the figures of a machine are stored."""
+    return RESULTS / f"{slug(host['cpu'])}.json"
+
+
+def kept(stored: Path, only: list[str] | None) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Tables and missing suites of an earlier run that `--only` leaves as they are."""
+    if not only or not stored.exists():
+        return [], {}
+    earlier = json.loads(stored.read_text(encoding="utf-8"))
+    tables = [table for table in earlier["tables"] if table["suite"] not in only]
+    return tables, {k: v for k, v in earlier["left_out"].items() if k not in only}
 
 
 def run_suite(name: str, short: bool, real: Path | None, output: Path) -> str:
@@ -56,7 +70,7 @@ def tables_of(name: str, path: Path) -> list[dict[str, Any]]:
     """Tables of a suite in one form: rows with name, milliseconds and ratio to ours (row 0)."""
     tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
     for table in tables:
-        table["suite"] = name
+        table |= {"suite": name, "load_after": os.getloadavg()[0]}
         if "ratio" in table["rows"][0]:
             continue
         rows = sorted(table["rows"], key=lambda row: -row["rate"])
@@ -69,13 +83,13 @@ def tables_of(name: str, path: Path) -> list[dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="the small input of each suite")
-    parser.add_argument("--only", action="append", choices=[*SUITES], help="this suite")
+    parser.add_argument("--only", action="append", choices=[*SUITES], help="others stay as stored")
     parser.add_argument("--real", type=Path, help="folder of captured scenes, exported layout")
     given = parser.parse_args()
     real = given.real.resolve() if given.real else None
     host = machine()
     host |= {"cores": os.cpu_count(), "load_before": os.getloadavg()}
-    tables, left_out = [], {}
+    tables, left_out = kept(result_path(host), given.only)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.only or SUITES:
             path = Path(folder) / f"{name}.json"
@@ -84,11 +98,12 @@ def main() -> int:
                 left_out[name] = reason
                 print(f"\n{name}: {reason}")
             else:
+                left_out.pop(name, None)
                 tables += tables_of(name, path)
     host["load_after"] = os.getloadavg()
     content = {"machine": host, "short": given.short, "left_out": left_out, "tables": tables}
     RESULTS.mkdir(exist_ok=True)
-    result = RESULTS / f"{slug(host['cpu'])}.json"
+    result = result_path(host)
     result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"\n{result.relative_to(ROOT)}")
     return 1 if left_out else 0

@@ -117,7 +117,14 @@ def compare_inflate(title: str, images: list[bytes]) -> Comparison:
 
 
 def compare_ply(path: Path, vertex_count: int) -> Comparison:
-    kind = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
+    kind = [
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("z", "<f4"),
+        ("red", "u1"),
+        ("green", "u1"),
+        ("blue", "u1"),
+    ]
     vertices = np.zeros(vertex_count, kind)
     for axis, name in enumerate("xyz"):
         vertices[name] = np.random.default_rng(axis).normal(size=vertex_count)
@@ -151,7 +158,9 @@ def compare_jpeg_size() -> Comparison:
     jpeg = cv2.imencode(".jpg", cv2.resize(noise, (1296, 968)))[1].tobytes()
     table = Comparison("size of a 1296x968 JPEG", "images/s", 1, np.array([1296, 968]))
     table.add("ours, from the header", lambda: image_size(jpeg))
-    table.add("OpenCV, decoded", lambda: cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape[1::-1])
+    table.add(
+        "OpenCV, decoded", lambda: cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape[1::-1]
+    )
     return table
 
 

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+
 from benchmarks.ops.compare import Comparison, write
 from benchmarks.ops.room import SIZE, K, make
 from benchmarks.pipeline import published
-
 from spatialcore import DepthRule, PixelMap, pairwise_overlap, visible_points
 from spatialcore.io.depth_png import decode_depth_png
 from spatialcore.io.images import image_size

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The speed table: peers that are faster stay visible, and the README is the one that was made."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _table():
+    spec = importlib.util.spec_from_file_location("speed_table", ROOT / "benchmarks" / "table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _measured(*rows):
+    return {"title": "input; note", "rows": [{"name": n, "ratio": r} for n, r in rows]}
+
+
+def test_a_faster_peer_is_shown_as_a_ratio_below_one():
+    line = _table().line(_measured(("ours", 1.0), ("slow", 30.0), ("quick", 0.5)))
+    assert line == "| input | ours | 0.5x quick | 30x slow |"
+
+
+def test_our_other_variants_are_no_peers():
+    assert _table().line(_measured(("ours", 1.0), ("ours, dense", 0.1))) is None
+
+
+def test_only_the_text_between_the_markers_changes():
+    table = _table()
+    old = f"before\n{table.BEGIN}old\n{table.END}\nafter\n"
+    assert table.with_table(old, "new\n") == f"before\n{table.BEGIN}new\n{table.END}\nafter\n"
+    with pytest.raises(SystemExit, match="markers"):
+        table.with_table("nothing here", "new\n")
+
+
+def test_the_readme_holds_the_table_of_a_stored_result():
+    table = _table()
+    stored = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "benchmarks" / "results").glob("*.json")
+    ]
+    made = [table.speed_table(r) for r in results if "left_out" in r]
+    assert any(table.with_table(stored, text) == stored for text in made)
