@@ -6,8 +6,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from benchmarks.ops.compare import Comparison, one_thread, options, write
 
+from benchmarks.ops.compare import Comparison, one_thread, options, write
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
 from spatialcore.coverage import max_coverage, minimal_view_sets

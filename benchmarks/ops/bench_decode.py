@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from benchmarks.ops.compare import Comparison, write
 from benchmarks.ops.room import make
-
 from spatialcore import _cpu
 from spatialcore.io.images import image_size
 from spatialcore.io.ply import read_ply

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+
 from benchmarks.ops import occlusion_peers
 from benchmarks.ops.harness import Table, fastest, fastest_wall, write
 from benchmarks.ops.room import SIZE, K, Scene, make
-
 from spatialcore import BitMask, _cpu, visible_points
 
 PEER_FRAMES = 8

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 
+from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
 

@@ -7,9 +7,9 @@ import argparse
 import importlib.util
 
 import numpy as np
+
 from benchmarks.ops.harness import Table, fastest, write
 from benchmarks.ops.room import K, make
-
 from spatialcore import _cpu, project_points
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 
+from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
 from spatialcore import _cpu
 
 FLOOR = 0.01

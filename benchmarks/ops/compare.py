@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from benchmarks.ops.harness import fastest, machine
 
 RESULTS = Path(__file__).parents[1] / "results"

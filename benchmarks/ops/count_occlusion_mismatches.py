@@ -12,10 +12,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from tests.ops.scenes import IMAGE_SIZE, MAPS, RULES, random_view
-from tests.ops.test_occlusion import edge_view, real_views
 
 from spatialcore import PixelMap, _cpu, visible_points
+from tests.ops.scenes import IMAGE_SIZE, MAPS, RULES, random_view
+from tests.ops.test_occlusion import edge_view, real_views
 
 
 def batches(pixel_map: PixelMap, rule, random_count: int, real: Path | None):

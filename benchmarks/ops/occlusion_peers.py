@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from benchmarks.ops.room import SIZE, K
 
 W, H = SIZE

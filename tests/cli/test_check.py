@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from spatialcore.commands.check import main
+from spatialcore.io.open import open_source, open_sources
+from spatialcore.io.survey import survey_scene
 from tests.fabricate import (
     DEPTH_K,
     DEPTH_SIZE,
@@ -19,10 +23,6 @@ from tests.fabricate import (
     scannet_scan,
     write_npz,
 )
-
-from spatialcore.commands.check import main
-from spatialcore.io.open import open_source, open_sources
-from spatialcore.io.survey import survey_scene
 
 
 def wall_scene(folder: Path, count: int = 4) -> Path:

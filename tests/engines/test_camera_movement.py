@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.relations.scenes import MemorySource, look, ray_depth, room_scene
 
 from spatial_engine.engine import Row, SceneContext, candidates_of, make
 from spatial_engine.engines import engine_of
@@ -17,6 +16,7 @@ from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatialcore.relations.index import Index, build_index
 from spatialcore.relations.recipe import Guards, Recipe, load_recipe
 from spatialcore.types import Scene
+from tests.relations.scenes import MemorySource, look, ray_depth, room_scene
 
 # Camera 1 looks along +x: its right is -y, its down is -z. Camera 2 stands 0.2 m forward, 0.3 m to
 # the right and 0.1 m up, has turned 20 degrees to the left and 10 degrees down.

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from tests.relations.rooms import block, floor_points, room_points
 
 from spatial_engine.answers import parse_answer
 from spatial_engine.engine import FrameImage, Place, SceneContext, compose, make
@@ -14,6 +13,7 @@ from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
 from spatial_engine.wording import SLOT, load_wordings
 from spatialcore.relations.recipe import Recipe
+from tests.relations.rooms import block, floor_points, room_points
 
 ENGINES = {engine.quantity: engine for engine in SCENE_LAYOUT}
 FRAMES = tuple(range(0, 80, 5))

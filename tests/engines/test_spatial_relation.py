@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.engines.test_scene_layout import scene
 
 from spatial_engine.answers import parse_answer
 from spatial_engine.engine import SceneContext, make
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.wording import SLOT, load_wordings
+from tests.engines.test_scene_layout import scene
 
 ENGINES = {engine.relation: engine for engine in SPATIAL_RELATION}
 # At (2.5, -2), 1.5 m up, looking north: image right is east.

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.fabricate import depth_map, jpeg, level_pose, ply, png16
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import canonical_category, plural_category
@@ -18,6 +17,7 @@ from spatialcore.io.depth_png import decode_depth_png, depth_png_size
 from spatialcore.io.images import image_bytes, image_size, open_image
 from spatialcore.io.matrices import parse_world_up, pose_reason
 from spatialcore.io.ply import ply_vertex_count, read_ply
+from tests.fabricate import depth_map, jpeg, level_pose, ply, png16
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 5), (640, 480)])

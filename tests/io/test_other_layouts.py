@@ -9,6 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.images import open_image
+from spatialcore.io.open import open_source
+from spatialcore.io.tum import nearest, poses_from_quaternions
 from tests.fabricate import (
     COLOR_K,
     COLOR_SIZE,
@@ -19,11 +24,6 @@ from tests.fabricate import (
     png16,
     tum_sequence,
 )
-
-from spatialcore.errors import SceneFormatError
-from spatialcore.io.images import open_image
-from spatialcore.io.open import open_source
-from spatialcore.io.tum import nearest, poses_from_quaternions
 
 
 def test_tum_sequence(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.open import open_source
+from spatialcore.types import Scene
 from tests.fabricate import (
     COLOR_K,
     DEPTH_K,
@@ -23,10 +27,6 @@ from tests.fabricate import (
     png16,
     posed_scene,
 )
-
-from spatialcore.errors import SceneFormatError
-from spatialcore.io.open import open_source
-from spatialcore.types import Scene
 
 
 def folder_layout(folder: Path, count: int = 4) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.images import image_bytes, open_image
+from spatialcore.io.open import open_source
+from spatialcore.io.sens import open_sens
 from tests.fabricate import (
     COLOR_K,
     DEPTH_K,
@@ -22,11 +27,6 @@ from tests.fabricate import (
     scannet_scan,
     sens_frames,
 )
-
-from spatialcore.errors import SceneFormatError
-from spatialcore.io.images import image_bytes, open_image
-from spatialcore.io.open import open_source
-from spatialcore.io.sens import open_sens
 
 SCAN = "scene0000_00"
 

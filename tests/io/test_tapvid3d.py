@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fabricate import clip_arrays, jpeg, write_npz
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import image_bytes, open_image
 from spatialcore.io.open import open_source
 from spatialcore.io.options import ReadOptions
 from spatialcore.types import Track3D
+from tests.fabricate import clip_arrays, jpeg, write_npz
 
 
 def open_clip(path: Path, options: ReadOptions | None = None) -> Track3D:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.native.build import MODULE, build, cannot_build
 
 import spatialcore
 from spatialcore import BitMask, DepthRule, PixelMap
 from spatialcore.occlusion import visible_points
 from spatialcore.overlap import pairwise_overlap
 from spatialcore.projection import project_points
+from tests.native.build import MODULE, build, cannot_build
 
 pytestmark = pytest.mark.skipif(bool(cannot_build()), reason=cannot_build())
 

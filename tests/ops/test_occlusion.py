@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from spatialcore import DepthRule, PixelMap, _cpu, visible_points
+from spatialcore._reference.projection import project_frame
 from tests.ops.scenes import (
     DEPTH_SIZE,
     IMAGE_SIZE,
@@ -18,9 +21,6 @@ from tests.ops.scenes import (
     random_view,
 )
 from tests.tolerances import CLEAR_OF_EDGE
-
-from spatialcore import DepthRule, PixelMap, _cpu, visible_points
-from spatialcore._reference.projection import project_frame
 
 UNIT_K = np.array([[100.0, 0, 0], [0, 100.0, 0], [0, 0, 1]])
 EYE = np.eye(4)[None]

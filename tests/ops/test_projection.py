@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from tests.ops.scenes import K, random_poses
 
 from spatialcore import BackendUnavailable, project_points
+from tests.ops.scenes import K, random_poses
 
 BACKENDS = ["reference", "cpu"]
 

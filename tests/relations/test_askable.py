@@ -3,13 +3,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.relations.scenes import COLOR_SIZE, DEPTH_SIZE, POSES, room_scene
 
 from spatialcore.bitmask import BitMask
 from spatialcore.occlusion import PixelMap
 from spatialcore.relations.askable import askable_points, askable_rule, mark_radius
 from spatialcore.relations.recipe import Guards, load_recipe
 from spatialcore.relations.reference import SceneReference
+from tests.relations.scenes import COLOR_SIZE, DEPTH_SIZE, POSES, room_scene
 
 K = np.array([[100.0, 0, 50.0], [0, 100.0, 50.0], [0, 0, 1.0]])
 SIZE = (101, 101)

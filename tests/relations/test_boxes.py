@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.relations.rooms import moved, random_rotation, shell, turn_z
 
 from spatialcore.relations.boxes import (
     OrientedBox,
@@ -19,6 +18,7 @@ from spatialcore.relations.boxes import (
     named_sides,
     points_to_box,
 )
+from tests.relations.rooms import moved, random_rotation, shell, turn_z
 
 seeds = st.integers(0, 2**32 - 1)
 

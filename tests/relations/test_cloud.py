@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from tests.relations.scenes import DEPTH_K, DEPTH_SIZE, POSES, ray_depth
 
 from spatialcore._cpu import VoxelCloud
 from spatialcore.relations.cloud import PosedDepth, build_cloud, order_cloud
@@ -11,6 +10,7 @@ from spatialcore.relations.reference_cloud import (
     on_depth_edge,
     voxel_cloud,
 )
+from tests.relations.scenes import DEPTH_K, DEPTH_SIZE, POSES, ray_depth
 
 K = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
 RULE = {"depth_min": 0.3, "depth_max": 6.0, "edge_relative": 0.05, "edge_absolute": 0.05}

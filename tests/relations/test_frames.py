@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.relations.scenes import look
 
 from spatialcore.relations.frames import (
     index_world,
@@ -15,6 +14,7 @@ from spatialcore.relations.frames import (
     yaw_pitch_deg,
     zup_rotation,
 )
+from tests.relations.scenes import look
 
 
 def test_z_up_stays_as_it_is_and_other_axes_turn_by_exact_quarters():

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.relations.rooms import block, moved, shell, table, turn_z
 
 from spatialcore.relations.graph import INVERSE, SYMMETRIC, Edge, RelationGraph, relation_graph
 from spatialcore.relations.pairs import size_relation, topological, vertical
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer
+from tests.relations.rooms import block, moved, shell, table, turn_z
 
 NORTH = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]])
 seeds = st.integers(0, 2**32 - 1)

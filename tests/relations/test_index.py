@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.relations.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look, room_scene
 
 from spatialcore.errors import SceneFormatError, SceneIndexError
 from spatialcore.relations import build, store
 from spatialcore.relations.index import Index, IndexConfig, SceneIndex, build_index
 from spatialcore.relations.recipe import load_recipe
 from spatialcore.relations.reference import SceneReference
+from tests.relations.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look, room_scene
 
 FILES = {
     "scene.json", "frames.parquet", "points.npy", "source_row.npy", "instance.npy", "visible.npy",

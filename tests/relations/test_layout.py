@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.relations.rooms import block, solid, turn_z
 
 from spatialcore.relations.layout import (
     LayoutRules,
@@ -23,6 +22,7 @@ from spatialcore.relations.layout import (
     sole_object,
 )
 from spatialcore.relations.verdict import Answer, Reason, Rejection
+from tests.relations.rooms import block, solid, turn_z
 
 seeds = st.integers(0, 2**32 - 1)
 

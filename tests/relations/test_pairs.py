@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.relations.rooms import block, moved, shell, solid, table, turn_z
 
 from spatialcore.relations.pairs import (
     image_side,
@@ -17,6 +16,7 @@ from spatialcore.relations.pairs import (
 )
 from spatialcore.relations.verdict import Reason, Rejection
 from spatialcore.types import invert_pose
+from tests.relations.rooms import block, moved, shell, solid, table, turn_z
 
 # A camera at the origin, 1.5 m up, looking north (+y): image right is east.
 NORTH = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]])

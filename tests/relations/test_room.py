@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.relations.rooms import floor_points, moved, room_points, shell, turn_z
 
 from spatialcore.relations.room import RoomRules, room_size, thin_points
 from spatialcore.relations.verdict import Reason, Rejection
+from tests.relations.rooms import floor_points, moved, room_points, shell, turn_z
 
 RECTANGLE = [(0, 0), (5, 0), (5, 4), (0, 4)]
 L_SHAPE = [(0, 0), (6, 0), (6, 3), (3, 3), (3, 5), (0, 5)]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.relations.rooms import block, floor_points, room_points, wall_points
 
 from spatialcore.relations.free_space import (
     FreeSpace,
@@ -28,6 +27,7 @@ from spatialcore.relations.walks import (
     step_turn,
     walk,
 )
+from tests.relations.rooms import block, floor_points, room_points, wall_points
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.relations.rooms import random_rotation, turn_z
 
 from spatialcore.relations.boxes import OrientedBox
 from spatialcore.relations.scene_object import SceneObject, gap, gap_floor
@@ -19,6 +18,7 @@ from spatialcore.relations.solids import (
     point_to_polygon,
     polygon_area,
 )
+from tests.relations.rooms import random_rotation, turn_z
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -15,6 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.images import open_image
+from spatialcore.io.npz import Npz
+from spatialcore.io.open import open_source
+from spatialcore.io.pickled_bytes import unpickle_bytes_array
+from spatialcore.io.ply import read_ply
+from spatialcore.io.sens import open_sens
 from tests.fabricate import (
     DEPTH_SIZE,
     clip_arrays,
@@ -27,14 +35,6 @@ from tests.fabricate import (
     sens_frames,
     write_npz,
 )
-
-from spatialcore.errors import SceneFormatError
-from spatialcore.io.images import open_image
-from spatialcore.io.npz import Npz
-from spatialcore.io.open import open_source
-from spatialcore.io.pickled_bytes import unpickle_bytes_array
-from spatialcore.io.ply import read_ply
-from spatialcore.io.sens import open_sens
 
 MEBIBYTE = 1 << 20
 marks: list[str] = []

@@ -12,6 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from spatialcore.errors import SpatialCoreError
+from spatialcore.io.images import image_size, open_image
+from spatialcore.io.npz import array_from_npy
+from spatialcore.io.open import open_source
+from spatialcore.io.pickled_bytes import unpickle_bytes_array
+from spatialcore.io.ply import read_ply
+from spatialcore.types import Scene
 from tests.fabricate import (
     annotate,
     clip_arrays,
@@ -21,14 +29,6 @@ from tests.fabricate import (
     tum_sequence,
     write_npz,
 )
-
-from spatialcore.errors import SpatialCoreError
-from spatialcore.io.images import image_size, open_image
-from spatialcore.io.npz import array_from_npy
-from spatialcore.io.open import open_source
-from spatialcore.io.pickled_bytes import unpickle_bytes_array
-from spatialcore.io.ply import read_ply
-from spatialcore.types import Scene
 
 CASES_PER_FILE = 24
 LAYOUTS = {
