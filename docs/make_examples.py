@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write docs/examples.md and its pictures: one record of each task of a data set.
+
+python docs/make_examples.py demo/out
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from spatial_engine.opened import OpenedRecord, open_records
+from spatial_engine.view import choose_examples
+
+DOCS = Path(__file__).resolve().parent
+SHEET_WIDTH = 640  # pixels of a whole sheet
+GAP = 4
+
+
+def sheet(images: Sequence[Image.Image]) -> Image.Image:
+    """The images of one record side by side, at most four in a row."""
+    across = min(len(images), 4) if len(images) != 1 else 1
+    width = SHEET_WIDTH // 2 if across == 1 else (SHEET_WIDTH - GAP * (across - 1)) // across
+    height = round(width * images[0].height / images[0].width)
+    down = -(-len(images) // across)
+    size = (across * width + GAP * (across - 1), down * height + GAP * (down - 1))
+    out = Image.new("RGB", size, "white")
+    for k, image in enumerate(images):
+        place = ((k % across) * (width + GAP), (k // across) * (height + GAP))
+        out.paste(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), place)
+    return out
+
+
+def section(opened: OpenedRecord, folder: Path) -> str:
+    """Heading, picture, question and answer of one record."""
+    record = opened.record
+    name = f"{record.task}.jpg"
+    sheet(opened.images()).save(folder / name, quality=72, optimize=True)
+    question = record.question.replace("\n", "  \n")
+    return (
+        f"### {record.task}\n\n![frames of {record.scene}](images/examples/{name})\n\n"
+        f"{question}\n\n> {record.answer}\n"
+    )
+
+
+def main(out: str) -> None:
+    """Write the page."""
+    folder = DOCS / "images" / "examples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
+    chosen = choose_examples(open_records(out), 1)
+    sections, family = [], ""
+    for task, records in chosen.items():
+        if task.partition(".")[0] != family:
+            family = task.partition(".")[0]
+            sections.append(f"## {family}\n")
+        sections.append(section(records[0], folder))
+    head = (
+        "# Examples\n\nOne record of each task, made by `make demo` and written here by "
+        "`python docs/make_examples.py demo/out`.\n"
+    )
+    (DOCS / "examples.md").write_text("\n".join([head, *sections]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
