@@ -11,6 +11,7 @@ from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
+from spatial_engine.engines.object_perception import OBJECT_PERCEPTION
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
@@ -20,6 +21,7 @@ ENGINES: tuple[Engine, ...] = (
     *CAMERA_MOVEMENT,
     *DEPTH_PERCEPTION,
     *OBJECT_MOVEMENT,
+    *OBJECT_PERCEPTION,
     *SCENE_LAYOUT,
     *SPATIAL_RELATION,
     *VISUAL_CORRESPONDENCE,
