@@ -63,7 +63,20 @@ def shard(records: str, recipe_file: str, out: str) -> None:
         sharded = sum(hasattr(p, "placements") for p in model.parameters())
         Path(out).write_text(json.dumps({"losses": losses, "sharded": sharded}))
     if world > 1:
+        dist.barrier()  # nobody leaves while another still talks to it
+
+
+def leave(code: int) -> None:
+    """End the process without tearing the interpreter down.
+
+    The communication library's threads may outlive its process group by a moment; the interpreter's
+    teardown then ends in `terminate called without an active exception`. What is tested is written.
+    """
+    if dist.is_initialized():
         dist.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
@@ -71,8 +84,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "train":
         from spatialmllm.commands.train import main
 
-        code = main(sys.argv[2:])
-        if dist.is_initialized():
-            dist.destroy_process_group()
-        sys.exit(code)
+        leave(main(sys.argv[2:]))
     shard(*sys.argv[2:])
+    leave(0)
