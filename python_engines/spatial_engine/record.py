@@ -168,6 +168,8 @@ def _problem(record: QARecord) -> str:
         return f"a {record.answer_type} has {expected} numbers, got {len(record.answer_number)}"
     if not all(math.isfinite(value) for value in record.answer_number):
         return "answer_number is not finite"
+    if not all(math.isfinite(m.u) and math.isfinite(m.v) for i in record.images for m in i.marks):
+        return "a mark is not finite"
     if (record.answer_text is not None) != (record.answer_type in ("word", "letter")):
         return f"answer_text is {record.answer_text!r} for a {record.answer_type}"
     if len(record.frames) != len(record.frame_names):
@@ -274,6 +276,9 @@ def record_from_row(row: dict[str, Any]) -> QARecord:
         unknown = sorted(set(row) - set(COLUMNS))
         if unknown:
             raise RecordError(f"unknown field {unknown[0]!r}")
+        empty = [name for name in COLUMNS if row[name] is None and name != "answer_text"]
+        if empty:
+            raise RecordError(f"{empty[0]} is null")
         for name in ("frames", "frame_names", "options", "answer_number", "templates"):
             fields[name] = tuple(fields[name])
         fields["answer_number"] = tuple(float(value) for value in fields["answer_number"])
@@ -355,6 +360,9 @@ def write_jsonl(path: str | Path, records: Iterable[QARecord]) -> int:
 
 def read_jsonl(path: str | Path) -> Iterator[QARecord]:
     """Records of a JSON-lines file, checked; RecordError names the file and the line."""
+    import pyarrow as pa
+
+    row_type = pa.struct(list(record_schema()))
     with Path(path).open(encoding="utf-8") as lines:
         for line_number, line in enumerate(lines, 1):
             if not line.strip():
@@ -364,7 +372,8 @@ def read_jsonl(path: str | Path) -> Iterator[QARecord]:
                 if not isinstance(row, dict):
                     raise RecordError("not an object")
                 record = record_from_row(row)
+                pa.array([row], row_type)  # JSON has no column types: Arrow checks the values
                 check_record(record)
-            except (json.JSONDecodeError, RecordError, RecursionError) as error:
+            except (pa.ArrowException, json.JSONDecodeError, RecordError, RecursionError) as error:
                 raise RecordError(f"{path}:{line_number}: {error}") from error
             yield record
