@@ -127,10 +127,11 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]
     """
     manifest = make_manifest(plan)
     path = out / "manifest.json"
-    if path.exists() and overwrite:
+    if overwrite and (path.exists() or _holds_shards(out)):
         _clear(out)
     if path.exists():
-        differs = difference(json.loads(path.read_text(encoding="utf-8")), manifest)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        differs = difference(_without_places(stored), _without_places(manifest))
         if differs:
             raise PlanError(
                 f"{out} holds another data set: {differs}; use --overwrite or another -o"
@@ -139,6 +140,9 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]
     foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN) if out.is_dir() else []
     if foreign:
         raise PlanError(f"{out} is not empty and not a data set: it holds {foreign[0]}")
+    if _holds_shards(out):
+        # A mark of a finished shard would be believed, though nothing says what it was made of.
+        raise PlanError(f"{out} holds shards but no manifest; use --overwrite or another -o")
     (out / "shards").mkdir(parents=True, exist_ok=True)
     for split in {shard.split for shard in plan.shards}:
         (out / "data" / split).mkdir(parents=True, exist_ok=True)
@@ -147,6 +151,19 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]
 
 
 _OWN = ("index", "plan", "data", "shards")  # what `generate SRC` itself puts into OUT
+
+
+def _holds_shards(out: Path) -> bool:
+    return any((out / "shards").glob("*.json"))
+
+
+def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest without the folders of its index and sources: these may move between runs."""
+    sources = {
+        key: {name: value for name, value in source.items() if name != "root"}
+        for key, source in manifest["sources"].items()
+    }
+    return {**manifest, "index": "", "sources": sources}
 
 
 def _clear(out: Path) -> None:

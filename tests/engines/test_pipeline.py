@@ -13,9 +13,10 @@ import pytest
 
 from spatial_engine.commands import generate, plan, stats, verify
 from spatial_engine.opened import open_records
-from spatial_engine.pipeline import run_shard
+from spatial_engine.pipeline import prepare, run_shard
 from spatial_engine.plan import Plan
 from spatialcore.commands import index
+from spatialcore.errors import PlanError
 
 FAMILIES = "camera_movement.*,depth_perception.*"
 
@@ -170,3 +171,22 @@ def test_stats_reports_every_task(dataset: Path, capsys: pytest.CaptureFixture[s
         # Words are balanced by quota, as far as there are candidates of both.
         if row["answers"] and task not in report["shortfall"]:
             assert max(row["answers"].values()) <= 0.55 * row["rows"] + 1, task
+
+
+def test_moved_sources_resume_and_unexplained_shards_do_not(dataset: Path, tmp_path: Path) -> None:
+    planned, out = Plan.open(dataset / "plan"), tmp_path / "out"
+    prepare(planned, out)
+    path = out / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["index"] = "/elsewhere/index"
+    manifest["sources"]["scannet"]["root"] = "/elsewhere/scannet"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    prepare(planned, out)
+    path.unlink()
+    mark = out / "shards" / "00000.json"
+    mark.write_text("{}", encoding="utf-8")
+    with pytest.raises(PlanError, match="no manifest"):
+        prepare(planned, out)
+    prepare(planned, out, overwrite=True)
+    assert path.exists()
+    assert not mark.exists()
