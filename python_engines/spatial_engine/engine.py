@@ -326,9 +326,13 @@ def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
     return compose(engine, context.place, row, engine.facts(context, row))
 
 
+# Made once: `json.dumps` with these options would make an encoder for each record.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: Mapping[str, Any]) -> str:
     """JSON with sorted keys, no spaces and shortest round-trip floats; ValueError on NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:

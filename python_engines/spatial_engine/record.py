@@ -363,7 +363,7 @@ def read_jsonl(path: str | Path) -> Iterator[QARecord]:
     import pyarrow as pa
 
     row_type = pa.struct(list(record_schema()))
-    with Path(path).open(encoding="utf-8") as lines:
+    with Path(path).open("rb") as lines:
         for line_number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -374,6 +374,6 @@ def read_jsonl(path: str | Path) -> Iterator[QARecord]:
                 record = record_from_row(row)
                 pa.array([row], row_type)  # JSON has no column types: Arrow checks the values
                 check_record(record)
-            except (pa.ArrowException, json.JSONDecodeError, RecordError, RecursionError) as error:
+            except (pa.ArrowException, ValueError, RecordError, RecursionError) as error:
                 raise RecordError(f"{path}:{line_number}: {error}") from error
             yield record

@@ -75,6 +75,12 @@ def test_bad_lines_are_refused(tmp_path: Path, field: str, value: object) -> Non
         list(read_jsonl(tmp_path / "a.jsonl"))
 
 
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"id": "\xff\xfe"}\n')
+    with pytest.raises(RecordError, match=r"a\.jsonl:1"):
+        list(read_jsonl(tmp_path / "a.jsonl"))
+
+
 def test_bad_parquet_is_refused(tmp_path: Path) -> None:
     path, table = tmp_path / "a.parquet", records_to_table([RECORD])
     wrong = dataclasses.replace(RECORD, answer_number=(float("nan"),))
