@@ -109,7 +109,7 @@ def triton_state() -> dict[str, Any]:
     state: dict[str, Any] = {"version": _version("triton"), "torch": _version("torch")}
     device = cuda_state()
     state["available"] = device["available"]
-    state["reason"] = "" if device["available"] else "no CUDA device; kernels can be interpreted"
+    state["reason"] = "" if device["available"] else "no CUDA device; TRITON_INTERPRET=1 interprets"
     return state
 
 
