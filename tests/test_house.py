@@ -131,7 +131,7 @@ def verbs() -> list[str]:
 
 @pytest.mark.parametrize("verb", ["", *verbs()])
 def test_every_verb_explains_itself(verb: str) -> None:
-    command = [sys.executable, "-m", "spatialcore.cli", *([verb] if verb else []), "--help"]
+    command = [sys.executable, "-m", "spatialcore", *([verb] if verb else []), "--help"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert f"spatialcore {verb or 'VERB'}" in run.stdout

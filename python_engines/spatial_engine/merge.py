@@ -82,7 +82,7 @@ def _merged_manifest(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "plan_hash": _joined(manifest["plan_hash"] for manifest in manifests),
         "shards": sum(manifest["shards"] for manifest in manifests),
         "rows": sum(manifest["rows"] for manifest in manifests),
-        "merged": list(manifests),
+        "merged": [part for one in manifests for part in one.get("merged", [one])],
     }
 
 

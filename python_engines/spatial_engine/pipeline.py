@@ -322,6 +322,9 @@ def summarise(plan: Plan, out: Path) -> dict[str, Any] | None:
         "skipped_scenes": skipped,
     }
     write_json(out / "summary.json", summary)
+    # Every shard is done, so what a killed run left half written serves nobody.
+    for left in out.glob("data/*/.*.tmp"):
+        left.unlink(missing_ok=True)
     return summary
 
 

@@ -75,10 +75,18 @@ class VerifyReport:
 class _Job:
     """One shard and the numbers of its rows to check; None is all."""
 
-    out: Path
     manifest: Mapping[str, Any]
     path: Path
     rows: frozenset[int] | None
+    roots: Mapping[str, Path]
+    index: Path
+    compare_text: bool
+
+
+class _Part(NamedTuple):
+    """One run of `generate`: the whole data set, or what a merge took from one of several."""
+
+    manifest: Mapping[str, Any]
     roots: Mapping[str, Path]
     index: Path
     compare_text: bool
@@ -109,6 +117,21 @@ def index_folder(manifest: Mapping[str, Any], out: Path) -> Path:
     """The data set's index: as recorded, else OUT/index."""
     recorded = Path(manifest["index"])
     return recorded if recorded.exists() else out / "index"
+
+
+def _parts(
+    manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None
+) -> list[_Part]:
+    """The part of each shard: merged data sets keep their own seeds, indexes and wordings."""
+    found: list[_Part] = []
+    for one in manifest.get("merged", [manifest]):
+        families = tuple(sorted({family_of(task) for task in one["tasks"]}))
+        part = _Part(
+            one, source_roots(one, out, given), index_folder(one, out),
+            wording_hash(families) == one["wording"],
+        )  # fmt: skip
+        found += [part] * one["shards"]
+    return found
 
 
 def verify(
@@ -142,17 +165,15 @@ def verify(
     numbers = list(range(shard[0], manifest["shards"], shard[1]))
     paths, problems, ids = _check_files(out, numbers)
     total = sum(len(rows) for rows in ids)
-    found = source_roots(manifest, out, roots)
-    index = index_folder(manifest, out)
-    problems += _check_inputs(manifest, index, found)
+    parts = _parts(manifest, out, roots)
+    for part in {id(part): part for part in parts}.values():
+        problems += _check_inputs(part.manifest, part.index, part.roots)
     if problems:
         return VerifyReport(total, 0, 0, (), tuple(problems))
     chosen = _sampled(ids, None if everything else sample or SAMPLE_ROWS)
-    families = tuple(sorted({family_of(task) for task in manifest["tasks"]}))
-    same_words = wording_hash(families) == manifest["wording"]
     jobs = [
-        _Job(out, manifest, path, rows, found, index, same_words)
-        for path, rows in zip(paths, chosen, strict=True)
+        _Job(part.manifest, path, rows, part.roots, part.index, part.compare_text)
+        for part, path, rows in zip((parts[n] for n in numbers), paths, chosen, strict=True)
     ]
     checked = count = 0
     mismatches: list[Mismatch] = []
@@ -164,7 +185,8 @@ def verify(
             on_progress(done, len(jobs))
         if bad and fail_fast:
             break
-    return VerifyReport(total, checked, count, tuple(mismatches), (), not same_words)
+    changed = not all(part.compare_text for part in parts)
+    return VerifyReport(total, checked, count, tuple(mismatches), (), changed)
 
 
 def _check_files(

@@ -71,7 +71,3 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_USAGE
     run = entry.load()
     return int(run(args[1:]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,6 +17,7 @@ from PIL import Image
 from spatial_engine.commands import export as export_command
 from spatial_engine.commands import generate
 from spatial_engine.commands import merge as merge_command
+from spatial_engine.commands import verify as verify_command
 from spatial_engine.export import TARGETS
 from spatial_engine.opened import OpenedRecord, open_records
 from spatial_engine.scoring.multispa import score
@@ -34,7 +35,7 @@ def made(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(made: Path) -> Path:
     """All targets in one pass, images copied."""
     folder = made.parent / "exported"
-    argv = [str(made), "-o", str(folder), "--to", *TARGETS, "--images", "copy", "--render-marks"]
+    argv = [str(made), "-o", str(folder), "--to", *TARGETS, "--images", "copy"]
     assert export_command.main(argv) == 0
     return folder
 
@@ -131,6 +132,7 @@ def test_oracle_responses_to_the_prompts_are_all_right(
 
 def test_marked_records_need_their_marks(made: Path, tmp_path: Path) -> None:
     argv = [str(made), "-o", str(tmp_path / "x"), "--to", "swift", "--tasks", "*.marked"]
+    argv.append("--no-render-marks")
     assert export_command.main(argv) == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -146,3 +148,22 @@ def test_merge_joins_and_refuses_equal_ids(made: Path, sample_dir: Path, tmp_pat
     assert merge_command.main([*parts, "-o", str(clips)]) == 0
     ids = [entry.record.id for entry in open_records(clips)]
     assert len(set(ids)) == len(ids) == 40
+
+
+def test_a_merged_set_verifies_by_the_seed_and_index_of_each_part(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = []
+    for seed, glob in (("3", "camera_movement.*"), ("4", "depth_perception.*")):
+        parts.append(str(tmp_path / seed))
+        argv = [str(sample_dir / "scannet"), "-o", parts[-1], "--seed", seed, "--limit", "30"]
+        assert generate.main([*argv, "--tasks", glob]) == 0
+    once, twice = str(tmp_path / "once"), str(tmp_path / "twice")
+    assert merge_command.main([*parts, "-o", once]) == 0
+    argv = [str(sample_dir / "tapvid3d"), "-o", str(tmp_path / "5"), "--limit", "30"]
+    assert generate.main(argv) == 0
+    assert merge_command.main([once, str(tmp_path / "5"), "-o", twice]) == 0
+    capsys.readouterr()
+    assert verify_command.main([twice, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["checked"] == report["total"] == 90

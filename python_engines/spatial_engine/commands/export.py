@@ -2,8 +2,9 @@
 """Write records in the formats of trainers and evaluation harnesses.
 
 Examples:
-  spatialcore export out -o train-set --to llamafactory --render-marks --images copy
-  spatialcore export out -o prompts --to prompts vlmevalkit --split val --render-marks
+  spatialcore export out -o train-set --to llamafactory --images copy
+  spatialcore export out -o prompts --to prompts vlmevalkit --split val
+  spatialcore export out -o unmarked --to swift --no-render-marks --tasks "camera_movement.*"
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Options:
         split: Only this split.
         tasks: Globs of task names, also joined by commas; default: all.
         images: Link to the source's images, copy them, or only name them.
-        render_marks: Draw the marks of marked questions into images of their own.
+        render_marks: Draw the marks of marked questions into JPEGs of their own; without it, a
+            marked question is an error.
         embed_images: Put the images into the rows.
         limit: At most this many records.
         json: Print one JSON object instead of text.
@@ -55,7 +57,7 @@ class Options:
     split: str | None = None
     tasks: tuple[str, ...] = ()
     images: Literal["link", "copy", "none"] = "link"
-    render_marks: bool = False
+    render_marks: bool = True
     embed_images: bool = False
     limit: int | None = None
     json: bool = False

@@ -48,7 +48,7 @@ def export(
     manifest: Mapping[str, Any],
     *,
     images: ImageMode = "link",
-    render_marks: bool = False,
+    render_marks: bool = True,
     embed_images: bool = False,
 ) -> Iterator[Exported]:
     """Write records in the shape of each target; yields the running counts after each record.
@@ -61,7 +61,8 @@ def export(
         targets: Keys of `TARGETS`.
         manifest: The data set's manifest, for the card.
         images: Link to the source's files, copy their bytes, or name the source's uri.
-        render_marks: Draw the marks of marked questions into JPEGs of their own.
+        render_marks: Draw the marks of marked questions into JPEGs of their own; without it,
+            nothing that holds a source's pixels is made, and a marked question is an error.
         embed_images: Put the images into the rows: bytes in trl, base64 elsewhere.
 
     Raises:
@@ -128,7 +129,7 @@ def _write(
     record = opened.record
     if any(image.marks for image in record.images) and not render_marks:
         raise ValueError(
-            f"{record.id} shows marks: add --render-marks, or leave its task out with --tasks"
+            f"{record.id} shows marks: let them be rendered, or leave its task out with --tasks"
         )
     numbers = range(len(record.images))
     contents: tuple[bytes, ...] = ()

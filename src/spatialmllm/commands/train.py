@@ -5,7 +5,7 @@ Examples:
   spatialcore train --records demo/out --config tiny --out runs/tiny
   spatialcore train --records a b:0.3 --config spatial-mllm --init-qwen Q --init-vggt V --out real
   spatialcore train --records demo/out --config tiny --out runs/tiny --dry-run
-  torchrun --nproc-per-node 8 -m spatialcore.cli train --records out --config small --out runs/small
+  torchrun --nproc-per-node 8 -m spatialcore train --records out --config small --out runs/small
 """
 
 from __future__ import annotations
