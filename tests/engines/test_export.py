@@ -19,6 +19,7 @@ from spatial_engine.commands import generate
 from spatial_engine.commands import merge as merge_command
 from spatial_engine.commands import verify as verify_command
 from spatial_engine.export import TARGETS
+from spatial_engine.export.card import licence_of
 from spatial_engine.opened import OpenedRecord, open_records
 from spatial_engine.scoring.multispa import score
 
@@ -90,6 +91,14 @@ def test_vectors_of_multispa_are_in_metres(exported: Path, opened: list[OpenedRe
             vectors += 1
     assert vectors
     assert "metres for vectors" in (exported / "README.md").read_text()
+
+
+def test_the_card_quotes_the_licence_beside_the_source(exported: Path, tmp_path: Path) -> None:
+    assert "| CC0 1.0: rendered by" in (exported / "README.md").read_text()
+    (tmp_path / "scannet").mkdir()
+    assert "ScanNet, its Terms of Use" in licence_of("scannet", tmp_path / "scannet")
+    (tmp_path / "LICENSE.md").write_text("\n# Mine | alone\n")
+    assert licence_of("scannet", tmp_path / "scannet") == "# Mine / alone"
 
 
 def test_trl_holds_a_part_for_each_image(exported: Path, opened: list[OpenedRecord]) -> None:

@@ -9,10 +9,20 @@ from typing import Any
 
 # Who may use a source is decided by its owner; the card names where to look.
 _TERMS = {
-    "scannet": "ScanNet Terms of Use",
-    "posed_images": "the terms of the folder's owner",
-    "tapvid3d": "TAPVid-3D and the terms of its source data sets",
+    "scannet": "of ScanNet's layout: if it is ScanNet, its Terms of Use",
+    "tapvid3d": "of TAPVid-3D's layout: if it is TAPVid-3D, its licence and its source data sets'",
 }
+
+
+def licence_of(kind: str, root: Path) -> str:
+    """First line of a LICENSE file in the source's folder or the one above; else where to look."""
+    for folder in (root, root.parent):
+        for path in sorted(folder.glob("LICENSE*")):
+            with path.open(encoding="utf-8", errors="replace") as file:
+                line = next((text.strip() for text in file if text.strip()), "")
+            if line:
+                return line[:200].replace("|", "/")
+    return _TERMS.get(kind, "that of the folder's owner")
 
 
 def write_card(
@@ -23,20 +33,23 @@ def write_card(
     sources: Mapping[str, int],
 ) -> None:
     """Write README.md: a YAML header, then counts, provenance, licences and units."""
+    parts = manifest.get("merged", [manifest])
+    seeds = ", ".join(dict.fromkeys(str(part["seed"]) for part in parts))
     lines = [
         "---", "license: other", "task_categories:", "- visual-question-answering",
         "language:", "- en", "tags:", "- spatial-reasoning", "---", "",
         "# Spatial questions with computed answers", "",
         f"{sum(tasks.values())} questions, made by spatialcore "
         f"{manifest['versions']['spatialcore']}, recipe `{manifest['recipe']['name']}`, "
-        f"seed {manifest['seed']}, record version {manifest['record_version']}.", "",
+        f"seed {seeds}, record version {manifest['record_version']}.", "",
         f"Formats: {', '.join(targets)}.", "", "| task | questions |", "|---|---|",
         *(f"| {task} | {count} |" for task, count in sorted(tasks.items())), "",
         "| source | questions | licence of the source |", "|---|---|---|",
     ]  # fmt: skip
     for source, count in sorted(sources.items()):
-        kind = manifest["sources"][source]["kind"]
-        lines.append(f"| {source} | {count} | {_TERMS.get(kind, 'that of its owner')} |")
+        entry = manifest["sources"][source]
+        terms = licence_of(entry["kind"], Path(entry["root"]))
+        lines.append(f"| {source} | {count} | {terms} |")
     if "multispa" in targets:
         lines += ["", "`gt_value` is in the published units: metres for vectors, mm for scalars."]
     if {"prompts", "vlmevalkit"} & set(targets):

@@ -27,7 +27,7 @@ from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
 
 MANIFEST = "sample.json"
 UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
-FORMAT = 1  # changes when the bytes of a set change
+FORMAT = 2  # changes when the bytes of a set change
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,11 @@ def _common_files(root: Path, config: SampleConfig) -> list[Written]:
         written += write_clip_lists(root, config.clips or 0)
     note = README.format(seed=config.seed, preset=config.preset)
     written.append(write_file(root, "README.txt", note.encode()))
+    written.append(write_file(root, "LICENSE.txt", LICENSE.encode()))
     return written
+
+
+LICENSE = "CC0 1.0: rendered by `spatialcore sample`, free for any use.\n"
 
 
 README = """Procedural rooms and clips made by `spatialcore sample` (seed {seed}, preset {preset}).
