@@ -83,7 +83,8 @@ class _Job:
     compare_text: bool
 
 
-class _Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Part:
     """One run of `generate`: the whole data set, or what a merge took from one of several."""
 
     manifest: Mapping[str, Any]
