@@ -9,7 +9,6 @@ so `verify` can compare whole records, words included.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,11 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.answers import Answer
 from spatial_engine.marks import Mark
-from spatial_engine.record import ImageRef, Message, QARecord, record_id
-from spatial_engine.wording import Wording, wording_of
 from spatialcore.draws import fold, fold_array, text_hash
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spatial_engine.reference import ReferenceScene
     from spatialcore.relations.recipe import Recipe
     from spatialcore.relations.store import SceneIndex
@@ -136,6 +135,13 @@ class FrameImage(NamedTuple):
     height: int
 
 
+class FrameTable(NamedTuple):
+    """Images of frames as an Arrow struct array (name, uri, width, height), and where each is."""
+
+    row_of: Mapping[int, int]
+    images: pa.StructArray
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """Where a record comes from, and the draws of its scene.
@@ -177,6 +183,41 @@ class Place:
         for number in ints:
             state = fold(state, number)
         return state
+
+    def draw_many(
+        self, task: str, keys: Sequence[Sequence[int]], slots: Sequence[str]
+    ) -> list[NDArray[np.uint64]]:
+        """`draw` for n keys, which may differ in length: uint64 (n,) for each slot."""
+        of_length: dict[int, list[int]] = {}
+        for k, key in enumerate(keys):
+            of_length.setdefault(len(key), []).append(k)
+        out = [np.empty(len(keys), dtype=np.uint64) for _ in slots]
+        for rows in of_length.values():
+            columns = np.array([keys[k] for k in rows], dtype=np.int64).T
+            for drawn, slot in zip(out, slots, strict=True):
+                state = np.full(len(rows), self.state(task, slot), dtype=np.uint64)
+                for column in columns:
+                    state = fold_array(state, column)
+                drawn[rows] = state
+        return out
+
+    @cached_property
+    def frame_table(self) -> FrameTable:
+        """The images of all frames as columns, for composing many rows."""
+        import pyarrow as pa
+
+        images = list(self.frame_images.values())
+        columns = {
+            name: pa.array([getattr(image, name) for image in images], kind)
+            for name, kind in (
+                ("name", pa.string()), ("uri", pa.string()),
+                ("width", pa.int32()), ("height", pa.int32()),
+            )
+        }  # fmt: skip
+        return FrameTable(
+            {frame: row for row, frame in enumerate(self.frame_images)},
+            pa.StructArray.from_arrays(list(columns.values()), names=list(columns)),
+        )
 
     def draw_rows(self, task: str, columns: Sequence[ArrayLike], slot: str) -> NDArray[np.uint64]:
         """`draw` for many rows at once: one integer column after the other, uint64 (n,)."""
@@ -319,73 +360,3 @@ def candidates_of(engine: Engine, context: SceneContext) -> CandidateTable:
     if reason:
         return CandidateTable.empty({} if reason == "other_kind" else {reason: 1})
     return engine.candidates(context)
-
-
-def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
-    """The record of a candidate: its facts, then text and provenance. Pure."""
-    return compose(engine, context.place, row, engine.facts(context, row))
-
-
-# Made once: `json.dumps` with these options would make an encoder for each record.
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def canonical_json(value: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, no spaces and shortest round-trip floats; ValueError on NaN."""
-    return _CANONICAL.encode(value)
-
-
-def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:
-    """Text, id and provenance for facts; used alike by `generate` and by `verify`.
-
-    Raises:
-        ValueError: The answer is not of the engine's closed set, or a template lacks a slot.
-    """
-    task, answer = engine.task, facts.answer
-    if answer.text is not None and answer.text not in engine.words:
-        raise ValueError(f"{task}: {answer.text!r} is not one of {engine.words}")
-    key = (*sorted(row.frames), *row.items)
-    wording: Wording = wording_of(task)
-    text = wording.render(lambda slot: place.draw(task, key, slot), facts.slots, facts.variant)
-    marks = facts.marks or ((),) * len(row.frames)
-    shown = [place.frame_images[frame] for frame in row.frames]
-    images = tuple(
-        ImageRef(image.uri, image.width, image.height, on_it)
-        for image, on_it in zip(shown, marks, strict=True)
-    )
-    question = f"{text.description}\n{text.question}"
-    prompt = f"{placeholders(len(images))}\n{question}"
-    return QARecord(
-        record_id(place.recipe.name, task, place.source, place.scene, row.frames, row.items),
-        place.source,
-        place.space,
-        place.scene,
-        place.split,
-        task,
-        engine.question_type,
-        form_of(task),
-        row.frames,
-        tuple(image.name for image in shown),
-        images,
-        question,
-        text.answer,
-        facts.options,
-        answer.type,
-        answer.text,
-        answer.number,
-        answer.unit,
-        (Message("user", prompt), Message("assistant", text.answer)),
-        canonical_json({**facts.evidence, "items": list(row.items)}),
-        place.recipe.name,
-        place.seed,
-        place.rule,
-        place.depth_map,
-        text.ids,
-    )
-
-
-def placeholders(image_count: int) -> str:
-    """The prompt's image lines: a bare placeholder, or a numbered line for each image."""
-    if image_count == 1:
-        return "<image>"
-    return "\n".join(f"Image {k}: <image>" for k in range(1, image_count + 1))

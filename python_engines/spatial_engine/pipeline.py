@@ -18,17 +18,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatial_engine.engine import candidates_of, make
+from spatial_engine.compose import make_table
+from spatial_engine.engine import candidates_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan import Plan, ScenePart
 from spatial_engine.planning import open_context, open_index
-from spatial_engine.record import SCHEMA_VERSION, QARecord, write_records
+from spatial_engine.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spatial_engine.engine import SceneContext
+    from spatial_engine.plan import PlannedScene
 
 MANIFEST_VERSION = 1
 
@@ -189,23 +196,32 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
-def shard_records(plan: Plan, number: int) -> Iterator[QARecord]:
+def shard_table(plan: Plan, number: int) -> pa.Table:
     """The records of a shard, in their order: scene, task, then the order of candidates."""
-    for part in plan.shards[number].parts:
-        yield from _part_records(plan, part)
+    import pyarrow as pa
+
+    tables = [table for part in plan.shards[number].parts for table in _part_tables(plan, part)]
+    return pa.concat_tables(tables) if tables else record_schema().empty_table()
 
 
-def _part_records(plan: Plan, part: ScenePart) -> Iterator[QARecord]:
-    index = open_index(plan.index)
+def _part_tables(plan: Plan, part: ScenePart) -> Iterator[pa.Table]:
     scene = plan.scene_of[part.source, part.scene]
-    context = open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
+    context = _open_scene(plan, scene)
     for task in plan.tasks:
         engine = engine_of(task)
         if (engine.kind == "clip") != scene.is_clip:
             continue
-        table = plan.choose(candidates_of(engine, context), task, scene, part.low, part.high)
-        for row in table.rows():
-            yield make(engine, context, row)
+        every = context.cached(("candidates", task), partial(candidates_of, engine, context))
+        rows = plan.choose(every, task, scene, part.low, part.high).rows()
+        if rows:
+            yield make_table(engine, context, rows)
+
+
+@lru_cache(maxsize=1)
+def _open_scene(plan: Plan, scene: PlannedScene) -> SceneContext:
+    """A scene and its candidates, kept while shard after shard takes its part of it."""
+    index = open_index(plan.index)
+    return open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
 
 
 @lru_cache(maxsize=2)
@@ -225,26 +241,26 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     if done.exists() and target.exists():
         return {**json.loads(done.read_text(encoding="utf-8")), "reused": True}
     started = time.perf_counter()
-    records = list(shard_records(plan, number))
-    if len(records) != shard.rows:
+    table = shard_table(plan, number)
+    if len(table) != shard.rows:
         raise PlanError(
-            f"shard {number} has {len(records)} records, the plan promises {shard.rows}: "
+            f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
             "the index is not the one that was planned on"
         )
     for folder in (target.parent, done.parent):
         folder.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    write_records(temporary, records)
+    write_table(temporary, table)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(target)
     report = {
         "shard": number,
         "split": shard.split,
-        "rows": len(records),
+        "rows": len(table),
         "bytes": target.stat().st_size,
         "hash": file_hash(target),
-        "tasks": dict(sorted(Counter(record.task for record in records).items())),
+        "tasks": dict(sorted(Counter(table.column("task").to_pylist()).items())),
         "seconds": round(time.perf_counter() - started, 3),
         "process": os.getpid(),
     }

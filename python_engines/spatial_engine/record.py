@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,10 +140,25 @@ def record_id(
         >>> record_id("default", "camera_movement.distance", "scannet", "scene0000_00", [25, 9], [])
         'camera_movement.distance/scene0000_00/6d89d84431275b0d'
     """
-    shown = ",".join(map(str, sorted(frames)))
-    text = f"{recipe}|{task}|{source}|{scene}|{shown}|{','.join(map(str, items))}"
-    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    return f"{task}/{scene}/{digest}"
+    return record_ids(recipe, task, source, scene, [(frames, items)])[0]
+
+
+def record_ids(
+    recipe: str,
+    task: str,
+    source: str,
+    scene: str,
+    rows: Iterable[tuple[Iterable[int], Iterable[int]]],
+) -> list[str]:
+    """`record_id` for many (frames, items) of one scene."""
+    start = hashlib.blake2b(f"{recipe}|{task}|{source}|{scene}|".encode(), digest_size=8)
+    prefix, out = f"{task}/{scene}/", []
+    for frames, items in rows:
+        digest = start.copy()
+        shown, about = ",".join(map(str, sorted(frames))), ",".join(map(str, items))
+        digest.update(f"{shown}|{about}".encode())
+        out.append(prefix + digest.hexdigest())
+    return out
 
 
 def check_record(record: QARecord) -> None:
@@ -212,21 +228,21 @@ def record_schema() -> pa.Schema:
     return pa.schema([(name, special.get(name, text)) for name in COLUMNS])
 
 
-def _lists(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+def list_array(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
     """A list array from flat children: several times faster than converting nested objects."""
     import pyarrow as pa
 
-    flat = [item for row in rows for item in row]
-    offsets = [0]
-    for row in rows:
-        offsets.append(offsets[-1] + len(row))
+    flat = list(chain.from_iterable(rows))
+    offsets = list(accumulate(map(len, rows), initial=0))
     element = kind.value_type
     if pa.types.is_struct(element):
         children = []
         for child in element:
             column = [getattr(item, child.name) for item in flat]
             nested = pa.types.is_list(child.type)
-            children.append(_lists(column, child.type) if nested else pa.array(column, child.type))
+            children.append(
+                list_array(column, child.type) if nested else pa.array(column, child.type)
+            )
         values = pa.StructArray.from_arrays(children, fields=list(element))
     else:
         values = pa.array(flat, element)
@@ -241,12 +257,17 @@ def records_to_table(records: Sequence[QARecord]) -> pa.Table:
     for entry in record_schema():
         column = [getattr(record, entry.name) for record in records]
         nested = pa.types.is_list(entry.type)
-        arrays.append(_lists(column, entry.type) if nested else pa.array(column, entry.type))
+        arrays.append(list_array(column, entry.type) if nested else pa.array(column, entry.type))
     return pa.Table.from_arrays(arrays, schema=record_schema())
 
 
 def write_records(path: str | Path, records: Sequence[QARecord]) -> None:
-    """Write records as one Parquet file; equal records give equal bytes.
+    """Write records as one Parquet file; equal records give equal bytes."""
+    write_table(path, records_to_table(records))
+
+
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """Write a table of records as one Parquet file; equal tables give equal bytes.
 
     zstd level 3, row groups of 16,384, dictionaries on strings with few values, no metadata. The
     file is written in place: `pipeline` adds the temporary name and the rename.
@@ -254,7 +275,7 @@ def write_records(path: str | Path, records: Sequence[QARecord]) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(
-        records_to_table(records),
+        table.combine_chunks(),
         str(path),
         row_group_size=ROW_GROUP_ROWS,
         compression="zstd",

@@ -12,19 +12,19 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spatial_engine.engine import Row, compose, family_of
+from spatial_engine.compose import compose_all
+from spatial_engine.engine import Facts, Place, Row, family_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import run_all
 from spatial_engine.pipeline import done_path, file_hash, shard_path
 from spatial_engine.plan import recipe_from_json
 from spatial_engine.planning import open_index, reopen_source
-from spatial_engine.record import QARecord, check_record, read_records, read_tables
+from spatial_engine.record import COLUMNS, QARecord, check_record, read_records, read_tables
 from spatial_engine.reference import ReferenceScene
 from spatial_engine.wording import wording_hash
 from spatialcore.errors import RecordError, SpatialCoreError
@@ -120,9 +120,7 @@ def index_folder(manifest: Mapping[str, Any], out: Path) -> Path:
     return recorded if recorded.exists() else out / "index"
 
 
-def _parts(
-    manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None
-) -> list[_Part]:
+def _parts(manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None) -> list[_Part]:
     """The part of each shard: merged data sets keep their own seeds, indexes and wordings."""
     found: list[_Part] = []
     for one in manifest.get("merged", [manifest]):
@@ -276,51 +274,97 @@ def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) ->
     opened = reopen_source(source, entry["kind"], job.roots[source], entry["options"]).open(scene)
     recipe = recipe_from_json(job.manifest["recipe"])
     index = open_index(job.index).open_scene(source, scene)
-    splits: dict[str, ReferenceScene] = {}
     out: list[Mismatch] = []
-    for record in records:
-        if record.split not in splits:
-            seed = job.manifest["seed"]
-            splits[record.split] = ReferenceScene(opened, index, recipe, seed, record.split)
-        out += check_against(splits[record.split], record, compare_text=job.compare_text)
+    for split in sorted({record.split for record in records}):
+        reference = ReferenceScene(opened, index, recipe, job.manifest["seed"], split)
+        mine = [record for record in records if record.split == split]
+        out += check_records(reference, mine, compare_text=job.compare_text)
     return out
 
 
 def check_against(
     reference: ReferenceScene, record: QARecord, *, compare_text: bool = True
 ) -> list[Mismatch]:
-    """Make a record again from its source and compare every field.
+    """`check_records` of one record."""
+    return check_records(reference, [record], compare_text=compare_text)
+
+
+def check_records(
+    reference: ReferenceScene, records: Sequence[QARecord], *, compare_text: bool = True
+) -> list[Mismatch]:
+    """Make records of one scene again from their source and compare every field.
 
     Args:
-        reference: The record's scene.
-        record: What is stored.
+        reference: The records' scene.
+        records: What is stored.
         compare_text: Whether the templates are those of the data set.
 
     Returns:
-        The fields that differ; a guard that the record breaks is the field "guard".
+        The fields that differ; a guard that a record breaks is the field "guard", and a record
+        that cannot be made again is the field "record".
     """
-    mismatch = partial(Mismatch, record.id)
-    try:
-        check_record(record)
-        row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
-        engine = engine_of(record.task)
-        facts, broken = engine.recompute(reference, row)
-        again = compose(engine, reference.place, row, facts)
-    except (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError) as error:
-        return [mismatch("record", record.answer, f"{type(error).__name__}: {error}")]
-    out = [mismatch("guard", "asked", broken)] if broken else []
-    for name in (f.name for f in fields(QARecord)):
-        stored, recomputed = getattr(record, name), getattr(again, name)
-        if name in _TEXT_FIELDS and not compare_text:
+    out: list[Mismatch] = []
+    made: dict[str, list[_Made]] = {}
+    for record in records:
+        try:
+            check_record(record)
+            row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
+            engine = engine_of(record.task)
+            facts, broken = engine.recompute(reference, row)
+        except _REFUSALS as error:
+            out.append(_refused(record, error))
             continue
-        if name == "evidence":
-            out += [
-                mismatch(f"evidence.{path}", str(a), str(b))
-                for path, a, b in _differences(record.facts, json.loads(recomputed))
-            ]
-        elif stored != recomputed:
-            out.append(mismatch(name, str(stored), str(recomputed)))
+        made.setdefault(record.task, []).append(_Made(record, row, facts))
+        out += [Mismatch(record.id, "guard", "asked", broken)] if broken else []
+    for same_task in made.values():
+        out += _compare(reference.place, same_task, compare_text)
     return out
+
+
+_REFUSALS = (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError)
+
+
+class _Made(NamedTuple):
+    """A stored record, and its facts made again."""
+
+    record: QARecord
+    row: Row
+    facts: Facts
+
+
+def _refused(record: QARecord, error: Exception) -> Mismatch:
+    return Mismatch(record.id, "record", record.answer, f"{type(error).__name__}: {error}")
+
+
+def _compare(place: Place, made: Sequence[_Made], compare_text: bool) -> list[Mismatch]:
+    """Compose the facts of one task's records, all at once, and compare."""
+    engine = engine_of(made[0].record.task)
+    try:
+        again = compose_all(engine, place, [m.row for m in made], [m.facts for m in made])
+    except _REFUSALS as error:
+        if len(made) == 1:
+            return [_refused(made[0].record, error)]
+        # One that cannot be composed must not hide the others.
+        return [found for one in made for found in _compare(place, [one], compare_text)]
+    return [
+        found
+        for one, recomputed in zip(made, again, strict=True)
+        for found in _fields_that_differ(one.record, recomputed, compare_text)
+    ]
+
+
+def _fields_that_differ(
+    record: QARecord, again: QARecord, compare_text: bool
+) -> Iterator[Mismatch]:
+    for name in COLUMNS:
+        stored, recomputed = getattr(record, name), getattr(again, name)
+        if stored == recomputed or (name in _TEXT_FIELDS and not compare_text):
+            continue
+        if name != "evidence":
+            yield Mismatch(record.id, name, str(stored), str(recomputed))
+            continue
+        for path, a, b in _differences(record.facts, json.loads(recomputed)):
+            yield Mismatch(record.id, f"evidence.{path}", str(a), str(b))
 
 
 def _differences(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

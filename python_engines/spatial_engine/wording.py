@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -65,21 +65,28 @@ class Wording:
     least: tuple[int, int, int] = (4, 15, 5)
 
     def render(
-        self, draw: Callable[[str], int], slots: Mapping[str, str], variant: str = ""
+        self,
+        description: int,
+        question: int,
+        answer: int,
+        slots: Mapping[str, str],
+        variant: str = "",
     ) -> Text:
         """Choose one template of each kind, each by its own draw, and fill the slots.
 
         Args:
-            draw: Slot name ("description", "question", "answer") -> uniform 64-bit integer.
+            description: Uniform 64-bit integer that chooses the description.
+            question: The same for the question.
+            answer: The same for the answer.
             slots: Values of all slots.
             variant: Which list of questions, and of answers where those have variants.
         """
         questions = self.questions[variant]
         answers = self.answers[variant if variant in self.answers else ""]
         # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
-        d = (draw("description") * len(self.descriptions)) >> 64
-        q = (draw("question") * len(questions)) >> 64
-        a = (draw("answer") * len(answers)) >> 64
+        d = (description * len(self.descriptions)) >> 64
+        q = (question * len(questions)) >> 64
+        a = (answer * len(answers)) >> 64
         dot = "." if variant else ""
         return Text(
             self.descriptions[d].format_map(slots),

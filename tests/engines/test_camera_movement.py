@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_engine.engine import Row, SceneContext, candidates_of, make
+from spatial_engine.compose import make
+from spatial_engine.engine import Row, SceneContext, candidates_of
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatialcore.relations.index import Index, build_index

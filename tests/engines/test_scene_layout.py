@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spatial_engine.answers import parse_answer
-from spatial_engine.engine import FrameImage, Place, SceneContext, compose, make
+from spatial_engine.compose import compose, make
+from spatial_engine.engine import FrameImage, Place, SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
 from spatial_engine.wording import SLOT, load_wordings

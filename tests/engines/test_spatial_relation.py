@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spatial_engine.answers import parse_answer
-from spatial_engine.engine import SceneContext, make
+from spatial_engine.compose import make
+from spatial_engine.engine import SceneContext
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.wording import SLOT, load_wordings
 from tests.engines.test_scene_layout import scene

@@ -62,6 +62,6 @@ def test_the_linter_bites(change: dict[str, object], complaint: str) -> None:
 
 def test_drawn_templates_are_the_ones_named() -> None:
     wording = wording_of("camera_movement.distance")
-    text = wording.render(lambda slot: (1 << 64) - 1, {"distance_mm": "12"})
+    text = wording.render(*[(1 << 64) - 1] * 3, {"distance_mm": "12"})
     assert text.ids[1] == f"camera_movement.distance/question/{len(wording.questions['']) - 1}"
     assert "`12`" in text.answer

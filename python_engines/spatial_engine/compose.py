@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts to records: text, ids and provenance, column by column, alike for all tasks.
+
+`generate` and `verify` both go through `compose_table`, so that `verify` compares whole records,
+words included. Rows of one task and one scene are composed together: what they share is written
+once, images are taken from the scene's own table, and only the texts, the evidence and the ids are
+made row by row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from spatial_engine.engine import Engine, Facts, Place, Row, SceneContext, form_of
+from spatial_engine.record import (
+    PLACEHOLDER,
+    SCHEMA_VERSION,
+    QARecord,
+    list_array,
+    record_from_row,
+    record_ids,
+    record_schema,
+)
+from spatial_engine.wording import Text, wording_of
+
+if TYPE_CHECKING:
+    from spatial_engine.marks import Mark
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
+)
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """JSON with sorted keys, no spaces and shortest round-trip floats; ValueError on NaN."""
+    return _CANONICAL.encode(value)
+
+
+def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
+    """The record of one candidate. Pure."""
+    return compose(engine, context.place, row, engine.facts(context, row))
+
+
+def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:
+    """The record of one row's facts."""
+    return compose_all(engine, place, [row], [facts])[0]
+
+
+def compose_all(
+    engine: Engine, place: Place, rows: Sequence[Row], facts: Sequence[Facts]
+) -> list[QARecord]:
+    """The records of the facts of many rows."""
+    table = compose_table(engine, place, rows, facts)
+    return [record_from_row(row) for row in table.to_pylist()]
+
+
+def make_table(engine: Engine, context: SceneContext, rows: Sequence[Row]) -> pa.Table:
+    """The records of many candidates of a scene, in the schema of a record file. Pure."""
+    facts = [engine.facts(context, row) for row in rows]
+    return compose_table(engine, context.place, rows, facts)
+
+
+def compose_table(
+    engine: Engine, place: Place, rows: Sequence[Row], facts: Sequence[Facts]
+) -> pa.Table:
+    """Text, ids and provenance for the facts of rows of one scene (n rows).
+
+    Returns:
+        Arrow table (n rows) in the schema of `record_schema`.
+
+    Raises:
+        ValueError: An answer is not of the engine's closed set, or a template lacks a slot.
+    """
+    task, count = engine.task, len(rows)
+    words = frozenset(engine.words)
+    for one in facts:
+        if one.answer.text is not None and one.answer.text not in words:
+            raise ValueError(f"{task}: {one.answer.text!r} is not one of {engine.words}")
+    texts = _texts(task, place, rows, facts)
+    questions = [f"{text.description}\n{text.question}" for text in texts]
+    prompts = [
+        f"{placeholders(len(row.frames))}\n{question}"
+        for row, question in zip(rows, questions, strict=True)
+    ]
+    answers = [one.answer for one in facts]
+    listed: dict[str, Sequence[Sequence[Any]]] = {
+        "frames": [row.frames for row in rows],
+        "options": [one.options for one in facts],
+        "answer_number": [answer.number for answer in answers],
+        "templates": [text.ids for text in texts],
+    }
+    varying: dict[str, Sequence[Any]] = {
+        "id": record_ids(place.recipe.name, task, place.source, place.scene, rows),
+        "question": questions,
+        "answer": [text.answer for text in texts],
+        "answer_type": [answer.type for answer in answers],
+        "answer_text": [answer.text for answer in answers],
+        "answer_unit": [answer.unit for answer in answers],
+        "evidence": [
+            canonical_json({**one.evidence, "items": row.items})
+            for row, one in zip(rows, facts, strict=True)
+        ],
+    }
+    shared: dict[str, Any] = {
+        "source": place.source, "space": place.space, "scene": place.scene, "split": place.split,
+        "task": task, "question_type": engine.question_type, "form": form_of(task),
+        "recipe": place.recipe.name, "seed": place.seed, "rule": place.rule,
+        "depth_map": place.depth_map, "record_version": SCHEMA_VERSION,
+    }  # fmt: skip
+    nested = {
+        **_images(place, listed["frames"], [one.marks for one in facts]),
+        "messages": _messages(prompts, varying["answer"]),
+    }
+    arrays = []
+    for field in record_schema():
+        name, kind = field.name, field.type
+        if name in shared:
+            arrays.append(pa.repeat(pa.scalar(shared[name], kind), count))
+        elif name in varying:
+            arrays.append(pa.array(varying[name], kind))
+        else:
+            arrays.append(nested[name] if name in nested else list_array(listed[name], kind))
+    return pa.Table.from_arrays(arrays, schema=record_schema())
+
+
+def placeholders(image_count: int) -> str:
+    """The prompt's image lines: a bare placeholder, or a numbered line for each image."""
+    return _PLACEHOLDERS[image_count] if image_count < len(_PLACEHOLDERS) else _lines(image_count)
+
+
+def _lines(image_count: int) -> str:
+    return "\n".join(f"Image {k}: {PLACEHOLDER}" for k in range(1, image_count + 1))
+
+
+_PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
+
+
+def _texts(task: str, place: Place, rows: Sequence[Row], facts: Sequence[Facts]) -> list[Text]:
+    """The wording of every row; its draws do not depend on the order in which frames are shown."""
+    wording = wording_of(task)
+    keys = [(*sorted(row.frames), *row.items) for row in rows]
+    drawn = place.draw_many(task, keys, ("description", "question", "answer"))
+    return [
+        wording.render(d, q, a, one.slots, one.variant)
+        for d, q, a, one in zip(*(slot.tolist() for slot in drawn), facts, strict=True)
+    ]
+
+
+def _images(
+    place: Place,
+    frames: Sequence[Sequence[int]],
+    marks: Sequence[tuple[tuple[Mark, ...], ...]],
+) -> dict[str, pa.Array]:
+    """The columns `frame_names` and `images`, taken from the scene's table of frames."""
+    schema, table = record_schema(), place.frame_table
+    names, images = schema.field("frame_names").type, schema.field("images").type
+    flat = [table.row_of[frame] for shown in frames for frame in shown]
+    taken = table.images.take(pa.array(flat, pa.int32()))
+    offsets = pa.array(np.cumsum([0, *map(len, frames)]), pa.int32())
+    on_images = [
+        on_it
+        for shown, on_them in zip(frames, marks, strict=True)
+        for on_it in (on_them or ((),) * len(shown))
+    ]
+    image = images.value_type
+    children = [taken.field(name) for name in ("uri", "width", "height")]
+    values = pa.StructArray.from_arrays(
+        [*children, list_array(on_images, image.field("marks").type)], fields=list(image)
+    )
+    return {
+        "frame_names": pa.ListArray.from_arrays(offsets, taken.field("name"), type=names),
+        "images": pa.ListArray.from_arrays(offsets, values, type=images),
+    }
+
+
+def _messages(prompts: Sequence[str], answers: Sequence[str]) -> pa.Array:
+    """The column `messages`: a user turn and an assistant turn for each row."""
+    kind, count = record_schema().field("messages").type, len(prompts)
+    contents = [turn for pair in zip(prompts, answers, strict=True) for turn in pair]
+    values = pa.StructArray.from_arrays(
+        [pa.array(["user", "assistant"] * count, pa.string()), pa.array(contents, pa.string())],
+        fields=list(kind.value_type),
+    )
+    return pa.ListArray.from_arrays(pa.array(range(0, 2 * count + 1, 2), pa.int32()), values, kind)
