@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spatial_engine.marks import COLOURS, Mark, draw_marks, mark_radius
+from spatialcore.relations.walks import TURNS, Step
 
 __all__ = [
     "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Parsed", "Step", "answer_span",
@@ -36,17 +37,8 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNIT_WORD = r"(mm|millimet(?:re|er)s?|cm|centimet(?:re|er)s?|m|met(?:re|er)s?)\b"
 _UNIT_AFTER = re.compile(r"\s*[\])]?\s*" + _UNIT_WORD, re.IGNORECASE)
-_STEP = re.compile(r"^([a-z-]+) (\d+\.\d) m (.+)$")
+_STEP = re.compile(r"^([a-z-]+)(?: (-?\d+) deg)? (\d+(?:\.\d+)?) m(?: (.+))?$")
 _LETTER_PHRASE = re.compile(r"(?:^|[\s(\[:*])([A-Da-d])(?=$|[\s)\].,:;*!])(?!\s+[a-z])")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One leg of a walk: the turn before it, its length in metres, and where it ends."""
-
-    turn: str
-    distance_m: float
-    landmark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +97,10 @@ def coordinate(x: float, y: float) -> Answer:
 
 def steps(legs: Sequence[Step]) -> Answer:
     """A list of navigation steps; lengths are written with one decimal."""
-    rounded = (Step(leg.turn, round(leg.distance_m, 1) + 0.0, leg.landmark) for leg in legs)
-    return Answer("steps", "steps", steps=tuple(rounded))
+    return Answer(
+        "steps", "steps",
+        steps=tuple(replace(leg, distance_m=round(leg.distance_m, 1) + 0.0) for leg in legs),
+    )  # fmt: skip
 
 
 def round_number(value: float, rounding: Rounding = "nearest") -> float:
@@ -143,10 +137,16 @@ def answer_span(answer: Answer) -> str:
     if answer.type in ("word", "letter"):
         return str(answer.text)
     if answer.type == "steps":
-        return "; ".join(f"{s.turn} {s.distance_m:.1f} m {s.landmark}" for s in answer.steps)
+        return "; ".join(map(_step_text, answer.steps))
     whole = answer.type != "number"
     parts = [_digits(value, whole) for value in answer.number]
     return parts[0] if len(parts) == 1 else f"[ {' , '.join(parts)} ]"
+
+
+def _step_text(step: Step) -> str:
+    angle = "" if step.angle_deg is None else f" {step.angle_deg} deg"
+    landmark = "" if step.landmark is None else f" {step.landmark}"
+    return f"{step.turn}{angle} {step.distance_m:.1f} m{landmark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +243,10 @@ def _parse_steps(text: str) -> Parsed:
     legs = []
     for part in text.split(";"):
         match = _STEP.match(part.strip())
-        if match is None:
+        if match is None or match[1] not in TURNS:
             return UNPARSED
-        legs.append(Step(match[1], float(match[2]), match[3]))
+        angle = None if match[2] is None else int(match[2])
+        legs.append(Step(match[1], float(match[3]), match[4], angle))
     return Parsed(steps(legs))
 
 

@@ -141,6 +141,8 @@ class _Counts:
             return
         numbers = rows.column("answer_number").combine_chunks()
         width = len(numbers[0])
+        if not width:
+            return  # the steps of a walk are neither words nor numbers
         self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
         images = rows.column("images").combine_chunks()
         last = pc.list_element(images, len(images[0]) - 1)  # where a point is asked for

@@ -79,22 +79,23 @@ class Wording:
             question: The same for the question.
             answer: The same for the answer.
             slots: Values of all slots.
-            variant: Which list of questions, and of answers where those have variants.
+            variant: Which list of questions and answers, where those have variants.
         """
-        questions = self.questions[variant]
+        asked = variant if variant in self.questions else ""
+        questions = self.questions[asked]
         answers = self.answers[variant if variant in self.answers else ""]
         # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
         d = (description * len(self.descriptions)) >> 64
         q = (question * len(questions)) >> 64
         a = (answer * len(answers)) >> 64
-        dot = "." if variant else ""
+        dot = "." if asked else ""
         return Text(
             self.descriptions[d].format_map(slots),
             questions[q].format_map(slots),
             answers[a].format_map(slots),
             (
                 f"{self.task}/description/{d}",
-                f"{self.task}/question{dot}{variant}/{q}",
+                f"{self.task}/question{dot}{asked}/{q}",
                 f"{self.task}/answer/{a}",
             ),
         )

@@ -32,6 +32,7 @@ _BY_SUBJECT = {
     "object_movement": "movement",
     "scene_layout": "objects",
     "spatial_relation": "objects",
+    "navigation": "objects",
 }
 # `items` holds the ids of a record's points, objects or tracks in every engine.
 _SUBJECTS = ("items", "object_ids", "object_id")

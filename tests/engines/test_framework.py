@@ -125,8 +125,11 @@ def test_answers_by_hand() -> None:
         "1 or 2", "integer", "mm", dialect="lenient"
     ).answer == answers.integer(2, "mm")
     walk = answers.steps(
-        [answers.Step("left", 1.26, "to the door"), answers.Step("right", 2.0, "to the bed")]
-    )
+        [answers.Step("left", 1.26, "door", 88), answers.Step("slight-right", 2.0, angle_deg=-30),
+         answers.Step("around", 0.5)]
+    )  # fmt: skip
+    assert walk.span == "left 88 deg 1.3 m door; slight-right -30 deg 2.0 m; around 0.5 m"
+    assert answers.parse_answer("`leap 1.0 m`", "steps", "steps").answer is None
     assert answers.parse_answer(f"`{walk.span}`", "steps", "steps").answer == walk
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spatial_engine.answers import steps
 from spatial_engine.commands import generate
 from spatial_engine.opened import open_records
 from spatial_engine.planning import open_index, reopen_source
@@ -51,6 +52,10 @@ def falsified(record: QARecord) -> QARecord:
         number = (record.answer_number[0] + 1, *record.answer_number[1:])
         typed = dataclasses.replace(record.typed_answer, number=number)
         return with_answer(record, typed.span, answer_number=number)
+    if record.answer_type == "steps":
+        first, *rest = record.typed_answer.steps
+        longer = dataclasses.replace(first, distance_m=first.distance_m + 0.1)
+        return with_answer(record, steps([longer, *rest]).span)
     opposite = {
         "left": "right", "right": "left", "up": "down", "down": "up", "forward": "backward",
         "backward": "forward", "nearer": "farther", "farther": "nearer", "above": "below",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
+from spatial_engine.engines.navigation import NAVIGATION
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
@@ -23,6 +24,7 @@ ENGINES: tuple[Engine, ...] = (
     *OBJECT_MOVEMENT,
     *OBJECT_PERCEPTION,
     *SCENE_LAYOUT,
+    *NAVIGATION,
     *SPATIAL_RELATION,
     *VISUAL_CORRESPONDENCE,
 )

@@ -7,7 +7,7 @@
 | number, vector  | |p - g| <= 0.20 |g|, Euclidean; a truth of 0 needs exactly 0                 |
 | coordinate      | within 5 % of the image's width, Euclidean, in pixels                        |
 | comparison by coordinate | also nearer to the right point than to the other one                |
-| steps           | as many legs with the same turns and landmarks, each within 0.5 m            |
+| steps           | walked from the start, every leg is clear and the end within 0.5 m of it     |
 
 Numbers of the family `scene_layout` are scored by mean relative accuracy instead (`vsibench`).
 """
@@ -21,10 +21,11 @@ from typing import Literal, get_args
 from spatial_engine.answers import Answer, AnswerType, Dialect, parse_answer
 from spatial_engine.record import QARecord
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
+from spatialcore.relations.free_space import space_of_runs
+from spatialcore.relations.walks import walk
 
 RELATIVE_TOLERANCE = 0.20
 COORDINATE_TOLERANCE = 0.05  # of the image's width
-LEG_TOLERANCE_M = 0.5
 # Closed sets of one-word answers; a record's own options come first.
 WORD_SETS = (
     ("left", "right"),
@@ -107,7 +108,7 @@ def closed_set(record: QARecord) -> tuple[str, ...]:
 
 def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> float:
     if answer.type == "steps":
-        return float(_same_steps(answer, truth))
+        return float(_arrives(record, answer))
     if metric == "accuracy":
         return float(str(answer.text).casefold() == str(truth.text).casefold())
     if metric == "MRA":
@@ -137,16 +138,12 @@ def _right_place(record: QARecord, answer: tuple[float, ...], truth: tuple[float
     )
 
 
-def _same_steps(answer: Answer, truth: Answer) -> bool:
-    if len(answer.steps) != len(truth.steps):
-        return False
-    pairs = zip(answer.steps, truth.steps, strict=True)
-    return all(
-        a.turn == t.turn
-        and a.landmark.casefold() == t.landmark.casefold()
-        and abs(a.distance_m - t.distance_m) <= LEG_TOLERANCE_M
-        for a, t in pairs
-    )
+def _arrives(record: QARecord, answer: Answer) -> bool:
+    """Whether the steps lead to the goal over clear floor; a turn without angle is its nominal."""
+    facts = record.facts
+    space = space_of_runs(facts["floor"])
+    walked = walk(space, facts["start_xy"], float(facts["heading_deg"]), answer.steps)
+    return walked.arrives(facts["goal_xy"])
 
 
 METRICS: tuple[str, ...] = get_args(Metric)

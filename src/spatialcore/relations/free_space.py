@@ -8,7 +8,10 @@ counts, so no rounding decides whether a cell is free.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,7 +68,7 @@ DEFAULT_RULES = GridRules()
 """A person of 0.4 m breadth in a room scanned at centimetres."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class FreeSpace:
     """The walkable floor of a scan.
 
@@ -87,6 +90,24 @@ class FreeSpace:
     passable: Mask
     tall: Mask
     rules: GridRules
+    _distances: dict[int, Float64] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def free_cells(self) -> NDArray[np.int64]:
+        """(N, 2) rows and columns of the free cells."""
+        return np.argwhere(self.free)
+
+    @cached_property
+    def free_xy(self) -> Float64:
+        """(N, 2) world (x, y) of the free cells' centres."""
+        return np.asarray(self.origin + (self.free_cells[:, ::-1] + 0.5) * self.cell_m)
+
+    def distance_to(self, item: SceneObject) -> Float64:
+        """(N,) metres from the free cells to an object's footprint, kept by the object's id."""
+        if item.object_id not in self._distances:
+            away = point_to_polygon(footprint(item.box), self.free_xy)
+            self._distances[item.object_id] = away
+        return self._distances[item.object_id]
 
     def center(self, cell: Cell) -> Float64:
         """(2,) world (x, y) of a cell's centre."""
@@ -147,6 +168,41 @@ def free_space(
         return Rejection(Reason.NO_ROUTE, {"floor_z": floor_z})
     passable = _grown(ground, reach + 0.5 * keep) & ~_grown(blocked, 0.5 * keep)
     return FreeSpace(first * rules.cell_m, rules.cell_m, floor_z, free, passable, tall, rules)
+
+
+def passable_runs(space: FreeSpace) -> Evidence:
+    """The passable floor as plain numbers: what is needed to walk instructions again.
+
+    Returns:
+        `origin` (x, y) metres, `cell_m`, `shape` (rows, columns), and `runs`: lengths of
+        alternating runs of cells in row-major order, the first of blocked ones.
+    """
+    cells = np.concatenate([[False], space.passable.ravel(), [not space.passable.flat[-1]]])
+    edges = np.flatnonzero(cells[1:] != cells[:-1])
+    return {
+        "origin": space.origin.tolist(),
+        "cell_m": space.cell_m,
+        "shape": list(space.passable.shape),
+        "runs": np.diff(edges, prepend=0).tolist(),
+    }
+
+
+def space_of_runs(stored: Mapping[str, Any]) -> FreeSpace:
+    """A floor to walk on from what `passable_runs` gives; free and passable are the same there.
+
+    Raises:
+        ValueError: The runs do not fill the shape.
+    """
+    runs = np.asarray(stored["runs"], dtype=np.int64)
+    H, W = (int(side) for side in stored["shape"])
+    if (runs < 0).any() or H < 1 or W < 1 or int(runs.sum()) != H * W:
+        raise ValueError(f"runs of {int(runs.sum())} cells do not fill a grid of {H} x {W}")
+    passable = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(H, W)
+    origin = np.asarray(stored["origin"], dtype=np.float64)
+    return FreeSpace(
+        origin, float(stored["cell_m"]), 0.0, passable, passable, np.zeros((H, W), bool),
+        DEFAULT_RULES,
+    )  # fmt: skip
 
 
 def _occupied(
@@ -228,9 +284,7 @@ def approach(
         Answer with (row, column), or `no_route` when the nearest is farther than `max_reach_m`.
         Evidence: `reach_m`.
     """
-    cells = np.argwhere(space.free)
-    xy = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
-    distance = point_to_polygon(footprint(item.box), xy)
+    cells, xy, distance = space.free_cells, space.free_xy, space.distance_to(item)
     nearest = float(distance.min())
     evidence: Evidence = {"reach_m": nearest, "object_id": item.object_id}
     if nearest > space.rules.max_reach_m:

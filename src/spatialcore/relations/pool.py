@@ -189,14 +189,14 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[_Outcome]:
     if workers == 1 or len(jobs) < 2:
         yield from map(_work, jobs)
         return
-    left = list(jobs)
+    left, started = list(jobs), time.time()
     while left:
         lost: list[_Job] = []
         yield from _run_pool(left, workers, lost)
         # A worker died and took the pool with it: its scenes are tried again one by one, so that
         # the one that kills workers is known and the rest go on.
         for job in lost:
-            yield _run_alone(job)
+            yield _run_alone(job, started)
         left = left[len(left) - _unstarted(left, lost) :] if lost else []
 
 
@@ -219,7 +219,10 @@ def _run_pool(jobs: Sequence[_Job], workers: int, lost: list[_Job]) -> Iterator[
                 if job is None:
                     exhausted = True
                 else:
-                    flight[pool.submit(_work, job)] = job
+                    try:
+                        flight[pool.submit(_work, job)] = job
+                    except BrokenProcessPool:  # it died since its last outcome
+                        lost.append(job)
             if not flight:
                 return
             done, _ = wait(flight, return_when=FIRST_COMPLETED)
@@ -231,14 +234,21 @@ def _run_pool(jobs: Sequence[_Job], workers: int, lost: list[_Job]) -> Iterator[
                     yield future.result()
 
 
-def _run_alone(job: _Job) -> _Outcome:
+def _run_alone(job: _Job, started: float) -> _Outcome:
+    """The outcome of a job that may have been finished when its pool was lost, since `started`."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         try:
-            return pool.submit(_work, job).result()
+            outcome = pool.submit(_work, job).result()
+            ours = outcome.kind == "reused" and _written_since(job.path, started)
+            return outcome._replace(kind="scene") if ours else outcome
         except BrokenProcessPool:
             message = f"{job.scene}: the process that indexed it died; it may lack memory"
             return _Outcome(job, "skipped", 0.0, reason="worker_died", message=message)
+
+
+def _written_since(folder: Path, started: float) -> bool:
+    return (folder / "scene.json").stat().st_mtime >= started
 
 
 def _event(outcome: _Outcome, done: int, total: int) -> IndexEvent:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the walking tasks know of a scene: its layout, and the floor one can walk on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engine import SceneContext
+from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatialcore.relations.free_space import FreeSpace, free_space
+from spatialcore.relations.verdict import Rejection
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+
+T = TypeVar("T")
+POOL = 8
+"""Objects that walks are made of: 56 ordered pairs."""
+
+
+@dataclass(frozen=True, eq=False)
+class NavigationScene:
+    """A scene to walk in.
+
+    Attributes:
+        layout: Its objects, and which the shown frames see.
+        space: The floor, or why there is none.
+    """
+
+    layout: LayoutScene
+    space: FreeSpace | Rejection
+    _kept: dict[Any, Any] = field(default_factory=dict)
+
+    def kept(self, key: Any, make: Callable[[], T]) -> T:
+        """`make()`, computed on the first call with this key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        value: T = self._kept[key]
+        return value
+
+    def pool(self, task: str) -> list[int]:
+        """Ids of a few unique objects, the same ones for the same scene and seed."""
+        place = self.layout.place
+        ids = [item.object_id for item in self.layout.unique]
+        ids.sort(key=lambda k: (place.draw(task, (k,), "pool"), k))
+        return sorted(ids[:POOL])
+
+
+def navigation_scene(context: SceneContext) -> NavigationScene:
+    """The walkable scene of an index, computed once for all tasks."""
+    return context.cached("navigation_scene", lambda: _from_index(context))
+
+
+def _from_index(context: SceneContext) -> NavigationScene:
+    layout, scene = layout_scene(context), context.scene
+    floors = [row.object_id for row in scene.objects if row.category == "floor"]
+    return NavigationScene(layout, _space(layout, np.asarray(scene.instance), floors))
+
+
+def reference_navigation(reference: ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:
+    """The walkable scene as the source and the float64 reference give it."""
+    return reference.cached(("navigation_scene", frames), lambda: _from_source(reference, frames))
+
+
+def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:
+    from spatialcore.types import Scene
+
+    opened, layout = reference.source, reference_layout(reference, frames)
+    if not isinstance(opened, Scene):
+        raise TypeError(f"{reference.place.scene} is a clip and has no floor")
+    floors = [item.object_id for item in opened.objects if item.category == "floor"]
+    return NavigationScene(layout, _space(layout, reference.cloud.instance, floors))
+
+
+def _space(
+    layout: LayoutScene, instance: NDArray[Any] | None, floors: Collection[int]
+) -> FreeSpace | Rejection:
+    floor = None if instance is None or not floors else np.isin(instance, list(floors))
+    return free_space(layout.points, floor)
