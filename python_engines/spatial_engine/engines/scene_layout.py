@@ -45,7 +45,8 @@ SECTORS: Mapping[str, tuple[str, ...]] = {
     "medium": ("left", "right", "back"),
     "hard": ("front-left", "front-right", "back-left", "back-right"),
 }
-_POOL = 8  # categories that sets of four are drawn from: 70 sets
+_POOL = 8  # categories that sets of four are drawn from: 70 sets for each primary
+_ORDER_POOL = 18  # the same where there is no primary: 3,060 sets, few of them well apart in time
 _LETTERS = "ABCD"
 
 
@@ -136,15 +137,15 @@ class SceneLayout:
                 for four in combinations(self._pool(layout, layout.object(k).category), 4):
                     yield (k, *four)
         elif self.quantity == "appearance_order":
-            yield from combinations(self._pool(layout, ""), 4)
+            yield from combinations(self._pool(layout, "", _ORDER_POOL), 4)
         else:
             yield from permutations(unique, 3)
 
-    def _pool(self, layout: LayoutScene, without: str) -> list[int]:
+    def _pool(self, layout: LayoutScene, without: str, count: int = _POOL) -> list[int]:
         """First ids of a few askable categories, the same ones for the same scene and seed."""
         firsts = [layout.by_category[n][0].object_id for n in layout.askable if n != without]
         firsts.sort(key=lambda k: (layout.place.draw(self.task, (k,), "distractor"), k))
-        return sorted(firsts[:_POOL])
+        return sorted(firsts[:count])
 
     def _ask(self, layout: LayoutScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The answer of the geometry, in SI units, or why there is none."""

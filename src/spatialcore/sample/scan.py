@@ -26,7 +26,7 @@ SURVEY_STOPS, SURVEY_TURNS, SURVEY_PITCHES = 8, 8, (-0.6, 0.55)
 SURVEY_HEIGHT = 1.6  # metres
 BORDER = 0.002  # metres
 SEEN_TOLERANCE = 0.015  # metres between a vertex and the depth map that sees it
-FRAME_MICROSECONDS = 33_333
+FRAME_MICROSECONDS = 100_000  # 200 frames are a walk of 20 s, at the pace of a person
 FAULT_FRAMES = 40  # walks of at least so many frames have one without pose and one without depth
 
 
