@@ -145,7 +145,8 @@ class _Counts:
             return  # the steps of a walk are neither words nor numbers
         self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
         images = rows.column("images").combine_chunks()
-        last = pc.list_element(images, len(images[0]) - 1)  # where a point is asked for
+        # The last image of each row, where a point is asked for; rows may differ in their number.
+        last = images.values.take(pc.subtract(images.offsets[1:], 1))
         height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
         self.aspects.append(height / across)
 

@@ -56,6 +56,18 @@ class Coverage(NamedTuple):
     gain: NDArray[np.int64]
 
 
+class SeenBins(NamedTuple):
+    """Bins of an object along an axis, as bits of a word.
+
+    Attributes:
+        seen: (F,) uint64, the bins that each frame sees.
+        occupied: The bins that hold a point of the object.
+    """
+
+    seen: NDArray[np.uint64]
+    occupied: int
+
+
 def axis_extents(
     points: ArrayLike,
     visible: BitMask,
@@ -206,21 +218,47 @@ def covering_sets_by_bins(
         raise ValueError(
             f"visible must have at most {MOST_COVER_FRAMES} frames, got {len(visible)}"
         )
-    bins = _in_range("bin_count", bin_count, 64)
     largest = _in_range("most", most, MOST_COVER_SIZE)
-    xyz = np.asarray(points, dtype=np.float64)
+    bins = seen_bins(points, visible, rows, axis, bin_count=bin_count)
+    run = _dispatch.kernel("coverage", "minimal_covers", backend, [visible.words])
+    return tuple(run(bins.seen, bins.occupied, largest))
+
+
+def seen_bins(
+    points: ArrayLike, visible: BitMask, rows: ArrayLike, axis: ArrayLike, *, bin_count: int = 10
+) -> SeenBins:
+    """Which bins of an object each frame sees along an axis; see `covering_sets_by_bins`.
+
+    Args:
+        points: (P, 3) metres.
+        visible: BitMask, F frames x P points.
+        rows: (n,) point indices of the object.
+        axis: (3,) direction; the coordinate is ((a0 x + a1 y) + a2 z) in float64.
+        bin_count: Bins, 1 to 64.
+
+    Returns:
+        SeenBins(seen (F,) uint64, occupied): bit b stands for bin b, counted from the low end.
+
+    Raises:
+        ValueError: Shapes disagree, or a value is outside its range.
+
+    Examples:
+        >>> visible = BitMask.from_bool([[True, False, True], [False, True, False]])
+        >>> seen_bins([[0, 0, 0], [1, 0, 0], [2, 0, 0]], visible, [0, 1, 2], [1, 0, 0], bin_count=3)
+        SeenBins(seen=array([5, 2], dtype=uint64), occupied=7)
+    """
+    bins = _in_range("bin_count", bin_count, 64)
+    xyz = np.asarray(points)
     check_shape("points", xyz, ("P", 3), sizes={"P": visible.point_count})
     along = np.asarray(axis, dtype=np.float64)
     check_shape("axis", along, (3,))
     index = np.unique(np.asarray(rows, dtype=np.int64))
-    run = _dispatch.kernel("coverage", "minimal_covers", backend, [visible.words])
-    seen = visible.at(index)
-    x, y, z = xyz[index].T
+    x, y, z = xyz[index].astype(np.float64).T
     bin_index = _bin_of((along[0] * x + along[1] * y) + along[2] * z, bins)
     bit = np.uint64(1) << bin_index.astype(np.uint64)
-    masks = np.bitwise_or.reduce(np.where(seen, bit, np.uint64(0)), axis=1, initial=np.uint64(0))
-    covers = run(masks, int(np.bitwise_or.reduce(bit, initial=np.uint64(0))), largest)
-    return tuple(covers)
+    seen = np.where(visible.at(index), bit, np.uint64(0))
+    masks = np.bitwise_or.reduce(seen, axis=1, initial=np.uint64(0))
+    return SeenBins(masks, int(np.bitwise_or.reduce(bit, initial=np.uint64(0))))
 
 
 def _bin_of(coordinate: Float64, bin_count: int) -> NDArray[np.int64]:

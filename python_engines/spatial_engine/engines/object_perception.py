@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How tall, long and wide an object is, from one or two frames that show its whole extent.
+"""How tall, long and wide an object is, from the frames that together show its whole extent.
 
 The frames are a minimal covering set: together they see the object from end to end on the asked
-axis, within 10 %, and no frame of them is superfluous. Such a set never has more than two frames
-(docs/ops/coverage.md), so none is lost to sampling. Sides are those of the gravity-aligned oriented
-box, or of the room-aligned one in the published recipe.
+axis, and no frame of them is superfluous. By the published rule, ends within 10 %, such a set has
+one or two frames; with `coverage = "bins"` every tenth of the side must be seen as well, and sets
+have up to four (object_views.py). Sides are those of the gravity-aligned oriented box, or of the
+room-aligned one in the published recipe.
 """
 
 from __future__ import annotations
@@ -18,6 +19,17 @@ from numpy.typing import NDArray
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engines.object_views import (
+    BINS,
+    TOLERANCE,
+    Extent,
+    SeenObjects,
+    bins_of_frames,
+    covering_sets,
+    object_axis,
+    seen_objects,
+)
+from spatialcore.coverage import MOST_COVER_SIZE
 from spatialcore.relations.objects import axis_sides, is_excluded, object_rows, seen_threshold
 from spatialcore.relations.tables import ObjectRow
 
@@ -28,15 +40,13 @@ if TYPE_CHECKING:
 
 Axis = Literal["height", "length", "width"]
 SETS_PER_OBJECT = 100  # of one size: more pictures of one object teach little
-TOLERANCE = 0.1  # of the side: how much of it a set may miss
 
 
-class _Seen(NamedTuple):
-    """Visible vertices of the objects in every frame, by object id and frame."""
+class _Bins(NamedTuple):
+    """Tenths of the side: those that each shown frame sees, and those that hold a vertex."""
 
-    rows: dict[int, ObjectRow]
-    visible: dict[tuple[int, int], int]
-    extent: dict[tuple[int, int], tuple[float, float]]
+    seen: list[list[int]]
+    occupied: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +73,8 @@ class ObjectSize:
         return f"object_perception_{self.axis}_estimation"
 
     def bin_count(self, recipe: Recipe) -> int:
-        """One."""
-        del recipe
-        return 1
+        """One, or one for each size of a set where bins have to be seen."""
+        return MOST_COVER_SIZE if recipe.coverage == "bins" else 1
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One."""
@@ -74,43 +83,44 @@ class ObjectSize:
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Covering sets of every object that may be asked about, at most 100 of a size."""
-        recipe, sets = context.recipe, context.scene.view_sets
-        seen = self._seen(context)
-        mine = (np.array(sets.axis) == self.axis) & (np.array(sets.axes) == recipe.object_axes)
+        recipe, seen = context.recipe, seen_objects(context, self.axis)
         rejected: Counter[str] = Counter()
         tables = []
-        for object_id in np.unique(sets.object_id[mine]).tolist():
+        for object_id, by_size in sorted(covering_sets(context, self.axis).items()):
             row = seen.rows[object_id]
             reason = self._object_rejection(recipe, row)
-            frames = sets.frames[mine & (sets.object_id == object_id)]
             if reason:
-                rejected[reason] += len(frames)
+                rejected[reason] += sum(map(len, by_size))
                 continue
-            unique = np.array([self._is_unique(recipe, seen, row, f) for f in frames.tolist()])
-            rejected["category_not_unique"] += int((~unique).sum())
-            tables += [
-                self._chosen(context, object_id, frames[unique & (singles == single)])
-                for singles in [frames[:, 1] < 0]
-                for single in (True, False)
-            ]
-        return _joined([table for table in tables if len(table)], rejected)
+            others = self._frames_of_others(recipe, seen, row)
+            for frames in by_size:
+                unique = ~np.isin(frames, others).any(axis=1)
+                rejected["category_not_unique"] += int((~unique).sum())
+                if unique.any():
+                    tables.append(self._chosen(context, object_id, frames[unique]))
+        return _joined(tables, rejected)
 
     def _chosen(
         self, context: SceneContext, object_id: int, frames: NDArray[np.int32]
     ) -> CandidateTable:
         """The sets of one size with the smallest draws, in the order that they are shown."""
-        if not len(frames):
-            return CandidateTable.empty()
-        used = frames[:, :1] if frames[0, 1] < 0 else frames
-        ids = np.full(len(used), object_id)
-        columns = (*used.T, ids)
+        ids, size = np.full(len(frames), object_id), frames.shape[1]
+        columns = (*frames.T, ids)
         select = context.place.draw_rows(self.task, columns, "select")
         kept = np.sort(np.argsort(select, kind="stable")[:SETS_PER_OBJECT])
-        swap = context.place.draw_rows(self.task, columns, "order")[kept] >= np.uint64(1 << 63)
-        shown = frames[kept].copy()
-        if used.shape[1] == 2:
+        columns = tuple(column[kept] for column in columns)
+        shown = frames[kept]
+        if size == 2:
+            swap = context.place.draw_rows(self.task, columns, "order") >= np.uint64(1 << 63)
             shown[swap] = shown[swap][:, ::-1]
-        return CandidateTable.build(shown, ids[kept], select[kept])
+        elif size > 2:
+            keys = [
+                context.place.draw_rows(self.task, (*columns, np.full(len(kept), k)), "order")
+                for k in range(size)
+            ]
+            shown = np.take_along_axis(shown, np.argsort(np.stack(keys, 1), kind="stable"), 1)
+        bin = size - 1 if self.bin_count(context.recipe) > 1 else 0
+        return CandidateTable.build(shown, ids[kept], select[kept], bin=bin)
 
     def _object_rejection(self, recipe: Recipe, row: ObjectRow) -> str:
         """The guard that no set of this object passes, or ""."""
@@ -120,47 +130,35 @@ class ObjectSize:
             return "object_small"
         return "object_partial" if row.vertex_count < guards.object_partial_vertices else ""
 
-    def _is_unique(
-        self, recipe: Recipe, seen: _Seen, row: ObjectRow, frames: tuple[int, ...]
-    ) -> bool:
-        """Whether no shown frame sees another object of the same name by even 1 %."""
+    def _frames_of_others(self, recipe: Recipe, seen: SeenObjects, row: ObjectRow) -> list[int]:
+        """Frames that see another object of the same name by even 1 %."""
         if not recipe.guards.object_unique:
-            return True
-        others = [
-            other
+            return []
+        share = recipe.guards.object_other_share
+        others = {
+            other.object_id: share * other.vertex_count
             for other in seen.rows.values()
             if _name(recipe, other) == _name(recipe, row) and other.object_id != row.object_id
+        }
+        return [
+            frame
+            for (object_id, frame), count in seen.visible.items()
+            if object_id in others and count and count >= others[object_id]
         ]
-        share = recipe.guards.object_other_share
-        return not any(
-            seen.visible.get((other.object_id, frame), 0) >= share * other.vertex_count
-            for other in others
-            for frame in frames
-        )
-
-    def _seen(self, context: SceneContext) -> _Seen:
-        def make() -> _Seen:
-            scene, axes = context.scene, context.recipe.object_axes
-            table, rows = scene.object_frames, {row.object_id: row for row in scene.objects}
-            keys = list(zip(table.object_id.tolist(), table.frame.tolist(), strict=True))
-            lo, hi = getattr(table, f"lo_{axes}"), getattr(table, f"hi_{axes}")
-            index = [axis_sides(rows[k[0]], axes)[self.axis][0] for k in keys]
-            at = np.arange(len(keys))
-            pairs = zip(lo[at, index].tolist(), hi[at, index].tolist(), strict=True)
-            counts = table.visible_count.tolist()
-            return _Seen(
-                rows, dict(zip(keys, counts, strict=True)), dict(zip(keys, pairs, strict=True))
-            )
-
-        return context.cached(("object_perception", self.axis), make)
 
     def facts(self, context: SceneContext, row: Row) -> Facts:
         """The side of the object's box."""
-        seen, object_id = self._seen(context), row.items[0]
+        seen, object_id = seen_objects(context, self.axis), row.items[0]
+        item = seen.rows[object_id]
         extents = [seen.extent[object_id, frame] for frame in row.frames]
-        return self._facts(context.place, seen.rows[object_id], extents)
+        bins = None
+        if context.recipe.coverage == "bins":
+            bins = _Bins(*bins_of_frames(context, item, self.axis, row.frames))
+        return self._facts(context.place, item, extents, bins)
 
-    def _facts(self, place: Place, item: ObjectRow, extents: list[tuple[float, float]]) -> Facts:
+    def _facts(
+        self, place: Place, item: ObjectRow, extents: list[Extent], bins: _Bins | None
+    ) -> Facts:
         recipe = place.recipe
         axis, side = axis_sides(item, recipe.object_axes)[self.axis]
         evidence: dict[str, Any] = {
@@ -171,6 +169,8 @@ class ObjectSize:
             "coverage_m": max(hi for _, hi in extents) - min(lo for lo, _ in extents),
             "vertex_count": item.vertex_count,
         }
+        if bins is not None:
+            evidence |= {"bins_seen": bins.seen, "bins_occupied": bins.occupied}
         if recipe.object_axes == "aligned":
             evidence["box_aligned"] = item.box_aligned.tolist()
         else:
@@ -185,39 +185,65 @@ class ObjectSize:
         """Box and extents from the source's vertices, visibility by the float64 reference."""
         recipe, object_id = reference.recipe, row.items[0]
         items = reference.cached("object_rows", lambda: _reference_rows(reference))
-        item = items[object_id]
-        turn = np.eye(3) if recipe.object_axes == "aligned" else item.box_R.T
-        axis, side = axis_sides(item, recipe.object_axes)[self.axis]
+        item, side = (
+            items[object_id],
+            axis_sides(items[object_id], recipe.object_axes)[self.axis][1],
+        )
         instance, points = reference.cloud.instance, reference.points
-        extents: list[tuple[float, float]] = []
+        # The coordinate's order of sums is part of the rule: it decides the bin of a vertex.
+        a = object_axis(item, recipe.object_axes, self.axis)
+        mine = np.flatnonzero((instance == object_id) & np.isfinite(points).all(axis=1))
+        x, y, z = points[mine].astype(np.float64).T
+        along = (a[0] * x + a[1] * y) + a[2] * z
+        seen = [reference.visible(frame) for frame in row.frames]
+        found = [along[s[mine]] for s in seen]
+        extents = [(float(f.min()), float(f.max())) for f in found]
         counts: dict[tuple[int, int], int] = {}
-        for frame in row.frames:
-            seen = reference.visible(frame)
-            found = points[seen & (instance == object_id)].astype(np.float64) @ turn[axis]
-            extents.append((float(found.min()), float(found.max())))
-            by_id = np.bincount(instance[seen & (instance >= 0)], minlength=max(items) + 1)
+        for frame, s in zip(row.frames, seen, strict=True):
+            by_id = np.bincount(instance[s & (instance >= 0)], minlength=max(items) + 1)
             counts |= {(other, frame): int(by_id[other]) for other in items}
-        facts = self._facts(reference.place, item, extents)
+        bins = _reference_bins(along, found) if recipe.coverage == "bins" else None
+        facts = self._facts(reference.place, item, extents, bins)
         if is_excluded(recipe, item.raw_category, item.category):
             return facts, "category_excluded"
         least = seen_threshold(recipe, item.vertex_count)
         if min(counts[object_id, frame] for frame in row.frames) < least:
             return facts, "object_partial"
         reason = self._object_rejection(recipe, item)
-        if not reason and not self._is_unique(recipe, _Seen(items, counts, {}), item, row.frames):
+        others = self._frames_of_others(recipe, SeenObjects(items, counts, {}), item)
+        if not reason and set(others) & set(row.frames):
             reason = "category_not_unique"
-        return facts, reason or _coverage_rejection(extents, side)
+        return facts, reason or _coverage_rejection(extents, side, bins)
 
 
-def _coverage_rejection(extents: list[tuple[float, float]], side: float) -> str:
-    """Return "coverage_none" unless the set covers the side and none of it does so alone."""
+def _reference_bins(along: NDArray[np.float64], found: list[NDArray[np.float64]]) -> _Bins:
+    """Tenths between the object's ends, the last one closed, one vertex after the other."""
+    low, high = float(along.min()), float(along.max())
 
-    def covers(extent: float) -> bool:
-        return abs(extent - side) <= TOLERANCE * side
+    def bins_of(coordinates: NDArray[np.float64]) -> list[int]:
+        shares = [(c - low) / (high - low) for c in coordinates.tolist()]
+        return sorted({min(int(share * BINS), BINS - 1) for share in shares})
 
-    whole = max(hi for _, hi in extents) - min(lo for lo, _ in extents)
-    alone = len(extents) > 1 and any(covers(hi - lo) for lo, hi in extents)
-    return "" if covers(whole) and not alone else "coverage_none"
+    return _Bins([bins_of(coordinates) for coordinates in found], bins_of(along))
+
+
+def _coverage_rejection(extents: list[Extent], side: float, bins: _Bins | None) -> str:
+    """Return "coverage_none" unless the set covers the side and needs all of its frames."""
+    every = range(len(extents))
+
+    def covers(frames: list[int]) -> bool:
+        if not frames:
+            return False
+        whole = max(extents[k][1] for k in frames) - min(extents[k][0] for k in frames)
+        return abs(whole - side) <= TOLERANCE * side
+
+    def sees_all(frames: list[int]) -> bool:
+        if bins is None:
+            return covers(frames)
+        return set().union(*(bins.seen[k] for k in frames)) == set(bins.occupied)
+
+    spared = any(sees_all([k for k in every if k != left]) for left in every)
+    return "" if covers([*every]) and sees_all([*every]) and not spared else "coverage_none"
 
 
 def _reference_rows(reference: ReferenceScene) -> dict[int, ObjectRow]:
@@ -233,13 +259,19 @@ def _name(recipe: Recipe, row: ObjectRow) -> str:
 
 
 def _joined(tables: list[CandidateTable], rejected: Counter[str]) -> CandidateTable:
-    """The tables of all objects as one; rows of one frame are filled up by -1."""
+    """The tables of all objects as one; rows of fewer frames are filled up by -1."""
     if not tables:
         return CandidateTable.empty(rejected)
+    width = max(table.frames.shape[1] for table in tables)
+    frames = [
+        np.pad(t.frames, ((0, 0), (0, width - t.frames.shape[1])), constant_values=-1)
+        for t in tables
+    ]
     return CandidateTable.build(
-        np.concatenate([table.frames for table in tables]),
+        np.concatenate(frames),
         np.concatenate([table.items for table in tables]),
         np.concatenate([table.hash for table in tables]),
+        bin=np.concatenate([table.bin for table in tables]),
         rejected=rejected,
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 BUILT_IN = ("default", "multispa-paper")
+COVERAGES = ("extent", "bins")
 FAMILIES = (
     "camera_movement",
     "depth_perception",
@@ -112,6 +113,8 @@ class Recipe:
         object_axes: "oriented" gravity-aligned box, or the "aligned" box of the room's axes.
         object_min_vertices: A frame sees an object from this many vertices on ...
         object_min_share: ... and from this share of its vertices on.
+        coverage: When frames show a side of an object: "extent" asks for both of its ends, "bins"
+            also for everything between them, in tenths of the side; sets of 3 and 4 frames exist.
         excluded_categories: Categories that are structure, not objects.
         excluded_on: Whether the raw or the canonical category is tested.
         askable: "guarded", or "visible" where every visible point may be asked.
@@ -135,6 +138,7 @@ class Recipe:
     object_axes: Literal["oriented", "aligned"] = "oriented"
     object_min_vertices: int = 20
     object_min_share: float = 0.05
+    coverage: Literal["extent", "bins"] = "extent"
     excluded_categories: tuple[str, ...] = ()
     excluded_on: Literal["canonical", "raw"] = "canonical"
     askable: Literal["guarded", "visible"] = "guarded"
@@ -154,6 +158,8 @@ class Recipe:
                 f"band_percent {self.band_percent} must lie in 0..100 and be a whole number of "
                 f"bins of {self.bin_percent}"
             )
+        if self.coverage not in COVERAGES:
+            raise ValueError(f"coverage must be one of {COVERAGES}, got {self.coverage!r}")
 
     def to_json(self) -> str:
         """Canonical JSON of every field; equal recipes give equal text."""

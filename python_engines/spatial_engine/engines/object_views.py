@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which sets of frames show a side of an object: both of its ends, or every tenth of it.
+
+"extent" is the published rule. Its minimal sets have one or two frames (docs/ops/coverage.md); the
+index holds them all. "bins" also forbids a gap in the middle: the side is cut into tenths, and each
+tenth that holds a vertex must be seen. Its minimal sets have up to four frames and are found by an
+exact search of the index's masks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engine import SceneContext
+from spatialcore.coverage import MOST_COVER_FRAMES, covering_sets_by_bins, seen_bins
+from spatialcore.relations.objects import axis_sides, is_excluded, object_vertices, seen_threshold
+from spatialcore.relations.tables import ObjectRow
+
+BINS = 10
+TOLERANCE = 0.1  # of the side: how much of it a set may miss
+
+Extent = tuple[float, float]
+
+
+class SeenObjects(NamedTuple):
+    """What the frames see of the objects on one axis; keys are (object id, frame).
+
+    Attributes:
+        rows: The objects, by id.
+        visible: Visible vertices.
+        extent: Least and greatest coordinate of the visible vertices, metres.
+    """
+
+    rows: dict[int, ObjectRow]
+    visible: dict[tuple[int, int], int]
+    extent: dict[tuple[int, int], Extent]
+
+
+def seen_objects(context: SceneContext, side: str) -> SeenObjects:
+    """The index's table of a side ("height", "length", "width"), by object and frame."""
+
+    def make() -> SeenObjects:
+        scene, axes = context.scene, context.recipe.object_axes
+        table, rows = scene.object_frames, {row.object_id: row for row in scene.objects}
+        keys = list(zip(table.object_id.tolist(), table.frame.tolist(), strict=True))
+        lo, hi = getattr(table, f"lo_{axes}"), getattr(table, f"hi_{axes}")
+        index = [axis_sides(rows[k[0]], axes)[side][0] for k in keys]
+        at = np.arange(len(keys))
+        pairs = zip(lo[at, index].tolist(), hi[at, index].tolist(), strict=True)
+        counts = table.visible_count.tolist()
+        return SeenObjects(
+            rows, dict(zip(keys, counts, strict=True)), dict(zip(keys, pairs, strict=True))
+        )
+
+    return context.cached(("object_perception", side), make)
+
+
+def covering_sets(context: SceneContext, side: str) -> dict[int, list[NDArray[np.int32]]]:
+    """Minimal covering sets of every object: (n, k) frames ascending, one array for each size k."""
+    if context.recipe.coverage == "bins":
+        return _bin_sets(context, side)
+    sets = context.scene.view_sets
+    mine = (np.array(sets.axis) == side) & (np.array(sets.axes) == context.recipe.object_axes)
+    found = {}
+    for object_id in np.unique(sets.object_id[mine]).tolist():
+        frames = sets.frames[mine & (sets.object_id == object_id)]
+        single = frames[:, 1] < 0
+        found[object_id] = [frames[single][:, :1], frames[~single]]
+    return found
+
+
+def _bin_sets(context: SceneContext, side: str) -> dict[int, list[NDArray[np.int32]]]:
+    """Sets of one to four frames that see every tenth of the side, and its whole extent."""
+    scene, recipe = context.scene, context.recipe
+    seen = seen_objects(context, side)
+    table, found = scene.object_frames, {}
+    for row in scene.objects:
+        length = axis_sides(row, recipe.object_axes)[side][1]
+        if is_excluded(recipe, row.raw_category, row.category) or not length > 0:
+            continue
+        enough = table.visible_count >= seen_threshold(recipe, row.vertex_count)
+        frames = _spread(table.frame[(table.object_id == row.object_id) & enough])
+        if not len(frames):
+            continue
+        masks = scene.visible[[scene.row_of_frame[f] for f in frames.tolist()]]
+        rows = _vertices(context)[row.object_id]
+        sets = covering_sets_by_bins(
+            scene.points, masks, rows, object_axis(row, recipe.object_axes, side), bin_count=BINS
+        )
+        ends = np.array([seen.extent[row.object_id, frame] for frame in frames.tolist()])
+        found[row.object_id] = [frames[s[_covers(ends[s], length)]] for s in sets]
+    return found
+
+
+def _spread(frames: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The frames, or as many of them, evenly spread, as the exact search is made for."""
+    if len(frames) <= MOST_COVER_FRAMES:
+        return frames
+    # Whole numbers: k (n - 1) // 63 runs from the first to the last frame without repeats.
+    return frames[np.arange(MOST_COVER_FRAMES) * (len(frames) - 1) // (MOST_COVER_FRAMES - 1)]
+
+
+def _covers(ends: NDArray[np.float64], side: float) -> NDArray[np.bool_]:
+    """(n,) bool for (n, k, 2) intervals: whether their joint extent is the side, within 10 %."""
+    if not len(ends):
+        return np.zeros(0, bool)
+    whole = ends[..., 1].max(axis=1) - ends[..., 0].min(axis=1)
+    return np.asarray(np.abs(whole - side) <= TOLERANCE * side)
+
+
+def _vertices(context: SceneContext) -> dict[int, NDArray[np.int64]]:
+    """Point rows of every object, finite ones only."""
+
+    def make() -> dict[int, NDArray[np.int64]]:
+        ids = [row.object_id for row in context.scene.objects]
+        points = context.scene.points
+        rows = object_vertices(np.asarray(context.scene.instance), ids)
+        return {k: r[np.isfinite(points[r]).all(axis=1)] for k, r in zip(ids, rows, strict=True)}
+
+    return context.cached("object_vertices", make)
+
+
+def object_axis(row: ObjectRow, axes: str, side: str) -> NDArray[np.float64]:
+    """(3,) direction of a side of an object's box."""
+    turn = np.eye(3) if axes == "aligned" else row.box_R.T
+    return np.asarray(turn[axis_sides(row, axes)[side][0]])
+
+
+def bins_of_frames(
+    context: SceneContext, row: ObjectRow, side: str, frames: tuple[int, ...]
+) -> tuple[list[list[int]], list[int]]:
+    """The tenths of a side that each frame sees, and those that hold a vertex; ascending."""
+    scene = context.scene
+    masks = scene.visible[[scene.row_of_frame[frame] for frame in frames]]
+    rows = _vertices(context)[row.object_id]
+    axis = object_axis(row, context.recipe.object_axes, side)
+    found = seen_bins(scene.points, masks, rows, axis, bin_count=BINS)
+    return [_bits(int(word)) for word in found.seen], _bits(found.occupied)
+
+
+def _bits(word: int) -> list[int]:
+    return [b for b in range(BINS) if word >> b & 1]
