@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+MOST_OF_A_WORD = 0.55  # of a task's rows
+
+
 class Allocation(NamedTuple):
     """Rows of each bin, in the order of the bins.
 
@@ -71,6 +74,24 @@ def allocate(
             for share, other in zip(bin_quotas(left, len(following)), following, strict=True):
                 extra[other] += share
     return Allocation(quota, tuple(taken))
+
+
+def most_of_a_word(taken: Sequence[int]) -> list[int]:
+    """Rows that each word may give, so that none is more than 55 % of them all.
+
+    Where candidates of one word run short, its commoner opposite gives up rows, too. A word that
+    stands alone is left as it is: there is nothing to balance it with.
+
+    Example:
+        >>> most_of_a_word([40, 80]), most_of_a_word([10, 0])
+        ([40, 48], [10, 0])
+    """
+    out = list(taken)
+    if sum(count > 0 for count in taken) > 1:
+        top = max(range(len(out)), key=lambda s: out[s])
+        others = sum(out) - out[top]
+        out[top] = min(out[top], max(1, int(others * MOST_OF_A_WORD / (1 - MOST_OF_A_WORD) + 1e-9)))
+    return out
 
 
 def largest_remainder(total: int, weights: Mapping[str, float]) -> dict[str, int]:

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.balance import Allocation, SmallestHashes, allocate, largest_remainder, smallest
+from spatial_engine.balance import (
+    Allocation,
+    SmallestHashes,
+    allocate,
+    largest_remainder,
+    most_of_a_word,
+    smallest,
+)
 from spatial_engine.engine import CandidateTable, SceneContext, candidates_of, family_of
 from spatial_engine.engines import engine_of, select_tasks
 from spatial_engine.executors import Executor, run_all
@@ -321,9 +328,17 @@ def _allocate(
         )
         balance = config.balance or recipe.balance
         available[cell] = counts
-        allocations[cell] = [
+        parts = [
             allocate(counts[s].tolist(), shares[f"{s:03d}"], balance) for s in range(len(strata))
         ]
+        if engine.words and recipe.word_strata:
+            most = most_of_a_word([sum(part.taken) for part in parts])
+            parts = [
+                Allocation(part.quota, allocate(counts[s].tolist(), most[s], balance).taken)
+                if sum(part.taken) > most[s] else part
+                for s, part in enumerate(parts)
+            ]  # fmt: skip
+        allocations[cell] = parts
     return available, allocations
 
 

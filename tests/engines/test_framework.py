@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spatial_engine import answers
-from spatial_engine.balance import SmallestHashes, allocate, bin_quotas, largest_remainder
+from spatial_engine.balance import (
+    SmallestHashes,
+    allocate,
+    bin_quotas,
+    largest_remainder,
+    most_of_a_word,
+)
 from spatial_engine.marks import Mark, draw_marks, letter_corner
 from spatial_engine.record import (
     ImageRef,
@@ -177,3 +183,18 @@ def test_smallest_hashes_leave_equals_out() -> None:
     hashes, owners = heap.chosen()
     assert hashes.tolist() == [1]
     assert owners.tolist() == [1]
+
+
+@given(st.lists(st.integers(0, 500), min_size=2, max_size=4))
+def test_no_word_is_more_than_55_percent(taken: list[int]) -> None:
+    most = most_of_a_word(taken)
+    assert all(m <= t for m, t in zip(most, taken, strict=True))
+    given_up = [t - m for m, t in zip(most, taken, strict=True)]
+    assert sum(x > 0 for x in given_up) <= 1
+    if sum(count > 0 for count in taken) > 1:
+        assert max(most) <= max(1, 0.55 * sum(most) + 1e-9)
+        # Not one row more is given up than need be.
+        over = max(most) + 1
+        assert not any(given_up) or over > 0.55 * (sum(most) + 1)
+    else:
+        assert most == taken

@@ -13,6 +13,7 @@ from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.navigation import NAVIGATION
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION
+from spatial_engine.engines.one_image import ONE_IMAGE
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
@@ -26,6 +27,7 @@ ENGINES: tuple[Engine, ...] = (
     *SCENE_LAYOUT,
     *NAVIGATION,
     *SPATIAL_RELATION,
+    *ONE_IMAGE,
     *VISUAL_CORRESPONDENCE,
 )
 

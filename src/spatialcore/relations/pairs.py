@@ -340,6 +340,29 @@ def nearer(
     return Answer("nearer" if gap_a < gap_b else "farther", evidence)
 
 
+def nearer_to_viewer(
+    viewer_xyz: ArrayLike, a: SceneObject, b: SceneObject, *, rules: RelationRules = DEFAULT_RULES
+) -> Answer[str] | Rejection:
+    """Whether a is nearer to the camera than b is, by the nearest vertex of each.
+
+    Args:
+        viewer_xyz: (3,) the camera's place in the world, metres.
+        a: First object, with vertices.
+        b: Second object, with vertices.
+        rules: Thresholds.
+
+    Returns:
+        Answer "nearer" or "farther" about a, or `dead_zone`. Evidence: `range_a_m`, `range_b_m`.
+    """
+    eye = np.asarray(viewer_xyz, dtype=np.float64)
+    ranges = [float(np.linalg.norm(item.outline - eye, axis=1).min()) for item in (a, b)]
+    evidence = {"range_a_m": ranges[0], "range_b_m": ranges[1]}
+    low, high = sorted(ranges)
+    if high - low < rules.nearer_difference_m or high < rules.nearer_ratio * low:
+        return Rejection(Reason.DEAD_ZONE, evidence)
+    return Answer("nearer" if ranges[0] < ranges[1] else "farther", evidence)
+
+
 def size_relation(
     a: SceneObject,
     b: SceneObject,

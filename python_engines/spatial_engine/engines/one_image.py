@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions about objects that one image answers: how many, on which side, which is nearer.
+
+The frames are those of the layout questions. An object may be named where its frame sees it and no
+other instance of its category shows even a little.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from spatial_engine import answers
+from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatialcore.relations import pairs
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64, invert_pose
+
+if TYPE_CHECKING:
+    from spatial_engine.reference import ReferenceScene
+    from spatialcore.relations.recipe import Recipe
+
+Quantity = Literal["object_count", "image_side", "nearer"]
+TASKS: Mapping[str, str] = {
+    "object_count": "scene_layout.object_count.image",
+    "image_side": "spatial_relation.image_side",
+    "nearer": "spatial_relation.nearer.image",
+}
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "object_count": (),
+    "image_side": ("left", "right"),
+    "nearer": ("nearer", "farther"),
+}
+COUNTS = ("1", "2", "3", "more")
+"""Strata of a count, so that few are not the only answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One frame of a layout.
+
+    Attributes:
+        layout: Objects and names.
+        column: The frame's column of `visible_count`.
+        K: (3, 3) pixels.
+        world_from_cam: (4, 4).
+    """
+
+    layout: LayoutScene
+    column: int
+    K: Float64
+    world_from_cam: Float64
+
+    def instances(self, object_id: int) -> Answer[int] | Rejection:
+        """How many of the object's category the frame sees, when it sees each well or not at all.
+
+        Returns:
+            The count, or `object_partial`, or `category_not_seen`. Evidence: `object_ids` and
+            `visible` vertices of all instances.
+        """
+        layout = self.layout
+        rows = self._rows(layout.object(object_id).category)
+        visible = layout.visible_count[rows, self.column]
+        seen = visible >= layout.seen_from[rows]
+        evidence = {
+            "object_ids": [layout.objects[r].object_id for r in rows], "visible": visible.tolist(),
+        }  # fmt: skip
+        if bool(((visible > 0) & ~seen).any()):
+            return Rejection(Reason.OBJECT_PARTIAL, evidence)
+        count = int(seen.sum())
+        return Answer(count, evidence) if count else Rejection(Reason.CATEGORY_NOT_SEEN, evidence)
+
+    def sole(self, object_id: int) -> Reason | None:
+        """Why the object may not be named by its category in this frame, or None."""
+        layout = self.layout
+        rows = self._rows(layout.object(object_id).category)
+        visible = layout.visible_count[rows, self.column]
+        mine = np.array([layout.objects[r].object_id == object_id for r in rows])
+        if not bool((visible >= layout.seen_from[rows])[mine].all()):
+            return Reason.CATEGORY_NOT_SEEN
+        most = layout.recipe.guards.object_other_share * layout.vertex_count[rows]
+        return Reason.CATEGORY_NOT_UNIQUE if bool((visible > most)[~mine].any()) else None
+
+    def _rows(self, category: str) -> list[int]:
+        """Rows of a category's instances in `layout.objects`."""
+        return [r for r, item in enumerate(self.layout.objects) if item.category == category]
+
+
+@dataclass(frozen=True, slots=True)
+class OneImage:
+    """One of the one-image tasks.
+
+    Attributes:
+        quantity: What is asked.
+    """
+
+    quantity: Quantity
+    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+
+    @property
+    def task(self) -> str:
+        """Task name."""
+        return TASKS[self.quantity]
+
+    @property
+    def question_type(self) -> str:
+        """The task's name: no public benchmark has these."""
+        return self.task.replace(".", "_")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The closed set of answers, () for a count."""
+        return WORDS[self.quantity]
+
+    @property
+    def needs_up(self) -> bool:
+        """No: left and right are the image's, and near is near."""
+        return False
+
+    def bin_count(self, recipe: Recipe) -> int:
+        """One: there is no overlap to balance."""
+        del recipe
+        return 1
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """An equal share for each word, or for 1, 2, 3 and more."""
+        if not recipe.word_strata:
+            return (("", 1.0),)
+        names = self.words or COUNTS
+        return tuple((name, 1.0 / len(names)) for name in names)
+
+    def candidates(self, context: SceneContext) -> CandidateTable:
+        """Every object, or ordered pair of objects, of every shown frame."""
+        layout = layout_scene(context)
+        rejected: Counter[str] = Counter()
+        rows: list[Row] = []
+        stratum: list[int] = []
+        for frame in layout.frames:
+            view = self._view(layout, frame, context.scene.color_K, context.scene.world_from_cam)
+            for items in self._possible(view):
+                found = self._ask(view, items)
+                if isinstance(found, Rejection):
+                    rejected[str(found.reason)] += 1
+                else:
+                    rows.append(Row((frame,), items))
+                    stratum.append(self._stratum(found.value))
+        if not rows:
+            return CandidateTable.empty(rejected)
+        frames = np.array([row.frames for row in rows], dtype=np.int32)
+        table = np.array([row.items for row in rows], dtype=np.int64)
+        chosen = context.place.draw_rows(self.task, [*frames.T, *table.T], "select")
+        balanced = stratum if context.recipe.word_strata else 0
+        return CandidateTable.build(frames, table, chosen, stratum=balanced, rejected=rejected)
+
+    def _stratum(self, value: Any) -> int:
+        return self.words.index(value) if self.words else min(int(value), len(COUNTS)) - 1
+
+    @staticmethod
+    def _view(layout: LayoutScene, frame: int, K: Float64, pose_of: Any) -> View:
+        return View(layout, layout.frames.index(frame), K, pose_of(frame))
+
+    def _possible(self, view: View) -> Iterator[tuple[int, ...]]:
+        """Objects that might be asked about: some vertex of each is seen."""
+        layout = view.layout
+        some = layout.visible_count[:, view.column] > 0
+        seen = [i for i, shown in zip(layout.objects, some.tolist(), strict=True) if shown]
+        if self.quantity == "object_count":
+            first = {item.category: item.object_id for item in reversed(seen)}
+            yield from ((k,) for k in sorted(first.values()))
+        elif self.quantity == "image_side":
+            yield from ((item.object_id,) for item in seen)
+        else:
+            sole = [i.object_id for i in seen if view.sole(i.object_id) is None]
+            yield from permutations(sole, 2)
+
+    def _ask(self, view: View, items: tuple[int, ...]) -> Answer[Any] | Rejection:
+        """The answer of the geometry, or why there is none."""
+        if self.quantity == "object_count":
+            return view.instances(items[0])
+        for k in items:
+            reason = view.sole(k)
+            if reason is not None:
+                return Rejection(reason)
+        layout = view.layout
+        things = [layout.object(k) for k in items]
+        if self.quantity == "nearer":
+            return pairs.nearer_to_viewer(view.world_from_cam[:3, 3], things[0], things[1])
+        image = layout.place.frame_images[layout.frames[view.column]]
+        size = (image.width, image.height)
+        return pairs.image_side(things[0], view.K, invert_pose(view.world_from_cam), size)
+
+    def facts(self, context: SceneContext, row: Row) -> Facts:
+        """Answer and evidence of a candidate."""
+        layout, scene = layout_scene(context), context.scene
+        view = self._view(layout, row.frames[0], scene.color_K, scene.world_from_cam)
+        return self._facts(view, row)
+
+    def _facts(self, view: View, row: Row) -> Facts:
+        found = self._ask(view, row.items)
+        if isinstance(found, Rejection):
+            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        names = [view.layout.object(k).category for k in row.items]
+        if self.quantity == "object_count":
+            answer = answers.integer(found.value, "count")
+            slots = {"category": names[0], "count": answer.span}
+        else:
+            answer = answers.word(found.value)
+            slots = dict(zip(("first", "second"), names, strict=False)) | {"word": answer.span}
+        return Facts(answer, found.evidence, slots)
+
+    def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
+        """The same facts from the source's cloud and the reference's visibility.
+
+        Raises:
+            ValueError: The row names an object that the source does not have, or has no answer.
+        """
+        layout = reference_layout(reference, row.frames)
+        view = self._view(layout, row.frames[0], reference.K, reference.world_from_cam)
+        return self._facts(view, row), ""
+
+
+ONE_IMAGE = tuple(OneImage(quantity) for quantity in get_args(Quantity))

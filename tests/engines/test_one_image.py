@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image: counts with their guards, sides by hand and in the mirror, nearer by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spatial_engine.engine import FrameImage, Place, Row
+from spatial_engine.engines.layout_scene import LayoutScene
+from spatial_engine.engines.one_image import ONE_IMAGE, View
+from spatialcore.relations.recipe import Recipe
+from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.verdict import Answer, Rejection
+from tests.relations.rooms import block
+
+COUNT, SIDE, NEARER = ONE_IMAGE
+K = np.array([[100.0, 0, 99.5], [0, 100.0, 74.5], [0, 0, 1]])
+# At the origin, 1 m high, looking along +y: x is to the right in the image, too.
+POSE = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1], [0, 0, 0, 1]])
+THINGS = [
+    block(1, "chair", (-1.0, 4.0, 1.0), (0.4, 0.4, 0.4)),
+    block(2, "chair", (1.5, 5.0, 1.0), (0.4, 0.4, 0.4)),
+    block(3, "lamp", (0.8, 2.0, 1.0), (0.2, 0.2, 0.2)),
+    block(4, "box", (0.1, 3.0, 1.0), (0.2, 0.2, 0.2)),
+]
+
+
+def view(visible: list[int], mirror: bool = False) -> View:
+    """One frame that sees so many vertices of the two chairs, the lamp and the box."""
+    flip = np.array([-1.0 if mirror else 1.0, 1.0, 1.0])
+    things = tuple(SceneObject(t.object_id, t.category, points=t.points * flip) for t in THINGS)
+    image = {0: FrameImage("0", "0.jpg", 200, 150)}
+    place = Place("fake", "room", "room_00", "train", Recipe(), 1, "identity", image)
+    layout = LayoutScene(
+        place,
+        Recipe(),
+        (0,),
+        None,
+        things,
+        np.array(visible)[:, None],
+        np.zeros((1, 3), np.float32),
+    )
+    return View(layout, 0, K, POSE)
+
+
+def ask(engine, seen: View, *items: int):
+    found = engine._ask(seen, items)
+    return found.value if isinstance(found, Answer) else str(found.reason)
+
+
+def test_counts_by_hand() -> None:
+    assert ask(COUNT, view([100, 100, 50, 50]), 1) == 2
+    assert ask(COUNT, view([0, 100, 50, 50]), 2) == 1
+    assert ask(COUNT, view([100, 100, 50, 50]), 3) == 1
+
+
+@pytest.mark.parametrize("few", [1, 19])
+def test_an_instance_that_is_hardly_seen_makes_a_count_ambiguous(few: int) -> None:
+    assert ask(COUNT, view([100, few, 50, 50]), 1) == "object_partial"
+    least = int(view([0, 0, 0, 0]).layout.seen_from[1])
+    assert ask(COUNT, view([100, least - 1, 50, 50]), 1) == "object_partial"
+    assert ask(COUNT, view([100, least, 50, 50]), 1) == 2
+    assert ask(COUNT, view([0, 0, 50, 50]), 1) == "category_not_seen"
+
+
+def test_sides_by_hand_and_in_the_mirror() -> None:
+    # u = 100 x / y + 99.5: the lamp at 139.5; the first chair alone at 74.5.
+    seen = view([100, 0, 50, 50])
+    found = SIDE._ask(seen, (3,))
+    assert found.value == "right"
+    assert found.evidence["u"] == pytest.approx(139.5)
+    assert ask(SIDE, seen, 1) == "left"
+    mirrored = view([100, 0, 50, 50], mirror=True)
+    assert [ask(SIDE, mirrored, k) for k in (3, 1)] == ["left", "right"]
+
+
+def test_the_middle_of_the_image_is_not_asked() -> None:
+    # The box lies at u = 102.8, 3.3 px from the middle; the guard is 6 % of 200 px.
+    assert ask(SIDE, view([0, 0, 50, 50]), 4) == "dead_zone"
+
+
+def test_a_category_must_name_one_object() -> None:
+    assert ask(SIDE, view([100, 100, 50, 50]), 1) == "category_not_unique"
+    # One percent of the other chair's vertices is the most that may show.
+    most = int(0.01 * view([0] * 4).layout.vertex_count[1])
+    assert ask(SIDE, view([100, most, 50, 50]), 1) == "left"
+    assert ask(SIDE, view([100, most + 1, 50, 50]), 1) == "category_not_unique"
+    assert ask(SIDE, view([100, 0, 0, 50]), 3) == "category_not_seen"
+
+
+def test_nearer_by_hand_and_swapped() -> None:
+    seen = view([100, 0, 50, 50])
+    found = NEARER._ask(seen, (3, 1))
+    # Nearest corners: lamp (0.7, 1.9), chair (-0.8, 3.8), both at the camera's height +- half.
+    assert found.evidence["range_a_m"] == pytest.approx(np.hypot(0.7, 1.9), abs=0.01)
+    assert found.evidence["range_b_m"] == pytest.approx(np.hypot(0.8, 3.8), abs=0.01)
+    assert found.value == "nearer"
+    assert ask(NEARER, seen, 1, 3) == "farther"
+    # 2.9 m against 3.9 m is a ratio of 1.34; a fifth more than 2.02 m is not enough.
+    assert ask(NEARER, seen, 4, 1) == "nearer"
+    close = NEARER._ask(seen, (4, 3))
+    assert isinstance(close, Answer) == (close.evidence["range_a_m"] >= 1.25 * 2.02)
+
+
+def test_facts_say_what_was_asked() -> None:
+    facts = COUNT._facts(view([100, 100, 50, 50]), Row((0,), (1,)))
+    assert (facts.answer.number, facts.slots) == ((2.0,), {"category": "chair", "count": "2"})
+    assert facts.evidence == {"object_ids": [1, 2], "visible": [100, 100]}
+    with pytest.raises(ValueError, match="no answer"):
+        SIDE._facts(view([100, 100, 50, 50]), Row((0,), (1,)))
+
+
+def test_counts_have_strata_of_their_own() -> None:
+    assert [COUNT._stratum(n) for n in (1, 2, 3, 4, 9)] == [0, 1, 2, 3, 3]
+    assert isinstance(SIDE._ask(view([0, 0, 0, 0]), (3,)), Rejection)
