@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-
 MOST_OF_A_WORD = 0.55  # of a task's rows
 
 

@@ -26,16 +26,13 @@ from spatial_engine.engine import CandidateTable, SceneContext, candidates_of, f
 from spatial_engine.engines import engine_of, select_tasks
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan import (
-    SHARD_ROWS,
-    TOP_HASH,
     Plan,
     PlanConfig,
     PlannedScene,
     Rejected,
-    ScenePart,
-    Shard,
     Threshold,
 )
+from spatial_engine.sharding import shards_of
 from spatial_engine.wording import wording_hash
 from spatialcore.draws import draw
 from spatialcore.errors import PlanError
@@ -132,7 +129,7 @@ def make_plan(
             for task, reasons in sorted(result.rejected.items())
             for reason, count in sorted(reasons.items())
         ),
-        shards=_shards(scenes, per_scene),
+        shards=shards_of(scenes, per_scene),
         wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
     )
     if not plan.rows:
@@ -372,39 +369,3 @@ def _thresholds(
                 last = int(hashes[-1]) if len(hashes) else 0
                 rows.append(Threshold(*cell, b, s, have, quota, len(hashes), last))
     return tuple(rows), per_scene
-
-
-def _shards(
-    scenes: tuple[PlannedScene, ...], per_scene: list[list[NDArray[np.uint64]]]
-) -> tuple[Shard, ...]:
-    """Scenes in order, cut so that a shard has at most `SHARD_ROWS` rows."""
-    shards = []
-    for split in sorted({scene.split for scene in scenes}):
-        parts: list[ScenePart] = []
-        rows = 0
-        for scene, hashes in zip(scenes, per_scene, strict=True):
-            if scene.split != split or not hashes:
-                continue
-            for part, count in _cut(scene, np.sort(np.concatenate(hashes))):
-                if rows + count > SHARD_ROWS:
-                    shards.append(Shard(split, tuple(parts), rows))
-                    parts, rows = [], 0
-                parts.append(part)
-                rows += count
-        if parts:
-            shards.append(Shard(split, tuple(parts), rows))
-    return tuple(shards)
-
-
-def _cut(scene: PlannedScene, hashes: NDArray[np.uint64]) -> Iterator[tuple[ScenePart, int]]:
-    """The scene whole, or in ranges of the hash with at most `SHARD_ROWS` rows each."""
-    piece_count = -(-len(hashes) // SHARD_ROWS)
-    ends = [len(hashes) * (k + 1) // piece_count for k in range(piece_count)]
-    low, start = 0, 0
-    for k, end in enumerate(ends):
-        # Equal hashes of two tasks must not be torn apart.
-        while 0 < end < len(hashes) and hashes[end] == hashes[end - 1]:
-            end -= 1
-        high = TOP_HASH if k == piece_count - 1 else int(hashes[end]) - 1
-        yield ScenePart(scene.source, scene.scene, low, high), end - start
-        low, start = high + 1, end

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from spatial_engine import planning
+from spatial_engine import sharding
 from spatial_engine.commands import generate, plan, verify
 from spatialcore.commands import index
 from tests.engines.test_pipeline import FAMILIES, data_bytes
@@ -26,7 +26,7 @@ def planned(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan of many shards, so that a kill falls between and into them."""
     root = tmp_path_factory.mktemp("kill")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "SHARD_ROWS", 12)
+        patch.setattr(sharding, "SHARD_ROWS", 12)
         assert index.main([str(sample_dir / "scannet"), "-o", str(root / "idx")]) == 0
         argv = [str(root / "idx"), "-o", str(root / "plan"), "--tasks", FAMILIES, "--limit", "300"]
         assert plan.main(argv) == 0
