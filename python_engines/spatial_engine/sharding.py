@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a plan's rows become files: scenes in order, large ones in pieces of their range of hashes."""
+"""How a plan becomes files: scenes in order, large ones in pieces of their range of hashes."""
 
 from __future__ import annotations
 
