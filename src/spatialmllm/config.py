@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 MODEL_TYPE = "spatial-mllm"
 CONNECTORS = ("none", "mlp_add", "gated", "concat", "cross_attention")
+HEADS = ("camera", "depth", "point")
 _Config = TypeVar("_Config")
 
 
@@ -100,6 +101,53 @@ class SpatialEncoderConfig:
     def output_dim(self) -> int:
         """Channels of one spatial token: frame and global block outputs side by side."""
         return 2 * self.embed_dim
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsConfig:
+    """Sizes of the spatial encoder's heads; the defaults are those of VGGT-1B.
+
+    `layers` are the four block pairs whose tokens the dense heads read, shallow to deep; `channels`
+    their widths after projection, `features` the width of the fused maps.
+    """
+
+    camera_depth: int = 4
+    camera_heads: int = 16
+    camera_rounds: int = 4
+    layers: tuple[int, ...] = (4, 11, 17, 23)
+    channels: tuple[int, ...] = (256, 512, 1024, 1024)
+    features: int = 256
+
+    def __post_init__(self) -> None:
+        if len(self.layers) != 4 or len(self.channels) != 4:
+            raise ValueError(
+                f"the dense heads read four layers, got {self.layers} and {self.channels}"
+            )
+        if any(width % 4 for width in (*self.channels, self.features // 2)):
+            raise ValueError(
+                f"channels {self.channels} and half of features {self.features} must be multiples "
+                "of 4: sine and cosine of x and y"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class VGGTConfig:
+    """The spatial encoder with its heads, as a checkpoint of its own."""
+
+    encoder: SpatialEncoderConfig = field(default_factory=SpatialEncoderConfig)
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
+
+    def to_json(self) -> dict[str, Any]:
+        """The encoder's sizes at the top level, as public files have them, and `heads`."""
+        return {"model_type": "vggt", **to_mapping(self.encoder), "heads": to_mapping(self.heads)}
+
+    @staticmethod
+    def from_json(flat: Mapping[str, Any]) -> VGGTConfig:
+        """Read the `config.json` of a VGGT checkpoint, or of a model that holds one."""
+        encoder = flat.get("spatial_config", flat)
+        return VGGTConfig(
+            _pick(SpatialEncoderConfig, encoder), _pick(HeadsConfig, flat.get("heads", {}))
+        )
 
 
 @dataclass(frozen=True, slots=True)
