@@ -12,7 +12,8 @@ from PIL import Image
 
 @pytest.fixture(scope="module")
 def encoder():
-    from spatialmllm.config import HeadsConfig, SpatialEncoderConfig, VGGTConfig
+    from spatialmllm.config import SpatialEncoderConfig
+    from spatialmllm.vggt.config import HeadsConfig, VGGTConfig
     from spatialmllm.vggt.model import VGGT
 
     sizes = SpatialEncoderConfig(

@@ -15,7 +15,8 @@ TRACK_TENSORS, TRACK_PARAMETERS = 394, 65_941_396
 
 
 def small_config(**heads):
-    from spatialmllm.config import HeadsConfig, SpatialEncoderConfig, VGGTConfig
+    from spatialmllm.config import SpatialEncoderConfig
+    from spatialmllm.vggt.config import HeadsConfig, VGGTConfig
 
     return VGGTConfig(
         SpatialEncoderConfig(
@@ -53,7 +54,7 @@ def _weights(module):
 def full_size():
     import torch
 
-    from spatialmllm.config import VGGTConfig
+    from spatialmllm.vggt.config import VGGTConfig
     from spatialmllm.vggt.model import VGGT
 
     with torch.device("meta"):

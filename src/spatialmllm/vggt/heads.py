@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatialmllm.config import HeadsConfig, SpatialEncoderConfig
+from spatialmllm.config import SpatialEncoderConfig
 from spatialmllm.vggt.cameras import ENCODING_SIZE
+from spatialmllm.vggt.config import HeadsConfig
 from spatialmllm.vggt.layers import Block, Mlp
 
 _MODULATION_EPS = 1e-6

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spatialmllm.config import HEADS, VGGTConfig
 from spatialmllm.vggt.aggregator import Aggregator
 from spatialmllm.vggt.cameras import decode_cameras
+from spatialmllm.vggt.config import HEADS, VGGTConfig
 from spatialmllm.vggt.heads import build_camera_head, build_depth_head, build_point_head
 
 
