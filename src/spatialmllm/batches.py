@@ -211,11 +211,12 @@ def collate(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, A
         "position_ids": positions,
         "labels": labels,
     }
-    return batch | _visual(samples, config)
+    return batch | visual_inputs([sample.media for sample in samples], config)
 
 
-def _visual(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, Any]:
-    media = [medium for sample in samples for medium in sample.media]
+def visual_inputs(shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig) -> dict[str, Any]:
+    """The visual arguments of `SpatialMLLM.forward` for the media of each sample; {} for none."""
+    media = [medium for sample in shown for medium in sample]
     if not media:
         return {}
     rows = np.concatenate([medium_rows(medium) for medium in media])
@@ -227,9 +228,9 @@ def _visual(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, A
         return visual
     frames: list[Tensor] = []
     context_rows: list[int] = []
-    for sample in samples:
-        for run in contexts(sample.media):
-            pixels = np.concatenate([sample.media[i].frames for i in run])
+    for sample in shown:
+        for run in contexts(sample):
+            pixels = np.concatenate([sample[i].frames for i in run])
             tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
             frames.append(tensor.float().div_(255))
             context_rows.append(len(run))

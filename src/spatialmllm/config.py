@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 MODEL_TYPE = "spatial-mllm"
 CONNECTORS = ("none", "mlp_add", "gated", "concat", "cross_attention")
+MERGES = ("pixel_shuffle", "conv")
 _Config = TypeVar("_Config")
 
 
@@ -106,18 +107,29 @@ class SpatialEncoderConfig:
 class ConnectorConfig:
     """How the spatial features reach the 2-D tokens.
 
-    `layer` picks the aggregator's block pair (-1 = the last). `bottleneck` is the width between
-    the two matrices (None = the merged width, as published).
+    `layers` picks the aggregator's block pairs (-1 = the last); several are normed and summed with
+    learned weights. `merge` makes one token of 2 x 2 x 2: "pixel_shuffle" (published) puts all
+    channels side by side, "conv" learns `merge_dim` channels of each 2 x 2 (None = those of a
+    spatial token) and puts the two frames side by side. `bottleneck` is the width between the two
+    matrices (None = the merged width, as published).
     """
 
     kind: str = "mlp_add"
-    layer: int = -1
+    layers: tuple[int, ...] = (-1,)
+    merge: Literal["pixel_shuffle", "conv"] = "pixel_shuffle"
+    merge_dim: int | None = None
     bottleneck: int | None = None
     zero_init_last: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in CONNECTORS:
             raise ValueError(f"connector must be one of {', '.join(CONNECTORS)}, got {self.kind!r}")
+        if not self.layers or len(set(self.layers)) != len(self.layers):
+            raise ValueError(f"connector layers must be distinct, at least one, got {self.layers}")
+        if self.merge not in MERGES:
+            raise ValueError(f"merge must be one of {', '.join(MERGES)}, got {self.merge!r}")
+        if self.merge == "conv" and self.kind == "cross_attention":
+            raise ValueError("cross_attention reads unmerged tokens: merge='conv' has no place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +200,13 @@ class SpatialMLLMConfig:
                 f"the tower's out_hidden_size {self.vision.out_hidden_size} must equal "
                 f"the decoder's hidden_size {self.text.hidden_size}"
             )
-        if self.spatial is not None and self.spatial.patch_size != self.vision.patch_size:
+        if self.spatial is None:
+            return
+        if self.spatial.patch_size != self.vision.patch_size:
             raise ValueError("both encoders must use one patch size")
+        depth = self.spatial.depth
+        if any(not -depth <= layer < depth for layer in self.connector.layers):
+            raise ValueError(f"connector layers {self.connector.layers} of {depth}")
 
     def without_spatial_encoder(self) -> SpatialMLLMConfig:
         """The same model as a 2-D baseline: connector none."""
@@ -205,7 +222,14 @@ class SpatialMLLMConfig:
         flat["vision_config"]["in_chans"] = flat["vision_config"].pop("in_channels")
         flat["connector_config"] = {
             "connector_type": self.connector.kind,
-            "spatial_embeds_layer_idx": self.connector.layer,
+            # One layer is written as public files have it.
+            "spatial_embeds_layer_idx": (
+                self.connector.layers[0]
+                if len(self.connector.layers) == 1
+                else list(self.connector.layers)
+            ),
+            "merge": self.connector.merge,
+            "merge_dim": self.connector.merge_dim,
             "bottleneck": self.connector.bottleneck,
             "zero_init_last": self.connector.zero_init_last,
         }
@@ -243,7 +267,7 @@ class SpatialMLLMConfig:
         connector = _connector(flat) if kind == MODEL_TYPE else ConnectorConfig(kind="none")
         spatial = None
         if connector.kind != "none":
-            spatial = _pick(SpatialEncoderConfig, flat.get("spatial_config", {}))
+            spatial = pick(SpatialEncoderConfig, flat.get("spatial_config", {}))
         return SpatialMLLMConfig(
             text=_text(flat),
             vision=_vision(flat),
@@ -277,7 +301,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
     }
 
 
-def _pick(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
+def pick(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
     """The known fields of `values`; files of others carry fields we do not need."""
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     return cls(**{k: _frozen(v) for k, v in values.items() if k in known and v is not None})
@@ -294,22 +318,24 @@ def _text(flat: Mapping[str, Any]) -> TextConfig:
     # The outer flag decides where both are given: newer files keep a stale inner one.
     if "tie_word_embeddings" in flat:
         values["tie_word_embeddings"] = flat["tie_word_embeddings"]
-    return _pick(TextConfig, values)
+    return pick(TextConfig, values)
 
 
 def _vision(flat: Mapping[str, Any]) -> VisionConfig:
     values = dict(flat.get("vision_config") or {})
     if "in_chans" in values:
         values["in_channels"] = values.pop("in_chans")
-    return _pick(VisionConfig, values)
+    return pick(VisionConfig, values)
 
 
 def _connector(flat: Mapping[str, Any]) -> ConnectorConfig:
     values = dict(flat.get("connector_config") or {})
-    kind = values.get("connector_type", "mlp_add")
+    layers = values.get("spatial_embeds_layer_idx", -1)
     return ConnectorConfig(
-        kind=kind,
-        layer=int(values.get("spatial_embeds_layer_idx", -1)),
+        kind=values.get("connector_type", "mlp_add"),
+        layers=tuple(layers) if isinstance(layers, list) else (int(layers),),
+        merge=values.get("merge", "pixel_shuffle"),
+        merge_dim=values.get("merge_dim"),
         bottleneck=values.get("bottleneck"),
         zero_init_last=bool(values.get("zero_init_last", False)),
     )

@@ -9,7 +9,8 @@
 | `cross_attention` | a + M(LN a), a = x + A(LN x, LN(W f))                    | y = x           |
 
 x are the tower's tokens, s the merged spatial features of the same tokens, f the unmerged spatial
-tokens of the same pair of frames.
+tokens of the same pair of frames. Features of several layers of the encoder are mixed first
+(`LayerMix`); s comes from `pixel_shuffle` or, learned, from `ConvMerge`.
 """
 
 from __future__ import annotations
@@ -57,13 +58,58 @@ class RMSNorm(nn.Module):
         return self.weight * normed.to(x.dtype)
 
 
+class LayerMix(nn.Module):
+    """Several layers as one: the sum of their norms, weighted by a softmax that starts equal."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(RMSNorm(dim) for _ in range(count))
+        self.logits = nn.Parameter(torch.zeros(count))
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """Layers of one shape (..., D) -> (..., D)."""
+        shares = self.logits.float().softmax(dim=0)
+        normed = [norm(x) for norm, x in zip(self.norms, layers, strict=True)]
+        mixed = normed[0] * shares[0].to(normed[0].dtype)
+        for x, share in zip(normed[1:], shares[1:], strict=True):
+            mixed = mixed + x * share.to(x.dtype)
+        return mixed
+
+
+class ConvMerge(nn.Module):
+    """One token of 2 x 2 x 2: a convolution and a norm on each frame, then the pair side by side.
+
+    The channels of the pair's first frame come first.
+    """
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, out, kernel_size=2, stride=2)
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, context: PairedFeatures) -> Tensor:
+        """Features of a context -> (t * h/2 * w/2, 2 out)."""
+        features, height, width = context
+        maps = features.to(self.conv.weight.dtype).transpose(1, 2)
+        merged = self.conv(maps.unflatten(-1, (height, width))).flatten(2).transpose(1, 2)
+        pairs = self.norm(merged).unflatten(0, (-1, 2))  # (t, pair, h/2 * w/2, out)
+        return pairs.transpose(1, 2).flatten(2).flatten(0, 1)
+
+
 class Connector(nn.Module):
-    """Base of all connectors; called with the tower's tokens and the features of their contexts."""
+    """Base of all connectors; called with the tower's tokens and the features of their contexts.
+
+    `mix` joins the encoder's layers before (None: one layer is used as it is).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix: LayerMix | None = None
 
     def reset(self, generator: torch.Generator | None = None) -> None:
         """Matrices N(0, 0.02), biases 0, norms 1; then what `zeroed` names is set to zero."""
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.normal_(module.weight, std=_INIT_STD, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -71,6 +117,8 @@ class Connector(nn.Module):
                 nn.init.ones_(module.weight)
                 if isinstance(module, nn.LayerNorm) and module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if self.mix is not None:
+            nn.init.zeros_(self.mix.logits)
         for layer in self.zeroed():
             nn.init.zeros_(layer.weight)
 
@@ -80,7 +128,14 @@ class Connector(nn.Module):
 
 
 class MergedConnector(Connector, ABC):
-    """A connector that takes one merged spatial feature for each token."""
+    """A connector that takes one merged spatial feature for each token.
+
+    `merge` makes them; None is the parameter-free `pixel_shuffle`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.merge: ConvMerge | None = None
 
     def forward(self, visual: Tensor, contexts: Sequence[PairedFeatures]) -> Tensor:
         """Bring the features of the contexts into the tokens.
@@ -92,12 +147,13 @@ class MergedConnector(Connector, ABC):
         Returns:
             (N, d).
         """
-        merged = torch.cat([context.merged() for context in contexts])
+        join = PairedFeatures.merged if self.merge is None else self.merge
+        merged = torch.cat([join(context) for context in contexts])
         return self.add(visual, merged.to(visual.dtype))
 
     @abstractmethod
     def add(self, visual: Tensor, merged: Tensor) -> Tensor:
-        """The connector's formula: (N, d), (N, 8 D) -> (N, d)."""
+        """The connector's formula: (N, d), (N, merged) -> (N, d)."""
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -118,7 +174,7 @@ class MlpAdd(MergedConnector):
         return [self.mlp[2]] if self._zero_init_last else []
 
     def add(self, visual: Tensor, merged: Tensor) -> Tensor:
-        """(N, d), (N, 8 D) -> (N, d)."""
+        """(N, d), (N, merged) -> (N, d)."""
         return visual + self.mlp(self.ln_q(merged))
 
 
@@ -139,7 +195,7 @@ class Gated(MergedConnector):
         return [self.mlp[2]]
 
     def add(self, visual: Tensor, merged: Tensor) -> Tensor:
-        """(N, d), (N, 8 D) -> (N, d)."""
+        """(N, d), (N, merged) -> (N, d)."""
         z = self.mlp(self.ln_q(merged))
         return visual + torch.sigmoid(self.gate(z)) * z
 
@@ -158,7 +214,7 @@ class Concat(MergedConnector):
         return [self.fuse[2]]
 
     def add(self, visual: Tensor, merged: Tensor) -> Tensor:
-        """(N, d), (N, 8 D) -> (N, d)."""
+        """(N, d), (N, merged) -> (N, d)."""
         z = self.mlp(self.ln_q(merged))
         return visual + self.fuse(torch.cat([visual, z], dim=-1))
 
@@ -215,12 +271,29 @@ def build_connector(config: SpatialMLLMConfig) -> Connector | None:
     if config.spatial is None:
         return None
     spatial, out, chosen = config.spatial.output_dim, config.text.hidden_size, config.connector
-    merged = 8 * spatial
-    width = chosen.bottleneck or merged
-    if chosen.kind == "gated":
-        return Gated(merged, width, out)
-    if chosen.kind == "concat":
-        return Concat(merged, width, out)
+    connector: Connector
     if chosen.kind == "cross_attention":
-        return CrossAttention(spatial, out)
-    return MlpAdd(merged, width, out, zero_init_last=chosen.zero_init_last)
+        connector = CrossAttention(spatial, out)
+    else:
+        connector = _merged_connector(config, spatial, out)
+    if len(chosen.layers) > 1:
+        connector.mix = LayerMix(spatial, len(chosen.layers))
+    return connector
+
+
+def _merged_connector(config: SpatialMLLMConfig, spatial: int, out: int) -> MergedConnector:
+    chosen = config.connector
+    learned = chosen.merge == "conv"
+    channels = chosen.merge_dim or spatial
+    merged = 2 * channels if learned else 8 * spatial
+    width = chosen.bottleneck or merged
+    connector: MergedConnector
+    if chosen.kind == "gated":
+        connector = Gated(merged, width, out)
+    elif chosen.kind == "concat":
+        connector = Concat(merged, width, out)
+    else:
+        connector = MlpAdd(merged, width, out, zero_init_last=chosen.zero_init_last)
+    if learned:
+        connector.merge = ConvMerge(spatial, channels)
+    return connector

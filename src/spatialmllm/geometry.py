@@ -106,6 +106,7 @@ def from_npz(path: str | PathLike[str]) -> GeometryProvider:
 
     Raises:
         ValueError: Arrays are missing or of another shape.
+        FileNotFoundError: There is no such file.
     """
     with np.load(path, allow_pickle=False) as stored:
         if "points_world" not in stored:
@@ -114,11 +115,13 @@ def from_npz(path: str | PathLike[str]) -> GeometryProvider:
         shape = points.shape[:-1]
         confidence = stored["confidence"] if "confidence" in stored else np.ones(shape)
         depth = stored["depth"] if "depth" in stored else np.full(shape, np.nan)
-    if points.ndim != 4 or points.shape[-1] != 3 or confidence.shape != shape != depth.shape:
+    if points.ndim != 4 or points.shape[-1] != 3 or not confidence.shape == shape == depth.shape:
         raise ValueError(f"{path}: points_world must have shape (N, H, W, 3), got {points.shape}")
 
     def provide(indices: Sequence[int]) -> PointMaps:
         rows = list(indices)
+        if rows and max(rows) >= len(points):
+            raise ValueError(f"{path}: {len(points)} point maps, frame {max(rows)} was asked for")
         return PointMaps(
             points[rows], confidence[rows].astype(np.float32), depth[rows].astype(np.float32)
         )

@@ -228,10 +228,13 @@ class SpatialMLLM(nn.Module):
         groups = list(_groups_by_shape(frames))
         stacked = [torch.stack([frames[i] for i in group]) for group in groups]
         with torch.set_grad_enabled(grad):
-            encoded = aggregator(stacked, (self.settings.connector.layer,))
-        for group, (features,) in zip(groups, encoded, strict=True):
+            encoded = aggregator(stacked, self.settings.connector.layers)
+        mix = None if self.connector is None else self.connector.mix
+        for group, layers in zip(groups, encoded, strict=True):
+            patches = [layer[:, :, aggregator.patch_start :] for layer in layers]
+            features = patches[0] if mix is None else mix(patches)
             for row, i in enumerate(group):
-                results[i] = features[row, :, aggregator.patch_start :]
+                results[i] = features[row]
         return [results[i] for i in range(len(frames))]
 
     def embed(self, input_ids: Tensor, visual: Tensor | None) -> Tensor:

@@ -47,7 +47,10 @@ def layouts():
 
 @pytest.fixture(scope="session")
 def tiny():
-    """`tiny(vocab_size, connector)` makes a configuration of about 0.2 M parameters."""
+    """`tiny(vocab_size, connector)` makes a configuration of about 0.2 M parameters.
+
+    Further options are those of the connector.
+    """
     return make_tiny
 
 
@@ -88,7 +91,7 @@ def load_beside(name):
     return module
 
 
-def make_tiny(vocab_size=64, connector="mlp_add", *, ids=None, width=56, height=56):
+def make_tiny(vocab_size=64, connector="mlp_add", *, ids=None, width=56, height=56, **options):
     from spatialmllm.config import (
         ConnectorConfig,
         ProcessorConfig,
@@ -138,4 +141,4 @@ def make_tiny(vocab_size=64, connector="mlp_add", *, ids=None, width=56, height=
     )
     if connector == "none":
         return config.without_spatial_encoder()
-    return replace(config, connector=replace(config.connector, kind=connector))
+    return replace(config, connector=replace(config.connector, kind=connector, **options))

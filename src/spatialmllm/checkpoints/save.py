@@ -39,28 +39,33 @@ def save(
         shard_bytes: Largest size of one file.
         state: Parameters to write instead of the model's own, e.g. gathered ones.
     """
-    target = Path(path)
+    tensors = dict(model.named_parameters()) if state is None else dict(state)
+    config = model.settings
+    files = {
+        "config.json": json.dumps(config.to_json(), indent=2) + "\n",
+        "processor.json": json.dumps(to_mapping(config.processor), indent=2) + "\n",
+        "README.md": _card(config),
+    }
+    if tokenizer_json is not None:
+        files["tokenizer.json"] = tokenizer_json
+    write_folder(Path(path), tensors, files, shard_bytes=shard_bytes)
+
+
+def write_folder(
+    target: Path, tensors: Mapping[str, Tensor], files: Mapping[str, str], *, shard_bytes: int
+) -> None:
+    """Write text files and weights as one folder, whole or not at all."""
     temporary = target.with_name(target.name + ".tmp")
     if temporary.exists():
         shutil.rmtree(temporary)
     temporary.mkdir(parents=True)
-    tensors = dict(model.named_parameters()) if state is None else dict(state)
-    write_config(model.settings, temporary)
-    if tokenizer_json is not None:
-        (temporary / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    (temporary / "README.md").write_text(_card(model.settings), encoding="utf-8")
+    for name, text in files.items():
+        (temporary / name).write_text(text, encoding="utf-8")
     write_shards(tensors, temporary, shard_bytes)
     flush_folder(temporary)
     if target.exists():
         shutil.rmtree(target)
     temporary.rename(target)
-
-
-def write_config(config: SpatialMLLMConfig, folder: Path) -> None:
-    """Write `config.json` and `processor.json`."""
-    files = {"config.json": config.to_json(), "processor.json": to_mapping(config.processor)}
-    for name, value in files.items():
-        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int) -> None:

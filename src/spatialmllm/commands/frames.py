@@ -5,13 +5,15 @@ Examples:
   spatialcore frames demo/scenes --frames 16 --sampler space_aware
   spatialcore frames demo/scenes --frames 8 --compare
   spatialcore frames demo/scenes --scenes room0000 --save chosen
+  spatialcore frames demo/scenes --geometry vggt --model VGGT-1B
+  spatialcore frames demo/scenes --geometry maps     # maps/SCENE.npz, a row for each frame
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spatialcore.types import Scene
+    from spatialmllm.geometry import GeometryProvider, PointMaps
     from spatialmllm.sampling import FrameSelection
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
@@ -40,6 +43,11 @@ class Options:
         frames: Frames to choose.
         sampler: How.
         scenes: Only these scene ids.
+        geometry: Where points come from: `depth` (depth images and poses), `vggt` (the images
+            alone, with --model), or an npz file of point maps, or a folder with one for each scene.
+        model: VGGT or Spatial-MLLM folder for --geometry vggt.
+        point_source: Of vggt: its depth and cameras, or its point head.
+        device: cpu or cuda, for vggt; default: the GPU where there is one.
         compare: Print the share of voxels seen by uniform, random (20 draws) and space_aware.
         fill: Whether space_aware completes to the number of frames asked for.
         max_candidates: Frames that are looked at, spread over time.
@@ -52,6 +60,10 @@ class Options:
     frames: int = 16
     sampler: Literal["uniform", "random", "space_aware", "score"] = "space_aware"
     scenes: tuple[str, ...] = ()
+    geometry: str = "depth"
+    model: Path | None = None
+    point_source: Literal["depth", "point_head"] = "depth"
+    device: str | None = None
     compare: bool = False
     fill: Literal["uniform", "none"] = "uniform"
     max_candidates: int = 128
@@ -67,18 +79,63 @@ def main(argv: list[str]) -> int:
 
     skipped = 0
     try:
+        geometry_of = _geometry(options)
         for scene in _scenes(options):
             try:
-                report = _report(options, scene)
+                report = _report(options, scene, geometry_of)
             except (SpatialCoreError, ValueError) as error:
                 print(f"skipped {scene.id}: {error}", file=sys.stderr)
                 skipped += 1
                 continue
             print(json.dumps(report) if options.json else _text(report))
-    except (SpatialCoreError, OSError, ValueError) as error:
+    except (ValueError, FileNotFoundError) as error:
         print(f"spatialcore frames: {error}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, ValueError) else EXIT_FAILED
+        return EXIT_USAGE
+    except (SpatialCoreError, OSError) as error:
+        print(f"spatialcore frames: {error}", file=sys.stderr)
+        return EXIT_FAILED
     return EXIT_SKIPPED if skipped else 0
+
+
+def _geometry(options: Options) -> Callable[[Scene], GeometryProvider]:
+    """Scene -> provider of point maps, by position in the scene's frames."""
+    from spatialmllm.geometry import from_depth, from_npz
+
+    if options.geometry == "depth":
+        return from_depth
+    if options.geometry == "vggt":
+        return _from_vggt(options)
+    path = Path(options.geometry)
+    if path.is_dir():
+        return lambda scene: from_npz(path / f"{scene.id}.npz")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"--geometry takes depth, vggt, an npz file or a folder of them; {path} is not there"
+        )
+    if len(options.scenes) != 1:
+        raise ValueError("one file of point maps describes one scene: name it with --scenes")
+    return lambda _: from_npz(path)
+
+
+def _from_vggt(options: Options) -> Callable[[Scene], GeometryProvider]:
+    from spatialcore.io.images import open_image
+
+    if options.model is None:
+        raise ValueError("--geometry vggt needs --model, a VGGT or Spatial-MLLM folder")
+    from spatialmllm.checkpoints.vggt import load_vggt
+    from spatialmllm.evaluation.run import pick_device
+    from spatialmllm.vggt.geometry import from_vggt
+
+    heads = ("camera", "depth") if options.point_source == "depth" else ("point",)
+    model = load_vggt(options.model, heads=heads, device=pick_device(options.device))
+
+    def provider(scene: Scene) -> GeometryProvider:
+        def image(index: int) -> Any:
+            return open_image(scene.root, _uri(scene, index))
+
+        return from_vggt(model, image, point_source=options.point_source)
+
+    return provider
 
 
 def _scenes(options: Options) -> Iterator[Scene]:
@@ -95,20 +152,26 @@ def _scenes(options: Options) -> Iterator[Scene]:
             yield scene
 
 
-def _report(options: Options, scene: Scene) -> dict[str, Any]:
-    from spatialmllm.geometry import from_depth
+def _report(
+    options: Options, scene: Scene, geometry_of: Callable[[Scene], GeometryProvider]
+) -> dict[str, Any]:
     from spatialmllm.sampling import select_frames
 
     rows = [i for i, frame in enumerate(scene.frames) if frame.valid]
     if not rows:
         raise ValueError("no valid frame")
-    by_position = from_depth(scene)
-    needs_geometry = options.sampler in ("space_aware", "score")
+    geometry: GeometryProvider | None = None
+    if options.compare or options.sampler in ("space_aware", "score"):
+        by_position = geometry_of(scene)
+
+        def of_valid(at: Sequence[int]) -> PointMaps:
+            return by_position([rows[i] for i in at])
+
+        geometry = of_valid
     images = _grey(scene, rows) if options.sampler == "score" else None
     chosen = select_frames(
         len(rows), options.frames, options.sampler,
-        geometry=(lambda at: by_position([rows[i] for i in at])) if needs_geometry else None,
-        images=images, max_candidates=options.max_candidates, fill=options.fill,
+        geometry=geometry, images=images, max_candidates=options.max_candidates, fill=options.fill,
         seed=options.seed, key=f"{scene.source}/{scene.id}",
     )  # fmt: skip
     report: dict[str, Any] = {
@@ -117,24 +180,25 @@ def _report(options: Options, scene: Scene) -> dict[str, Any]:
         "frames": [scene.frames[rows[i]].index for i in chosen.indices],
         "selection": asdict(chosen),
     }
-    if options.compare:
-        report["coverage"] = _compare(options, scene, rows)
+    if options.compare and geometry is not None:
+        report["coverage"] = _compare(options, scene, len(rows), geometry)
     if options.save is not None:
         _save(options.save, scene, rows, chosen)
     return report
 
 
-def _compare(options: Options, scene: Scene, rows: list[int]) -> dict[str, Any]:
+def _compare(
+    options: Options, scene: Scene, count: int, geometry: GeometryProvider
+) -> dict[str, Any]:
     """Share of the candidates' voxels that each sampler's frames see; one voxel set for all."""
     import numpy as np
 
-    from spatialmllm.geometry import from_depth
     from spatialmllm.preprocessing import uniform_indices
     from spatialmllm.sampling import coverage_of, select_frames
     from spatialmllm.voxels import voxel_sets
 
-    candidates = uniform_indices(len(rows), options.max_candidates)
-    maps = from_depth(scene)([rows[i] for i in candidates])
+    candidates = uniform_indices(count, options.max_candidates)
+    maps = geometry(candidates)
     voxels = voxel_sets(maps)
 
     def share(method: Literal["uniform", "random", "space_aware"], seed: int = 0) -> float:
@@ -161,14 +225,18 @@ def _grey(scene: Scene, rows: list[int]) -> Any:
     from spatialcore.io.images import open_image
 
     def provide(index: int) -> NDArray[np.float64]:
-        uri = scene.frames[rows[index]].image
-        if uri is None:
-            raise ValueError(f"frame {scene.frames[rows[index]].name} has no image")
-        image = open_image(scene.root, uri).convert("L")
+        image = open_image(scene.root, _uri(scene, rows[index])).convert("L")
         image.thumbnail((320, 320))
         return np.asarray(image, dtype=np.float64) / 255
 
     return provide
+
+
+def _uri(scene: Scene, index: int) -> str:
+    uri = scene.frames[index].image
+    if uri is None:
+        raise ValueError(f"frame {scene.frames[index].name} has no image")
+    return uri
 
 
 def _save(folder: Path, scene: Scene, rows: list[int], chosen: FrameSelection) -> None:
