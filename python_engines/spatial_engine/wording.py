@@ -79,24 +79,25 @@ class Wording:
             question: The same for the question.
             answer: The same for the answer.
             slots: Values of all slots.
-            variant: Which list of questions and answers, where those have variants.
+            variant: Which list of questions or answers; the other kind may have one list for all.
         """
-        asked = variant if variant in self.questions else ""
+        asked = variant if variant in self.questions or variant not in self.answers else ""
         questions = self.questions[asked]
         answers = self.answers[variant if variant in self.answers else ""]
         # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
         d = (description * len(self.descriptions)) >> 64
         q = (question * len(questions)) >> 64
         a = (answer * len(answers)) >> 64
-        dot = "." if asked else ""
+        of_question = f".{asked}" if asked else ""
+        of_answer = f".{variant}" if variant != asked else ""
         return Text(
             self.descriptions[d].format_map(slots),
             questions[q].format_map(slots),
             answers[a].format_map(slots),
             (
                 f"{self.task}/description/{d}",
-                f"{self.task}/question{dot}{asked}/{q}",
-                f"{self.task}/answer/{a}",
+                f"{self.task}/question{of_question}/{q}",
+                f"{self.task}/answer{of_answer}/{a}",
             ),
         )
 

@@ -9,14 +9,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from spatial_engine.answers import parse_answer
+from spatial_engine.compose import make
 from spatial_engine.engine import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import (
     OBJECT_MOVEMENT,
+    clip_view,
     distance_bins,
     smallest_of_bins,
 )
-from spatialcore.relations.recipe import load_recipe
+from spatial_engine.wording import wording_of
+from spatialcore.relations.recipe import Recipe, load_recipe
 from spatialcore.types import Camera, Frame, Track3D
 
 T, N = 12, 8
@@ -47,10 +52,10 @@ def moving_clip(step: float = 0.03, images: bool = True, poses: bool = True) -> 
 
 
 def context_of(
-    clip: Track3D, recipe: str = "default", split: str = "train", **guards: Any
+    clip: Track3D, recipe: str | Recipe = "default", split: str = "train", **guards: Any
 ) -> SceneContext:
     """A context over a clip in memory whose tracks all lie in part 0."""
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = dataclasses.replace(chosen, guards=dataclasses.replace(chosen.guards, **guards))
     images = {f.index: FrameImage(f.name, f.image or "", 320, 240) for f in clip.frames}
     parts = SimpleNamespace(track=clip.track_index, label=np.zeros(len(clip.track_index), int))
@@ -160,6 +165,151 @@ def test_half_of_the_pairs_are_reversed() -> None:
         shares.append(np.mean([row.frames[0] > row.frames[1] for row in rows]))
     assert 0.4 < shares[0] < 0.6
     assert shares[1] < 0.12
+
+
+def slid_clip(shift: tuple[float, float, float], at: tuple[float, float, float] = (0, 0, 2)):
+    """Two frames of eight points before a camera at rest; track 0 is at `at`, then `shift` on.
+
+    K maps x = 1/128 at z = 2 to one pixel, so that pixels and distances are exact.
+    """
+    clip = moving_clip()
+    offsets = np.array([[0.0, k / 64, 0.0] for k in range(N)])
+    tracks = np.stack([offsets + at, offsets + at + shift])
+    camera = Camera(np.array([[256.0, 0, 160], [0, 256.0, 120], [0, 0, 1]]), 320, 240)
+    return dataclasses.replace(
+        clip, camera=camera, frames=clip.frames[:2], visible=np.ones((2, N), bool),
+        cam_from_world=np.tile(np.eye(4), (2, 1, 1)), tracks_cam=tracks,
+    )  # fmt: skip
+
+
+def asked(
+    clip: Track3D, recipe: str = "default", task: int = 0
+) -> tuple[bool, dict[str, int], str]:
+    """Whether track 0 is asked about, all reasons, and what `verify` has against the row."""
+    context = context_of(clip, recipe)
+    table = candidates_of(OBJECT_MOVEMENT[task], context)
+    rows = [row for row in table.rows() if row.items == (0,)]
+    reference: Any = SimpleNamespace(
+        track=clip, place=context.place, recipe=context.recipe, image_size=clip.camera.size,
+        cached=lambda key, make: make(),
+    )  # fmt: skip
+    # The order that the engine draws for the pair, asked about or not.
+    draw = context.place.draw(OBJECT_MOVEMENT[task].task, (0, 1, 0), "swap")
+    frames = (1, 0) if draw >> 63 and recipe == "default" else (0, 1)
+    reason = OBJECT_MOVEMENT[task].recompute(reference, Row(frames, (0,)))[1]
+    assert not rows or rows == [Row(frames, (0,))]
+    return bool(rows), dict(table.rejected), reason
+
+
+BELOW = 1 - 2**-52
+
+
+@pytest.mark.parametrize(
+    ("length", "default", "paper"),
+    [(0.0, "", ""), (0.01 * BELOW, "", ""), (0.01, "track_still", ""), (0.02, "track_still", ""),
+     (0.05 * BELOW, "track_still", ""), (0.05, "", ""), (0.3, "", "")],
+)  # fmt: skip
+def test_moving_and_static_from_both_sides(length: float, default: str, paper: str) -> None:
+    """Still below 1 cm, moving from 5 cm on; the published rule asks about what lies between."""
+    for recipe, reason in (("default", default), ("multispa-paper", paper)):
+        # Track 0 starts at the origin of y and z = 2, so the length is exact.
+        found, refused, broken = asked(slid_clip((0.0, length, 0.0)), recipe)
+        assert (found, broken) == (not reason, reason)
+        assert (refused.get("track_still", 0) > 0) >= bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("column", "inside"), [(2.9921875, False), (3.0, True), (316.9921875, True), (317.0, False)]
+)
+def test_the_mark_of_the_first_image_is_clear_of_the_border(column: float, inside: bool) -> None:
+    """The radius of a mark is 3 px of 320; the point may touch the border in the second image."""
+    x = (column - 160) / 128
+    draw = context_of(moving_clip()).place.draw(OBJECT_MOVEMENT[0].task, (0, 1, 0), "swap")
+    later_first = bool(draw >> 63)
+    # The other end is as far on the other side, but one pixel inside the image.
+    ends = [(x, 0.0, 2.0), (-x + (1 if x > 0 else -1) / 128, 0.0, 2.0)]
+    first, second = ends[::-1] if later_first else ends
+    shift = tuple(b - a for a, b in zip(first, second, strict=True))
+    found, refused, broken = asked(slid_clip(shift, first))
+    assert (found, broken) == (inside, "" if inside else "border")
+    assert refused.get("border", 0) >= (not inside)
+    assert asked(slid_clip(shift, first), "multispa-paper")[::2] == (True, "")
+
+
+@pytest.mark.parametrize("recipe", ["default", "multispa-paper"])
+def test_a_point_is_visible_in_both_frames_and_inside_the_image(recipe: str) -> None:
+    """Hidden, out of the image or behind the camera in either frame: not visible, and counted."""
+    good = slid_clip((0.25, 0.0, 0.0))
+    assert asked(good, recipe)[::2] == (True, "")
+    for t in range(2):
+        hidden = good.visible.copy()
+        hidden[t, 0] = False
+        outside, behind = good.tracks_cam.copy(), good.tracks_cam.copy()
+        outside[t, 0, 0] = 161 / 128  # column 321 of 320
+        behind[t, 0, 2] = -2.0
+        for bad in (
+            dataclasses.replace(good, visible=hidden),
+            dataclasses.replace(good, tracks_cam=outside),
+            dataclasses.replace(good, tracks_cam=behind),
+        ):
+            found, refused, _ = asked(bad, recipe)
+            assert not found
+            assert refused["not_visible"] == 1
+    bad = dataclasses.replace(good, visible=hidden)
+    assert asked(bad, recipe)[2] == "not_visible"
+
+
+def test_a_point_of_no_part_is_not_asked() -> None:
+    """Tracks outside every kept part are counted."""
+    context = context_of(moving_clip())
+    scene: Any = context.scene
+    scene.parts.label[2:] = -1
+    table = candidates_of(OBJECT_MOVEMENT[0], context)
+    assert {row.items for row in table.rows()} == {(0,), (1,)}
+    assert table.rejected["no_part"] == N - 2
+
+
+def test_the_answer_says_that_a_still_point_did_not_move() -> None:
+    """The clause stands in the answer only: question and description are those of any pair."""
+    still, moved = slid_clip((0.0, 0.004, 0.0)), slid_clip((0.0, 0.25, 0.0))
+    for task, zero in ((0, "`0`"), (1, "`[ 0 , 0 , 0 ]`"), (2, "`0`"), (3, "`[ 0 , 0 , 0 ]`")):
+        engine = OBJECT_MOVEMENT[task]
+        records = []
+        for clip in (still, moved):
+            context = context_of(clip)
+            row = next(r for r in candidates_of(engine, context).rows() if r.items == (0,))
+            records.append(make(engine, context, row))
+        assert zero in records[0].answer
+        wording = wording_of(engine.task)
+        assert records[0].templates[2].startswith(f"{engine.task}/answer.static/")
+        assert records[1].templates[2].startswith(f"{engine.task}/answer/")
+        assert records[0].templates[:2] == records[1].templates[:2]
+        assert set(wording.questions) == {""}
+        for template in wording.answers["static"]:
+            text = template.format_map(dict.fromkeys(wording.answer_slots, "0"))
+            read = parse_answer(text, records[0].answer_type, "mm")
+            assert read.answer is not None
+            assert set(read.answer.number) == {0.0}
+
+
+def test_the_published_switches_are_fields_of_the_recipe() -> None:
+    """Each changes what it names, without the recipe's name or another guard having a say."""
+    clip, paper, plain = moving_clip(), load_recipe("multispa-paper"), load_recipe()
+    assert (paper.track_pool, paper.track_cap) == ("all", "fifth_bin")
+    assert (paper.track_reversed, paper.track_pixel_offset) == ((0.05, 0.0), 1e-8)
+    custom = dataclasses.replace(paper, name="custom")
+    assert clip_view(clip, custom).uv.tolist() == clip_view(clip, paper).uv.tolist()
+    assert (clip_view(clip, plain).uv != clip_view(clip, paper).uv).any()
+    for share, expected in ((0.0, 0.0), (1.0, 1.0)):
+        recipe = dataclasses.replace(plain, track_reversed=(share, 0.5))
+        rows = rows_of(context_of(clip, recipe))
+        assert np.mean([row.frames[0] > row.frames[1] for row in rows]) == expected
+    # A clip with 11 equally spaced positions of a track: its fifth bin caps the first ones.
+    fixed = rows_of(context_of(clip, dataclasses.replace(paper, track_cap="fixed")))
+    assert len(fixed) > len(rows_of(context_of(clip, paper)))
+    for name, value in (("track_pool", "none"), ("track_cap", "no"), ("track_reversed", (2, 0))):
+        with pytest.raises(ValueError, match=name):
+            dataclasses.replace(plain, **{name: value})
 
 
 def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> None:

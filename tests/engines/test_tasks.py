@@ -107,6 +107,6 @@ def test_length_is_the_longer_side(records: dict[str, list[QARecord]]) -> None:
 def test_vector_and_distance_of_a_track_agree(records: dict[str, list[QARecord]]) -> None:
     for form in ("coordinate", "marked"):
         for record in records[f"object_movement.vector.{form}"]:
-            assert record.source in ("tapvid3d", "adt", "pstudio")
+            assert record.source in ("adt", "pstudio")
             length = math.hypot(*record.answer_number)
             assert length == 0.0 or length >= 50.0 - 2.0

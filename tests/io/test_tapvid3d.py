@@ -11,7 +11,7 @@ import pytest
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import image_bytes, open_image
-from spatialcore.io.open import open_source
+from spatialcore.io.open import open_source, open_sources
 from spatialcore.io.options import ReadOptions
 from spatialcore.types import Track3D
 from tests.fabricate import clip_arrays, jpeg, write_npz
@@ -98,6 +98,43 @@ def test_collections_spaces_and_splits(tmp_path: Path) -> None:
     assert error.value.code == "source_not_allowed"
     allowed = open_source(tmp_path / "drivetrack", ReadOptions(allow_source=("drivetrack",)))
     assert allowed.open("d_1").source == "drivetrack"
+
+
+def test_a_common_root_is_a_source_for_each_collection(tmp_path: Path) -> None:
+    """Keys, splits and the rule on missing extrinsics go by collection, as if each were opened."""
+    root = tmp_path / "set" / "clips"
+    still = clip_arrays()
+    del still["extrinsics_w2c"]
+    write_npz(root / "adt" / "Walk_seq1_2.npz", clip_arrays())
+    write_npz(root / "adt" / "Walk_seq2_0.npz", still)
+    write_npz(root / "pstudio" / "juggle_3.npz", still)
+    write_npz(root / "pstudio" / "Walk_seq2_0.npz", still)  # one id in two collections
+    (root / "adt_val.txt").write_text("Walk_seq1\n")
+    adt, pstudio = open_sources(root)
+    assert (adt.key, adt.root, pstudio.key) == ("adt", root / "adt", "pstudio")
+    walk = adt.open("Walk_seq1_2")
+    assert (walk.source, walk.split, walk.static_camera) == ("adt", "val", False)
+    assert open_image(walk.root, walk.frames[2].image).size == (32, 24)
+    with pytest.raises(SceneFormatError) as error:
+        adt.open("Walk_seq2_0")
+    assert error.value.code == "extrinsics_missing"
+    juggle = pstudio.open("juggle_3")
+    assert (juggle.source, juggle.split, juggle.static_camera) == ("pstudio", "train", True)
+    again = open_source(f"tapvid3d:{adt.root}", ReadOptions(), key=adt.key)
+    assert again.open("Walk_seq1_2").split == "val"
+    # Below a folder of sources the collections stay apart; clips beside them are a third source.
+    assert [s.key for s in open_sources(root.parent)] == ["adt", "pstudio"]
+    write_npz(root / "walk.npz", clip_arrays())
+    assert [s.key for s in open_sources(root)] == ["adt", "pstudio", "tapvid3d"]
+    assert open_sources(root)[2].scene_ids() == ("walk",)
+
+
+def test_a_key_makes_one_source_of_all_collections(tmp_path: Path) -> None:
+    for name in ("pstudio/juggle_3", "adt/Walk_seq1_2"):
+        write_npz(tmp_path / f"{name}.npz", clip_arrays())
+    (clips,) = open_sources(tmp_path, key="clips")
+    assert (clips.key, clips.scene_ids()) == ("clips", ("Walk_seq1_2", "juggle_3"))
+    assert clips.open("juggle_3").static_camera
 
 
 def test_images_behind_fixed_offsets(tmp_path: Path) -> None:

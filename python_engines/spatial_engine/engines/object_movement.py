@@ -39,9 +39,7 @@ BINS = 10
 # Tracks of each rigid part, and pairs of each bin, by split: the published numbers.
 TRACKS = {"train": 15, "val": 1}
 PAIRS = {"train": 30, "val": 1}
-_PAPER_BIN = 4  # whose size caps the others in `multispa-paper`
-_PAPER_REVERSED = 0.05
-_PIXEL_EPSILON = 1e-8  # added to z by the published projection
+_CAPPING_BIN = 4  # whose size caps the others where the recipe says so
 
 
 class ClipView(NamedTuple):
@@ -64,11 +62,6 @@ class ClipView(NamedTuple):
     reason: str
 
 
-def pixel_offset(recipe: Recipe) -> float:
-    """What is added to z before a division: the published 1e-8, or nothing."""
-    return _PIXEL_EPSILON if recipe.name == "multispa-paper" else 0.0
-
-
 def clip_view(clip: Track3D, recipe: Recipe) -> ClipView:
     """World positions, pixels, and what may be shown and asked."""
     tracks, (W, H) = clip.tracks_cam, clip.camera.size
@@ -76,7 +69,7 @@ def clip_view(clip: Track3D, recipe: Recipe) -> ClipView:
     posed = np.asarray(np.isfinite(clip.cam_from_world).all(axis=(1, 2)))
     pictured = np.array([bool(frame.image) for frame in clip.frames], dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
-        depth = z + pixel_offset(recipe)
+        depth = z + recipe.track_pixel_offset
         uv = np.stack([
             K[0, 0] * tracks[..., 0] / depth + K[0, 2],
             K[1, 1] * tracks[..., 1] / depth + K[1, 2],
@@ -159,15 +152,14 @@ class ObjectMovement:
         if view.reason:
             return CandidateTable.empty({view.reason: 1})
         column = {int(track): n for n, track in enumerate(clip.track_index)}
-        rejected: Counter[str] = Counter()
+        labels = context.cached("part_labels", lambda: _labels(context))
+        rejected = Counter(no_part=sum(label < 0 for label in labels.values()))
         found = []
         for track in _chosen_tracks(context, self.task):
-            rows, still = self._pairs(context.place, view, track, column[track])
-            rejected["track_still"] += still
+            rows, reasons = self._pairs(context.place, view, track, column[track])
+            rejected += reasons
             if len(rows):
                 found.append(rows)
-            else:
-                rejected["track_short"] += not still
         if not found:
             return CandidateTable.empty(rejected)
         table = np.concatenate(found)
@@ -179,48 +171,48 @@ class ObjectMovement:
 
     def _pairs(
         self, place: Place, view: ClipView, track: int, n: int
-    ) -> tuple[NDArray[np.int64], int]:
-        """Rows (first frame, second, track, bin, stratum), and the pairs neither still nor moving.
+    ) -> tuple[NDArray[np.int64], Counter[str]]:
+        """Rows (first frame, second, track, bin, stratum), and the pairs refused by reason.
 
         Nothing outlives the call: the published cap leaked from one point to the next.
         """
-        guards, split = place.recipe.guards, place.split
-        rows = np.flatnonzero(view.seen[:, n])
+        recipe, guards = place.recipe, place.recipe.guards
+        rows, every = np.flatnonzero(view.seen[:, n]), len(view.seen)
         i, j = (rows[k] for k in np.triu_indices(len(rows), 1))
+        refused = Counter(not_visible=every * (every - 1) // 2 - len(i))
         if not len(i):
-            return np.zeros((0, 5), np.int64), 0
+            return np.zeros((0, 5), np.int64), refused
         ends = (view.frame[i], view.frame[j], np.full(len(i), track))
         swapped = self._reversed(place, ends)
         first, second = np.where(swapped, j, i), np.where(swapped, i, j)
         distance = np.linalg.norm(view.world[j, n] - view.world[i, n], axis=1)
         bins, hashes = distance_bins(distance), place.draw_rows(self.task, ends, "pair")
-        askable = view.inside[first, n]
-        static = askable & (distance < guards.static_max_m)
-        apart = guards.moving_min_m > guards.static_max_m
-        # Where nothing lies between still and moving, the bins hold every pair, as published.
-        moving = askable & (distance >= guards.moving_min_m) if apart else askable
-        most = PAIRS[split]
-        if not apart:
-            most = max(1, min(int((bins == _PAPER_BIN).sum()), most))
-        pool = np.flatnonzero(moving)
+        askable, still = view.inside[first, n], distance < guards.static_max_m
+        moving = np.ones_like(still) if recipe.track_pool == "all" else ~still
+        moving &= still | (distance >= guards.moving_min_m)
+        refused["border"] = int((~askable).sum())
+        refused["track_still"] = int((askable & ~still & ~moving).sum())
+        most = PAIRS[place.split]
+        if recipe.track_cap == "fifth_bin":
+            most = max(1, min(int((bins == _CAPPING_BIN).sum()), most))
+        pool = np.flatnonzero(askable & moving)
         taken = pool[smallest_of_bins(bins[pool], hashes[pool], most)]
-        still = np.flatnonzero(static)
-        one = still[np.argsort(hashes[still])[:1]]
+        static = np.flatnonzero(askable & still)
+        one = static[np.argsort(hashes[static])[:1]]
         chosen = np.concatenate([taken, np.setdiff1d(one, taken)])
-        stratum = static[chosen] & (place.recipe.guards.static_max_share < 1)
+        stratum = still[chosen] & (guards.static_max_share < 1)
         out = np.stack([
             view.frame[first[chosen]], view.frame[second[chosen]], np.full(len(chosen), track),
             bins[chosen], stratum,
         ], axis=1)  # fmt: skip
-        return out.astype(np.int64), int((askable & ~static & ~moving).sum())
+        return out.astype(np.int64), refused
 
     def _reversed(self, place: Place, ends: tuple[Any, ...]) -> NDArray[np.bool_]:
-        """Which pairs are shown later frame first: half of them, or the published 5 % in train."""
-        draws = place.draw_rows(self.task, ends, "swap")
-        if place.recipe.guards.moving_min_m > place.recipe.guards.static_max_m:
-            return draws >= np.uint64(1 << 63)
-        share = _PAPER_REVERSED if place.split == "train" else 0.0
-        return draws < np.uint64(int(share * 2**64))
+        """Which pairs are shown later frame first: the recipe's share, by draw."""
+        share = place.recipe.track_reversed[place.split == "val"]
+        # 53 bits are exact as float64, so a share of 0 is never reached.
+        draws = place.draw_rows(self.task, ends, "swap") >> np.uint64(11)
+        return np.asarray(draws >= (1.0 - share) * 2.0**53)
 
     def facts(self, context: SceneContext, row: Row) -> Facts:
         """The displacement from the first frame shown to the second."""
@@ -269,14 +261,16 @@ class ObjectMovement:
             answer = answers.vector([1000 * x for x in vector], "mm", rounding)
             names = ("x_mm", "y_mm", "z_mm")
             slots = {k: str(int(x)) for k, x in zip(names, answer.number, strict=True)}
+        variant = "" if moved else "static"
         if self.form == "coordinate":
             x, y = view_norm1000(at, size)
             return Facts(
-                answer, {**evidence, "norm1000": [x, y]}, {**slots, "x1": str(x), "y1": str(y)}
-            )
+                answer, {**evidence, "norm1000": [x, y]}, {**slots, "x1": str(x), "y1": str(y)},
+                variant=variant,
+            )  # fmt: skip
         colour = drawn_colour(place.draw(self.task, (*row.frames, *row.items), "colour"))
         mark = mark_at(at, size, place.recipe.guards.mark_radius_share, colour)
-        return Facts(answer, evidence, slots, ((mark,), ()))
+        return Facts(answer, evidence, slots, ((mark,), ()), variant=variant)
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The displacement from the clip's own readings, by plain matrix products."""
@@ -290,7 +284,7 @@ class ObjectMovement:
             for pose, point in zip(poses, cam, strict=True)
         ])  # fmt: skip
         with np.errstate(divide="ignore", invalid="ignore"):
-            depth = cam[:, 2:] + pixel_offset(reference.recipe)
+            depth = cam[:, 2:] + reference.recipe.track_pixel_offset
             uv = cam[:, :2] * np.diag(clip.camera.K)[:2] / depth + clip.camera.K[:2, 2]
         at = PointView(float(uv[0, 0]), float(uv[0, 1]), float(cam[0, 2]))
         labels = reference.cached("part_labels", lambda: _reference_labels(clip))
@@ -311,8 +305,10 @@ class ObjectMovement:
         if not all(clip.frames[k].image for k in t):
             return "image_missing"
         inside = ((uv >= 0) & (uv < size)).all() and (cam[:, 2] > 0).all()
-        if label < 0 or not inside or not clip.visible[t, n].all():
-            return "track_short"
+        if label < 0:
+            return "no_part"
+        if not inside or not clip.visible[t, n].all():
+            return "not_visible"
         edge = mark_radius(size[0], guards.mark_radius_share) if guards.border else 0
         if not all(edge <= x < side - edge for x, side in zip(uv[0], size, strict=True)):
             return "border"

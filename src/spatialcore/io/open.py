@@ -37,6 +37,24 @@ def _open_tapvid3d(path: Path, options: ReadOptions) -> Source | None:
     return Tapvid3dSource(root, files, collection, options) if files else None
 
 
+def _open_collections(path: Path, options: ReadOptions) -> tuple[Source, ...]:
+    """A source for each collection of clips below a common root, and one for clips beside them.
+
+    Splits, static cameras and the subtasks of the benchmark (`@adt`, `@pstudio`) go by collection;
+    so they are sources of their own, unless one key is given for all.
+    """
+    from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, clip_files, clips_in
+
+    below = [(c, path / c) for c in COLLECTIONS if (path / c).is_dir()]
+    if options.key is not None or not below:
+        return ()
+    parts = [Tapvid3dSource(p, clip_files(p), c, options) for c, p in below if clips_in(p)]
+    loose = clips_in(path)
+    if parts and loose:
+        parts.append(Tapvid3dSource(path, loose, "", options))
+    return tuple(parts)
+
+
 def _open_scannet(path: Path, options: ReadOptions) -> Source | None:
     from spatialcore.io.scannet import ScannetSource, scan_files, scan_of
 
@@ -122,6 +140,14 @@ def _detect(path: Path, explicit: str | None, options: ReadOptions) -> Source | 
     return None
 
 
+def _detect_all(path: Path, explicit: str | None, options: ReadOptions) -> tuple[Source, ...]:
+    """The sources of a path: one, or the collections of a root of clips."""
+    if explicit in (None, "tapvid3d") and (collections := _open_collections(path, options)):
+        return collections
+    source = _detect(path, explicit, options)
+    return () if source is None else (source,)
+
+
 def open_source(
     spec: str | Path,
     options: ReadOptions | None = None,
@@ -164,7 +190,9 @@ def open_sources(
 ) -> tuple[Source, ...]:
     """Open a path that is one source, or a folder whose subfolders are sources.
 
-    `spatialcore sample` makes such a folder: `scannet/`, `posed_images/`, `tapvid3d/`.
+    `spatialcore sample` makes such a folder: `scannet/`, `posed_images/`, `tapvid3d/`. A root of
+    clips that holds the collections `adt/`, `pstudio/` or `drivetrack/` is a source for each, with
+    the collection's name as its key; with a `key` it is one source of that key.
 
     Args:
         spec: As for `open_source`.
@@ -182,12 +210,16 @@ def open_sources(
     """
     chosen = _with(options, key=key, stride=stride, world_up=world_up)
     path, explicit = _split_spec(spec)
-    source = _detect(path, explicit, chosen)
-    if source is not None:
-        return (source,)
+    found = _detect_all(path, explicit, chosen)
+    if found:
+        return found
     below = [path / name for name in list_names(path)] if path.is_dir() else []
-    found = [_detect(folder, explicit, chosen) for folder in below if folder.is_dir()]
-    sources = tuple(source for source in found if source is not None)
+    sources = tuple(
+        source
+        for folder in below
+        if folder.is_dir()
+        for source in _detect_all(folder, explicit, chosen)
+    )
     if not sources:
         raise _not_found(path, explicit)
     if chosen.key is not None and len(sources) > 1:

@@ -330,20 +330,23 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
     )
 
 
+def clips_in(folder: Path) -> tuple[tuple[str, str], ...]:
+    """(clip id, file name) of every `.npz` of a folder, sorted by id."""
+    names = (name for name in list_names(folder) if name.endswith(".npz"))
+    clips = ((name.removesuffix(".npz"), name) for name in names)
+    return tuple(sorted((clip, name) for clip, name in clips if is_scene_id(clip)))
+
+
 def clip_files(root: Path) -> tuple[tuple[str, str], ...]:
     """(clip id, relative file) of every `.npz` in `root` and its collections, sorted by id.
 
     Raises:
         SceneFormatError: Two collections hold a clip of one id.
     """
-    found: dict[str, str] = {}
-    folders = ["", *(c for c in COLLECTIONS if (root / c).is_dir())]
-    for folder in folders:
-        for name in list_names(root / folder):
-            clip = name.removesuffix(".npz")
-            if clip == name or not is_scene_id(clip):
-                continue
+    found = dict(clips_in(root))
+    for folder in (c for c in COLLECTIONS if (root / c).is_dir()):
+        for clip, name in clips_in(root / folder):
             if clip in found:
                 raise SceneFormatError(root, f"holds clip {clip!r} twice", "open one collection")
-            found[clip] = f"{folder}/{name}" if folder else name
+            found[clip] = f"{folder}/{name}"
     return tuple(sorted(found.items()))

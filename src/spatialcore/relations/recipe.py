@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 BUILT_IN = ("default", "multispa-paper")
-COVERAGES = ("extent", "bins")
+CHOICES = {
+    "coverage": ("extent", "bins"),
+    "track_pool": ("moving", "all"),
+    "track_cap": ("fixed", "fifth_bin"),
+}
 FAMILIES = (
     "camera_movement",
     "depth_perception",
@@ -121,6 +125,12 @@ class Recipe:
         rounding: Default rounding of every number in an answer.
         truncated_tasks: Tasks whose numbers are truncated toward zero instead.
         guards: The dead zones and thresholds.
+        track_pool: Pairs of frames from which the bins of distance of a track are filled: those in
+            which it moved, or all of them.
+        track_cap: Most pairs of a bin: a fixed number, or the size of the track's fifth bin where
+            that is smaller.
+        track_reversed: Share of the pairs that are shown later frame first, in train and in val.
+        track_pixel_offset: Metres added to z before a track is projected.
         quota: Rows for each task; "*" is the number for each scene and unnamed task.
         balance: How a bin's unused quota is carried: to the next bin, or evenly.
         word_strata: Whether each word of a direction task gets an equal share of the quota.
@@ -145,6 +155,10 @@ class Recipe:
     rounding: Literal["nearest", "truncate"] = "nearest"
     truncated_tasks: tuple[str, ...] = ()
     guards: Guards = field(default_factory=Guards)
+    track_pool: Literal["moving", "all"] = "moving"
+    track_cap: Literal["fixed", "fifth_bin"] = "fixed"
+    track_reversed: tuple[float, float] = (0.5, 0.5)
+    track_pixel_offset: float = 0.0
     quota: Mapping[str, int] = field(default_factory=dict)
     balance: Literal["carry", "even"] = "carry"
     word_strata: bool = True
@@ -158,8 +172,13 @@ class Recipe:
                 f"band_percent {self.band_percent} must lie in 0..100 and be a whole number of "
                 f"bins of {self.bin_percent}"
             )
-        if self.coverage not in COVERAGES:
-            raise ValueError(f"coverage must be one of {COVERAGES}, got {self.coverage!r}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if len(self.track_reversed) != 2 or not all(0 <= s <= 1 for s in self.track_reversed):
+            raise ValueError(f"track_reversed must be two shares, got {self.track_reversed}")
+        if not 0 <= self.track_pixel_offset < 1:
+            raise ValueError(f"track_pixel_offset must be small, got {self.track_pixel_offset}")
 
     def to_json(self) -> str:
         """Canonical JSON of every field; equal recipes give equal text."""
