@@ -11,6 +11,7 @@ from spatial_engine.engine import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.navigation import NAVIGATION
+from spatial_engine.engines.numeric_choice import NUMERIC_CHOICE
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION
 from spatial_engine.engines.one_image import ONE_IMAGE
@@ -25,6 +26,7 @@ ENGINES: tuple[Engine, ...] = (
     *OBJECT_MOVEMENT,
     *OBJECT_PERCEPTION,
     *SCENE_LAYOUT,
+    *NUMERIC_CHOICE,
     *NAVIGATION,
     *SPATIAL_RELATION,
     *ONE_IMAGE,
