@@ -211,7 +211,7 @@ class DepthComparison:
 
         def passes(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
             tests = self._tests(context, seen, first, rows)
-            return np.stack([passed for _, passed in tests]).all(axis=0)
+            return np.asarray(np.stack([passed for _, passed in tests]).all(axis=0))
 
         second = first_passing(state, seen.id, passes)
         return second, "" if second >= 0 else self._guard(context, seen, first)
