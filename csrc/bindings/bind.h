@@ -15,5 +15,7 @@ void bind_askable(pybind11::module_& m);
 void bind_overlap(pybind11::module_& m);
 void bind_rigidity(pybind11::module_& m);
 void bind_coverage(pybind11::module_& m);
+void bind_draws(pybind11::module_& m);
+void bind_json(pybind11::module_& m);
 
 }  // namespace spatialcore

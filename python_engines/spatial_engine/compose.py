@@ -9,7 +9,6 @@ made row by row.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +26,27 @@ from spatial_engine.record import (
     record_schema,
 )
 from spatial_engine.wording import Text, wording_of
+from spatialcore import _cpu
 
 if TYPE_CHECKING:
     from spatial_engine.marks import Mark
 
-_CANONICAL = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-)
-
 
 def canonical_json(value: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, no spaces and shortest round-trip floats; ValueError on NaN."""
-    return _CANONICAL.encode(value)
+    """JSON with sorted keys, no spaces and shortest round-trip floats.
+
+    The bytes are those of `json.dumps(..., sort_keys=True, separators=(",", ":"))`, written in one
+    compiled walk: with a dozen floats a record, json took a seventh of the time of generating.
+
+    Raises:
+        ValueError: A float is not finite.
+        TypeError: A key is not text, or a value is none that JSON has.
+
+    Example:
+        >>> canonical_json({"b": [1, 0.1], "a": None})
+        '{"a":null,"b":[1,0.1]}'
+    """
+    return _cpu.canonical_json(dict(value))
 
 
 def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
@@ -102,7 +110,7 @@ def compose_table(
         "answer_text": [answer.text for answer in answers],
         "answer_unit": [answer.unit for answer in answers],
         "evidence": [
-            canonical_json({**one.evidence, "items": row.items})
+            _cpu.canonical_json({**one.evidence, "items": row.items})
             for row, one in zip(rows, facts, strict=True)
         ],
     }

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.answers import Answer
 from spatial_engine.marks import Mark
-from spatialcore.draws import fold, fold_array, text_hash
+from spatialcore.draws import fold_all, fold_array, text_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spatialcore.types import Source, Track3D
 
 T = TypeVar("T")
+Takes = Callable[[str, NDArray[Any], ArrayLike, NDArray[np.uint64]], NDArray[np.bool_]]
 
 
 class Row(NamedTuple):
@@ -179,10 +180,7 @@ class Place:
 
     def draw(self, task: str, ints: Sequence[int], slot: str) -> int:
         """`spatialcore.draws.draw` of this scene: a uniform 64-bit integer."""
-        state = self.state(task, slot)
-        for number in ints:
-            state = fold(state, number)
-        return state
+        return fold_all(self.state(task, slot), ints)
 
     def draw_many(
         self, task: str, keys: Sequence[Sequence[int]], slots: Sequence[str]
@@ -237,12 +235,15 @@ class SceneContext:
         place: Names, provenance and draws.
         scene_quota: Rows that are asked of each scene, by task (depth_perception uses it).
         open_track: Opens the clip in its source, for engines that read tracks.
+        takes: (task, bin, stratum, hash) -> which rows the plan takes; None before there is a plan.
+            An engine with costly guards leaves out what is not taken.
     """
 
     scene: SceneIndex
     place: Place
     scene_quota: Mapping[str, int] = field(default_factory=dict)
     open_track: Callable[[], Track3D] | None = None
+    takes: Takes | None = None
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -221,7 +221,8 @@ def _part_tables(plan: Plan, part: ScenePart) -> Iterator[pa.Table]:
 def _open_scene(plan: Plan, scene: PlannedScene) -> SceneContext:
     """A scene and its candidates, kept while shard after shard takes its part of it."""
     index = open_index(plan.index)
-    return open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
+    context = open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
+    return dataclasses.replace(context, takes=partial(plan.takes, scene))
 
 
 @lru_cache(maxsize=2)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.engine import CandidateTable
 from spatialcore.errors import PlanError
@@ -159,6 +160,23 @@ class Plan:
                 cell[row.stratum, row.bin] = row.threshold
         return out
 
+    def takes(
+        self,
+        scene: PlannedScene,
+        task: str,
+        bin: NDArray[Any],
+        stratum: ArrayLike,
+        hash: NDArray[np.uint64],
+    ) -> NDArray[np.bool_]:
+        """(n,) which rows of a scene are at most the threshold of their bin."""
+        chosen = np.zeros(len(hash), dtype=bool)
+        limits = self._limits.get((task, scene.source, scene.split), {})
+        for (stratum_, bin_), threshold in limits.items():
+            chosen |= (
+                (bin == bin_) & (np.asarray(stratum) == stratum_) & (hash <= np.uint64(threshold))
+            )
+        return chosen
+
     def choose(
         self,
         table: CandidateTable,
@@ -168,11 +186,7 @@ class Plan:
         high: int = TOP_HASH,
     ) -> CandidateTable:
         """The candidates of a scene that the plan takes, with their hash in [low, high]."""
-        limits = self._limits.get((task, scene.source, scene.split), {})
-        chosen = np.zeros(len(table), dtype=bool)
-        for (stratum, bin_), threshold in limits.items():
-            cell = (table.bin == bin_) & (table.stratum == stratum)
-            chosen |= cell & (table.hash <= np.uint64(threshold))
+        chosen = self.takes(scene, task, table.bin, table.stratum, table.hash)
         if (low, high) != (0, TOP_HASH):
             chosen &= (table.hash >= np.uint64(low)) & (table.hash <= np.uint64(high))
         return table.take(chosen)

@@ -12,7 +12,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -31,6 +31,15 @@ class Text(NamedTuple):
     question: str
     answer: str
     ids: tuple[str, str, str]
+
+
+class _Line(NamedTuple):
+    id: str
+    text: str
+    has_slots: bool
+
+    def fill(self, slots: Mapping[str, str]) -> str:
+        return self.text.format_map(slots) if self.has_slots else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,9 @@ class Wording:
     forbid: tuple[str, ...] = ()
     coordinates: bool = False
     least: tuple[int, int, int] = (4, 15, 5)
+    _made: dict[str, tuple[tuple[_Line, ...], ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def render(
         self,
@@ -81,25 +93,31 @@ class Wording:
             slots: Values of all slots.
             variant: Which list of questions or answers; the other kind may have one list for all.
         """
-        asked = variant if variant in self.questions or variant not in self.answers else ""
-        questions = self.questions[asked]
-        answers = self.answers[variant if variant in self.answers else ""]
+        descriptions, questions, answers = self._lines(variant)
         # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
-        d = (description * len(self.descriptions)) >> 64
-        q = (question * len(questions)) >> 64
-        a = (answer * len(answers)) >> 64
-        of_question = f".{asked}" if asked else ""
-        of_answer = f".{variant}" if variant != asked else ""
-        return Text(
-            self.descriptions[d].format_map(slots),
-            questions[q].format_map(slots),
-            answers[a].format_map(slots),
-            (
-                f"{self.task}/description/{d}",
-                f"{self.task}/question{of_question}/{q}",
-                f"{self.task}/answer{of_answer}/{a}",
-            ),
-        )
+        d = descriptions[(description * len(descriptions)) >> 64]
+        q = questions[(question * len(questions)) >> 64]
+        a = answers[(answer * len(answers)) >> 64]
+        return Text(d.fill(slots), q.fill(slots), a.fill(slots), (d.id, q.id, a.id))
+
+    def _lines(self, variant: str) -> tuple[tuple[_Line, ...], ...]:
+        """Descriptions, questions and answers of a variant with their ids, made on first use."""
+        if variant not in self._made:
+            asked = variant if variant in self.questions or variant not in self.answers else ""
+            told = variant if variant in self.answers else ""
+            lists = {
+                "description": self.descriptions,
+                f"question.{asked}" if asked else "question": self.questions[asked],
+                f"answer.{variant}" if variant != asked else "answer": self.answers[told],
+            }
+            self._made[variant] = tuple(
+                tuple(
+                    _Line(f"{self.task}/{kind}/{k}", text, "{" in text)
+                    for k, text in enumerate(texts)
+                )
+                for kind, texts in lists.items()
+            )
+        return self._made[variant]
 
 
 def _lists(value: Any) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_common', 'smallest_draws', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -83,6 +83,10 @@ def axis_extents(points: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]
     """
     (O, F, 3) least and greatest coordinate of each object's visible points.
     """
+def canonical_json(value: dict) -> str:
+    """
+    JSON with sorted keys, no spaces, shortest round-trip floats and ASCII alone.
+    """
 def cluster_labels(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str, cut: typing.SupportsFloat | typing.SupportsIndex, min_size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int32]:
     """
     Labels of the clusters below the cut. Above 8,192 tracks `condensed` is overwritten.
@@ -102,6 +106,10 @@ def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, nump
 def float32_margin(largest_coordinate: typing.SupportsFloat | typing.SupportsIndex, noise_floor: typing.SupportsFloat | typing.SupportsIndex, largest_distance: typing.SupportsFloat | typing.SupportsIndex) -> float:
     """
     Bound on the float32 error of one change, metres.
+    """
+def fold_all(state: typing.SupportsInt | typing.SupportsIndex, ints: tuple) -> int:
+    """
+    The state with every integer folded in.
     """
 def inflate(stream: typing_extensions.Buffer, size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
     """
@@ -150,6 +158,14 @@ def project_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing
 def set_isa(name: str) -> None:
     """
     Choose the instruction set by name for this process; an empty name means the best one.
+    """
+def smallest_common(state: typing.SupportsInt | typing.SupportsIndex, mask: typing.Any, a: typing.SupportsInt | typing.SupportsIndex, b: typing.SupportsInt | typing.SupportsIndex, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.uint32]) -> int:
+    """
+    Id with the smallest draw of the points that two frames share, or -1.
+    """
+def smallest_draws(state: typing.SupportsInt | typing.SupportsIndex, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], count: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+    """
+    Rows with the smallest draws, ascending.
     """
 def visible_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: typing.Any, *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, depth_from_image: typing.Any, rule: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
     """

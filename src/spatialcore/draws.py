@@ -9,10 +9,16 @@ step, which vectorises.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from spatialcore import _cpu
+
+if TYPE_CHECKING:
+    from spatialcore.bitmask import BitMask
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
@@ -32,6 +38,68 @@ def fold(state: int, number: int) -> int:
     z = ((z ^ (z >> 30)) * _MIX_1) & _MASK
     z = ((z ^ (z >> 27)) * _MIX_2) & _MASK
     return z ^ (z >> 31)
+
+
+def fold_all(state: int, ints: Sequence[int]) -> int:
+    """`fold` of every integer in turn, compiled: integers are int64."""
+    return _cpu.fold_all(state, tuple(ints))
+
+
+def smallest_draws(state: int, ids: NDArray[np.int64], count: int) -> list[int]:
+    """Rows with the smallest `fold(state, id)`, ascending, the lower row first among equals.
+
+    Args:
+        state: The draw so far.
+        ids: (n,) int64.
+        count: How many rows; all of them when n is less.
+
+    Example:
+        >>> smallest_draws(7, np.array([4, 5, 6]), 2)
+        [2, 1]
+    """
+    return _cpu.smallest_draws(state, ids, count)
+
+
+def first_passing(
+    state: int,
+    ids: NDArray[np.int64],
+    passes: Callable[[NDArray[np.intp]], NDArray[np.bool_]],
+    look: int = 32,
+) -> int:
+    """Row of the smallest draw among those that pass a test; -1 when none does.
+
+    The test runs on the rows of the `look` smallest draws first, and on all rows only if none of
+    those passes: the outcome is the same, the test is mostly spared.
+
+    Args:
+        state: The draw so far.
+        ids: (n,) int64.
+        passes: Rows -> which of them may be chosen, (k,) bool.
+        look: How many rows to test first; about ten times the inverse of the share that passes.
+
+    Example:
+        >>> first_passing(7, np.array([4, 5, 6]), lambda rows: rows < 2)
+        1
+    """
+    for count in (look, len(ids)):
+        rows = np.array(smallest_draws(state, ids, count), dtype=np.intp)
+        passed = np.flatnonzero(passes(rows))
+        if len(passed) or len(rows) == len(ids):
+            break
+    return int(rows[passed[0]]) if len(passed) else -1
+
+
+def smallest_common(state: int, mask: BitMask, a: int, b: int, ids: NDArray[np.uint32]) -> int:
+    """Id of the smallest `fold(state, id)` among the points in frames `a` and `b`; -1 if none.
+
+    Args:
+        state: The draw so far.
+        mask: F frames x P points.
+        a: Row of a frame.
+        b: Row of another.
+        ids: (P,) id of every point.
+    """
+    return _cpu.smallest_common(state, mask, a, b, ids)
 
 
 def fold_array(state: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.uint64]:
@@ -64,10 +132,7 @@ def draw(seed: int, task: str, source: str, scene: str, ints: Sequence[int], slo
         >>> hex(draw(7, "camera_movement.distance", "scannet", "scene0000_00", [10, 25], "select"))
         '0x7494761ff7b9871a'
     """
-    state = text_hash(seed, task, source, scene, slot)
-    for number in ints:
-        state = fold(state, int(number))
-    return state
+    return fold_all(text_hash(seed, task, source, scene, slot), [int(n) for n in ints])
 
 
 def draw_rows(

@@ -24,6 +24,7 @@ from spatial_engine.engines.frame_points import (
     frame_points,
     frames_to_ask,
     mark_at,
+    pixels_between,
     point_view,
     reference_rejection,
     reference_view,
@@ -31,7 +32,7 @@ from spatial_engine.engines.frame_points import (
     unseen_frames,
     view_norm1000,
 )
-from spatialcore.draws import fold, fold_array
+from spatialcore.draws import first_passing
 
 if TYPE_CHECKING:
     from spatial_engine.reference import ReferenceScene
@@ -206,32 +207,36 @@ class DepthComparison:
         self, context: SceneContext, seen: FramePoints, frame: int, first: int
     ) -> tuple[int, str]:
         """Row of the second point, and "" or the guard that left none."""
-        keep = np.ones(len(seen.id), dtype=bool)
-        for reason, passed in self._tests(context, seen, first):
-            keep &= passed
-            if not keep.any():
-                return -1, reason
-        rows = np.flatnonzero(keep)
-        state = fold(fold(context.place.state(self.task, "point/1"), frame), int(seen.id[first]))
-        keys = fold_array(np.full(len(rows), state, np.uint64), seen.id[rows])
-        return int(rows[np.argmin(keys)]), ""
+        state = context.place.draw(self.task, (frame, int(seen.id[first])), "point/1")
+
+        def passes(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+            tests = self._tests(context, seen, first, rows)
+            return np.asarray(np.stack([passed for _, passed in tests]).all(axis=0))
+
+        second = first_passing(state, seen.id, passes)
+        return second, "" if second >= 0 else self._guard(context, seen, first)
+
+    def _guard(self, context: SceneContext, seen: FramePoints, first: int) -> str:
+        """The guard that turned the last possible second point away."""
+        tests = self._tests(context, seen, first, np.arange(len(seen.id)))
+        left = np.logical_and.accumulate([passed for _, passed in tests]).any(axis=1)
+        return tests[int(np.argmin(left))][0]
 
     def _tests(
-        self, context: SceneContext, seen: FramePoints, first: int
+        self, context: SceneContext, seen: FramePoints, first: int, rows: NDArray[np.intp]
     ) -> list[tuple[str, NDArray[np.bool_]]]:
-        guards, (W, H) = context.recipe.guards, context.scene.image_size
-        z, uv = seen.z, seen.uv
-        gap = np.abs(z - z[first])
-        least = np.maximum(
-            guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, z[first])
-        )
+        guards, size = context.recipe.guards, context.scene.image_size
+        z, at = seen.z[rows], seen.z[first]
+        least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
         # Whole millimetres must differ in every recipe, otherwise there is no answer.
-        differ = np.rint(1000 * z) != np.rint(1000 * z[first])
-        apart = np.hypot(*(uv - uv[first]).T) >= guards.min_pixel_separation * W
-        tests = [("depth_gap", differ & (gap >= least)), ("points_too_close", apart)]
+        differ = np.rint(1000 * z) != np.rint(1000 * at)
+        apart = pixels_between(seen, rows, first) >= guards.min_pixel_separation * size[0]
+        tests = [
+            ("depth_gap", differ & (np.abs(z - at) >= least)), ("points_too_close", apart)
+        ]  # fmt: skip
         if self.form == "coordinate":
-            grid = np.rint(1000 * uv / (W, H))
-            units = np.abs(grid - grid[first]).max(axis=1)
+            gap = np.rint(1000 * seen.uv[rows] / size) - np.rint(1000 * seen.uv[first] / size)
+            units = np.maximum(np.abs(gap[:, 0]), np.abs(gap[:, 1]))
             tests.append(("coordinates_equal", units >= max(1, guards.min_coordinate_gap)))
         return tests
 

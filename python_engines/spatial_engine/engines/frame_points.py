@@ -8,6 +8,7 @@ takes the next smallest that lies apart from those before it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from spatial_engine.answers import norm1000
 from spatial_engine.engine import SceneContext
 from spatial_engine.marks import COLOURS, Mark, mark_radius
-from spatialcore.draws import fold, fold_array
+from spatialcore.draws import first_passing, fold
 from spatialcore.occlusion import PixelMap
 from spatialcore.projection import project_points
 from spatialcore.types import invert_pose
@@ -130,19 +131,32 @@ def unseen_frames(context: SceneContext) -> dict[str, int]:
 def first_points(context: SceneContext, task: str, frame: int, count: int) -> list[int]:
     """Rows of `frame_points` chosen as first points: smallest draws, apart by the guard."""
     seen = frame_points(context, frame)
-    state = np.full(len(seen.id), fold(context.place.state(task, "point"), frame), np.uint64)
-    keys = fold_array(state, seen.id)
+    state = fold(context.place.state(task, "point"), frame)
     apart = context.recipe.guards.points_apart_share * context.scene.image_size[0]
-    free = np.ones(len(keys), dtype=bool)
     out: list[int] = []
-    while len(out) < count and free.any():
-        rows = np.flatnonzero(free)
-        best = int(rows[np.argmin(keys[rows])])
-        out.append(best)
-        gap = np.hypot(*(seen.uv - seen.uv[best]).T)
-        free &= gap >= apart
-        free[best] = False
+    while len(out) < count:
+        row = first_passing(state, seen.id, lambda rows: apart_from(seen, out, rows, apart))
+        if row < 0:
+            break
+        out.append(row)
     return out
+
+
+def apart_from(
+    seen: FramePoints, chosen: Sequence[int], rows: NDArray[np.intp], least: float
+) -> NDArray[np.bool_]:
+    """(k,) which rows are others than the chosen ones, and at least so many pixels from each."""
+    free = np.ones(len(rows), dtype=bool)
+    for row in chosen:
+        free &= (pixels_between(seen, rows, row) >= least) & (rows != row)
+    return free
+
+
+def pixels_between(seen: FramePoints, rows: NDArray[np.intp], row: int) -> Float64:
+    """(k,) distance of points from one of them on the image, pixels."""
+    gap = seen.uv[rows] - seen.uv[row]
+    distance: Float64 = np.hypot(gap[:, 0], gap[:, 1])
+    return distance
 
 
 def mark_at(

@@ -24,15 +24,17 @@ from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin, pair_swa
 from spatial_engine.engines.frame_points import (
     FramePoints,
     PointView,
+    apart_from,
     drawn_colour,
     frame_points,
     mark_at,
+    pixels_between,
     point_view,
     reference_rejection,
     reference_view,
     view_norm1000,
 )
-from spatialcore.draws import fold, fold_array, uniform_below
+from spatialcore.draws import first_passing, smallest_common, uniform_below
 
 if TYPE_CHECKING:
     from spatial_engine.reference import ReferenceScene
@@ -125,6 +127,8 @@ class Match:
         first_of_bin = np.searchsorted(pairs.bin[order], pairs.bin[order], side="left")
         most = _LOOK_AHEAD * context.scene_quota.get(self.task, len(order))
         kept = order[np.arange(len(order)) - first_of_bin < most]
+        if context.takes is not None:
+            kept = kept[context.takes(self.task, pairs.bin[kept], 0, keys[kept])]
         shown = np.where(
             swap[:, None], np.stack([pairs.j, pairs.i], 1), np.stack([pairs.i, pairs.j], 1)
         )
@@ -134,11 +138,11 @@ class Match:
     def _items(self, context: SceneContext, frames: tuple[int, int]) -> tuple[tuple[int, ...], str]:
         """Point and distractor ids, and "" or the guard that left none."""
         scene = context.scene
-        rows = (scene.row_of_frame[frame] for frame in frames)
-        common = scene.source_row[scene.askable.common(*rows)]
-        if not len(common):
+        state = context.place.draw(self.task, _frames_key(frames), "point")
+        first, second = (scene.row_of_frame[frame] for frame in frames)
+        point = smallest_common(state, scene.askable, first, second, scene.source_row)
+        if point < 0:
             return (), "no_common_point"
-        point = int(common[np.argmin(self._keys(context.place, "point", frames, (), common))])
         if self.form == "coordinate" or context.recipe.askable == "visible":
             return (point,), ""
         distractors = self._distractors(context, frames, point)
@@ -146,40 +150,27 @@ class Match:
             return (), "distractor_short"
         return (point, *distractors), ""
 
-    def _keys(
-        self,
-        place: Place,
-        slot: str,
-        frames: Sequence[int],
-        items: Sequence[int],
-        ids: NDArray[Any],
-    ) -> NDArray[np.uint64]:
-        state = place.state(self.task, slot)
-        for number in (*_frames_key(frames), *items):
-            state = fold(state, number)
-        return fold_array(np.full(len(ids), state, np.uint64), ids.astype(np.int64))
-
     def _distractors(self, context: SceneContext, frames: tuple[int, int], point: int) -> list[int]:
         """Up to three ids, each the smallest draw among those apart from what was chosen."""
         seen: FramePoints = frame_points(context, frames[1])
         guards, W = context.recipe.guards, context.scene.image_size[0]
         at = int(np.flatnonzero(seen.id == point)[0])
-        pixels = np.hypot(*(seen.uv - seen.uv[at]).T)
-        least = guards.distractor_pixel_share * W
-        free = pixels >= least
-        free &= _apart(seen.points, at) >= guards.distractor_distance_m
-        if self._is_hard(context.place, frames, point):
-            free &= pixels <= HARD_SHARE * W
+        hard = self._is_hard(context.place, frames, point)
         chosen: list[int] = []
+
+        def passes(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+            free = apart_from(seen, [at, *chosen], rows, guards.distractor_pixel_share * W)
+            free &= _metres_between(seen, rows, at) >= guards.distractor_distance_m
+            return free & (pixels_between(seen, rows, at) <= HARD_SHARE * W) if hard else free
+
         for k in range(DISTRACTOR_COUNT):
-            rows = np.flatnonzero(free)
-            if not len(rows):
+            key = (*_frames_key(frames), point)
+            state = context.place.draw(self.task, key, f"distractor/{k}")
+            row = first_passing(state, seen.id, passes, look=128 if hard else 16)
+            if row < 0:
                 break
-            keys = self._keys(context.place, f"distractor/{k}", frames, (point,), seen.id[rows])
-            row = int(rows[np.argmin(keys)])
-            chosen.append(int(seen.id[row]))
-            free &= np.hypot(*(seen.uv - seen.uv[row]).T) >= least
-        return chosen
+            chosen.append(row)
+        return [int(seen.id[row]) for row in chosen]
 
     def _is_hard(self, place: Place, frames: Sequence[int], point: int) -> bool:
         key = (*_frames_key(frames), point)
@@ -293,9 +284,9 @@ class Match:
         return ""
 
 
-def _apart(points: NDArray[np.float32], row: int) -> NDArray[np.float64]:
-    """Distance of every point from one of them, metres."""
-    d = points.astype(np.float64) - points[row].astype(np.float64)
+def _metres_between(seen: FramePoints, rows: NDArray[np.intp], row: int) -> NDArray[np.float64]:
+    """(k,) distance of points from one of them in space, metres."""
+    d = seen.points[rows].astype(np.float64) - seen.points[row].astype(np.float64)
     apart: NDArray[np.float64] = np.sqrt(
         (d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1]) + d[:, 2] * d[:, 2]
     )
