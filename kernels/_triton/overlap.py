@@ -14,15 +14,14 @@ Docs: docs/gpu.md. Tests: tests/ops/test_triton.py.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 
+from spatialcore._triton.place import check_place
 from spatialcore.bitmask import BitMask
-from spatialcore.errors import BackendUnavailable
 
 BLOCK = 16  # 16 x 16 pairs x 32 halves is the largest product that stays in registers
 STEP = 32
@@ -73,10 +72,7 @@ def pairwise_overlap(visible: BitMask, threads: int = 0) -> Any:
         BackendUnavailable: The words live on the host and Triton does not interpret.
     """
     words = visible.words
-    if not words.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        raise BackendUnavailable(
-            "triton", "the words live on the host; there TRITON_INTERPRET=1 runs the kernels"
-        )
+    check_place(words)
     frame_count = len(words)
     intersection = torch.zeros((frame_count, frame_count), dtype=torch.int32, device=words.device)
     if frame_count and words.shape[1]:
