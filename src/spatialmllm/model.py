@@ -13,7 +13,7 @@ Choices worth knowing:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.connectors import PairedFeatures, build_connector
 from spatialmllm.merge import pair_frames
 from spatialmllm.vggt.aggregator import Aggregator
+
+if TYPE_CHECKING:
+    from spatialmllm.checkpoints.adapter import AdapterConfig
 
 IGNORE = -100
 # Parts that can be frozen, and the prefixes of their parameters.
@@ -75,6 +78,8 @@ class SpatialMLLM(nn.Module):
             inner = nn.ModuleDict({"aggregator": Aggregator(config.spatial)})
             self.spatial_encoder = nn.ModuleDict({"vggt_model": inner})
         self._frozen: frozenset[str] = frozenset()
+        # Low-rank adapters that the decoder's layers were wrapped with; see training/lora.py.
+        self.adapter: AdapterConfig | None = None
 
     @property
     def aggregator(self) -> Aggregator | None:
@@ -147,7 +152,9 @@ class SpatialMLLM(nn.Module):
     def train(self, mode: bool = True) -> SpatialMLLM:
         """Switch the mode of all parts that are trained; frozen parts remain in evaluation mode."""
         super().train(mode)
-        prefixes = tuple(prefix for part in self._frozen for prefix in PARTS[part])
+        # An adapted decoder is trained, though its own weights are not.
+        still = self._frozen if self.adapter is None else self._frozen - {"decoder"}
+        prefixes = tuple(prefix for part in still for prefix in PARTS[part])
         if mode and prefixes:
             for name, module in self.named_modules():
                 if f"{name}.".startswith(prefixes):
@@ -157,7 +164,8 @@ class SpatialMLLM(nn.Module):
     def set_checkpointing(self, enabled: bool) -> None:
         """Recompute activations in the backward pass of the decoder and of trained encoders."""
         for tower, part in ((self.model, "decoder"), (self.visual, "vision")):
-            set_checkpointing(tower, enabled and part not in self._frozen)
+            adapted = part == "decoder" and self.adapter is not None
+            set_checkpointing(tower, enabled and (adapted or part not in self._frozen))
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
 

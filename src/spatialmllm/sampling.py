@@ -148,7 +148,21 @@ def _by_score(
         None if geometry is None else geometry(candidates),
         None if images is None else [images(i) for i in candidates],
     )
-    n = len(candidates)
+    rows, gains = spread_by_score(scores, k)
+    order = tuple(candidates[row] for row in rows)
+    return FrameSelection(tuple(sorted(order)), order, tuple(gains))
+
+
+def spread_by_score(scores: Float64, k: int) -> tuple[list[int], list[float]]:
+    """Rows with high scores that are not close in time, and what each was worth when chosen.
+
+    effective(j) = score_j * prod over chosen i of (1 - 0.8^(|i - j| / g)), g = max(1, n / (4 k)).
+
+    Args:
+        scores: (n,) in time order.
+        k: Rows to choose, at most n.
+    """
+    n = len(scores)
     # Frames within a few positions of a chosen one lose most of their worth.
     reach = max(1.0, n / (4 * k))
     worth = scores.copy()
@@ -160,8 +174,7 @@ def _by_score(
         rows.append(best)
         gains.append(float(worth[best]))
         worth = worth * (1 - _NEARNESS ** (np.abs(np.arange(n) - best) / reach))
-    order = tuple(candidates[row] for row in rows)
-    return FrameSelection(tuple(sorted(order)), order, tuple(gains))
+    return rows, gains
 
 
 def frame_scores(maps: PointMaps | None, grey: Sequence[Float64] | None) -> Float64:

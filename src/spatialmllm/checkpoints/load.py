@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spatialmllm.backbone import restore_rotary
+from spatialmllm.checkpoints.adapter import adapter_beside, merge_adapter
 from spatialmllm.checkpoints.files import SHOWN, StrPath, WeightFiles, match, read_json
 from spatialmllm.checkpoints.keys import CheckpointFormatError, is_tolerated, may_be_missing
 from spatialmllm.config import (
@@ -38,6 +39,8 @@ def load(
     seed: int = 0,
 ) -> SpatialMLLM:
     """Load a model from one checkpoint, or from a Qwen2.5-VL and a VGGT checkpoint together.
+
+    A low-rank adapter in the folder `adapter` of a checkpoint is merged into the weights.
 
     Args:
         path: A folder or file, or several: their parameters are joined.
@@ -65,6 +68,9 @@ def load(
     model.load_state_dict(state, strict=False, assign=True)
     _fill_missing(model, device, dtype, seed)
     restore_rotary(model, torch.device(device))
+    for folder in filter(None, map(adapter_beside, sources)):
+        merge_adapter(folder, dict(model.named_parameters()))
+        _log.info("merged the adapter in %s", folder)
     left = [n for n, t in (*model.named_parameters(), *model.named_buffers()) if t.is_meta]
     if left:
         raise CheckpointFormatError(f"parameters left without values: {', '.join(left[:SHOWN])}")

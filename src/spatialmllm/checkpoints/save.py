@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from spatialmllm.checkpoints.adapter import FOLDER, WEIGHTS, adapter_files, split_adapter
 from spatialmllm.config import SpatialMLLMConfig, to_mapping
 from spatialmllm.model import SpatialMLLM
 
@@ -39,7 +40,7 @@ def save(
         shard_bytes: Largest size of one file.
         state: Parameters to write instead of the model's own, e.g. gathered ones.
     """
-    tensors = dict(model.named_parameters()) if state is None else dict(state)
+    tensors, adapter = split_adapter(model.named_parameters() if state is None else state.items())
     config = model.settings
     files = {
         "config.json": json.dumps(config.to_json(), indent=2) + "\n",
@@ -48,19 +49,30 @@ def save(
     }
     if tokenizer_json is not None:
         files["tokenizer.json"] = tokenizer_json
-    write_folder(Path(path), tensors, files, shard_bytes=shard_bytes)
+    if model.adapter is not None:
+        files |= adapter_files(model.adapter)
+    write_folder(Path(path), tensors, files, shard_bytes=shard_bytes, adapter=adapter)
 
 
 def write_folder(
-    target: Path, tensors: Mapping[str, Tensor], files: Mapping[str, str], *, shard_bytes: int
+    target: Path,
+    tensors: Mapping[str, Tensor],
+    files: Mapping[str, str],
+    *,
+    shard_bytes: int,
+    adapter: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write text files and weights as one folder, whole or not at all."""
+    """Write text files, weights and the weights of an adapter as one folder, or nothing."""
     temporary = target.with_name(target.name + ".tmp")
     if temporary.exists():
         shutil.rmtree(temporary)
     temporary.mkdir(parents=True)
     for name, text in files.items():
+        (temporary / name).parent.mkdir(exist_ok=True)
         (temporary / name).write_text(text, encoding="utf-8")
+    if adapter:
+        kept = {name: t.detach().cpu().contiguous() for name, t in adapter.items()}
+        save_file(kept, temporary / FOLDER / WEIGHTS, metadata={"format": "pt"})
     write_shards(tensors, temporary, shard_bytes)
     flush_folder(temporary)
     if target.exists():

@@ -33,7 +33,7 @@ class Options:
 
     Attributes:
         records: Folders made by `generate`; `OUT:0.3` takes a share of 0.3.
-        config: A shipped recipe (tiny, small, spatial-mllm) or the path of a TOML file.
+        config: A shipped recipe (tiny, small, spatial-mllm, multispa-lora), or a TOML file.
         out: Folder of the run.
         init: Model folder to start from.
         init_qwen: Qwen2.5-VL folder to start from.

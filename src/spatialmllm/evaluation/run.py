@@ -116,10 +116,10 @@ def read_responses(out: Path) -> dict[str, str]:
 def model_digest(folder: Path) -> str:
     """Hash of a model folder: configuration, and names, sizes and heads of the weight files."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*")):
         if path.suffix not in (".json", ".safetensors"):
             continue
-        digest.update(f"{path.name}|{path.stat().st_size}|".encode())
+        digest.update(f"{path.relative_to(folder)}|{path.stat().st_size}|".encode())
         with path.open("rb") as file:
             while chunk := file.read(1 << 24):
                 digest.update(chunk)

@@ -21,6 +21,8 @@ from spatialmllm.config import (
     from_mapping,
 )
 
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRecipe:
@@ -55,6 +57,22 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if self.turns_per_sequence < 1:
             raise ValueError(f"turns_per_sequence must be positive, got {self.turns_per_sequence}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraRecipe:
+    """Low-rank adapters on the decoder's layers instead of its own weights; rank 0 = none."""
+
+    rank: int = 0
+    alpha: float = 32
+    targets: tuple[str, ...] = LORA_TARGETS
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or self.alpha <= 0 or not self.targets:
+            raise ValueError(
+                f"LoRA needs rank >= 0, alpha > 0 and targets, got {self.rank}, {self.alpha}, "
+                f"{self.targets}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,7 @@ class Recipe:
     model: ModelRecipe = field(default_factory=ModelRecipe)
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     data: DataRecipe = field(default_factory=DataRecipe)
+    lora: LoraRecipe = field(default_factory=LoraRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
 
@@ -134,7 +153,7 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     """Read a shipped recipe by name, or a file, and apply `section.key=value` settings.
 
     Args:
-        name: "tiny", "small", "spatial-mllm", or the path of a TOML file.
+        name: "tiny", "small", "spatial-mllm", "multispa-lora", or the path of a TOML file.
         settings: Values in TOML's form; a bare word is taken as a string.
 
     Raises:
@@ -162,6 +181,7 @@ def recipe_from(values: Mapping[str, Any], name: str) -> Recipe:
     tables = {
         "processor": ProcessorConfig,
         "data": DataRecipe,
+        "lora": LoraRecipe,
         "optimiser": OptimiserRecipe,
         "schedule": ScheduleRecipe,
     }

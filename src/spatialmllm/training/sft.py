@@ -19,6 +19,7 @@ import spatialcore
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.batches import SampleBuilder
 from spatialmllm.checkpoints import load, load_config, save
+from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.model import SpatialMLLM, build, build_meta, parameter_counts
 from spatialmllm.records import RecordSet, parse_folder, shared_spaces
@@ -26,6 +27,7 @@ from spatialmllm.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import EventSink, StopRequest
 from spatialmllm.training.loader import SequenceData
+from spatialmllm.training.lora import add_adapter
 from spatialmllm.training.order import SequenceOrder
 from spatialmllm.training.plot import plot_loss
 from spatialmllm.training.recipe import Recipe
@@ -191,6 +193,10 @@ def make_model(prepared: Prepared, *, meta: bool = False) -> SpatialMLLM:
     built = {"spatial", "connector"} if model.aggregator is not None else set()
     parts = set(request.recipe.optimiser.freeze) & ({"vision", "merger", "decoder"} | built)
     model.freeze(parts)
+    lora = request.recipe.lora
+    if lora.rank:
+        adapter = AdapterConfig(lora.rank, lora.alpha, lora.targets)
+        add_adapter(model, adapter, request.recipe.schedule.seed)
     if request.recipe.schedule.precision == "bfloat16":
         for parameter in model.parameters():
             if not parameter.requires_grad:

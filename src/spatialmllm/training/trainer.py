@@ -28,6 +28,7 @@ from spatialmllm.training.callbacks import (
     TrainEvent,
 )
 from spatialmllm.training.loader import SequenceData, make_loader
+from spatialmllm.training.lora import read_trained, save_trained
 from spatialmllm.training.order import MicroBatches, SequenceOrder
 from spatialmllm.training.parameters import parameter_groups
 from spatialmllm.training.recipe import Recipe, ScheduleRecipe
@@ -183,7 +184,10 @@ class SpatialTrainer(Trainer):
         torch.save(checkpoints.random_state(), temporary / f"random-{self.args.process_index}.pt")
         if self.args.should_save:
             inner = self.accelerator.unwrap_model(model)
-            save(inner, temporary / "model", tokenizer_json=self._tokenizer_json)
+            if inner.adapter is None:
+                save(inner, temporary / "model", tokenizer_json=self._tokenizer_json)
+            else:
+                save_trained(inner, temporary)
             torch.save(self.optimizer.state_dict(), temporary / OPTIMIZER)
             torch.save(self.lr_scheduler.state_dict(), temporary / SCHEDULER)
             self.state.save_to_json(str(temporary / STATE))
@@ -200,7 +204,11 @@ class SpatialTrainer(Trainer):
         if self.is_fsdp_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
-        read_weights(self.model, Path(resume_from_checkpoint) / "model")
+        folder = Path(resume_from_checkpoint)
+        if self.model.adapter is None:
+            read_weights(self.model, folder / "model")
+        else:
+            read_trained(self.model, folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
