@@ -53,6 +53,21 @@ def chance(record: QARecord) -> float | None:
     return 1 / len(choices) if choices else None
 
 
+def expected_random(record: QARecord, known: Sequence[QARecord]) -> tuple[float, float]:
+    """Mean and variance of the score of the `random` baseline on a record, by enumeration.
+
+    Args:
+        record: The record.
+        known: Records of its task that numbers are drawn from.
+    """
+    pool = Counter(_pool(record, known))
+    total = sum(pool.values())
+    values = {span: score(record, f"`{span}`").value for span in pool}
+    mean = sum(count * values[span] for span, count in pool.items()) / total
+    square = sum(count * values[span] ** 2 for span, count in pool.items()) / total
+    return mean, max(0.0, square - mean**2)
+
+
 def _by_task(records: Iterable[QARecord]) -> dict[str, list[QARecord]]:
     found: dict[str, list[QARecord]] = {}
     for record in records:
@@ -61,13 +76,17 @@ def _by_task(records: Iterable[QARecord]) -> dict[str, list[QARecord]]:
 
 
 def _drawn(record: QARecord, known: Sequence[QARecord]) -> str:
-    choices = closed_set(record)
+    pool = _pool(record, known)
     number = draw(0, "baseline", record.source, record.id, [], "random")
+    return f"`{pool[uniform_below(number, len(pool))]}`"
+
+
+def _pool(record: QARecord, known: Sequence[QARecord]) -> Sequence[str]:
+    """What `random` draws from: the closed set, or the known answers."""
+    choices = closed_set(record)
     if record.answer_type == "letter" and record.options:
         choices = choices[: len(record.options)]
-    if choices:
-        return f"`{choices[uniform_below(number, len(choices))]}`"
-    return f"`{known[uniform_below(number, len(known))].typed_answer.span}`"
+    return choices or [other.typed_answer.span for other in known]
 
 
 def _best_constant(known: Sequence[QARecord]) -> str:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model beside its baselines: the same records, paired intervals of the difference.
+
+A claim is made against the best of the baselines that look at nothing (`CLAIMED`), task by task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spatial_engine.answers import Dialect
+from spatial_engine.record import QARecord
+from spatial_engine.scoring.multispa import score
+from spatial_engine.scoring.report import paired_interval
+
+# Baselines that a claim has to beat; the others are printed for orientation.
+CLAIMED = ("blind-trained", "blind-eval", "frequency")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean score of a baseline, and how far the model is above it, with a 95 % paired interval."""
+
+    value: float
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One task: the model's mean score, its baselines, and the best of those that count."""
+
+    task: str
+    n: int
+    value: float
+    baselines: Mapping[str, Difference]
+    best: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def compare(
+    records: Sequence[QARecord],
+    responses: Mapping[str, str],
+    baselines: Mapping[str, Mapping[str, str]],
+    *,
+    dialect: Dialect = "multispa",
+) -> list[Comparison]:
+    """Compare responses with those of baselines, task by task; a missing response counts as wrong.
+
+    Args:
+        records: The records that were asked.
+        responses: Response by record id.
+        baselines: The same for each baseline; at least one.
+        dialect: As in `score`.
+
+    Returns:
+        A row a task, by name. `best` is "" where no baseline of `CLAIMED` was given.
+
+    Raises:
+        ValueError: No baseline was given.
+    """
+    if not baselines:
+        raise ValueError("nothing to compare with")
+    by_task: dict[str, list[QARecord]] = {}
+    for record in records:
+        by_task.setdefault(record.task, []).append(record)
+
+    def values(members: Sequence[QARecord], said: Mapping[str, str]) -> list[float]:
+        return [score(r, said.get(r.id, ""), dialect=dialect).value for r in members]
+
+    made = []
+    for task, members in sorted(by_task.items()):
+        own = values(members, responses)
+        rows = {name: _difference(own, values(members, said)) for name, said in baselines.items()}
+        counting = [name for name in CLAIMED if name in rows]
+        best = max(counting, key=lambda name: rows[name].value, default="")
+        made.append(Comparison(task, len(members), sum(own) / len(own), rows, best))
+    return made
+
+
+def format_comparison(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `to_json` as a table; the last column is the gain over the best that counts."""
+    if not rows:
+        return ""
+    names = list(rows[0]["baselines"])
+    width = max(len(row["task"]) for row in rows)
+    head = "  ".join(f"{name:>13}" for name in names)
+    lines = [f"{'task':<{width}}  {'model':>6}  {head}  gain over the best, 95 % paired interval"]
+    for row in rows:
+        cells = "  ".join(f"{100 * row['baselines'][name]['value']:>13.1f}" for name in names)
+        line = f"{row['task']:<{width}}  {100 * row['value']:>6.1f}  {cells}"
+        if row["best"]:
+            d = row["baselines"][row["best"]]
+            line += (
+                f"  {100 * d['gain']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f}) "
+                f"over {row['best']}"
+            )
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _difference(own: list[float], other: list[float]) -> Difference:
+    low, high = paired_interval(own, other)
+    mean = sum(other) / len(other)
+    return Difference(mean, sum(own) / len(own) - mean, low, high)

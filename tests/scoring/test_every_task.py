@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scale of every task: the truth scores 100 %, and drawing scores what enumeration says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from spatial_engine.commands import generate
+from spatial_engine.engines import ENGINES
+from spatial_engine.opened import open_records
+from spatial_engine.record import QARecord
+from spatial_engine.scoring.baselines import baseline_responses, chance, expected_random
+from spatial_engine.scoring.multispa import score
+
+TASKS = sorted(engine.task for engine in ENGINES)
+
+
+@pytest.fixture(scope="module")
+def records(
+    sample_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[QARecord]]:
+    out = tmp_path_factory.mktemp("every") / "out"
+    sources = [str(sample_dir / name) for name in ("scannet", "tapvid3d")]
+    assert generate.main([*sources, "-o", str(out)]) == 0
+    found: dict[str, list[QARecord]] = {}
+    for opened in open_records(out):
+        found.setdefault(opened.record.task, []).append(opened.record)
+    return found
+
+
+def test_the_sample_scenes_ask_nearly_every_task(records: dict[str, list[QARecord]]) -> None:
+    assert set(records) <= set(TASKS)
+    assert len(records) >= 0.95 * len(TASKS)
+
+
+def _of(records: dict[str, list[QARecord]], task: str) -> list[QARecord]:
+    if task not in records:
+        pytest.skip(f"these sample scenes ask no {task}")
+    return records[task]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_truth_scores_everything(records: dict[str, list[QARecord]], task: str) -> None:
+    members = _of(records, task)
+    responses = dict(baseline_responses("oracle", members))
+    made = {r.id: score(r, responses[r.id]) for r in members}
+    assert {name: s for name, s in made.items() if s.value != 1 or not s.parsed} == {}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_drawing_scores_chance(records: dict[str, list[QARecord]], task: str) -> None:
+    members = _of(records, task)
+    responses = dict(baseline_responses("random", members))
+    observed = sum(score(r, responses[r.id]).value for r in members)
+    expected = [expected_random(r, members) for r in members]
+    error = math.sqrt(sum(variance for _, variance in expected))
+    assert abs(observed - sum(mean for mean, _ in expected)) <= 3 * error + 1e-9
+    for record, (mean, _) in zip(members, expected, strict=True):
+        guess = chance(record)
+        assert guess is None or mean == pytest.approx(guess)
