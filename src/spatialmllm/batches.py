@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialmllm.config import SpatialMLLMConfig
@@ -31,6 +32,7 @@ from spatialmllm.tokens import (
 
 if TYPE_CHECKING:
     from spatial_engine.record import QARecord
+    from spatialmllm.cache import ImageCache
     from spatialmllm.records import RecordSet
 
 Target = Literal["sentence", "span"]
@@ -55,6 +57,7 @@ class SampleBuilder:
         tokenizer: Its tokenizer.
         target: "sentence" trains on the record's answer, "span" on the machine answer alone.
         blind: Show grey images of the same size.
+        cache: Keeps decoded images on disk; None decodes every time.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class SampleBuilder:
         *,
         target: Target = "sentence",
         blind: bool = False,
+        cache: ImageCache | None = None,
     ) -> None:
         if target not in ("sentence", "span"):
             raise ValueError(f"target must be 'sentence' or 'span', got {target!r}")
@@ -71,6 +75,7 @@ class SampleBuilder:
         self.tokenizer = tokenizer
         self.target = target
         self.blind = blind
+        self.cache = cache
 
     def answer(self, record: QARecord) -> str:
         """The assistant's text for a record."""
@@ -136,10 +141,19 @@ class SampleBuilder:
 
     def _still(self, record: QARecord, number: int, images: RecordSet) -> Medium:
         processor = self.config.processor
-        if not self.blind:
-            return still(images.image(record, number), processor)
         reference = record.images[number]
         rows, columns = target_size(reference.height, reference.width, processor)
+        if not self.blind:
+
+            def decode() -> NDArray[np.uint8]:
+                shown = still(images.image(record, number), processor)
+                return np.asarray(shown.frames[0], dtype=np.uint8)
+
+            root = images.roots.get(record.source)
+            if self.cache is None or root is None:
+                return Medium(decode()[None], still=True)
+            pixels = self.cache.read(root, reference, (rows, columns), decode)
+            return Medium(pixels[None], still=True)
         return Medium(np.full((1, rows, columns, 3), GREY, dtype=np.uint8), still=True)
 
     def ask(self, question: str, media: Sequence[Medium]) -> Sample:

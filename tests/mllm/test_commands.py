@@ -223,6 +223,49 @@ def test_memory_of_the_published_run():
     assert frozen == pytest.approx(3.1, abs=0.1)
 
 
+def test_baselines_stand_beside_the_model(place, trained, capsys):
+    from spatialmllm.commands.eval import main
+
+    out = place / "compared"
+    arguments = ["--model", str(trained), "--records", str(place / "out"), "-o", str(out),
+                 "--max-new-tokens", "3", "--cache", str(place / "cache")]  # fmt: skip
+    assert main([*arguments, "--blind-eval", "--blind-trained", str(trained), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["comparison"]
+    assert [row["task"] for row in rows] == sorted(row["task"] for row in rows)
+    for row in rows:
+        assert list(row["baselines"]) == ["blind-eval", "blind-trained", "frequency", "random",
+                                          "oracle"]  # fmt: skip
+        assert row["baselines"]["oracle"]["value"] == 1
+        assert row["best"] in ("blind-eval", "blind-trained", "frequency")
+        for difference in row["baselines"].values():
+            assert difference["low"] <= difference["gain"] <= difference["high"]
+    assert (out / "blind-eval/responses.jsonl").is_file()
+    assert any((place / "cache").rglob("*.rgb"))
+    assert main([*arguments, "--blind-eval"]) == 0
+    assert "over the best, 95 % paired interval" in capsys.readouterr().out
+
+
+def test_a_launch_says_its_command_or_what_is_missing(place, capsys, monkeypatch):
+    import torch
+
+    from spatialmllm.commands.train import launch_command
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine could launch it")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    out = str(place / "launched")
+    assert _train(place, "--out", out, "--launch", "fsdp2") == 2
+    error = capsys.readouterr().err
+    assert "needs GPUs" in error
+    assert "-m torch.distributed.run --nproc-per-node 8 -m spatialcore train" in error
+    assert _train(place, "--out", out, "--launch", "zero3") == 2
+    assert "needs deepspeed" in capsys.readouterr().err
+    assert _train(place, "--out", out, "--launch", "fsdp2", "--dry-run", "--json") == 0
+    said = json.loads(capsys.readouterr().out)["launch"]
+    assert said.endswith("--launch fsdp2 --json")
+    assert launch_command(["--dry-run", "--out", "x"], 2)[3:5] == ["--nproc-per-node", "2"]
+
+
 def test_launch_files_are_read():
     import yaml
 
@@ -234,3 +277,16 @@ def test_launch_files_are_read():
     for stage in (2, 3):
         made = json.loads(launch_file(f"zero{stage}.json").read_text())
         assert made["zero_optimization"]["stage"] == stage
+
+
+def test_fsdp2_reaches_the_library(place, tmp_path):
+    from spatialmllm.training.recipe import load_recipe
+    from spatialmllm.training.sft import TrainRequest, prepare, training_arguments
+
+    recipe = load_recipe(str(place / "recipe.toml"))
+    request = TrainRequest((str(place / "out"),), recipe, tmp_path / "run", launch="fsdp2")
+    arguments = training_arguments(prepare(request))
+    assert arguments.fsdp
+    assert arguments.fsdp_config["version"] == 2
+    assert arguments.fsdp_config["auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
+    assert "Qwen2_5_VLDecoderLayer" in arguments.fsdp_config["transformer_layer_cls_to_wrap"]

@@ -3,6 +3,7 @@
 
 Examples:
   spatialcore eval --model runs/tiny/model --records demo/out --split val -o results
+  spatialcore eval --model runs/tiny/model --records demo/out -o results --blind-eval
   spatialcore eval --model runs/tiny/model --records demo/out -o results-blind --blind
 """
 
@@ -20,6 +21,7 @@ import tyro
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
+    from spatial_engine.record import QARecord
     from spatialmllm.records import RecordSet
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -39,6 +41,10 @@ class Options:
         batch: Prompts decoded together.
         max_new_tokens: Longest response.
         blind: Show grey images: what the model knows without looking.
+        blind_eval: Also ask this model on grey images, and compare.
+        blind_trained: Model trained on grey images (`train --blind`), asked on them, and compared.
+        training: Split that frequency and random answers are learned from, where there is one.
+        cache: Folder for decoded images, as of `train`.
         device: cpu or cuda; default: the GPU where there is one.
         dtype: float32 or bfloat16; default: bfloat16 on a GPU.
         json: Print one JSON object instead of text.
@@ -53,6 +59,10 @@ class Options:
     batch: int = 8
     max_new_tokens: int = 64
     blind: bool = False
+    blind_eval: bool = False
+    blind_trained: Path | None = None
+    training: str = "train"
+    cache: Path | None = None
     device: str | None = None
     dtype: str | None = None
     json: bool = False
@@ -92,41 +102,18 @@ def _records(options: Options) -> RecordSet:
 
 
 def _evaluate(options: Options, records: RecordSet) -> int:
-    from spatialmllm.batches import SampleBuilder
-    from spatialmllm.checkpoints import load
-    from spatialmllm.decoding import Sampling
-    from spatialmllm.evaluation.run import (
-        model_digest,
-        pick_device,
-        pick_dtype,
-        read_responses,
-        run_eval,
-    )
-    from spatialmllm.tokens import ChatTokenizer
-
-    device = pick_device(options.device)
-    model = load(options.model, dtype=pick_dtype(options.dtype, device), device=device).eval()
-    tokenizer = ChatTokenizer.from_file(options.model)
-    builder = SampleBuilder(model.settings, tokenizer, blind=options.blind)
-    header = {
-        "model": model_digest(options.model),
-        "split": options.split,
-        "blind": options.blind,
-        "records": records.digest(),
-    }
-    began = time.monotonic()
-    failed = 0
-    sampling = Sampling(max_new_tokens=options.max_new_tokens)
-    for event in run_eval(
-        model, builder, records, options.out, header=header, batch_size=options.batch,
-        sampling=sampling,
-    ):  # fmt: skip
-        failed = event.failed
-        if sys.stderr.isatty() and time.monotonic() - began > 2:
-            print(f"\r{event.done} of {event.total} answered", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    report = _score(records, read_responses(options.out))
+    failed = _answer(options, records, options.model, options.out, blind=options.blind)
+    blind_runs = {"blind-eval": options.model if options.blind_eval else None,
+                  "blind-trained": options.blind_trained}  # fmt: skip
+    baselines: dict[str, dict[str, str]] = {}
+    for name, model in blind_runs.items():
+        if model is not None:
+            _answer(options, records, model, options.out / name, blind=True)
+            baselines[name] = _responses(options.out / name, records)
+    every = [records[row] for row in range(len(records))]
+    baselines |= _without_model(options, every)
+    responses = _responses(options.out, records)
+    report = _score(every, responses, baselines)
     (options.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if options.json:
         print(json.dumps(report))
@@ -135,14 +122,80 @@ def _evaluate(options: Options, records: RecordSet) -> int:
     return EXIT_SKIPPED if failed else 0
 
 
-def _score(records: RecordSet, responses: dict[str, str]) -> dict[str, Any]:
+def _answer(options: Options, records: RecordSet, folder: Path, out: Path, *, blind: bool) -> int:
+    """Let a model answer every record that has no line in `out` yet; how many it could not see."""
+    from spatialmllm.batches import SampleBuilder
+    from spatialmllm.cache import ImageCache
+    from spatialmllm.checkpoints import load
+    from spatialmllm.decoding import Sampling
+    from spatialmllm.evaluation.run import model_digest, pick_device, pick_dtype, run_eval
+    from spatialmllm.tokens import ChatTokenizer
+
+    device = pick_device(options.device)
+    model = load(folder, dtype=pick_dtype(options.dtype, device), device=device).eval()
+    cache = None if options.cache is None else ImageCache(options.cache)
+    tokenizer = ChatTokenizer.from_file(folder)
+    builder = SampleBuilder(model.settings, tokenizer, blind=blind, cache=cache)
+    header = {
+        "model": model_digest(folder),
+        "split": options.split,
+        "blind": blind,
+        "records": records.digest(),
+    }
+    began = time.monotonic()
+    failed = 0
+    sampling = Sampling(max_new_tokens=options.max_new_tokens)
+    for event in run_eval(
+        model, builder, records, out, header=header, batch_size=options.batch, sampling=sampling
+    ):
+        failed = event.failed
+        if sys.stderr.isatty() and time.monotonic() - began > 2:
+            print(f"\r{event.done} of {event.total} answered", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return failed
+
+
+def _responses(out: Path, records: RecordSet) -> dict[str, str]:
+    from spatialmllm.evaluation.run import read_responses
+
+    asked = set(records.column("id"))
+    return {name: text for name, text in read_responses(out).items() if name in asked}
+
+
+def _without_model(options: Options, every: list[QARecord]) -> dict[str, dict[str, str]]:
+    """Responses of frequency, random and oracle; the first two learn from the training split."""
+    from spatial_engine.scoring.baselines import baseline_responses
+    from spatialmllm.records import RecordSet, parse_folder
+
+    folder = parse_folder(options.records)
+    known: list[QARecord] = []
+    if options.training != options.split and (folder.path / "data" / options.training).is_dir():
+        learned = RecordSet.open([folder], split=options.training)
+        known = [learned[row] for row in range(len(learned))]
+    return {
+        "frequency": dict(baseline_responses("frequency", every, known)),
+        "random": dict(baseline_responses("random", every, known)),
+        "oracle": dict(baseline_responses("oracle", every)),
+    }
+
+
+def _score(
+    every: list[QARecord], responses: dict[str, str], baselines: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    from spatial_engine.scoring.compare import compare
     from spatial_engine.scoring.report import make_report
 
-    every = (records[row] for row in range(len(records)))
-    return make_report(every, responses).to_json()
+    report = make_report(every, responses).to_json()
+    compared = compare(every, responses, baselines)
+    report["comparison"] = [row.to_json() for row in compared]
+    return report
 
 
 def _print(report: dict[str, Any]) -> None:
+    from spatial_engine.scoring.compare import format_comparison
     from spatial_engine.scoring.report import format_report
 
     print(format_report(report))
+    print()
+    print(format_comparison(report["comparison"]))

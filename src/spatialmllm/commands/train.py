@@ -43,9 +43,10 @@ class Options:
         root: `KEY=PATH`, where the images of a source lie now.
         set: `section.key=value`, a setting of the recipe.
         blind: Train on grey images, for the baseline.
+        cache: Folder for decoded images, filled on first use; runs of any recipe may share it.
         max_minutes: Save and stop after this time.
         max_steps: Steps of the whole run, instead of the recipe's.
-        launch: Sharding over processes.
+        launch: Start one process on each GPU, sharded by FSDP2 or DeepSpeed ZeRO.
         report_to: Where else metrics go.
         skip_bad: Bad samples that may be left out (exit code 3).
         attention: sdpa, eager or flash_attention_2.
@@ -64,6 +65,7 @@ class Options:
     root: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     blind: bool = False
+    cache: Path | None = None
     max_minutes: float | None = None
     max_steps: int | None = None
     launch: Literal["fsdp2", "zero2", "zero3"] | None = None
@@ -77,6 +79,8 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "train", __doc__)
+    if options.launch is not None and "WORLD_SIZE" not in os.environ and not options.dry_run:
+        return _launch(options.launch, argv)
     from spatialcore.errors import SpatialCoreError
     from spatialmllm.training.sft import RequestError, prepare
 
@@ -86,7 +90,7 @@ def main(argv: list[str]) -> int:
         print(f"spatialcore train: {error}", file=sys.stderr)
         return EXIT_USAGE
     try:
-        return _dry_run(options, prepared) if options.dry_run else _train(options, prepared)
+        return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
     except RequestError as error:
         print(f"spatialcore train: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -96,6 +100,41 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("spatialcore train: interrupted; the same command continues", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def launch_command(argv: list[str], processes: int) -> list[str]:
+    """The command that runs this one in several processes of this machine.
+
+    Example:
+        >>> " ".join(launch_command(["--launch", "fsdp2"], 8)[1:])
+        '-m torch.distributed.run --nproc-per-node 8 -m spatialcore train --launch fsdp2'
+    """
+    runner = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    kept = [word for word in argv if word != "--dry-run"]
+    return [*runner, "-m", "spatialcore", "train", *kept]
+
+
+def _launch(kind: str, argv: list[str]) -> int:
+    """Start one process on each GPU; says what it runs, and what is missing."""
+    import importlib.util
+    import shlex
+    import subprocess
+
+    import torch
+
+    if kind.startswith("zero") and importlib.util.find_spec("deepspeed") is None:
+        print(f"spatialcore train: --launch {kind} needs deepspeed, which is not installed",
+              file=sys.stderr)  # fmt: skip
+        return EXIT_USAGE
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    command = launch_command(argv, max(1, count))
+    if not count:
+        shown = shlex.join(["python", *launch_command(argv, 8)[1:]])
+        print(f"spatialcore train: --launch {kind} needs GPUs, and there are none here; "
+              f"on a machine with eight it runs\n  {shown}", file=sys.stderr)  # fmt: skip
+        return EXIT_USAGE
+    print(shlex.join(command), file=sys.stderr)
+    return subprocess.run(command, check=False).returncode
 
 
 def parse_roots(pairs: tuple[str, ...]) -> dict[str, Path]:
@@ -135,6 +174,7 @@ def _request(options: Options) -> TrainRequest:
         report_to=options.report_to,
         skip_bad=options.skip_bad,
         attention=options.attention,
+        cache=options.cache,
     )
 
 
@@ -176,7 +216,7 @@ def _train(options: Options, prepared: Prepared) -> int:
     return EXIT_SKIPPED if result.bad_samples else 0
 
 
-def _dry_run(options: Options, prepared: Prepared) -> int:
+def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
     """Show records, sizes and memory, and the first batch as a picture with its text."""
     from spatialmllm.model import parameter_counts
     from spatialmllm.training.sft import estimate_memory, make_model
@@ -198,6 +238,8 @@ def _dry_run(options: Options, prepared: Prepared) -> int:
         },
         "memory_gb": {"trained": round(trained_gb, 2), "frozen": round(frozen_gb, 2)},
     }
+    if options.launch is not None:
+        report["launch"] = " ".join(["python", *launch_command(argv, 8)[1:]])
     picture, text = _first_sample(options, prepared)
     report["first_batch"] = {"picture": picture, "text": text}
     if options.json:
@@ -213,6 +255,8 @@ def _dry_run(options: Options, prepared: Prepared) -> int:
         print(f"{part:<10} {counts['trained']:>14,} trained {counts['frozen']:>14,} frozen")
     print(f"one GPU: {trained_gb:.1f} GB of weights, gradients and optimiser, {frozen_gb:.1f} GB "
           "frozen, and activations")  # fmt: skip
+    if "launch" in report:
+        print(f"on eight GPUs: {report['launch']}")
     print(f"first sequence ({picture or 'no image'}):\n{text}")
     return 0
 

@@ -18,6 +18,7 @@ from transformers import TrainingArguments
 import spatialcore
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.batches import SampleBuilder
+from spatialmllm.cache import ImageCache
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.config import SpatialMLLMConfig
@@ -58,6 +59,7 @@ class TrainRequest:
         report_to: "none", "tensorboard" or "wandb".
         skip_bad: Bad samples that may be left out.
         attention: As in `SpatialMLLM`.
+        cache: Folder for decoded images.
     """
 
     records: tuple[str, ...]
@@ -73,6 +75,7 @@ class TrainRequest:
     report_to: str = "none"
     skip_bad: int = 0
     attention: str = "sdpa"
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,13 @@ def prepare(request: TrainRequest) -> Prepared:
     tokenizer = _tokenizer(request, records)
     config = _config(request, tokenizer)
     recipe = request.recipe
-    builder = SampleBuilder(config, tokenizer, target=recipe.data.target, blind=request.blind)
+    builder = SampleBuilder(
+        config,
+        tokenizer,
+        target=recipe.data.target,
+        blind=request.blind,
+        cache=None if request.cache is None else ImageCache(request.cache),
+    )
     order = SequenceOrder(
         records,
         builder,
