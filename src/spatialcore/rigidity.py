@@ -26,7 +26,9 @@ PRECISIONS = ("float64", "exact", "float32")
 METHODS = ("published", "robust")
 MIN_PRESENT = 0.8  # share of readings below which a track belongs to no segment
 PUBLISHED_CUT = 0.1  # metres over the whole clip
-ROBUST_CUT = 5.0  # times the clip's noise
+ROBUST_CUT = 8.0  # times the clip's noise
+LONG_STEP = 6  # steps over which slow motion is looked for
+NEVER_TOGETHER = 1e6  # metres: what kernels give as the RMS change of tracks without a common step
 _LEAST_NOISE = 0.01  # share of noise_floor: a clip without noise still has a cut above zero
 
 
@@ -132,12 +134,13 @@ def rigid_segments(
     "published" clusters the sums of `accumulate_distance_change` by average linkage. The sums grow
     with the clip, so a cut of 0.1 m means 0.1 m over the whole clip, whatever its length.
 
-    "robust" clusters the root mean square of all distance changes of a step, which does not grow
-    with the clip, by Ward linkage (Ward 1963). The noise of the clip is the median over tracks of
-    the least such value of a track, since the nearest track of most tracks is on the same body; the
-    cut is 5 times that. Distances between tracked points as a measure of common rigid motion follow
-    Kirk, O'Brien and Forsyth, "Skeletal parameter estimation from optical motion capture data",
-    CVPR 2005, who use their deviation.
+    "robust" clusters the root mean square of all distance changes over one step and over six, which
+    does not grow with the clip, by Ward linkage (Ward 1963). Noise is the median over tracks of the
+    least such value of a track, since the nearest track of most tracks is on the same body. The
+    changes over six steps, in which slow motion stands out, are scaled to the noise of one step,
+    the larger of the two counts, and the cut is 8 times the noise of the result. Distances between
+    tracked points as a measure of common rigid motion follow Kirk, O'Brien and Forsyth, "Skeletal
+    parameter estimation from optical motion capture data", CVPR 2005, who use their deviation.
 
     Args:
         tracks: (T, N, 3) float32 or float64 metres, numpy; non-finite points are missing. A track
@@ -145,7 +148,7 @@ def rigid_segments(
         method: "published" or "robust".
         noise_floor: Metres. "published": smaller changes of a step are not counted. "robust": the
             clip's noise is taken as at least a hundredth of it.
-        cut: Metres. None means 0.1 ("published"), or 5 times the clip's noise ("robust").
+        cut: Metres. None means 0.1 ("published"), or 8 times the clip's noise ("robust").
         min_size: Least number of tracks of a segment.
         backend: "reference" or "cpu" (default).
         threads: CPU threads; None uses the process's affinity mask.
@@ -183,8 +186,11 @@ def rigid_segments(
         height = PUBLISHED_CUT if cut is None else check_number("cut", cut, least=0.0)
         labels[kept] = cluster(condensed, "average", height, least_size)
     else:
+        least = _LEAST_NOISE * noise_floor
         condensed = change(clip, 0.0, "rms", workers)
-        noise = max(_clip_noise(condensed, clip.shape[1]), _LEAST_NOISE * noise_floor)
+        slow = change(_by_long_steps(clip), 0.0, "rms", workers)
+        _take_larger(condensed, slow, clip.shape[1], least)
+        noise = max(_clip_noise(condensed, clip.shape[1]), least)
         height = ROBUST_CUT * noise if cut is None else check_number("cut", cut, least=0.0)
         labels[kept] = cluster(condensed, "ward", height, least_size)
     return labels
@@ -194,6 +200,27 @@ def _present_share(clip: NDArray[Any]) -> Float64:
     """(N,) share of present readings; 0 for a clip without steps."""
     present = np.isfinite(clip).all(axis=2)
     return np.asarray(present.sum(axis=0) / max(len(present), 1))
+
+
+def _by_long_steps(clip: Float64) -> Float64:
+    """The clip's steps 0, 6, 12, ..., 1, 7, ...: neighbours are six steps apart.
+
+    A step without readings stands between the six runs, so that no change crosses them.
+    """
+    gap = np.full((1, *clip.shape[1:]), np.nan)
+    runs = [part for k in range(LONG_STEP) for part in (clip[k::LONG_STEP], gap)]
+    return np.ascontiguousarray(np.concatenate(runs[:-1]))
+
+
+def _take_larger(change: Float64, slow: Float64, track_count: int, least: float) -> None:
+    """Raise `change` in place to `slow`, scaled by the ratio of their noises.
+
+    A pair without a common long step keeps its change over one step.
+    """
+    met = slow < NEVER_TOGETHER
+    noise = [max(_clip_noise(values, track_count), least) for values in (change, slow)]
+    slow *= noise[0] / noise[1] if noise[1] > 0 else 1.0
+    np.maximum(change, slow, out=change, where=met)
 
 
 def _clip_noise(condensed: Float64, track_count: int) -> float:

@@ -236,6 +236,26 @@ def test_robust_finds_synthetic_bodies(step_count, sizes, noise, missing, seed):
     assert rand_index(labels[kept], group[kept]) > 0.85
 
 
+def test_robust_finds_motion_below_the_noise_of_a_step():
+    # Two bodies pass each other at 8 mm a step; the noise of a distance change is about 8 mm, too.
+    rng = np.random.default_rng(7)
+    points = rng.uniform(-1, 1, (24, 3))
+    group = np.repeat([0, 1], 12)
+    tracks = np.tile(points, (150, 1, 1))
+    tracks[:, 12:, 0] += 0.008 * np.arange(150)[:, None]
+    tracks += rng.normal(size=tracks.shape) * 0.004
+    assert rand_index(rigid_segments(tracks, method="robust"), group) == 1.0
+    assert rand_index(rigid_segments(tracks), group) < 0.1
+
+
+def test_robust_of_clips_shorter_than_the_long_step():
+    points = np.random.default_rng(8).uniform(-1, 1, (12, 3))
+    tracks = np.tile(points, (5, 1, 1))
+    tracks[:, 6:, 0] += 0.05 * np.arange(5)[:, None]
+    expected = np.repeat([0, 1], 6)
+    np.testing.assert_array_equal(rigid_segments(tracks, method="robust"), expected)
+
+
 @pytest.mark.real
 def test_motion_capture(real_data):
     clip = np.load(real_data / "tracks/mocap_box_lift.npz")

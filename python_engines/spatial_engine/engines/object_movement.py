@@ -287,7 +287,7 @@ class ObjectMovement:
             depth = cam[:, 2:] + reference.recipe.track_pixel_offset
             uv = cam[:, :2] * np.diag(clip.camera.K)[:2] / depth + clip.camera.K[:2, 2]
         at = PointView(float(uv[0, 0]), float(uv[0, 1]), float(cam[0, 2]))
-        labels = reference.cached("part_labels", lambda: _reference_labels(clip))
+        labels = reference.cached("part_labels", lambda: _reference_labels(reference))
         facts = self._facts(place, row, at, points, poses, labels, clip.camera.size)
         return facts, self._rejection(reference, t, n, uv, cam, points, labels[track])
 
@@ -325,10 +325,11 @@ def _labels(context: SceneContext) -> dict[int, int]:
     return dict(zip(parts.track.tolist(), parts.label.tolist(), strict=True))
 
 
-def _reference_labels(clip: Track3D) -> dict[int, int]:
+def _reference_labels(reference: ReferenceScene) -> dict[int, int]:
     from spatialcore.rigidity import rigid_segments
 
-    labels = rigid_segments(clip.tracks_cam, backend="reference")
+    clip, method = reference.track, reference.recipe.segmentation
+    labels = rigid_segments(clip.tracks_cam, method=method, backend="reference")
     return dict(zip(clip.track_index.tolist(), np.asarray(labels).tolist(), strict=True))
 
 

@@ -284,7 +284,7 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         )
     world = index_world(clip.world_up, None)
     poses, reasons = frame_poses(world, clip.frames)
-    parts = part_table(clip)
+    parts = part_table(clip, config.recipe.segmentation)
     table = frame_table(clip.frames, poses, reasons, clip.camera.size, (0, 0), {})
     counts = Counter(r for r in reasons if r)
     counts["track_short"] = clip.short_track_count

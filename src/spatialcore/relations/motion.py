@@ -63,11 +63,11 @@ def moving_tracks(tracks_world: Float64, least: float = MOVING_M) -> NDArray[np.
     return moving
 
 
-def part_table(clip: Track3D) -> PartTable:
-    """Rigid parts by the published rule (noise floor 1 cm, cut 0.1 m, at least 6 tracks)."""
+def part_table(clip: Track3D, segmentation: str) -> PartTable:
+    """Rigid parts of at least six tracks, by a method of `spatialcore.rigid_segments`."""
     from spatialcore.rigidity import rigid_segments
 
-    labels = rigid_segments(clip.tracks_cam)
+    labels = rigid_segments(clip.tracks_cam, method=segmentation)
     world = tracks_in_world(clip.tracks_cam, clip.cam_from_world)
     order = np.argsort(clip.track_index, kind="stable")
     return PartTable(

@@ -21,6 +21,7 @@ from typing import Any, Literal
 BUILT_IN = ("default", "multispa-paper")
 CHOICES = {
     "coverage": ("extent", "bins"),
+    "segmentation": ("published", "robust"),
     "track_pool": ("moving", "all"),
     "track_cap": ("fixed", "fifth_bin"),
 }
@@ -125,6 +126,7 @@ class Recipe:
         rounding: Default rounding of every number in an answer.
         truncated_tasks: Tasks whose numbers are truncated toward zero instead.
         guards: The dead zones and thresholds.
+        segmentation: How tracks are clustered to rigid parts, see `spatialcore.rigid_segments`.
         track_pool: Pairs of frames from which the bins of distance of a track are filled: those in
             which it moved, or all of them.
         track_cap: Most pairs of a bin: a fixed number, or the size of the track's fifth bin where
@@ -155,6 +157,7 @@ class Recipe:
     rounding: Literal["nearest", "truncate"] = "nearest"
     truncated_tasks: tuple[str, ...] = ()
     guards: Guards = field(default_factory=Guards)
+    segmentation: Literal["published", "robust"] = "robust"
     track_pool: Literal["moving", "all"] = "moving"
     track_cap: Literal["fixed", "fifth_bin"] = "fixed"
     track_reversed: tuple[float, float] = (0.5, 0.5)
@@ -197,6 +200,7 @@ class Recipe:
             "excluded_categories",
             "excluded_on",
             "askable",
+            "segmentation",
         )
         parts = {name: getattr(self, name) for name in names}
         if self.askable == "guarded":
