@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips of tracked points with known rigid parts: free bodies, jointed figures, rooms.
 
-Other seeds of them helped to choose the robust rule of `rigid_segments`. Lengths in metres, 25 steps
-a second; every clip depends on its seed alone.
+Other seeds of them helped to choose the robust rule of `rigid_segments`. Lengths in metres, 25
+steps a second; every clip depends on its seed alone.
 """
 
 from __future__ import annotations
