@@ -131,19 +131,6 @@ def shown_frames(valid: Sequence[int], count: int = SHOWN_FRAMES) -> tuple[int, 
     return tuple(int(valid[(2 * k * last + count - 1) // (2 * (count - 1))]) for k in range(count))
 
 
-def _objects(
-    rows: Sequence[tuple[int, str]], points: NDArray[Any], instance: NDArray[Any]
-) -> tuple[SceneObject, ...]:
-    order = np.argsort(instance, kind="stable")
-    ids = instance[order]
-    made = []
-    for object_id, category in sorted(rows):
-        lo, hi = np.searchsorted(ids, (object_id, object_id + 1))
-        if hi > lo:
-            made.append(SceneObject(object_id, category, points=points[np.sort(order[lo:hi])]))
-    return tuple(made)
-
-
 def _counts(
     objects: Sequence[SceneObject],
     instance: NDArray[Any],
@@ -166,17 +153,12 @@ def layout_scene(context: SceneContext) -> LayoutScene:
 
 
 def _from_index(context: SceneContext) -> LayoutScene:
-    from spatialcore.relations.objects import is_excluded
+    from spatialcore.relations.scene_graph import scene_objects
 
     scene, recipe = context.scene, context.recipe
     frames = shown_frames(scene.valid_frames.tolist())
     instance = np.asarray(scene.instance)
-    rows = [
-        (row.object_id, row.category)
-        for row in scene.objects
-        if not is_excluded(recipe, row.raw_category, row.category)
-    ]
-    objects = _objects(rows, np.asarray(scene.points), instance)
+    objects = scene_objects(scene, recipe)
 
     def visible(frame: int) -> NDArray[np.intp]:
         return np.asarray(scene.visible.indices(scene.row_of_frame[frame]))
@@ -195,6 +177,7 @@ def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> Layo
 
 def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     from spatialcore.relations.objects import is_excluded
+    from spatialcore.relations.scene_graph import objects_of_points
     from spatialcore.types import Scene
 
     opened, recipe, cloud = reference.source, reference.recipe, reference.cloud
@@ -204,7 +187,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
         for item in opened.objects
         if not is_excluded(recipe, item.raw_category, item.category)
     ]
-    objects = _objects(rows, cloud.points_world, cloud.instance)
+    objects = objects_of_points(rows, cloud.points_world, cloud.instance)
     counts = _counts(objects, cloud.instance, frames, reference.visible)
     by_index = {frame.index: frame.time for frame in opened.frames}
     clock = [by_index[f] for f in frames]

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatial_engine.engine import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
 from spatialcore.relations.free_space import FreeSpace, free_space
+from spatialcore.relations.scene_graph import scene_floor
 from spatialcore.relations.verdict import Rejection
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def navigation_scene(context: SceneContext) -> NavigationScene:
 
 
 def _from_index(context: SceneContext) -> NavigationScene:
-    layout, scene = layout_scene(context), context.scene
-    floors = [row.object_id for row in scene.objects if row.category == "floor"]
-    return NavigationScene(layout, _space(layout, np.asarray(scene.instance), floors))
+    return NavigationScene(layout_scene(context), scene_floor(context.scene))
 
 
 def reference_navigation(reference: ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:
@@ -74,11 +72,5 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> Navigati
     if not isinstance(opened, Scene):
         raise TypeError(f"{reference.place.scene} is a clip and has no floor")
     floors = [item.object_id for item in opened.objects if item.category == "floor"]
-    return NavigationScene(layout, _space(layout, reference.cloud.instance, floors))
-
-
-def _space(
-    layout: LayoutScene, instance: NDArray[Any] | None, floors: Collection[int]
-) -> FreeSpace | Rejection:
-    floor = None if instance is None or not floors else np.isin(instance, list(floors))
-    return free_space(layout.points, floor)
+    labelled = np.isin(reference.cloud.instance, floors) if floors else None
+    return NavigationScene(layout, free_space(layout.points, labelled))
