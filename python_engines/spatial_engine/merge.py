@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from spatial_engine.pipeline import done_path, shard_path, write_json
-from spatial_engine.record import read_tables
+from spatial_engine.shard_files import id_keys, repeated_ids
 from spatial_engine.verify import load_manifest
 from spatialcore.errors import RecordError
 
 _EQUAL = ("version", "record_version", "recipe")
-_ID_BYTES = 16
 
 
 def merge(folders: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
     """Merge finished data sets into a new one; the files of the shards are copied as they are.
 
-    Ids are kept as 16-byte hashes while they are compared: about 100 bytes a record.
+    Ids are compared as 8-byte hashes, and as text where two of these are equal.
 
     Args:
         folders: At least two data sets, all shards done.
@@ -97,7 +96,7 @@ def _joined(hashes: Iterable[str]) -> str:
 def _copy(
     inputs: Sequence[Path], manifests: Sequence[dict[str, Any]], work: Path
 ) -> dict[str, Any]:
-    seen: set[bytes] = set()
+    paths: list[Path] = []
     tasks: Counter[str] = Counter()
     splits: Counter[str] = Counter()
     number = size = 0
@@ -105,7 +104,7 @@ def _copy(
         for old in range(manifest["shards"]):
             report = _done(folder, old)
             path = shard_path(folder, report["split"], old)
-            _check_ids(path, seen)
+            paths.append(path)
             target = shard_path(work, report["split"], number)
             for parent in (target.parent, done_path(work, number).parent):
                 parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +114,9 @@ def _copy(
             splits[report["split"]] += report["rows"]
             size += report["bytes"]
             number += 1
+    repeated = repeated_ids(paths, [id_keys(path) for path in paths])
+    if repeated:
+        raise RecordError(f"id {repeated[0]} is in two records")
     return {"rows": sum(splits.values()), "bytes": size, "shards": number,
             "splits": dict(splits), "tasks": dict(tasks)}  # fmt: skip
 
@@ -124,12 +126,3 @@ def _done(folder: Path, number: int) -> dict[str, Any]:
     if not path.exists():
         raise RecordError(f"{folder}: shard {number} is not finished; run generate again")
     return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def _check_ids(path: Path, seen: set[bytes]) -> None:
-    for table in read_tables(path):
-        for name in table.column("id").to_pylist():
-            digest = hashlib.blake2b(name.encode(), digest_size=_ID_BYTES).digest()
-            if digest in seen:
-                raise RecordError(f"{path}: id {name} is in two records")
-            seen.add(digest)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,16 +20,15 @@ from spatial_engine.compose import compose_all
 from spatial_engine.engine import Facts, Place, Row, family_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import run_all
-from spatial_engine.pipeline import done_path, file_hash, shard_path
 from spatial_engine.plan import recipe_from_json
 from spatial_engine.planning import open_index, reopen_source
-from spatial_engine.record import COLUMNS, QARecord, check_record, read_records, read_tables
+from spatial_engine.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.reference import ReferenceScene
+from spatial_engine.shard_files import SHOWN, check_files, sampled
 from spatial_engine.wording import wording_hash
 from spatialcore.errors import RecordError, SpatialCoreError
 
 SAMPLE_ROWS = 100_000
-SHOWN = 20
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
 _TEXT_FIELDS = ("question", "answer", "messages", "templates")
 
@@ -162,14 +160,14 @@ def verify(
     out = Path(out).resolve()
     manifest = load_manifest(out)
     numbers = list(range(shard[0], manifest["shards"], shard[1]))
-    paths, problems, ids = _check_files(out, numbers)
-    total = sum(len(rows) for rows in ids)
+    paths, problems, keys = check_files(out, numbers)
+    total = sum(map(len, keys))
     parts = _parts(manifest, out, roots)
     for part in {id(part): part for part in parts}.values():
         problems += _check_inputs(part.manifest, part.index, part.roots)
     if problems:
         return VerifyReport(total, 0, 0, (), tuple(problems))
-    chosen = _sampled(ids, None if everything else sample or SAMPLE_ROWS)
+    chosen = sampled(keys, None if everything else sample or SAMPLE_ROWS)
     jobs = [
         _Job(part.manifest, path, rows, part.roots, part.index, part.compare_text)
         for part, path, rows in zip((parts[n] for n in numbers), paths, chosen, strict=True)
@@ -186,36 +184,6 @@ def verify(
             break
     changed = not all(part.compare_text for part in parts)
     return VerifyReport(total, checked, count, tuple(mismatches), (), changed)
-
-
-def _check_files(
-    out: Path, numbers: Sequence[int]
-) -> tuple[list[Path], list[str], list[list[str]]]:
-    """Paths, problems, and the ids of each shard."""
-    paths, problems, ids = [], [], []
-    seen: set[str] = set()
-    for number in numbers:
-        done = done_path(out, number)
-        if not done.exists():
-            problems.append(f"shard {number} is missing; run the same generate again")
-            continue
-        report = json.loads(done.read_text(encoding="utf-8"))
-        path = shard_path(out, report["split"], number)
-        try:
-            if file_hash(path) != report["hash"]:
-                problems.append(
-                    f"{path.relative_to(out)}: the file is not the one that was written"
-                )
-            rows = [i for t in read_tables(path) for i in t.column("id").to_pylist()]
-        except (RecordError, OSError) as error:
-            problems.append(str(error))
-            continue
-        repeated = [i for i, count in Counter(rows).items() if count > 1 or i in seen]
-        problems += [f"id {repeated[0]} occurs more than once"] if repeated else []
-        seen.update(rows)
-        paths.append(path)
-        ids.append(rows)
-    return paths, problems, ids
 
 
 def _check_inputs(
@@ -235,21 +203,6 @@ def _check_inputs(
                 for name in scene.changed_inputs(roots[key])
             ]
     return problems
-
-
-def _sampled(ids: list[list[str]], limit: int | None) -> list[frozenset[int] | None]:
-    """Rows to check of each shard: all, or those with the smallest hash of their id."""
-    if limit is None or sum(map(len, ids)) <= limit:
-        return [None] * len(ids)
-    keys = sorted(
-        (hashlib.blake2b(i.encode(), digest_size=8).digest(), shard, row)
-        for shard, rows in enumerate(ids)
-        for row, i in enumerate(rows)
-    )[:limit]
-    chosen: list[set[int]] = [set() for _ in ids]
-    for _, shard, row in keys:
-        chosen[shard].add(row)
-    return [frozenset(rows) for rows in chosen]
 
 
 def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:

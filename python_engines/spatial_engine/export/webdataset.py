@@ -32,6 +32,8 @@ class Writer:
         member = tarfile.TarInfo(name)  # time 0 and no owner: equal exports give equal bytes
         member.size = len(content)
         self._tar.addfile(member, io.BytesIO(content))
+        # A TarFile remembers every member, though only reading needs them: memory stays flat.
+        self._tar.members.clear()  # type: ignore[attr-defined]  # not in the stubs
 
     def close(self) -> None:
         """End the archive."""

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ids are compared by their hashes, and by their text where two hashes are equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spatial_engine import shard_files
+from spatial_engine.shard_files import repeated_ids, sampled
+
+IDS = {Path("a"): ["x", "y", "z"], Path("b"): ["u", "x"], Path("c"): []}
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_files, "_ids", lambda path: iter(IDS[path]))
+
+
+def keys(of_id: dict[str, int]) -> list[np.ndarray]:
+    return [np.array([of_id[i] for i in ids], dtype=np.uint64) for ids in IDS.values()]
+
+
+def test_an_id_of_two_shards_is_found() -> None:
+    plain = {"x": 9, "y": 2, "z": 5, "u": 1}
+    assert repeated_ids(list(IDS), keys(plain)) == ["x"]
+    assert repeated_ids([], []) == []
+
+
+def test_two_ids_of_one_hash_are_not_one_id() -> None:
+    assert repeated_ids(list(IDS), keys({"x": 9, "y": 2, "z": 2, "u": 2})) == ["x"]
+
+
+def test_the_rows_with_the_smallest_hashes_are_checked() -> None:
+    found = sampled(keys({"x": 3, "y": 2, "z": 5, "u": 1}), 3)
+    assert found == [frozenset({0, 1}), frozenset({0}), frozenset()]
+    assert sampled(keys({"x": 3, "y": 2, "z": 5, "u": 1}), None) == [None] * 3
