@@ -49,10 +49,8 @@ __device__ Box block_box(const double* point, bool usable) {
     }
   }
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  if (lane < 6) {
-    double mine = bound[0];
-    for (int a = 1; a < 6; ++a) mine = lane == a ? bound[a] : mine;
-    partial[warp][lane] = mine;
+  if (lane == 0) {
+    for (int a = 0; a < 6; ++a) partial[warp][a] = bound[a];
   }
   __syncthreads();
   if (threadIdx.x < 6) {

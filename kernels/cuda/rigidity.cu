@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sum over time of the changes of every pair's distance. Contract: spatialcore/rigidity.h.
 //
-//   tracks  (T, N, 3)          m  in   float64; NaN = no reading
+//   tracks  (T, N, 3)          m  in   float64; a non-finite coordinate = no reading
 //   change  (N (N - 1) / 2,)   m  out  float64, condensed, i < j row by row
 //
 //   d_t = sqrt((dx dx + dy dy) + dz dz);  change += |d_t - d_(t-1)| where that exceeds the floor
@@ -29,12 +29,15 @@ constexpr int kSide = 16;
 constexpr int kPairs = kTile / kSide;
 constexpr int kSteps = 4;          // steps staged at a time
 constexpr float kErrorUnits = 16;  // of 2^-24 (M + d)
+constexpr float kLargest = 1e18f;  // metres: squares beyond it do not fit float32
 
 template <class Real>
 struct Tile {
   Real rows[kSteps][kTile][3];
   Real columns[kSteps][kTile][3];
 };
+
+__device__ double reading(double x) { return is_finite(x) ? x : nan(""); }
 
 template <class Real>
 __device__ Real distance(const Real* p, const Real* q) {
@@ -57,7 +60,7 @@ __device__ void stage(const DeviceClip& clip, int64_t first, int64_t first_step,
     const int64_t t = first_step + step, n = first + track;
     const bool inside = t < clip.step_count && n < clip.track_count;
     tile[step][track][axis] =
-        inside ? static_cast<Real>(clip.tracks[(t * clip.track_count + n) * 3 + axis]) : Real{0};
+        inside ? static_cast<Real>(reading(clip.tracks[(t * clip.track_count + n) * 3 + axis])) : 0;
   }
 }
 
@@ -66,7 +69,9 @@ __device__ double pair_change(const DeviceClip& clip, int64_t i, int64_t j, doub
   double sum = 0, previous = 0;
   for (int64_t t = 0; t < clip.step_count; ++t) {
     const double* at = clip.tracks + t * clip.track_count * 3;
-    const double d = distance(at + 3 * i, at + 3 * j);
+    const double p[] = {reading(at[3 * i]), reading(at[3 * i + 1]), reading(at[3 * i + 2])};
+    const double q[] = {reading(at[3 * j]), reading(at[3 * j + 1]), reading(at[3 * j + 2])};
+    const double d = distance(p, q);
     const double change = fabs(d - previous);
     if (t > 0 && change > noise_floor) sum += change;
     previous = d;
@@ -101,7 +106,7 @@ __global__ void rigidity_kernel(const Batch<DeviceClip> clips, double noise_floo
             const float far = fmaxf(magnitude(p), magnitude(q)) +
                               fmaxf(static_cast<float>(d), static_cast<float>(previous[i][j]));
             const float bound = kErrorUnits * 0x1p-24f * far;
-            if (fabs(change - floor) <= bound) doubtful |= 1u << (kPairs * i + j);
+            if (fabs(change - floor) <= bound || far > kLargest) doubtful |= 1u << (kPairs * i + j);
           }
           previous[i][j] = d;
         }

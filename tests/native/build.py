@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pybind11
@@ -13,6 +16,22 @@ import pybind11
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ("projection", "occlusion", "overlap", "overlap_tensor_core", "rigidity")
 MODULE = "_cuda_host"
+INCLUDE = (
+    ROOT / "csrc/include",
+    ROOT / "kernels",
+    ROOT / "tests/native",
+    Path(pybind11.get_include()),
+    Path(sysconfig.get_path("include")),
+)
+FLAGS = [
+    "-std=c++17",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-Wall",
+    "-DSPATIALCORE_SIMT_HOST",
+    f"-DSPATIALCORE_CUDA_MODULE={MODULE}",
+    *(f"-I{path}" for path in INCLUDE),
+]
 
 
 def cannot_build() -> str:
@@ -22,29 +41,47 @@ def cannot_build() -> str:
     return "" if shutil.which("g++") else "g++ is not installed"
 
 
-def build(folder: Path, sanitizer: str = "") -> Path:
-    """Compile the module into `folder`; `sanitizer` is "", "address" or "thread"."""
-    import sysconfig
-
+def build(folder: Path) -> Path:
+    """Compile the Python module into `folder`: the kernels' files and the bindings side by side."""
     module = folder / f"{MODULE}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    include = [
-        ROOT / "csrc/include",
-        ROOT / "kernels",
-        ROOT / "tests/native",
-        Path(pybind11.get_include()),
-        Path(sysconfig.get_path("include")),
-    ]
-    flags = ["-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall"]
-    if sanitizer:
-        flags += [f"-fsanitize={sanitizer}", "-fno-omit-frame-pointer"]
-    sources = [ROOT / f"kernels/cuda/{name}.cu" for name in KERNELS]
-    sources += [ROOT / "csrc/bindings/cuda.cpp", ROOT / "tests/native/device_host.cpp"]
-    command = [
-        "g++", *flags, "-DSPATIALCORE_SIMT_HOST", f"-DSPATIALCORE_CUDA_MODULE={MODULE}",
-        *(f"-I{path}" for path in include),
-        "-x", "c++", *map(str, sources),
-        "-x", "assembler", str(ROOT / "tests/native/simt_switch.S"),
-        "-o", str(module),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    jobs = [(source, [*FLAGS, "-O1", "-g"]) for source in _kernel_files()]
+    # The bindings are not what is tested, and take three times as long as all kernels together.
+    jobs.append((ROOT / "csrc/bindings/cuda.cpp", [*FLAGS, "-O0"]))
+    jobs.append((ROOT / "tests/native/device_host.cpp", [*FLAGS, "-O0"]))
+    _link(folder, jobs, ["-shared", "-o", str(module)])
     return module
+
+
+def build_sanitized(folder: Path, sanitizer: str) -> Path:
+    """The program of tests/native/sanitized.cpp; `sanitizer` is "address" or "thread"."""
+    program = folder / f"sanitized_{sanitizer}"
+    sanitize = [f"-fsanitize={sanitizer}", "-fno-omit-frame-pointer"]
+    sources = [*_kernel_files(), ROOT / "tests/native/sanitized.cpp"]
+    jobs = [(source, [*FLAGS, "-O1", "-g", *sanitize]) for source in sources]
+    _link(folder, jobs, [*sanitize, "-o", str(program)])
+    return program
+
+
+def _kernel_files() -> list[Path]:
+    return [ROOT / f"kernels/cuda/{name}.cu" for name in KERNELS]
+
+
+def _link(folder: Path, jobs: list[tuple[Path, list[str]]], options: list[str]) -> None:
+    """Compile every file into an object, as many at once as there are cores, and link them."""
+
+    def compile_one(job: tuple[Path, list[str]]) -> str:
+        source, flags = job
+        made = folder / f"{source.stem}.{'-'.join(source.parts[-3:-1])}.o"
+        _run("g++", *flags, "-x", "c++", "-c", str(source), "-o", str(made))
+        return str(made)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        objects = list(pool.map(compile_one, jobs))
+    switch = ["-x", "assembler", str(ROOT / "tests/native/simt_switch.S"), "-x", "none"]
+    _run("g++", *switch, *objects, *options)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
