@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from spatialcore.io.open import open_source
 from spatialcore.relations.room import RoomRules, room_size, thin_points
 from spatialcore.relations.verdict import Reason, Rejection
 from tests.relations.rooms import floor_points, moved, room_points, shell, turn_z
@@ -86,6 +89,14 @@ def test_thin_points_are_means_of_cells():
     assert thin_points([(0.01, 0.01), (0.03, 0.02), (0.06, 0.0)], 0.05) == pytest.approx(
         np.array([(0.02, 0.015), (0.06, 0.0)])
     )
+
+
+def test_furnished_rooms_are_read_within_three_percent(sample_dir):
+    source = open_source(sample_dir / "scannet")
+    for room in source.scene_ids():
+        truth = json.loads((sample_dir / f"scannet/scans/{room}/ground_truth.json").read_text())
+        area = room_size(source.open(room).read_cloud().points_world)
+        assert area.value == pytest.approx(truth["area_m2"], rel=0.03)
 
 
 def test_callers_mistakes():
