@@ -8,27 +8,19 @@ colour view; its unit is `depth_unit_scale_factor`, a millimetre unless given.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import (
-    FrameFiles,
-    build_frames,
-    read_depth,
-    registered_depth_camera,
-)
+from spatialcore.io.folder_source import FolderSource
+from spatialcore.io.frame_files import FrameFiles, build_frames
 from spatialcore.io.matrices import make_camera
-from spatialcore.io.options import ReadOptions
-from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
-    check_scene_id,
     is_scene_id,
     list_names,
     read_json,
@@ -141,32 +133,10 @@ def captures(root: Path) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class NerfstudioSource:
-    """nerfstudio captures. Picklable; opens nothing until a scene is asked for.
+class NerfstudioSource(FolderSource):
+    """nerfstudio captures."""
 
-    Attributes:
-        root: Folder that uris are relative to: the one that holds the captures.
-        names: Folder names, which are the scene ids, sorted.
-        options: How to read.
-    """
-
-    root: Path
-    names: tuple[str, ...]
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def kind(self) -> str:
-        """Name of the reader."""
-        return "nerfstudio"
-
-    @property
-    def key(self) -> str:
-        """Source key of the records."""
-        return self.options.key or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return self.names
+    kind: ClassVar[str] = "nerfstudio"
 
     def open(self, scene_id: str) -> Scene:
         """Open one capture: its `transforms.json` and the headers of its images.
@@ -175,44 +145,17 @@ class NerfstudioSource:
             SceneFormatError: No such capture, a lens that is no pinhole (code "distortion"), no
                 intrinsics, or no frame with image and depth.
         """
-        check_scene_id(scene_id, self.root)
-        if scene_id not in self.names:
-            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
-        root = self.root.resolve()
-        return _open_capture(self, scene_id, root, resolve_inside(root, scene_id))
-
-
-def _open_capture(source: NerfstudioSource, scene_id: str, root: Path, folder: Path) -> Scene:
-    path = folder / TRANSFORMS
-    stored, rows = _read_transforms(path)
-    _check_model(stored, path)
-    (fx, fy, cx, cy), same = _read_intrinsics(stored, rows, path)
-    scale = _number(stored, "applied_scale", 1.0)
-    unit = _number(stored, "depth_unit_scale_factor", 0.001)
-    if not (1e-6 < scale < 1e6 and 1e-9 < unit < 1e3):
-        raise SceneFormatError(path, "applied_scale or depth_unit_scale_factor is out of range")
-    files = _frame_files(folder, rows, same, scale, source.options.stride or 1)
-    built = build_frames(files, root, folder)
-    K = np.array([[fx, 0.0, cx - PIXEL_CENTRE], [0.0, fy, cy - PIXEL_CENTRE], [0.0, 0.0, 1.0]])
-    camera = make_camera(K, *built.color_size, path)
-    orientation = resolve_orientation(source.options, (folder,), built.frames)
-    depth = [root / f.depth for f in built.frames if f.depth is not None]
-    single = [path, folder / "scene_meta.json"]
-    return Scene(
-        source=source.key,
-        id=scene_id,
-        space=scene_id,
-        root=root,
-        color=camera,
-        depth=registered_depth_camera(camera, built.depth_size),
-        depth_size=built.depth_size,
-        depth_scale=orientation.depth_scale or unit,
-        frames=built.frames,
-        read_depth=functools.partial(read_depth, root),
-        metric=orientation.metric,
-        world_up=orientation.world_up,
-        up_estimated=orientation.estimated,
-        kind=source.kind,
-        inputs=tuple(p for p in (*single, *depth) if p.is_file()),
-        notes=orientation.notes,
-    )
+        folder = self.folder(scene_id)
+        path = folder / TRANSFORMS
+        stored, rows = _read_transforms(path)
+        _check_model(stored, path)
+        (fx, fy, cx, cy), same = _read_intrinsics(stored, rows, path)
+        scale = _number(stored, "applied_scale", 1.0)
+        unit = _number(stored, "depth_unit_scale_factor", 0.001)
+        if not (1e-6 < scale < 1e6 and 1e-9 < unit < 1e3):
+            raise SceneFormatError(path, "applied_scale or depth_unit_scale_factor is out of range")
+        files = _frame_files(folder, rows, same, scale, self.options.stride or 1)
+        built = build_frames(files, self.root.resolve(), folder)
+        K = np.array([[fx, 0.0, cx - PIXEL_CENTRE], [0.0, fy, cy - PIXEL_CENTRE], [0.0, 0.0, 1.0]])
+        camera = make_camera(K, *built.color_size, path)
+        return self.registered_scene(scene_id, built, camera, depth_scale=unit, inputs=[path])

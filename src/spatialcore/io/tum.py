@@ -9,21 +9,19 @@ that the folder's name tells (freiburg1, 2 or 3).
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth, registered_depth_camera
+from spatialcore.io.folder_source import FolderSource
+from spatialcore.io.frame_files import FrameFiles, build_frames
 from spatialcore.io.matrices import make_camera, parse_words, read_intrinsic
-from spatialcore.io.options import ReadOptions
-from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
-    check_scene_id,
     is_scene_id,
     list_names,
     read_text,
@@ -150,32 +148,10 @@ def sequences(root: Path) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class TumSource:
-    """TUM RGB-D sequences. Picklable; opens nothing until a scene is asked for.
+class TumSource(FolderSource):
+    """TUM RGB-D sequences."""
 
-    Attributes:
-        root: Folder that uris are relative to: the one that holds the sequences.
-        names: Folder names, which are the scene ids, sorted.
-        options: How to read.
-    """
-
-    root: Path
-    names: tuple[str, ...]
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def kind(self) -> str:
-        """Name of the reader."""
-        return "tum"
-
-    @property
-    def key(self) -> str:
-        """Source key of the records."""
-        return self.options.key or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return self.names
+    kind: ClassVar[str] = "tum"
 
     def open(self, scene_id: str) -> Scene:
         """Open one sequence: its lists, and the headers of its images.
@@ -183,31 +159,11 @@ class TumSource:
         Raises:
             SceneFormatError: No such sequence, a malformed list, no K, or no usable frame.
         """
-        check_scene_id(scene_id, self.root)
-        if scene_id not in self.names:
-            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
-        root = self.root.resolve()
-        folder = resolve_inside(root, scene_id)
-        built = build_frames(_frame_files(folder, self.options.stride or 1), root, folder)
+        folder = self.folder(scene_id)
+        files = _frame_files(folder, self.options.stride or 1)
+        built = build_frames(files, self.root.resolve(), folder)
         camera, notes = _read_camera(folder, built.color_size)
-        orientation = resolve_orientation(self.options, (folder,), built.frames)
-        single = [folder / n for n in (*LISTS, "intrinsic.txt", "scene_meta.json")]
-        depth = [root / f.depth for f in built.frames if f.depth is not None]
-        return Scene(
-            source=self.key,
-            id=scene_id,
-            space=scene_id,
-            root=root,
-            color=camera,
-            depth=registered_depth_camera(camera, built.depth_size),
-            depth_size=built.depth_size,
-            depth_scale=orientation.depth_scale or DEPTH_SCALE,
-            frames=built.frames,
-            read_depth=functools.partial(read_depth, root),
-            metric=orientation.metric,
-            world_up=orientation.world_up,
-            up_estimated=orientation.estimated,
-            kind=self.kind,
-            inputs=tuple(p for p in (*single, *depth) if p.is_file()),
-            notes=notes + orientation.notes,
+        inputs = [folder / name for name in (*LISTS, "intrinsic.txt")]
+        return self.registered_scene(
+            scene_id, built, camera, depth_scale=DEPTH_SCALE, inputs=inputs, notes=notes
         )

@@ -181,7 +181,58 @@ def _publish_rgbd(
     masks: Masks,
     threads: int,
 ) -> SceneSummary:
-    table = frame_table(
+    made = _tables(scene, config, view, state, cloud, masks, threads)
+    reasons = Counter(r for r in state.reasons if r)
+    reasons["object_without_vertices"] = made.without_vertices
+    reasons["no_visible_points"] = int((made.frames.visible_count[masks.rows] == 0).sum())
+    reasons["point_nonfinite"] = int((~np.isfinite(cloud.points).all(axis=1)).sum())
+    counts = {
+        "frame_count": len(masks.rows),
+        "point_count": len(cloud.points),
+        "pair_count": len(made.pairs.i),
+    }
+    meta = _meta(scene, config, state.world) | _camera_meta(scene, config, view)
+    meta |= {
+        "point_count": len(cloud.points),
+        "counts": counts,
+        "cloud": _cloud_meta(cloud, built),
+        "reasons": {k: n for k, n in sorted(reasons.items()) if n},
+    }
+    files: dict[str, Callable[[Path], None]] = {
+        "frames.parquet": lambda p: tables.write_frames(p, made.frames),
+        "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
+        "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
+        "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
+        "visible.npy": masks.visible.save,
+        "askable.npy": masks.askable.save,
+        "pairs.parquet": lambda p: tables.write_pairs(p, made.pairs),
+        "objects.parquet": lambda p: tables.write_objects(p, made.objects),
+        "object_frames.parquet": lambda p: tables.write_object_frames(p, made.seen),
+        "view_sets.parquet": lambda p: tables.write_view_sets(p, made.sets),
+    }
+    publish(path, meta, files)
+    return SceneSummary(**counts, reasons=meta["reasons"])
+
+
+class _Tables(NamedTuple):
+    frames: tables.FrameTable
+    pairs: tables.PairTable
+    objects: tuple[tables.ObjectRow, ...]
+    without_vertices: int
+    seen: tables.ObjectFrames
+    sets: tables.ViewSetTable
+
+
+def _tables(
+    scene: Scene,
+    config: IndexConfig,
+    view: View,
+    state: _Frames,
+    cloud: OrderedCloud,
+    masks: Masks,
+    threads: int,
+) -> _Tables:
+    frames = frame_table(
         scene.frames,
         state.world_from_cam,
         state.reasons,
@@ -189,22 +240,22 @@ def _publish_rgbd(
         view.depth_size,
         dict(zip(masks.rows.tolist(), masks.visible.counts().tolist(), strict=True)),
     )
-    frames = table.frame[masks.rows]
+    shown = frames.frame[masks.rows]
     pairs = pair_table(
         masks.visible,
-        frames,
+        shown,
         state.world_from_cam[masks.rows],
         up_known=scene.world_up is not None,
         threads=threads,
     )
     objects, without_vertices = object_rows(scene.objects, cloud.points, cloud.instance)
-    seen = object_frame_table(objects, cloud.points, cloud.instance, masks.visible, frames)
+    seen = object_frame_table(objects, cloud.points, cloud.instance, masks.visible, shown)
     sets = view_set_table(objects, seen, config.recipe)
-    reasons = Counter(r for r in state.reasons if r)
-    reasons["object_without_vertices"] = without_vertices
-    reasons["no_visible_points"] = int((table.visible_count[masks.rows] == 0).sum())
-    reasons["point_nonfinite"] = int((~np.isfinite(cloud.points).all(axis=1)).sum())
-    meta = _meta(scene, config, state.world) | {
+    return _Tables(frames, pairs, objects, without_vertices, seen, sets)
+
+
+def _camera_meta(scene: Scene, config: IndexConfig, view: View) -> dict[str, Any]:
+    return {
         "is_clip": False,
         "up": _up(scene),
         "aligned": scene.aligned_from_world is not None,
@@ -214,29 +265,7 @@ def _publish_rgbd(
         "K_depth": None if scene.depth is None else scene.depth.K.reshape(-1).tolist(),
         "depth_size": list(view.depth_size),
         "depth_scale": view.depth_scale,
-        "point_count": len(cloud.points),
-        "counts": {
-            "frame_count": len(masks.rows),
-            "point_count": len(cloud.points),
-            "pair_count": len(pairs.i),
-        },
-        "cloud": _cloud_meta(cloud, built),
-        "reasons": {k: n for k, n in sorted(reasons.items()) if n},
     }
-    files: dict[str, Callable[[Path], None]] = {
-        "frames.parquet": lambda p: tables.write_frames(p, table),
-        "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
-        "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
-        "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
-        "visible.npy": masks.visible.save,
-        "askable.npy": masks.askable.save,
-        "pairs.parquet": lambda p: tables.write_pairs(p, pairs),
-        "objects.parquet": lambda p: tables.write_objects(p, objects),
-        "object_frames.parquet": lambda p: tables.write_object_frames(p, seen),
-        "view_sets.parquet": lambda p: tables.write_view_sets(p, sets),
-    }
-    publish(path, meta, files)
-    return SceneSummary(**meta["counts"], reasons=meta["reasons"])
 
 
 def _cloud_meta(cloud: OrderedCloud, built: BuiltCloud | None) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sources with one folder a scene have in common: names, options, and finding the folder."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.frame_files import BuiltFrames, read_depth, registered_depth_camera
+from spatialcore.io.options import ReadOptions
+from spatialcore.io.orientation import resolve_orientation
+from spatialcore.io.paths import check_scene_id, resolve_inside
+from spatialcore.types import Camera, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """Scenes that are folders below a root. Picklable; opens nothing until a scene is asked for.
+
+    Attributes:
+        root: Folder that uris are relative to: the one that holds the scenes.
+        names: Folder names, which are the scene ids, sorted.
+        options: How to read.
+    """
+
+    kind: ClassVar[str]
+    """Name of the reader."""
+
+    root: Path
+    names: tuple[str, ...]
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+    @property
+    def key(self) -> str:
+        """Source key of the records."""
+        return self.options.key or self.kind
+
+    def scene_ids(self) -> tuple[str, ...]:
+        """Ids in sorted order."""
+        return self.names
+
+    def folder(self, scene_id: str) -> Path:
+        """The resolved folder of a scene; SceneFormatError when there is no such scene."""
+        check_scene_id(scene_id, self.root)
+        if scene_id not in self.names:
+            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
+        return resolve_inside(self.root.resolve(), scene_id)
+
+    def registered_scene(
+        self,
+        scene_id: str,
+        built: BuiltFrames,
+        color: Camera,
+        *,
+        depth_scale: float,
+        inputs: Sequence[Path],
+        notes: tuple[str, ...] = (),
+    ) -> Scene:
+        """A scene whose depth images are registered to the colour view.
+
+        Args:
+            scene_id: One of `names`.
+            built: Its frames.
+            color: The colour camera.
+            depth_scale: Metres a unit, unless `scene_meta.json` says otherwise.
+            inputs: Files beside the depth images that the scene is read from.
+            notes: What the reader has to say about it.
+        """
+        root, folder = self.root.resolve(), self.folder(scene_id)
+        orientation = resolve_orientation(self.options, (folder,), built.frames)
+        depth = [root / f.depth for f in built.frames if f.depth is not None]
+        single = [*inputs, folder / "scene_meta.json"]
+        return Scene(
+            source=self.key,
+            id=scene_id,
+            space=scene_id,
+            root=root,
+            color=color,
+            depth=registered_depth_camera(color, built.depth_size),
+            depth_size=built.depth_size,
+            depth_scale=orientation.depth_scale or depth_scale,
+            frames=built.frames,
+            read_depth=functools.partial(read_depth, root),
+            metric=orientation.metric,
+            world_up=orientation.world_up,
+            up_estimated=orientation.estimated,
+            kind=self.kind,
+            inputs=tuple(p for p in (*single, *depth) if p.is_file()),
+            notes=notes + orientation.notes,
+        )
