@@ -42,6 +42,8 @@ class PlanConfig:
         scenes: Only these scene ids; () is all.
         val_share: Share of the spaces, of sources without their own list, that go to val.
         balance: Where a bin's unused quota goes; None is the recipe's choice.
+        benchmark: "multispa": the shape of its benchmark instead of the recipe's quotas, 300 rows
+            of each of the 26 subtasks: a task, of object movement a task and a source.
     """
 
     seed: int = 0
@@ -51,10 +53,13 @@ class PlanConfig:
     scenes: tuple[str, ...] = ()
     val_share: float = 0.0
     balance: Literal["carry", "even"] | None = None
+    benchmark: Literal["multispa"] | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be positive, got {self.limit}")
+        if self.limit is not None and self.benchmark is not None:
+            raise ValueError("a benchmark says how many rows there are; limit cannot be given")
         if not 0.0 <= self.val_share <= 1.0:
             raise ValueError(f"val_share must lie in [0, 1], got {self.val_share}")
 

@@ -40,6 +40,15 @@ from spatialcore.relations.index import Index
 from spatialcore.relations.recipe import Recipe
 from spatialcore.types import Source
 
+BENCHMARK_ROWS = 300  # of each subtask of MultiSPA's benchmark
+BENCHMARK_FAMILIES = (
+    "camera_movement",
+    "depth_perception",
+    "visual_correspondence",
+    "object_perception",
+    "object_movement",
+)
+
 Cell = tuple[str, str, str]  # task, source, split
 Event = Callable[[str, int, int], None]
 Result = TypeVar("Result")
@@ -93,8 +102,10 @@ def make_plan(
             f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
         )
     tasks = select_tasks(config.tasks, recipe)
+    if config.benchmark is not None:
+        tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
     scenes = _planned_scenes(index, config)
-    quota = _cell_quotas(tasks, scenes, recipe, config.limit)
+    quota = _cell_quotas(tasks, scenes, recipe, config)
     scene_quota = {
         cell: total // max(1, _scene_count(scenes, cell)) + 1 for cell, total in quota.items()
     }
@@ -178,6 +189,8 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
     for (source, space), splits in sorted(sides.items()):
         if len(splits) > 1:
             raise PlanError(f"space {source}/{space} is in train and in val: that would leak")
+    if not out and config.split == "val":
+        raise PlanError("no scene is in val; --val-share 0.1 sends a tenth of the spaces there")
     if not out:
         raise PlanError("no scene is selected")
     return tuple(sorted(out))
@@ -195,9 +208,10 @@ def _scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
 
 
 def _cell_quotas(
-    tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, limit: int | None
+    tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, config: PlanConfig
 ) -> dict[Cell, int]:
     """Rows wanted of each task, source and split that has scenes of the task's kind."""
+    limit = config.limit
     places = sorted({(s.source, s.split) for s in scenes})
     counts = {
         (task, *place): count
@@ -208,6 +222,9 @@ def _cell_quotas(
     quota: dict[Cell, int] = {}
     for task in tasks:
         mine = {"/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task}
+        if config.benchmark is not None:
+            quota |= _benchmark_quotas({c: n for c, n in counts.items() if c[0] == task})
+            continue
         named = recipe.quota.get(task)
         each = recipe.quota.get("*", 0)
         spread = (
@@ -228,6 +245,21 @@ def _cell_quotas(
         for name, share in largest_remainder(rows, mine).items():
             source, _, split = name.rpartition("/")
             quota[task, source, split] = share
+    return quota
+
+
+def _benchmark_quotas(counts: Mapping[Cell, int]) -> dict[Cell, int]:
+    """300 rows of a task, or of object movement of each source, in proportion to the scenes."""
+    by_subtask: dict[str, dict[str, Cell]] = defaultdict(dict)
+    for cell in counts:
+        task, source, split = cell
+        subtask = source if family_of(task) == "object_movement" else ""
+        by_subtask[subtask][f"{source}/{split}"] = cell
+    quota: dict[Cell, int] = {}
+    for cells in by_subtask.values():
+        shares = {name: counts[cell] for name, cell in cells.items()}
+        spread = largest_remainder(BENCHMARK_ROWS, shares)
+        quota |= {cell: spread[name] for name, cell in cells.items()}
     return quota
 
 

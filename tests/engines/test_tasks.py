@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ import pytest
 from spatial_engine.commands import generate, verify
 from spatial_engine.engines import ENGINES, select_tasks
 from spatial_engine.opened import open_records
+from spatial_engine.plan import PlanConfig
+from spatial_engine.planning import make_plan
 from spatial_engine.record import QARecord
-from spatialcore.relations.recipe import load_recipe
+from spatialcore.errors import PlanError
+from spatialcore.io.open import open_sources
+from spatialcore.relations import Index, IndexConfig, build_index, load_recipe
 
 
 def test_the_published_subtasks_are_26() -> None:
@@ -110,3 +115,23 @@ def test_vector_and_distance_of_a_track_agree(records: dict[str, list[QARecord]]
             assert record.source in ("adt", "pstudio")
             length = math.hypot(*record.answer_number)
             assert length == 0.0 or length >= 50.0 - 2.0
+
+
+def test_a_benchmark_asks_for_300_of_each_subtask(sample_dir: Path, tmp_path: Path) -> None:
+    sources = [s for name in ("scannet", "tapvid3d") for s in open_sources(sample_dir / name)]
+    build_index(sources, tmp_path / "idx", IndexConfig(load_recipe()))
+    plan = make_plan(Index.open(tmp_path / "idx"), PlanConfig(benchmark="multispa"))
+    asked: Counter[str] = Counter()
+    for row in plan.thresholds:
+        moving = row.task.startswith("object_movement.")
+        asked[f"{row.task}@{row.source}" if moving else row.task] += row.quota
+    assert set(asked.values()) == {300}
+    assert {s.source for s in plan.scenes if s.is_clip} == {"adt", "pstudio"}
+    assert len(asked) == 26
+    with pytest.raises(ValueError, match="limit cannot be given"):
+        PlanConfig(benchmark="multispa", limit=10)
+    with pytest.raises(PlanError, match="--val-share"):
+        make_plan(
+            Index.open(tmp_path / "idx"),
+            PlanConfig(benchmark="multispa", split="val", scenes=("scene0000_00",)),
+        )

@@ -4,6 +4,7 @@
 Examples:
   spatialcore plan index -o plan                     the recipe's quotas
   spatialcore plan index -o plan --limit 10000 --tasks 'camera_movement.*'
+  spatialcore plan index -o plan --benchmark multispa     300 records of each published subtask
   spatialcore generate plan -o out                   then make them
 """
 
@@ -37,6 +38,7 @@ class Selection:
         split: Only this split.
         val_share: Share of the spaces, of sources without their own list, that go to val.
         balance: Where the quota of a small bin goes: to the next one, or evenly to all.
+        benchmark: multispa: 300 rows of each of its subtasks, of val unless --split says otherwise.
         seed: Seed of every choice.
     """
 
@@ -47,6 +49,7 @@ class Selection:
     split: Literal["train", "val"] | None = None
     val_share: float = 0.0
     balance: Literal["carry", "even"] | None = None
+    benchmark: Literal["multispa"] | None = None
     seed: int = 0
 
     def config(self) -> PlanConfig:
@@ -57,10 +60,11 @@ class Selection:
             seed=self.seed,
             tasks=globs_of(self.tasks),
             limit=self.limit,
-            split=self.split,
+            split=self.split or ("val" if self.benchmark else None),
             scenes=scenes_of(self.scenes),
             val_share=self.val_share,
             balance=self.balance,
+            benchmark=self.benchmark,
         )
 
 
