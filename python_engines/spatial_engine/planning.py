@@ -32,6 +32,7 @@ from spatial_engine.plan import (
     Rejected,
     Threshold,
 )
+from spatial_engine.quotas import BENCHMARK_FAMILIES, Cell, cell_quotas, scene_count
 from spatial_engine.sharding import shards_of
 from spatial_engine.wording import wording_hash
 from spatialcore.draws import draw
@@ -40,16 +41,6 @@ from spatialcore.relations.index import Index
 from spatialcore.relations.recipe import Recipe
 from spatialcore.types import Source
 
-BENCHMARK_ROWS = 300  # of each subtask of MultiSPA's benchmark
-BENCHMARK_FAMILIES = (
-    "camera_movement",
-    "depth_perception",
-    "visual_correspondence",
-    "object_perception",
-    "object_movement",
-)
-
-Cell = tuple[str, str, str]  # task, source, split
 Event = Callable[[str, int, int], None]
 Result = TypeVar("Result")
 _Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
@@ -105,9 +96,9 @@ def make_plan(
     if config.benchmark is not None:
         tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
     scenes = _planned_scenes(index, config)
-    quota = _cell_quotas(tasks, scenes, recipe, config)
+    quota = cell_quotas(tasks, scenes, recipe, config)
     scene_quota = {
-        cell: total // max(1, _scene_count(scenes, cell)) + 1 for cell, total in quota.items()
+        cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()
     }
     jobs = [
         _Job(
@@ -199,68 +190,6 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
 def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
     kind = "clip" if scene.is_clip else "scene"
     return tuple(task for task in tasks if engine_of(task).kind == kind)
-
-
-def _scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
-    task, source, split = cell
-    clip = engine_of(task).kind == "clip"
-    return sum((s.source, s.split, s.is_clip) == (source, split, clip) for s in scenes)
-
-
-def _cell_quotas(
-    tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, config: PlanConfig
-) -> dict[Cell, int]:
-    """Rows wanted of each task, source and split that has scenes of the task's kind."""
-    limit = config.limit
-    places = sorted({(s.source, s.split) for s in scenes})
-    counts = {
-        (task, *place): count
-        for task in tasks
-        for place in places
-        if (count := _scene_count(scenes, (task, *place)))
-    }
-    quota: dict[Cell, int] = {}
-    for task in tasks:
-        mine = {"/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task}
-        if config.benchmark is not None:
-            quota |= _benchmark_quotas({c: n for c, n in counts.items() if c[0] == task})
-            continue
-        named = recipe.quota.get(task)
-        each = recipe.quota.get("*", 0)
-        spread = (
-            {name: each * n for name, n in mine.items()}
-            if named is None
-            else largest_remainder(named, mine)
-        )
-        for source, split in places:
-            if (task, source, split) in counts:
-                quota[task, source, split] = spread[f"{source}/{split}"]
-    if limit is None:
-        return quota
-    totals: dict[str, float] = defaultdict(float)
-    for (task, _, _), rows in quota.items():
-        totals[task] += rows
-    for task, rows in largest_remainder(limit, totals).items():
-        mine = {"/".join(cell[1:]): n for cell, n in quota.items() if cell[0] == task}
-        for name, share in largest_remainder(rows, mine).items():
-            source, _, split = name.rpartition("/")
-            quota[task, source, split] = share
-    return quota
-
-
-def _benchmark_quotas(counts: Mapping[Cell, int]) -> dict[Cell, int]:
-    """300 rows of a task, or of object movement of each source, in proportion to the scenes."""
-    by_subtask: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in counts:
-        task, source, split = cell
-        subtask = source if family_of(task) == "object_movement" else ""
-        by_subtask[subtask][f"{source}/{split}"] = cell
-    quota: dict[Cell, int] = {}
-    for cells in by_subtask.values():
-        shares = {name: counts[cell] for name, cell in cells.items()}
-        spread = largest_remainder(BENCHMARK_ROWS, shares)
-        quota |= {cell: spread[name] for name, cell in cells.items()}
-    return quota
 
 
 @lru_cache(maxsize=4)
