@@ -22,9 +22,9 @@ from spatial_engine.engines.navigation_scene import (
     navigation_scene,
     reference_navigation,
 )
-from spatialcore.relations import routes, walks
+from spatialcore.relations import walks
 from spatialcore.relations.free_space import FreeSpace, passable_runs
-from spatialcore.relations.routes import Route, plan_route, route_turns
+from spatialcore.relations.routes import Route, TurnRules, plan_route, route_turns
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RoutePlan:
                 else:
                     clear.append(items)
             rows += clear
-            longer = len(clear[0]) < routes.DEFAULT_TURNS.max_turns + 2 if clear else False
+            longer = len(clear[0]) < TurnRules().max_turns + 2 if clear else False
             found = [(*i, k) for i in clear for k in pool if longer and k not in i]
         return _table(self.task, scene, rows, rejected)
 
@@ -100,7 +100,8 @@ class RoutePlan:
     ) -> Answer[tuple[str, ...]] | Rejection:
         if isinstance(scene.space, Rejection):
             return scene.space
-        return route_turns(scene.space, [scene.layout.object(k) for k in items])
+        rules = TurnRules(border_deg=scene.layout.recipe.guards.turn_border_deg)
+        return route_turns(scene.space, [scene.layout.object(k) for k in items], rules=rules)
 
     def facts(self, context: SceneContext, row: Row) -> Facts:
         """The turns of a candidate."""
