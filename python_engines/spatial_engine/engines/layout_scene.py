@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engine import Place, SceneContext
+from spatial_engine.engine import Place, Row, SceneContext
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.room import room_size
 from spatialcore.relations.scene_object import SceneObject
@@ -121,6 +121,13 @@ class LayoutScene:
         if not self._by_id:
             self._by_id.update({item.object_id: item for item in self.objects})
         return self._by_id[object_id]
+
+
+def answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]:
+    """What was found for a row; ValueError when it has no answer."""
+    if isinstance(found, Rejection):
+        raise ValueError(f"{task}: {row} has no answer ({found.reason})")
+    return found
 
 
 def shown_frames(valid: Sequence[int], count: int = SHOWN_FRAMES) -> tuple[int, ...]:

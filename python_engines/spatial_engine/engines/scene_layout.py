@@ -7,7 +7,7 @@ all of whose instances some shown frame sees, so the frames suffice to answer it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -16,7 +16,12 @@ import numpy as np
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
-from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatial_engine.engines.layout_scene import (
+    LayoutScene,
+    answered,
+    layout_scene,
+    reference_layout,
+)
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -104,8 +109,8 @@ class SceneLayout:
         rows: list[tuple[int, ...]] = []
         stratum: list[int] = []
         sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
-        for items in self._possible(layout):
-            found = self._ask(layout, items)
+        possible = list(self._possible(layout))
+        for items, found in zip(possible, self._ask_all(layout, possible), strict=True):
             if isinstance(found, Rejection):
                 rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
             else:
@@ -147,6 +152,12 @@ class SceneLayout:
         firsts.sort(key=lambda k: (layout.place.draw(self.task, (k,), "distractor"), k))
         return sorted(firsts[:count])
 
+    def _ask_all(
+        self, layout: LayoutScene, possible: Sequence[tuple[int, ...]]
+    ) -> list[Answer[Any] | Rejection]:
+        """`_ask` of many sets of objects."""
+        return [self._ask(layout, items) for items in possible]
+
     def _ask(self, layout: LayoutScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The answer of the geometry, in SI units, or why there is none."""
         things, rules = [layout.object(k) for k in items], layout.rules
@@ -173,13 +184,14 @@ class SceneLayout:
         stand, face, target = things
         return geometry.relative_direction(stand, face, target, self.form, rules=rules)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer and evidence of a candidate."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer and evidence of candidates."""
         layout = layout_scene(context)
-        found = self._ask(layout, row.items)
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} is no candidate ({found.reason})")
-        return self._facts(layout, row, found)
+        found = self._ask_all(layout, [row.items for row in rows])
+        return [
+            self._facts(layout, row, answered(self.task, row, one))
+            for row, one in zip(rows, found, strict=True)
+        ]
 
     def _facts(self, layout: LayoutScene, row: Row, found: Answer[Any]) -> Facts:
         names = [layout.object(k).category for k in row.items]
@@ -234,9 +246,7 @@ class SceneLayout:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
         layout = reference_layout(reference, row.frames)
-        found = self._ask(layout, row.items)
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        found = answered(self.task, row, self._ask(layout, row.items))
         return self._facts(layout, row, found), self._unseen(layout, row)
 
     def _unseen(self, layout: LayoutScene, row: Row) -> str:
