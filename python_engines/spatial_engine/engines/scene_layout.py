@@ -7,12 +7,14 @@ all of whose instances some shown frame sees, so the frames suffice to answer it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
@@ -23,6 +25,7 @@ from spatial_engine.engines.layout_scene import (
     reference_layout,
 )
 from spatialcore.relations import layout as geometry
+from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
@@ -105,24 +108,39 @@ class SceneLayout:
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every set of objects that has an answer in the shown frames."""
         layout = layout_scene(context)
-        rejected: dict[str, int] = {}
-        rows: list[tuple[int, ...]] = []
-        stratum: list[int] = []
         sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
-        possible = list(self._possible(layout))
-        for items, found in zip(possible, self._ask_all(layout, possible), strict=True):
-            if isinstance(found, Rejection):
-                rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
-            else:
-                rows.append(items)
-                stratum.append(sectors.index(found.value) if sectors else 0)
-        if not rows:
+        rejected: Mapping[str, int]
+        if self.form:
+            items_table, words, rejected = self._directions(layout)
+            stratum = [sectors.index(word) if sectors else 0 for word in words]
+        else:
+            possible = list(self._possible(layout))
+            found = self._ask_all(layout, possible)
+            rejected = Counter(str(one.reason) for one in found if isinstance(one, Rejection))
+            rows = [
+                items for items, one in zip(possible, found, strict=True)
+                if not isinstance(one, Rejection)
+            ]  # fmt: skip
+            items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1 if rows else 0)
+            stratum = [0] * len(rows)
+        if not len(stratum):
             return CandidateTable.empty(rejected)
-        shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(rows), 1))
-        items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+        shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(stratum), 1))
         columns = [*shown.T, *items_table.T]
         chosen = context.place.draw_rows(self.task, columns, "select")
         return CandidateTable.build(shown, items_table, chosen, stratum=stratum, rejected=rejected)
+
+    def _directions(
+        self, layout: LayoutScene
+    ) -> tuple[NDArray[np.int64], list[str], Mapping[str, int]]:
+        """Ids and words of the sets of three that have an answer, and the others by reason."""
+        if len(layout.frames) < 2:
+            return np.zeros((0, 3), np.int64), [], {}
+        found = layout.directions(self.form)
+        clear = np.flatnonzero(found.refused == 0)
+        words = found.words()
+        ids = layout.turns.object_ids[clear]
+        return ids, [words[k] for k in clear.tolist()], found.reasons()
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[int, ...]]:
         """Object ids of everything that might be asked, before any guard of the geometry."""
@@ -141,10 +159,8 @@ class SceneLayout:
             for k in unique:
                 for four in combinations(self._pool(layout, layout.object(k).category), 4):
                     yield (k, *four)
-        elif self.quantity == "appearance_order":
-            yield from combinations(self._pool(layout, "", _ORDER_POOL), 4)
         else:
-            yield from permutations(unique, 3)
+            yield from combinations(self._pool(layout, "", _ORDER_POOL), 4)
 
     def _pool(self, layout: LayoutScene, without: str, count: int = _POOL) -> list[int]:
         """First ids of a few askable categories, the same ones for the same scene and seed."""
@@ -156,6 +172,9 @@ class SceneLayout:
         self, layout: LayoutScene, possible: Sequence[tuple[int, ...]]
     ) -> list[Answer[Any] | Rejection]:
         """`_ask` of many sets of objects."""
+        if self.form:
+            found, turn_of = layout.directions(self.form), layout.turn_of
+            return [found[turn_of[items]] for items in possible]
         return [self._ask(layout, items) for items in possible]
 
     def _ask(self, layout: LayoutScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
@@ -182,7 +201,7 @@ class SceneLayout:
                 return Rejection(Reason.OBJECT_PARTIAL, {"vertices": len(things[0].outline)})
             return geometry.object_size(things[0], rules=rules)
         stand, face, target = things
-        return geometry.relative_direction(stand, face, target, self.form, rules=rules)
+        return relative_direction(stand, face, target, self.form, rules=rules)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""
