@@ -110,7 +110,7 @@ def stages_of(plan: Plan, folder: Path) -> Stages:
                 if not rows:
                     continue
                 with stages.of("facts"):
-                    facts = [engine.facts(context, row) for row in rows]
+                    facts = engine.facts(context, rows)
                 with stages.of("compose"):
                     composed = compose_table(engine, context.place, rows, facts)
                 with stages.of("write"):

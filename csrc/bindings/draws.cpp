@@ -3,7 +3,6 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <vector>
@@ -27,20 +26,50 @@ uint64_t fold_all(uint64_t state, const py::tuple& ints) {
   return state;
 }
 
-std::vector<int64_t> smallest_draws(uint64_t state, const Array<int64_t>& ids, int64_t count) {
-  SC_REQUIRE(ids.ndim() == 1, "ids must have shape (n,)");
-  return smallest_draws_cpu(state, {ids.data(), {ids.shape(0)}}, count);
+Array<int64_t> smallest_seen(const Array<uint64_t>& states, const py::object& mask,
+                             const Array<int64_t>& rows, const Array<int64_t>& others,
+                             const Array<uint32_t>& ids, int64_t count) {
+  const Words words = words_of(mask);
+  const MaskRows seen = view_words(words);
+  const int64_t n = states.size();
+  SC_REQUIRE(states.ndim() == 1 && rows.ndim() == 1 && others.ndim() == 1 && rows.size() == n &&
+                 others.size() == n,
+             "states, rows and others must have shape (n,)");
+  SC_REQUIRE(ids.ndim() == 1 && (ids.shape(0) + 63) / 64 == seen.word_count,
+             "ids must have shape (P,)");
+  SC_REQUIRE(count >= 0, "count must not be negative");
+  for (const auto* listed : {&rows, &others}) {
+    const int64_t* first = listed->data();
+    SC_REQUIRE(std::all_of(first, first + n,
+                           [&](int64_t row) { return 0 <= row && row < seen.frame_count; }),
+               "no such frame");
+  }
+  Array<int64_t> out({n, count});
+  int64_t* target = out.mutable_data();
+  const SeenQueries queries{n, states.data(), rows.data(), others.data()};
+  py::gil_scoped_release release;
+  smallest_seen_cpu(seen, queries, ids.data(), count, target);
+  return out;
 }
 
-int64_t smallest_common(uint64_t state, const py::object& mask, int64_t a, int64_t b,
-                        const Array<uint32_t>& ids) {
-  const Words words = words_of(mask);
-  const MaskRows rows = view_words(words);
-  SC_REQUIRE(0 <= std::min(a, b) && std::max(a, b) < rows.frame_count, "no such frame");
-  SC_REQUIRE(ids.ndim() == 1 && (ids.shape(0) + 63) / 64 == words.shape(1),
-             "ids must have shape (P,)");
-  return smallest_common_cpu(state, rows.words + a * rows.stride, rows.words + b * rows.stride,
-                             words.shape(1), ids.data());
+Array<int64_t> smallest_of_groups(const Array<uint64_t>& values, const Array<int64_t>& groups,
+                                  const Array<int64_t>& most) {
+  SC_REQUIRE(values.ndim() == 1 && groups.ndim() == 1 && groups.size() == values.size(),
+             "values and groups must have shape (n,)");
+  SC_REQUIRE(most.ndim() == 1, "most must have shape (G,)");
+  const int64_t group_count = most.size();
+  SC_REQUIRE(std::all_of(groups.data(), groups.data() + groups.size(),
+                         [&](int64_t group) { return 0 <= group && group < group_count; }),
+             "no such group");
+  SC_REQUIRE(std::all_of(most.data(), most.data() + group_count, [](int64_t n) { return n >= 0; }),
+             "most must not be negative");
+  std::vector<int64_t> rows;
+  {
+    py::gil_scoped_release release;
+    rows = smallest_of_groups_cpu({values.data(), {values.size()}}, groups.data(),
+                                  {most.data(), {group_count}});
+  }
+  return Array<int64_t>(static_cast<py::ssize_t>(rows.size()), rows.data());
 }
 
 }  // namespace
@@ -48,11 +77,11 @@ int64_t smallest_common(uint64_t state, const py::object& mask, int64_t a, int64
 void bind_draws(py::module_& m) {
   m.def("fold_all", &fold_all, py::arg("state"), py::arg("ints"),
         "The state with every integer folded in.");
-  m.def("smallest_draws", &smallest_draws, py::arg("state"), py::arg("ids"), py::arg("count"),
-        "Rows with the smallest draws, ascending.");
-  m.def("smallest_common", &smallest_common, py::arg("state"), py::arg("mask"), py::arg("a"),
-        py::arg("b"), py::arg("ids"),
-        "Id with the smallest draw of the points that two frames share, or -1.");
+  m.def("smallest_seen", &smallest_seen, py::arg("states"), py::arg("mask"), py::arg("rows"),
+        py::arg("others"), py::arg("ids"), py::arg("count"),
+        "Points with the smallest draws among those that both rows of each query see.");
+  m.def("smallest_of_groups", &smallest_of_groups, py::arg("values"), py::arg("groups"),
+        py::arg("most"), "Rows of the smallest values of each group, by group, then value.");
 }
 
 }  // namespace spatialcore

@@ -51,7 +51,7 @@ def canonical_json(value: Mapping[str, Any]) -> str:
 
 def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
     """The record of one candidate. Pure."""
-    return compose(engine, context.place, row, engine.facts(context, row))
+    return compose(engine, context.place, row, engine.facts(context, [row])[0])
 
 
 def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:
@@ -69,8 +69,7 @@ def compose_all(
 
 def make_table(engine: Engine, context: SceneContext, rows: Sequence[Row]) -> pa.Table:
     """The records of many candidates of a scene, in the schema of a record file. Pure."""
-    facts = [engine.facts(context, row) for row in rows]
-    return compose_table(engine, context.place, rows, facts)
+    return compose_table(engine, context.place, rows, engine.facts(context, rows))
 
 
 def compose_table(

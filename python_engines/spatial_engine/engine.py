@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine is: candidates that pass every guard, facts for one of them, facts again.
+"""What an engine is: candidates that pass every guard, facts for chosen ones, facts again.
 
-An engine makes one task. `candidates` lists what may be asked in a scene, `facts` gives the answer
-and evidence of one row, and `recompute` derives the same facts a second time from the source by the
-float64 reference. All three are pure. Text, ids and provenance are added here, alike for all tasks;
-so `verify` can compare whole records, words included.
+An engine makes one task. `candidates` lists what may be asked in a scene, `facts` gives the answers
+and evidence of the rows that were chosen, and `recompute` derives the same facts a second time from
+the source by the float64 reference. All three are pure. Text, ids and provenance are added here,
+alike for all tasks; so `verify` can compare whole records, words included.
 """
 
 from __future__ import annotations
@@ -99,10 +99,15 @@ class CandidateTable:
 
     def rows(self) -> list[Row]:
         """Every row as plain integers, without the filling."""
-        return [
-            Row(tuple(f for f in frames if f >= 0), tuple(i for i in items if i >= 0))
-            for frames, items in zip(self.frames.tolist(), self.items.tolist(), strict=True)
-        ]
+        return list(map(Row, _unfilled(self.frames), _unfilled(self.items)))
+
+
+def _unfilled(columns: NDArray[Any]) -> list[tuple[int, ...]]:
+    """Each row of a table as a tuple, without the -1 that fills it."""
+    rows = columns.tolist()
+    if not (columns < 0).any():
+        return list(map(tuple, rows))
+    return [tuple(n for n in row if n >= 0) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +328,11 @@ class Engine(Protocol):
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every row that passes every guard, and how many did not, by reason."""
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer, evidence, slots and marks of a candidate. It cannot reject."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer, evidence, slots and marks of each of n candidates. It cannot reject.
+
+        What a row says does not depend on the others: they come together so that arrays hold them.
+        """
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The facts of a row from the source, by the float64 reference and another code path.

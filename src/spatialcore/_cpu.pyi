@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_common', 'smallest_draws', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -159,13 +159,13 @@ def set_isa(name: str) -> None:
     """
     Choose the instruction set by name for this process; an empty name means the best one.
     """
-def smallest_common(state: typing.SupportsInt | typing.SupportsIndex, mask: typing.Any, a: typing.SupportsInt | typing.SupportsIndex, b: typing.SupportsInt | typing.SupportsIndex, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.uint32]) -> int:
+def smallest_of_groups(values: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], groups: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], most: typing.Annotated[numpy.typing.ArrayLike, numpy.int64]) -> numpy.typing.NDArray[numpy.int64]:
     """
-    Id with the smallest draw of the points that two frames share, or -1.
+    Rows of the smallest values of each group, by group, then value.
     """
-def smallest_draws(state: typing.SupportsInt | typing.SupportsIndex, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], count: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+def smallest_seen(states: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], mask: typing.Any, rows: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], others: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], ids: typing.Annotated[numpy.typing.ArrayLike, numpy.uint32], count: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int64]:
     """
-    Rows with the smallest draws, ascending.
+    Points with the smallest draws among those that both rows of each query see.
     """
 def visible_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: typing.Any, *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, depth_from_image: typing.Any, rule: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
     """

@@ -9,7 +9,7 @@ step, which vectorises.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,61 +45,61 @@ def fold_all(state: int, ints: Sequence[int]) -> int:
     return _cpu.fold_all(state, tuple(ints))
 
 
-def smallest_draws(state: int, ids: NDArray[np.int64], count: int) -> list[int]:
-    """Rows with the smallest `fold(state, id)`, ascending, the lower row first among equals.
+def smallest_seen(
+    states: NDArray[np.uint64],
+    mask: BitMask,
+    rows: ArrayLike,
+    ids: NDArray[np.uint32],
+    count: int,
+    *,
+    others: ArrayLike | None = None,
+) -> NDArray[np.int64]:
+    """Points with the smallest `fold(state, id)` among those that a frame sees, for n queries.
+
+    Queries of the same frame are best neighbours: they share one pass over its bits.
 
     Args:
-        state: The draw so far.
-        ids: (n,) int64.
-        count: How many rows; all of them when n is less.
-
-    Example:
-        >>> smallest_draws(7, np.array([4, 5, 6]), 2)
-        [2, 1]
-    """
-    return _cpu.smallest_draws(state, ids, count)
-
-
-def first_passing(
-    state: int,
-    ids: NDArray[np.int64],
-    passes: Callable[[NDArray[np.intp]], NDArray[np.bool_]],
-    look: int = 32,
-) -> int:
-    """Row of the smallest draw among those that pass a test; -1 when none does.
-
-    The test runs on the rows of the `look` smallest draws first, and on all rows only if none of
-    those passes: the outcome is the same, the test is mostly spared.
-
-    Args:
-        state: The draw so far.
-        ids: (n,) int64.
-        passes: Rows -> which of them may be chosen, (k,) bool.
-        look: How many rows to test first; about ten times the inverse of the share that passes.
-
-    Example:
-        >>> first_passing(7, np.array([4, 5, 6]), lambda rows: rows < 2)
-        1
-    """
-    for count in (look, len(ids)):
-        rows = np.array(smallest_draws(state, ids, count), dtype=np.intp)
-        passed = np.flatnonzero(passes(rows))
-        if len(passed) or len(rows) == len(ids):
-            break
-    return int(rows[passed[0]]) if len(passed) else -1
-
-
-def smallest_common(state: int, mask: BitMask, a: int, b: int, ids: NDArray[np.uint32]) -> int:
-    """Id of the smallest `fold(state, id)` among the points in frames `a` and `b`; -1 if none.
-
-    Args:
-        state: The draw so far.
+        states: (n,) the draw of each query so far.
         mask: F frames x P points.
-        a: Row of a frame.
-        b: Row of another.
+        rows: (n,) row of each query's frame.
         ids: (P,) id of every point.
+        count: How many points.
+        others: (n,) row of a second frame that has to see the points, too; None asks for one.
+
+    Returns:
+        (n, count) points, ascending by draw, the lower point first among equals; -1 where a query
+        has fewer.
+
+    Example:
+        >>> from spatialcore import BitMask
+        >>> mask = BitMask.from_bool(np.array([[True, True, False, True]]))
+        >>> ids = np.array([4, 5, 6, 7], dtype=np.uint32)
+        >>> smallest_seen(np.array([7], dtype=np.uint64), mask, [0], ids, 4).tolist()
+        [[1, 0, 3, -1]]
     """
-    return _cpu.smallest_common(state, mask, a, b, ids)
+    first = np.asarray(rows, dtype=np.int64)
+    second = first if others is None else np.asarray(others, dtype=np.int64)
+    return _cpu.smallest_seen(states, mask, first, second, ids, count)
+
+
+def smallest_of_groups(
+    values: NDArray[np.uint64], groups: ArrayLike, most: ArrayLike
+) -> NDArray[np.int64]:
+    """Rows of the smallest values of each group.
+
+    Args:
+        values: (n,) draws.
+        groups: (n,) group of each, 0..G-1.
+        most: (G,) how many rows a group gives; all that it has when there are fewer.
+
+    Returns:
+        (m,) rows by group, then value, the lower row first among equals.
+
+    Example:
+        >>> smallest_of_groups(np.array([9, 2, 7, 1], dtype=np.uint64), [0, 1, 0, 0], [2, 2])
+        array([3, 2, 1])
+    """
+    return _cpu.smallest_of_groups(values, np.asarray(groups), np.asarray(most))
 
 
 def fold_array(state: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.uint64]:
@@ -144,6 +144,15 @@ def draw_rows(
     for column in table.T:
         state = fold_array(state, column)
     return state
+
+
+def uniform_below_rows(values: NDArray[np.uint64], n: int) -> NDArray[np.int64]:
+    """`uniform_below` of many draws; n below 2**32."""
+    if not 1 <= n < 1 << 32:
+        raise ValueError(f"n must lie in [1, 2**32), got {n}")
+    half, factor = np.uint64(32), np.uint64(n)
+    low = (values & np.uint64(0xFFFFFFFF)) * factor >> half
+    return (((values >> half) * factor + low) >> half).astype(np.int64)
 
 
 def uniform_below(value: int, n: int) -> int:

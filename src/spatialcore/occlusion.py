@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from spatialcore._check import (
     check_array,
@@ -86,8 +86,9 @@ class PixelMap:
         by: Depth row of v = 0.
 
     Examples:
-        >>> PixelMap.from_sizes((1296, 968), (640, 480)).depth_pixel(1295.9, 967.9, (640, 480))
-        (639, 479)
+        >>> sizes = PixelMap.from_sizes((1296, 968), (640, 480))
+        >>> sizes.depth_pixel([1295.9, 967.9], (640, 480)).tolist()
+        [639, 479]
     """
 
     ax: float = 1.0
@@ -128,10 +129,10 @@ class PixelMap:
         """The published map: the ratio of the sizes (width, height), without an offset."""
         return cls(depth_size[0] / image_size[0], 0.0, depth_size[1] / image_size[1], 0.0)
 
-    def depth_pixel(self, u: float, v: float, depth_size: tuple[int, int]) -> tuple[int, int]:
-        """(column, row) of the depth reading of a colour pixel; `depth_size` is (w, h)."""
-        column, row = round(self.ax * u + self.bx), round(self.ay * v + self.by)
-        return min(max(column, 0), depth_size[0] - 1), min(max(row, 0), depth_size[1] - 1)
+    def depth_pixel(self, uv: ArrayLike, depth_size: tuple[int, int]) -> NDArray[np.int64]:
+        """(..., 2) column, row of the depth readings of colour pixels; `depth_size` is (w, h)."""
+        pixels = np.asarray(uv, dtype=np.float64) * (self.ax, self.ay) + (self.bx, self.by)
+        return np.clip(np.rint(pixels), 0, np.array(depth_size) - 1).astype(np.int64)
 
 
 def visible_points(

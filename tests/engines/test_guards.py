@@ -166,7 +166,7 @@ def test_just_inside_and_just_outside(scenes: Scenes, case: Case) -> None:
     context = scenes.context(case.task, recipe)
     rows = engine.candidates(context).rows()
     row = rows[len(rows) // 2]
-    number = case.number(dict(engine.facts(context, row).evidence))
+    number = case.number(dict(engine.facts(context, [row])[0].evidence))
     assert number > 0
     side = number * HAIR if case.least else -number * HAIR
     whole = isinstance(getattr(recipe.guards, case.guard), int)

@@ -73,7 +73,7 @@ def rows_of(engine, context):
 def test_a_turn_by_hand(context: SceneContext) -> None:
     """From the stool (4.9, 1.2) west to the bin (1.0, 1.1), then north to the lamp (1.1, 3.9)."""
     found = rows_of(ROUTE, context)
-    facts = ROUTE.facts(context, found[2, 1, 4])
+    facts = ROUTE.facts(context, [found[2, 1, 4]])[0]
     assert facts.evidence["turns"] == ["right"]
     assert facts.evidence["angles_deg"][0] == pytest.approx(-90, abs=15)
     record = make(ROUTE, context, found[2, 1, 4])
@@ -100,8 +100,8 @@ def test_a_mirrored_room_swaps_left_and_right(context: SceneContext) -> None:
     common = ours.keys() & theirs.keys()
     assert len(common) >= 10
     for items in common:
-        turns = ROUTE.facts(context, ours[items]).evidence["turns"]
-        mirrored = ROUTE.facts(other, theirs[items]).evidence["turns"]
+        turns = ROUTE.facts(context, [ours[items]])[0].evidence["turns"]
+        mirrored = ROUTE.facts(other, [theirs[items]])[0].evidence["turns"]
         assert mirrored == [OPPOSITE[turn] for turn in turns]
 
 
@@ -112,7 +112,7 @@ def test_a_moved_world_has_the_same_turns(context: SceneContext, world: np.ndarr
     common = ours.keys() & theirs.keys()
     assert len(common) >= 10
     for items in common:
-        a, b = (ROUTE.facts(c, r[items]).evidence["turns"] for c, r in
+        a, b = (ROUTE.facts(c, [r[items]])[0].evidence["turns"] for c, r in
                 ((context, ours), (other, theirs)))  # fmt: skip
         assert a == b
 

@@ -14,12 +14,8 @@ import pytest
 from spatial_engine.answers import parse_answer
 from spatial_engine.compose import make
 from spatial_engine.engine import FrameImage, Place, Row, SceneContext, candidates_of
-from spatial_engine.engines.object_movement import (
-    OBJECT_MOVEMENT,
-    clip_view,
-    distance_bins,
-    smallest_of_bins,
-)
+from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
+from spatial_engine.engines.track_pairs import clip_view, distance_bins
 from spatial_engine.wording import wording_of
 from spatialcore.relations.recipe import Recipe, load_recipe
 from spatialcore.types import Camera, Frame, Track3D
@@ -70,15 +66,13 @@ def rows_of(context: SceneContext, task: int = 0) -> set[Row]:
 
 
 def test_bins_are_those_of_an_equal_width_histogram() -> None:
-    """The last edge is closed, and counts agree with numpy's histogram."""
-    d = np.random.default_rng(0).random(500)
-    assert np.bincount(distance_bins(d), minlength=10).tolist() == np.histogram(d, 10)[0].tolist()
-
-
-def test_smallest_hashes_of_each_bin() -> None:
-    """Two bins, one row of each, whatever the order."""
-    bins, keys = np.array([1, 0, 1, 0]), np.array([5, 9, 2, 3], np.uint64)
-    assert smallest_of_bins(bins, keys, 1).tolist() == [3, 2]
+    """The last edge is closed, counts agree with numpy's histogram, and tracks keep apart."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random(500), 5 * rng.random(40)
+    bins = distance_bins(np.concatenate([a, b, [2.0]]), np.repeat([0, 1, 2], [500, 40, 1]), 3)
+    for found, distances in ((bins[:500], a), (bins[500:540], b), (bins[540:], np.array([2.0]))):
+        counts = np.histogram(distances, 10)[0].tolist()
+        assert np.bincount(found, minlength=10).tolist() == counts
 
 
 def test_displacement_by_hand_and_after_a_swap() -> None:
@@ -89,11 +83,11 @@ def test_displacement_by_hand_and_after_a_swap() -> None:
     delta = (world[1] - world[0])[:3]
     for frames, sign in (((2, 9), 1), ((9, 2), -1)):
         expected = sign * clip.cam_from_world[frames[0], :3, :3] @ delta * 1000
-        facts = engine.facts(context, Row(frames, (3,)))
+        facts = engine.facts(context, [Row(frames, (3,))])[0]
         assert facts.answer.number == tuple(np.rint(expected) + 0.0)
-        length = OBJECT_MOVEMENT[0].facts(context, Row(frames, (3,)))
+        length = OBJECT_MOVEMENT[0].facts(context, [Row(frames, (3,))])[0]
         assert length.answer.number == (np.rint(1000 * np.linalg.norm(delta)),)
-    assert OBJECT_MOVEMENT[3].facts(context, Row((2, 9), (3,))).marks[1] == ()
+    assert OBJECT_MOVEMENT[3].facts(context, [Row((2, 9), (3,))])[0].marks[1] == ()
 
 
 def test_a_clip_at_rest_gives_zeros_only() -> None:
@@ -102,7 +96,7 @@ def test_a_clip_at_rest_gives_zeros_only() -> None:
     table = candidates_of(OBJECT_MOVEMENT[1], context)
     assert len(table) == N
     assert set(table.stratum.tolist()) == {1}
-    assert {OBJECT_MOVEMENT[1].facts(context, r).answer.span for r in table.rows()} == {
+    assert {facts.answer.span for facts in OBJECT_MOVEMENT[1].facts(context, table.rows())} == {
         "[ 0 , 0 , 0 ]"
     }
 
@@ -139,7 +133,8 @@ def test_the_moving_guard() -> None:
     """No pair between still and moving is asked; each is counted, and none is left far inside."""
     context = context_of(moving_clip())
     table = candidates_of(OBJECT_MOVEMENT[0], context)
-    lengths = [OBJECT_MOVEMENT[0].facts(context, r).evidence["distance_m"] for r in table.rows()]
+    found = OBJECT_MOVEMENT[0].facts(context, table.rows())
+    lengths = [facts.evidence["distance_m"] for facts in found]
     assert min(lengths) >= 0.05
     assert table.rejected["track_still"] > 0
     far = candidates_of(OBJECT_MOVEMENT[0], context_of(moving_clip(), moving_min_m=5.0))

@@ -99,7 +99,7 @@ def test_the_two_ends_cover_by_extent_and_all_four_quarters_by_bins() -> None:
     by_bins = Room({"bench": points}, seen_parts(points, *QUARTERS), recipe_of("bins"))
     assert by_extent.rows() == {(0, 3)}
     assert by_bins.rows() == {(0, 1, 2, 3)}
-    facts = LENGTH.facts(by_bins.context, Row((2, 0, 3, 1), (0,)))
+    facts = LENGTH.facts(by_bins.context, [Row((2, 0, 3, 1), (0,))])[0]
     assert facts.answer.number == (1000.0,)
     assert facts.evidence["bins_occupied"] == list(range(10))
     assert facts.evidence["bins_seen"] == [[4, 5, 6, 7], [0, 1, 2], [7, 8, 9], [2, 3, 4, 5]]
@@ -110,7 +110,7 @@ def test_verify_finds_the_same_facts_and_refuses_what_does_not_cover() -> None:
     room = Room({"bench": points}, seen_parts(points, *QUARTERS, (0, 1)), recipe_of("bins"))
     for row in candidates_of(LENGTH, room.context).rows():
         again, broken = LENGTH.recompute(room, row)
-        assert (dict(again.evidence), broken) == (LENGTH.facts(room.context, row).evidence, "")
+        assert (dict(again.evidence), broken) == (LENGTH.facts(room.context, [row])[0].evidence, "")
     assert room.reason((4,)) == ""
     assert room.reason((0, 1, 3)) == "coverage_none"  # the third quarter is missing
     assert room.reason((0, 4)) == "coverage_none"  # frame 0 can be spared
@@ -135,7 +135,7 @@ def test_a_hole_in_the_object_need_not_be_seen() -> None:
     points = points[(points[:, 0] < 0.25) | (points[:, 0] > 0.75)]
     room = Room({"bridge": points}, seen_parts(points, (0, 0.3), (0.7, 1)), recipe_of("bins"))
     assert room.rows() == {(0, 1)}
-    facts = LENGTH.facts(room.context, Row((0, 1), (0,)))
+    facts = LENGTH.facts(room.context, [Row((0, 1), (0,))])[0]
     assert facts.evidence["bins_occupied"] == [0, 1, 2, 7, 8, 9]
 
 

@@ -81,7 +81,7 @@ def test_every_candidate_becomes_a_record_whose_text_reads_back(context, quantit
         assert (read.text, read.number) == (record.answer_text, record.answer_number)
         assert record.question_type == engine.question_type
         assert json.loads(record.evidence)["items"] == list(row.items)
-        assert compose(engine, context.place, row, engine.facts(context, row)) == record
+        assert compose(engine, context.place, row, engine.facts(context, [row])[0]) == record
         if engine.words:
             assert len(set(record.options)) == len(engine.words)
             assert all(option in record.question for option in record.options)

@@ -81,18 +81,18 @@ def test_a_correspondence_reads_backwards_when_swapped(
     engine = engine_of(f"visual_correspondence.match.{form}")
     context = turned[0]
     for row in candidates_of(engine, context).rows()[:20]:
-        there = engine.facts(context, row).evidence["uv"]
+        there = engine.facts(context, [row])[0].evidence["uv"]
         back = Row(row.frames[::-1], row.items[:1])
         coordinate = engine_of("visual_correspondence.match.coordinate")
-        assert coordinate.facts(context, back).evidence["uv"] == there[::-1]
+        assert coordinate.facts(context, [back])[0].evidence["uv"] == there[::-1]
 
 
 @pytest.mark.parametrize("side", ["height", "length", "width"])
 def test_a_side_is_the_same_from_swapped_frames(turned: list[SceneContext], side: str) -> None:
     engine, context = engine_of(f"object_perception.{side}"), turned[0]
     for row in candidates_of(engine, context).rows():
-        swapped = engine.facts(context, Row(row.frames[::-1], row.items))
-        assert swapped.answer == engine.facts(context, row).answer
+        swapped = engine.facts(context, [Row(row.frames[::-1], row.items)])[0]
+        assert swapped.answer == engine.facts(context, [row])[0].answer
 
 
 def test_compared_points_may_be_named_in_either_order(turned: list[SceneContext]) -> None:
@@ -101,7 +101,7 @@ def test_compared_points_may_be_named_in_either_order(turned: list[SceneContext]
     engine = engine_of("depth_perception.comparison.coordinate")
     for row in candidates_of(engine, context).rows()[:30]:
         for items in (row.items, row.items[::-1]):
-            facts = engine.facts(context, Row(row.frames, items))
+            facts = engine.facts(context, [Row(row.frames, items)])[0]
             points = facts.evidence["points"]
             nearest_first = sorted(points, key=lambda point: point["z_m"])
             wanted = nearest_first[0 if facts.variant == "closer" else 1]

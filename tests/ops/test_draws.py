@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from spatialcore import BitMask, _cpu
 from spatialcore.draws import (
     draw,
-    first_passing,
     fold,
     fold_all,
     fold_array,
-    smallest_common,
-    smallest_draws,
+    smallest_of_groups,
+    smallest_seen,
+    uniform_below,
+    uniform_below_rows,
 )
 
 WORD = st.integers(0, 2**64 - 1)
@@ -48,50 +49,75 @@ def test_all_integers_are_folded_in_turn(state: int, ints: list[int]) -> None:
     assert fold_all(state, np.array(ints, dtype=np.int64)) == expected
 
 
-@pytest.mark.parametrize("n", [0, 1, 3, 63, 257, 511, 512, 513, 2000])
-@pytest.mark.parametrize("count", [0, 1, 32, 5000])
-def test_smallest_draws_are_those_of_a_stable_sort(n: int, count: int) -> None:
-    rng = np.random.default_rng(n)
-    ids = rng.integers(-(2**62), 2**62, n)
-    ids[n // 2 :] = ids[: n - n // 2]  # equal draws: the lower row comes first
-    drawn = fold_array(np.full(n, 99, np.uint64), ids)
-    assert smallest_draws(99, ids, count) == np.argsort(drawn, kind="stable")[:count].tolist()
+def smallest_plainly(state: int, seen: np.ndarray, ids: np.ndarray, count: int) -> list[int]:
+    points = np.flatnonzero(seen)
+    drawn = fold_array(np.full(len(points), state, np.uint64), ids[points].astype(np.int64))
+    kept = points[np.argsort(drawn, kind="stable")][:count].tolist()
+    return kept + [-1] * (count - len(kept))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.9])
-def test_the_first_that_passes_is_the_smallest_of_all_that_pass(share: float) -> None:
-    rng = np.random.default_rng(3)
-    for trial in range(30):
-        ids = rng.permutation(700)
-        allowed = rng.random(700) < share
-        rows = np.flatnonzero(allowed)
-        drawn = fold_array(np.full(700, trial, np.uint64), ids)
-        expected = int(rows[np.argmin(drawn[rows])]) if len(rows) else -1
-        assert first_passing(trial, ids, lambda r, allowed=allowed: allowed[r]) == expected
-
-
-def test_nothing_passes_where_there_is_nothing() -> None:
-    assert first_passing(1, np.zeros(0, np.int64), lambda rows: rows >= 0) == -1
-
-
-@pytest.mark.parametrize("points", [1, 63, 64, 200])
-def test_smallest_common_looks_at_what_both_frames_see(points: int) -> None:
+@pytest.mark.parametrize("points", [1, 3, 63, 257, 512, 1500])
+@pytest.mark.parametrize("count", [0, 1, 32, 700])
+def test_the_smallest_draws_of_seen_points_are_those_of_a_stable_sort(
+    points: int, count: int
+) -> None:
     rng = np.random.default_rng(points)
-    seen = rng.random((3, points)) < 0.3
+    seen = rng.random((3, points)) < 0.6
     seen[2] = False
     ids = rng.permutation(points).astype(np.uint32)
+    ids[points // 2 :] = ids[: points - points // 2]  # equal draws: the lower point comes first
+    rows, others = np.array([0, 0, 1, 2, 0, 0]), np.array([0, 0, 1, 2, 1, 2])
+    states = rng.integers(0, 2**63, len(rows), dtype=np.uint64)
+    found = smallest_seen(states, BitMask.from_bool(seen), rows, ids, count, others=others)
+    assert found.tolist() == [
+        smallest_plainly(state, seen[row] & seen[other], ids, count)
+        for state, row, other in zip(states.tolist(), rows, others, strict=True)
+    ]
+
+
+def test_one_frame_is_asked_where_no_other_is_named() -> None:
+    seen = np.array([[True, False, True, True], [True, True, True, True]])
+    states, ids = np.array([5, 5], np.uint64), np.arange(4, dtype=np.uint32)
     mask = BitMask.from_bool(seen)
-    both = ids[seen[0] & seen[1]].astype(np.int64)
-    drawn = fold_array(np.full(len(both), 5, np.uint64), both)
-    expected = int(both[np.argmin(drawn)]) if len(both) else -1
-    assert smallest_common(5, mask, 0, 1, ids) == expected
-    assert smallest_common(5, mask[::-1], 2, 1, ids) == expected
-    assert smallest_common(5, mask, 0, 2, ids) == -1
+    expected = [smallest_plainly(5, row, ids, 4) for row in seen]
+    assert smallest_seen(states, mask, [0, 1], ids, 4).tolist() == expected
+    assert smallest_seen(states, mask[::-1], [1, 0], ids, 4).tolist() == expected
+    assert smallest_seen(states[:0], mask, [], ids, 4).shape == (0, 4)
 
 
-def test_a_frame_that_is_not_there_is_refused() -> None:
-    mask, ids = BitMask.zeros(2, 10), np.arange(10, dtype=np.uint32)
+def test_queries_that_do_not_fit_are_refused() -> None:
+    mask, ids, state = BitMask.zeros(2, 10), np.arange(10, dtype=np.uint32), np.zeros(1, np.uint64)
     with pytest.raises(ValueError, match="no such frame"):
-        smallest_common(0, mask, 0, 2, ids)
+        smallest_seen(state, mask, [2], ids, 1)
+    with pytest.raises(ValueError, match="no such frame"):
+        smallest_seen(state, mask, [0], ids, 1, others=[-1])
     with pytest.raises(ValueError, match="ids"):
-        smallest_common(0, mask, 0, 1, np.arange(65, dtype=np.uint32))
+        smallest_seen(state, mask, [0], np.arange(65, dtype=np.uint32), 1)
+    with pytest.raises(ValueError, match="shape"):
+        smallest_seen(state, mask, [0, 1], ids, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=40), st.integers(0, 4))
+def test_each_group_gives_its_smallest(pairs: list[tuple[int, int]], count: int) -> None:
+    values = np.array([value for value, _ in pairs], dtype=np.uint64)
+    groups = np.array([group for _, group in pairs], dtype=np.int64)
+    most = [count, 2, 100]
+    expected = [
+        row
+        for g in range(3)
+        for row in sorted(np.flatnonzero(groups == g), key=lambda r: (values[r], r))[: most[g]]
+    ]
+    assert smallest_of_groups(values, groups, most).tolist() == expected
+
+
+def test_groups_that_do_not_fit_are_refused() -> None:
+    values = np.zeros(1, np.uint64)
+    for groups, most in (([1], [1]), ([-1], [1]), ([0], [-1]), ([0, 0], [1])):
+        with pytest.raises(ValueError, match=r"group|most"):
+            smallest_of_groups(values, groups, most)
+
+
+@given(st.lists(WORD, max_size=8), st.integers(1, 2**32 - 1))
+def test_many_draws_are_mapped_as_each_alone(values: list[int], n: int) -> None:
+    found = uniform_below_rows(np.array(values, dtype=np.uint64), n)
+    assert found.tolist() == [uniform_below(value, n) for value in values]

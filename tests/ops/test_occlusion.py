@@ -97,9 +97,10 @@ def test_pixel_maps_of_the_typical_calibration():
     depth = np.array([[577.87, 0, 319.5], [0, 577.87, 239.5], [0, 0, 1]])
     sizes = PixelMap.from_sizes((1296, 968), (640, 480))
     exact = PixelMap.from_intrinsics(color, depth)
-    assert sizes.depth_pixel(1295.9, 967.9, (640, 480)) == (639, 479)
+    assert sizes.depth_pixel([1295.9, 967.9], (640, 480)).tolist() == [639, 479]
     assert exact.ax * 647.75 + exact.bx == pytest.approx(319.5, abs=1e-12)
-    assert exact.depth_pixel(647.75, 483.75, (640, 480)) == (320, 240)  # 319.5, 239.5: ties to even
+    halves = exact.depth_pixel([[647.75, 483.75]], (640, 480))  # 319.5, 239.5: ties to even
+    assert halves.tolist() == [[320, 240]]
     assert exact.bx == pytest.approx(-0.38, abs=0.005)
     assert exact.by == pytest.approx(0.61, abs=0.005)
     assert (exact.ay - sizes.ay) * 967 + exact.by == pytest.approx(-1.36, abs=0.005)

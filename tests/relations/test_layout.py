@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatialcore.relations.directions import (
+    bearing_deg,
+    border_distance_deg,
+    direction_sector,
+    relative_direction,
+)
 from spatialcore.relations.layout import (
     LayoutRules,
     Sighting,
     absolute_distance,
     appearance_order,
-    bearing_deg,
-    border_distance_deg,
-    direction_sector,
     first_sightings,
     object_count,
     object_size,
-    relative_direction,
     relative_distance,
     sole_object,
 )

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from spatialcore.relations.boxes import OrientedBox
+from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.layout import (
     LayoutRules,
     absolute_distance,
     object_count,
     object_size,
-    relative_direction,
     relative_distance,
     sole_object,
 )

@@ -8,8 +8,7 @@ for the order in which the two images are shown, which is a keyed draw.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -178,20 +177,22 @@ class CameraMovement:
                 out.append(("dead_zone", distance >= guards.min_distance_m, distance))
         return out
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer and evidence of a pair in the order shown."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer and evidence of pairs in the order shown."""
         poses, pairs = camera_poses(context), band_pairs(context)
-        motion = _motion(context, poses, row.frames)
-        low, high = sorted(row.frames)
-        at = int(np.searchsorted(pairs.key, (low << 32) | high))
-        shown = visible_counts(context)
-        return self._facts(
-            context.recipe,
-            motion,
-            int(pairs.intersection[at]),
-            [shown[frame] for frame in row.frames],
-            [poses.hashes[frame] for frame in row.frames],
-        )
+        shown = np.array([row.frames for row in rows], dtype=np.int64).reshape(-1, 2)
+        at = np.searchsorted(pairs.key, (shown.min(axis=1) << 32) | shown.max(axis=1))
+        count, hashes = visible_counts(context), poses.hashes
+        return [
+            self._facts(
+                context.recipe, motion, intersection,
+                [count[first], count[second]], [hashes[first], hashes[second]],
+            )
+            for motion, intersection, (first, second) in zip(
+                _motions(context, poses, shown), pairs.intersection[at].tolist(), shown.tolist(),
+                strict=True,
+            )
+        ]  # fmt: skip
 
     def _facts(
         self,
@@ -299,26 +300,24 @@ def _translation_rows(
     return a, b, c
 
 
-def _motion(context: SceneContext, poses: CameraPoses, frames: tuple[int, ...]) -> Motion:
-    """`Motion` of one pair: the arithmetic of `candidates`, in the same order, on plain floats."""
-    lists = context.cached("camera_movement.lists", lambda: _plain(poses))
-    matrix, position, angles = lists
-    a, b = (poses.row_of_frame[frame] for frame in frames)
-    x, y, z = position[b]
-    t = tuple(((r[0] * x + r[1] * y) + r[2] * z) + r[3] for r in matrix[a][:3])
-    distance = math.sqrt((t[0] * t[0] + t[1] * t[1]) + t[2] * t[2])
-    (yaw1, pitch1, roll1), (yaw2, pitch2, roll2) = angles[a], angles[b]
+def _motions(
+    context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]
+) -> Iterator[Motion]:
+    """`Motion` of each pair of frames (n, 2), by the arithmetic of `candidates`."""
+    a, b = poses.rows(shown[:, 0]), poses.rows(shown[:, 1])
+    x, y, z = _translation_rows(poses, a, b)
+    distance = np.sqrt((x * x + y * y) + z * z)
+    translations = zip(x.tolist(), y.tolist(), z.tolist(), strict=True)
+    pitches = zip(poses.pitch[a].tolist(), poses.pitch[b].tolist(), strict=True)
     if context.scene.up == "unknown":
-        return Motion((t[0], t[1], t[2]), distance, None, None, None, (pitch1, pitch2))
-    return Motion(
-        (t[0], t[1], t[2]), distance, wrap_deg(yaw2 - yaw1), pitch2 - pitch1,
-        wrap_deg(roll2 - roll1), (pitch1, pitch2),
+        unknown = [None] * len(shown)
+        return map(Motion, translations, distance.tolist(), unknown, unknown, unknown, pitches)
+    turn, roll = (wrap_degrees(angle[b] - angle[a]) for angle in (poses.yaw, poses.roll))
+    tilt = poses.pitch[b] - poses.pitch[a]
+    return map(
+        Motion, translations, distance.tolist(), turn.tolist(), tilt.tolist(), roll.tolist(),
+        pitches,
     )  # fmt: skip
-
-
-def _plain(poses: CameraPoses) -> tuple[Any, Any, Any]:
-    angles = np.stack([poses.yaw, poses.pitch, poses.roll], axis=1)
-    return poses.cam_from_world.tolist(), poses.position.tolist(), angles.tolist()
 
 
 def _reference_angles(W: Float64) -> tuple[float, float, float]:

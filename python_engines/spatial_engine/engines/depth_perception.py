@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,24 +18,25 @@ from numpy.typing import NDArray
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
 from spatial_engine.engines.frame_points import (
-    FramePoints,
-    PointView,
-    drawn_colour,
+    Int64,
+    Views,
+    drawn_colours,
+    first_passing,
     first_points,
-    frame_points,
-    frames_to_ask,
-    mark_at,
+    marks_at,
     pixels_between,
-    point_view,
+    point_ids,
+    point_views,
+    points_of_ids,
     reference_rejection,
-    reference_view,
+    reference_views,
     scene_pixel_map,
     unseen_frames,
-    view_norm1000,
+    views_norm1000,
 )
-from spatialcore.draws import first_passing
 
 if TYPE_CHECKING:
+    from spatial_engine.marks import Mark
     from spatial_engine.reference import ReferenceScene
     from spatialcore.occlusion import PixelMap
     from spatialcore.relations.recipe import Guards, Recipe
@@ -55,13 +57,27 @@ def _rounding(recipe: Recipe, task: str) -> answers.Rounding:
     return "truncate" if task in recipe.truncated_tasks else recipe.rounding
 
 
-def _seen(view: PointView, pixel_map: PixelMap, depth_size: tuple[int, int]) -> dict[str, Any]:
-    """A point's evidence: pixel, depth, and the depth pixel that stands for it."""
-    return {
-        "uv": [view.u, view.v],
-        "z_m": view.z,
-        "depth_pixel": list(pixel_map.depth_pixel(view.u, view.v, depth_size)),
-    }
+def _seen(
+    views: Views, pixel_map: PixelMap, depth_size: tuple[int, int]
+) -> list[list[dict[str, Any]]]:
+    """Evidence of each point (n, k): pixel, depth, and the depth pixel that stands for it."""
+    pixels = pixel_map.depth_pixel(views.uv, depth_size).tolist()
+    return [
+        [{"uv": uv, "z_m": z, "depth_pixel": pixel} for uv, z, pixel in zip(*row, strict=True)]
+        for row in zip(views.uv.tolist(), views.z.tolist(), pixels, strict=True)
+    ]
+
+
+def _views(context: SceneContext, rows: Sequence[Row]) -> Views:
+    """The points of each row as its frame sees them."""
+    frames = [row.frames[0] for row in rows]
+    return point_views(context, frames, points_of_ids(context, [row.items for row in rows]))
+
+
+def _drawn(place: Place, task: str, rows: Sequence[Row], slot: str) -> NDArray[np.uint64]:
+    """The draw of each row."""
+    columns = np.array([(*row.frames, *row.items) for row in rows], dtype=np.int64).T
+    return place.draw_rows(task, list(columns), slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,52 +114,57 @@ class DepthValue:
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames within the scene's quota."""
-        frames, points, depths = [], [], []
-        for frame, count in frames_to_ask(context, self.task):
-            seen = frame_points(context, frame)
-            for k in first_points(context, self.task, frame, count):
-                frames.append(frame)
-                points.append(int(seen.id[k]))
-                depths.append(float(seen.z[k]))
+        frames, points = first_points(context, self.task)
+        z = point_views(context, frames, points[:, None]).z[:, 0]
         last = depth_bins(context.recipe) - 1
-        bins = np.minimum(np.array(depths) // BIN_M, last) if last else np.zeros(len(depths))
+        bins = np.minimum(z // BIN_M, last) if last else np.zeros(len(z))
+        ids = point_ids(context, points)
         return CandidateTable.build(
-            frames, points, context.place.draw_rows(self.task, (frames, points), "select"),
+            frames, ids, context.place.draw_rows(self.task, (frames, ids), "select"),
             bin=bins, rejected=unseen_frames(context),
         )  # fmt: skip
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The point's depth."""
-        view = point_view(context, row.frames[0], row.items[0])
-        evidence = _seen(view, scene_pixel_map(context), context.scene.depth_size)
-        return self._facts(context.place, row, view, context.scene.image_size, evidence)
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The depth of each point."""
+        views, scene = _views(context, rows), context.scene
+        evidence = _seen(views, scene_pixel_map(context), scene.depth_size)
+        return self._facts(context.place, rows, views, scene.image_size, evidence)
 
     def _facts(
         self,
         place: Place,
-        row: Row,
-        view: PointView,
+        rows: Sequence[Row],
+        views: Views,
         size: tuple[int, int],
-        evidence: dict[str, Any],
-    ) -> Facts:
-        answer = answers.integer(1000 * view.z, "mm", _rounding(place.recipe, self.task))
-        slots = {"depth_mm": answer.span}
+        evidence: list[list[dict[str, Any]]],
+    ) -> list[Facts]:
+        rounding = _rounding(place.recipe, self.task)
+        depths = [answers.integer(mm, "mm", rounding) for mm in (1000 * views.z[:, 0]).tolist()]
         if self.form == "coordinate":
-            x, y = view_norm1000(view, size)
-            slots |= {"x": str(x), "y": str(y)}
-            return Facts(answer, {**evidence, "norm1000": [x, y]}, slots)
-        colour = drawn_colour(place.draw(self.task, (*row.frames, *row.items), "colour"))
-        share = place.recipe.guards.mark_radius_share
-        return Facts(answer, evidence, slots, ((mark_at(view, size, share, colour),),))
+            return [
+                Facts(
+                    answer, {**seen, "norm1000": [x, y]},
+                    {"depth_mm": answer.span, "x": str(x), "y": str(y)},
+                )
+                for answer, (seen,), ((x, y),) in zip(
+                    depths, evidence, views_norm1000(views.uv, size).tolist(), strict=True
+                )
+            ]  # fmt: skip
+        colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
+        marks = marks_at(views.uv, size, place.recipe.guards.mark_radius_share, colours)
+        return [
+            Facts(answer, seen, {"depth_mm": answer.span}, (mark,))
+            for answer, (seen,), mark in zip(depths, evidence, marks, strict=True)
+        ]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The depth from the source's vertex and pose."""
         frame, point = row.frames[0], row.items[0]
-        view = reference_view(reference, frame, point)
+        views = reference_views(reference, frame, [point])
         h, w = reference.depth(frame).shape
-        evidence = _seen(view, reference.pixel_map, (w, h))
-        facts = self._facts(reference.place, row, view, reference.image_size, evidence)
-        return facts, reference_rejection(reference, frame, point)
+        evidence = _seen(views, reference.pixel_map, (w, h))
+        facts = self._facts(reference.place, [row], views, reference.image_size, evidence)
+        return facts[0], reference_rejection(reference, frame, point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,124 +207,141 @@ class DepthComparison:
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames, each with the second point of the smallest draw."""
+        frames, first = first_points(context, self.task)
+        views, ids = point_views(context, frames, first[:, None]), point_ids(context, first)
+        states = context.place.draw_rows(self.task, (frames, ids), "point/1")
+
+        def tests(queries: Int64, points: Int64) -> list[tuple[str, NDArray[np.bool_]]]:
+            at = Views(views.uv[queries], views.z[queries])
+            return self._tests(context, at, point_views(context, frames[queries], points))
+
+        def passes(queries: Int64, points: Int64) -> NDArray[np.bool_]:
+            passed: NDArray[np.bool_] = np.logical_and.reduce(
+                [passed for _, passed in tests(queries, points)]
+            )
+            return passed
+
+        second = first_passing(context, frames, states, passes)
         rejected = Counter(unseen_frames(context))
-        frames, pairs = [], []
-        for frame, count in frames_to_ask(context, self.task):
-            seen = frame_points(context, frame)
-            for first in first_points(context, self.task, frame, count):
-                second, reason = self._second(context, seen, frame, first)
-                if reason:
-                    rejected[reason] += 1
-                    continue
-                frames.append(frame)
-                pairs.append((int(seen.id[first]), int(seen.id[second])))
-        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        columns = (np.array(frames, dtype=np.int64), table[:, 0], table[:, 1])
+        for query in np.flatnonzero(second < 0).tolist():
+            row = context.scene.row_of_frame[int(frames[query])]
+            points = context.scene.askable.indices(row)[None].astype(np.int64)
+            rejected[_last_guard(tests(np.array([query]), points))] += 1
+        found = second >= 0
+        columns = (frames[found], ids[found], point_ids(context, second[found]))
         return CandidateTable.build(
-            frames, table, context.place.draw_rows(self.task, columns, "select"), rejected=rejected
-        )
-
-    def _second(
-        self, context: SceneContext, seen: FramePoints, frame: int, first: int
-    ) -> tuple[int, str]:
-        """Row of the second point, and "" or the guard that left none."""
-        state = context.place.draw(self.task, (frame, int(seen.id[first])), "point/1")
-
-        def passes(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-            tests = self._tests(context, seen, first, rows)
-            return np.asarray(np.stack([passed for _, passed in tests]).all(axis=0))
-
-        second = first_passing(state, seen.id, passes)
-        return second, "" if second >= 0 else self._guard(context, seen, first)
-
-    def _guard(self, context: SceneContext, seen: FramePoints, first: int) -> str:
-        """The guard that turned the last possible second point away."""
-        tests = self._tests(context, seen, first, np.arange(len(seen.id)))
-        left = np.logical_and.accumulate([passed for _, passed in tests]).any(axis=1)
-        return tests[int(np.argmin(left))][0]
+            columns[0], np.stack(columns[1:], axis=1),
+            context.place.draw_rows(self.task, columns, "select"), rejected=rejected,
+        )  # fmt: skip
 
     def _tests(
-        self, context: SceneContext, seen: FramePoints, first: int, rows: NDArray[np.intp]
+        self, context: SceneContext, first: Views, other: Views
     ) -> list[tuple[str, NDArray[np.bool_]]]:
+        """(guard, which of the other points (n, k) pass it beside the first ones (n, 1))."""
         guards, size = context.recipe.guards, context.scene.image_size
-        z, at = seen.z[rows], seen.z[first]
+        z, at = other.z, first.z
         least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
         # Whole millimetres must differ in every recipe, otherwise there is no answer.
         differ = np.rint(1000 * z) != np.rint(1000 * at)
-        apart = pixels_between(seen, rows, first) >= guards.min_pixel_separation * size[0]
+        apart = pixels_between(other.uv, first.uv) >= guards.min_pixel_separation * size[0]
         tests = [
             ("depth_gap", differ & (np.abs(z - at) >= least)), ("points_too_close", apart)
         ]  # fmt: skip
         if self.form == "coordinate":
-            gap = np.rint(1000 * seen.uv[rows] / size) - np.rint(1000 * seen.uv[first] / size)
-            units = np.maximum(np.abs(gap[:, 0]), np.abs(gap[:, 1]))
+            gap = np.abs(views_norm1000(other.uv, size) - views_norm1000(first.uv, size))
+            units = gap.max(axis=-1)
             tests.append(("coordinates_equal", units >= max(1, guards.min_coordinate_gap)))
         return tests
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The closer or farther point, by letter or coordinate."""
-        views = [point_view(context, row.frames[0], point) for point in row.items]
-        pixel_map, size = scene_pixel_map(context), context.scene.depth_size
-        evidence = [_seen(view, pixel_map, size) for view in views]
-        return self._facts(context.place, row, views, context.scene.image_size, evidence)
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The closer or farther points, by letter or coordinate."""
+        views, scene = _views(context, rows), context.scene
+        evidence = _seen(views, scene_pixel_map(context), scene.depth_size)
+        return self._facts(context.place, rows, views, scene.image_size, evidence)
 
     def _facts(
         self,
         place: Place,
-        row: Row,
-        views: list[PointView],
+        rows: Sequence[Row],
+        views: Views,
         size: tuple[int, int],
-        evidence: list[dict[str, Any]],
-    ) -> Facts:
-        key = (*row.frames, *row.items)
-        swapped = bool(place.draw(self.task, key, "letters") >> 63)
-        variant = "farther" if place.draw(self.task, key, "order") >> 63 else "closer"
-        lettered = views[::-1] if swapped else views
-        depths = [view.z for view in lettered]
-        wanted = depths.index(min(depths) if variant == "closer" else max(depths))
-        numbers: dict[str, Any] = {"points": evidence, "order": variant}
-        if self.form == "marked":
-            numbers["letters"] = ["B", "A"] if swapped else ["A", "B"]
-            colour = drawn_colour(place.draw(self.task, key, "colour"))
-            share = place.recipe.guards.mark_radius_share
-            marks = tuple(
-                mark_at(view, size, share, colour, letter)
-                for view, letter in zip(lettered, _LETTERS, strict=True)
-            )
-            answer = answers.letter(_LETTERS[wanted])
-            return Facts(answer, numbers, {"letter": answer.span}, (marks,), _LETTERS, variant)
-        (x1, y1), (x2, y2) = (view_norm1000(view, size) for view in lettered)
-        x, y = ((x1, y1), (x2, y2))[wanted]
-        texts = {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "x": x, "y": y}
-        slots = {name: str(value) for name, value in texts.items()}
-        numbers["norm1000"] = [[x1, y1], [x2, y2]]
-        return Facts(answers.coordinate(x, y), numbers, slots, variant=variant)
+        evidence: list[list[dict[str, Any]]],
+    ) -> list[Facts]:
+        half = np.uint64(1 << 63)
+        swapped = _drawn(place, self.task, rows, "letters") >= half
+        farther = _drawn(place, self.task, rows, "order") >= half
+        uv = np.where(swapped[:, None, None], views.uv[:, ::-1], views.uv)
+        z = np.where(swapped[:, None], views.z[:, ::-1], views.z)
+        wanted = np.where(farther, z.argmax(axis=1), z.argmin(axis=1)).tolist()
+        variants = ["farther" if far else "closer" for far in farther.tolist()]
+        if self.form == "coordinate":
+            pixels = views_norm1000(uv, size).tolist()
+            told = map(_told_by_coordinates, pixels, wanted, evidence, variants)
+            return list(told)
+        colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
+        share = place.recipe.guards.mark_radius_share
+        marks = marks_at(uv, size, share, colours, "".join(_LETTERS))
+        return [
+            _told_by_letter(*row)
+            for row in zip(wanted, evidence, variants, swapped.tolist(), marks, strict=True)
+        ]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """Both depths from the source's vertices and pose."""
         frame = row.frames[0]
-        views = [reference_view(reference, frame, point) for point in row.items]
+        views = reference_views(reference, frame, row.items)
         h, w = reference.depth(frame).shape
-        evidence = [_seen(view, reference.pixel_map, (w, h)) for view in views]
-        facts = self._facts(reference.place, row, views, reference.image_size, evidence)
+        evidence = _seen(views, reference.pixel_map, (w, h))
+        facts = self._facts(reference.place, [row], views, reference.image_size, evidence)[0]
         for point in row.items:
             reason = reference_rejection(reference, frame, point)
             if reason:
                 return facts, reason
         return facts, self._rejection(reference.recipe.guards, views, reference.image_size)
 
-    def _rejection(self, guards: Guards, views: list[PointView], size: tuple[int, int]) -> str:
-        a, b = views
-        least = max(guards.min_depth_gap_m, guards.min_depth_gap_share * max(a.z, b.z))
-        if round(1000 * a.z) == round(1000 * b.z) or abs(a.z - b.z) < least:
+    def _rejection(self, guards: Guards, views: Views, size: tuple[int, int]) -> str:
+        (a, b), (p, q) = views.z[0].tolist(), views.uv[0].tolist()
+        least = max(guards.min_depth_gap_m, guards.min_depth_gap_share * max(a, b))
+        if round(1000 * a) == round(1000 * b) or abs(a - b) < least:
             return "depth_gap"
-        if math.hypot(a.u - b.u, a.v - b.v) < guards.min_pixel_separation * size[0]:
+        if math.dist(p, q) < guards.min_pixel_separation * size[0]:
             return "points_too_close"
         if self.form == "coordinate":
-            pairs = zip(view_norm1000(a, size), view_norm1000(b, size), strict=True)
-            if max(abs(p - q) for p, q in pairs) < max(1, guards.min_coordinate_gap):
+            m, n = (answers.norm1000(u, v, *size) for u, v in (p, q))
+            if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
+
+
+def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:
+    """The guard that turned the last possible second point away."""
+    left = np.logical_and.accumulate([passed[0] for _, passed in tests]).any(axis=1)
+    return tests[int(np.argmin(left))][0]
+
+
+def _told_by_letter(
+    wanted: int,
+    evidence: list[dict[str, Any]],
+    variant: str,
+    swapped: bool,
+    marks: tuple[Mark, ...],
+) -> Facts:
+    letters = ["B", "A"] if swapped else ["A", "B"]
+    numbers = {"points": evidence, "order": variant, "letters": letters}
+    answer = answers.letter(_LETTERS[wanted])
+    return Facts(answer, numbers, {"letter": answer.span}, (marks,), _LETTERS, variant)
+
+
+def _told_by_coordinates(
+    pixels: list[list[int]], wanted: int, evidence: list[dict[str, Any]], variant: str
+) -> Facts:
+    (x1, y1), (x2, y2) = pixels
+    x, y = pixels[wanted]
+    slots = {
+        "x1": str(x1), "y1": str(y1), "x2": str(x2), "y2": str(y2), "x": str(x), "y": str(y)
+    }  # fmt: skip
+    numbers = {"points": evidence, "order": variant, "norm1000": pixels}
+    return Facts(answers.coordinate(x, y), numbers, slots, variant=variant)
 
 
 DEPTH_PERCEPTION = (

@@ -27,8 +27,12 @@ class CameraPoses(NamedTuple):
     yaw: Float64
     pitch: Float64
     roll: Float64
-    row_of_frame: dict[int, int]
+    frame: NDArray[np.int64]  # ascending
     hashes: dict[int, str]
+
+    def rows(self, frames: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Where the arrays hold the frames."""
+        return np.searchsorted(self.frame, frames)
 
 
 class BandPairs(NamedTuple):
@@ -87,12 +91,12 @@ def _camera_poses(context: SceneContext) -> CameraPoses:
     table = context.scene.frames
     poses = table.world_from_cam[table.valid]
     angles = np.array([_angles_deg(pose[:3, :3].tolist()) for pose in poses]).reshape(-1, 3)
-    frames = context.scene.valid_frames.tolist()
+    frames = np.asarray(context.scene.valid_frames, dtype=np.int64)
     return CameraPoses(
         invert_pose(poses), np.ascontiguousarray(poses[:, :3, 3]),
         angles[:, 0], angles[:, 1], angles[:, 2],
-        {frame: k for k, frame in enumerate(frames)},
-        {frame: pose_hash(pose) for frame, pose in zip(frames, poses, strict=True)},
+        frames,
+        {frame: pose_hash(pose) for frame, pose in zip(frames.tolist(), poses, strict=True)},
     )  # fmt: skip
 
 

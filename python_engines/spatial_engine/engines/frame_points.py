@@ -1,78 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every task about points of a frame needs: pixels, depths, first points, and the re-check.
+"""What every task about points of a frame needs: pixels, depths, chosen points, and the re-check.
 
-The first point of a frame is the askable one with the smallest draw; a further sample of the frame
-takes the next smallest that lies apart from those before it.
+A point is chosen by the smallest draw among the askable ones of a frame that pass a test. All
+samples of a scene are chosen together: compiled draws name a few points of each, arrays test them,
+and only where none of these passes are all points of the frame looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.answers import norm1000
 from spatial_engine.engine import SceneContext
 from spatial_engine.marks import COLOURS, Mark, mark_radius
-from spatialcore.draws import first_passing, fold
+from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
 from spatialcore.occlusion import PixelMap
-from spatialcore.projection import project_points
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
     from spatial_engine.reference import ReferenceScene
 
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Uint64 = NDArray[np.uint64]
+# (queries (n,), points (n, k)) -> which points may be chosen, (n, k) bool.
+Passes = Callable[[Int64, Int64], NDArray[np.bool_]]
 
 # Several samples of one frame only when frames run short, and never more than this.
 POINTS_PER_FRAME = 4
+# Points of each query that are tested first: ten times the inverse of the share that passes.
+LOOK = 32
+_TESTED = 1 << 20  # points at a time: about 100 MB of arrays
 _COLOUR_NAMES = tuple(COLOURS)
 
 
-class PointView(NamedTuple):
-    """A point as a frame sees it: pixel (column, row) and z in metres."""
-
-    u: float
-    v: float
-    z: float
-
-
-class FramePoints(NamedTuple):
-    """The askable points of a frame (n rows).
+class Views(NamedTuple):
+    """Points as frames see them, any shape (...).
 
     Attributes:
-        id: (n,) row in the source's cloud.
-        uv: (n, 2) float64 pixels.
-        z: (n,) float64 metres.
-        points: (n, 3) float32 world.
+        uv: (..., 2) float64 pixels, column and row.
+        z: (...) float64 metres.
     """
 
-    id: NDArray[np.int64]
     uv: Float64
     z: Float64
-    points: NDArray[np.float32]
 
 
 class _Cameras(NamedTuple):
-    matrix: dict[int, Float64]  # cam_from_world
-    plain: dict[int, list[list[float]]]
+    frame: Int64  # (F,) ascending
+    matrix: Float64  # (F, 4, 4) cam_from_world
     K: Float64
-    row_of_id: NDArray[np.int64]
+    row_of_id: NDArray[np.intp]
 
 
 def _cameras(context: SceneContext) -> _Cameras:
     def make() -> _Cameras:
         scene = context.scene
-        inverse = invert_pose(scene.frames.world_from_cam[scene.frames.valid])
-        frames = scene.valid_frames.tolist()
-        row_of_id = np.empty(len(scene.source_row), dtype=np.int64)
+        row_of_id = np.empty(len(scene.source_row), dtype=np.intp)
         row_of_id[scene.source_row] = np.arange(len(row_of_id))
         return _Cameras(
-            dict(zip(frames, inverse, strict=True)),
-            dict(zip(frames, inverse.tolist(), strict=True)),
+            np.asarray(scene.valid_frames, dtype=np.int64),
+            invert_pose(scene.frames.world_from_cam[scene.frames.valid]),
             scene.color_K,
             row_of_id,
         )
@@ -80,102 +72,199 @@ def _cameras(context: SceneContext) -> _Cameras:
     return context.cached("frame_points.cameras", make)
 
 
-def frame_points(context: SceneContext, frame: int) -> FramePoints:
-    """Askable points of a frame with their pixels; kept for the tasks that follow."""
-
-    def make() -> FramePoints:
-        scene, cameras = context.scene, _cameras(context)
-        rows = scene.askable.indices(scene.row_of_frame[frame])
-        points = np.ascontiguousarray(scene.points[rows])
-        uv, z = project_points(points, cameras.K, cameras.matrix[frame][None], threads=1)
-        return FramePoints(scene.source_row[rows].astype(np.int64), uv[0], z[0], points)
-
-    return context.cached(("frame_points", frame), make)
+def mask_rows(context: SceneContext, frames: ArrayLike) -> Int64:
+    """Rows of frames in the masks of the index."""
+    rows: Int64 = np.searchsorted(_cameras(context).frame, np.asarray(frames)).astype(np.int64)
+    return rows
 
 
-def point_view(context: SceneContext, frame: int, point: int) -> PointView:
-    """Pixel and depth of a point by its id: the arithmetic of `project_points` on plain floats."""
+def point_ids(context: SceneContext, points: NDArray[Any]) -> Int64:
+    """Ids of points of the index's cloud: their rows in the source's."""
+    return np.take(context.scene.source_row, points).astype(np.int64)
+
+
+def points_of_ids(context: SceneContext, ids: ArrayLike) -> NDArray[np.intp]:
+    """Points of the index's cloud by their ids."""
+    points: NDArray[np.intp] = _cameras(context).row_of_id[np.asarray(ids)]
+    return points
+
+
+def point_views(context: SceneContext, frames: ArrayLike, points: NDArray[Any]) -> Views:
+    """Pixels and depths of points, bit-equal to `project_points`.
+
+    Args:
+        context: The scene.
+        frames: (n,) frame of each row of points.
+        points: (n, k) points of the index's cloud.
+    """
     cameras = _cameras(context)
-    x, y, z = context.scene.points[cameras.row_of_id[point]].tolist()
-    a, b, c = (((m[0] * x + m[1] * y) + m[2] * z) + m[3] for m in cameras.plain[frame][:3])
+    x, y, z = np.moveaxis(np.take(context.scene.points, points, axis=0).astype(np.float64), -1, 0)
+    m = cameras.matrix[mask_rows(context, frames), :, :, None]
+    a, b, c = (((m[:, r, 0] * x + m[:, r, 1] * y) + m[:, r, 2] * z) + m[:, r, 3] for r in range(3))
     K = cameras.K
-    return PointView(float((K[0, 0] * a) / c + K[0, 2]), float((K[1, 1] * b) / c + K[1, 2]), c)
+    return Views(np.stack([(K[0, 0] * a) / c + K[0, 2], (K[1, 1] * b) / c + K[1, 2]], axis=-1), c)
 
 
-def frames_to_ask(context: SceneContext, task: str) -> list[tuple[int, int]]:
-    """(frame, how many samples) within the scene's quota: frames by their draw `frame`.
+def frames_to_ask(context: SceneContext, task: str) -> tuple[Int64, Int64]:
+    """(frames, samples of each) within the scene's quota: frames by their draw `frame`.
 
     With more frames than the quota the first ones by draw give one sample each. With fewer, and
     where the recipe keeps samples apart, each gives up to `POINTS_PER_FRAME`.
     """
     scene = context.scene
-    frames = scene.valid_frames[scene.askable.counts() > 0]
+    frames = scene.valid_frames[_counts(context)[1] > 0]
     quota = context.scene_quota.get(task, len(frames))
     order = np.argsort(context.place.draw_rows(task, (frames,), "frame"), kind="stable")
-    ordered = frames[order].tolist()
+    ordered = frames[order].astype(np.int64)
     if quota <= len(ordered) or context.recipe.guards.points_apart_share == 0.0:
-        return [(frame, 1) for frame in ordered[:quota]]
+        return ordered[:quota], np.ones(min(quota, len(ordered)), dtype=np.int64)
     each, rest = divmod(quota, max(1, len(ordered)))
-    return [(f, min(POINTS_PER_FRAME, each + (k < rest))) for k, f in enumerate(ordered)]
+    return ordered, np.minimum(POINTS_PER_FRAME, each + (np.arange(len(ordered)) < rest))
+
+
+def _counts(context: SceneContext) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Visible and askable points of every valid frame."""
+    scene = context.scene
+    return context.cached(
+        "frame_points.counts", lambda: (scene.visible.counts(), scene.askable.counts())
+    )
 
 
 def unseen_frames(context: SceneContext) -> dict[str, int]:
     """Frames without a visible or without an askable point, by reason."""
-    visible, askable = context.scene.visible.counts(), context.scene.askable.counts()
+    visible, askable = _counts(context)
     return {
         "no_visible_points": int((visible == 0).sum()),
         "no_askable_points": int(((visible > 0) & (askable == 0)).sum()),
     }
 
 
-def first_points(context: SceneContext, task: str, frame: int, count: int) -> list[int]:
-    """Rows of `frame_points` chosen as first points: smallest draws, apart by the guard."""
-    seen = frame_points(context, frame)
-    state = fold(context.place.state(task, "point"), frame)
-    apart = context.recipe.guards.points_apart_share * context.scene.image_size[0]
-    out: list[int] = []
-    while len(out) < count:
-        row = first_passing(state, seen.id, lambda rows: apart_from(seen, out, rows, apart))
-        if row < 0:
-            break
-        out.append(row)
+def first_passing(
+    context: SceneContext, frames: Int64, states: Uint64, passes: Passes, look: int = LOOK
+) -> Int64:
+    """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
+
+    Args:
+        context: The scene.
+        frames: (n,) where each point is chosen; equal ones are best neighbours.
+        states: (n,) draws, into which the point's id is folded.
+        passes: The test; it may be called several times, and with points that are -1.
+        look: How many points of each frame are tested before all of them are.
+    """
+    scene, out = context.scene, np.full(len(frames), -1, dtype=np.int64)
+    rows = mask_rows(context, frames)
+    step = max(1, _TESTED // look)
+    for begin in range(0, len(frames), step):
+        queries = np.arange(begin, min(begin + step, len(frames)))
+        points = smallest_seen(
+            states[queries], scene.askable, rows[queries], scene.source_row, look
+        )
+        passed = passes(queries, points) & (points >= 0)
+        best = passed.argmax(axis=1)
+        found = passed.any(axis=1)
+        out[queries[found]] = points[found, best[found]]
+        for query in queries[~found & (points[:, -1] >= 0)].tolist():
+            out[query] = _first_of_all(context, query, int(rows[query]), states, passes)
     return out
 
 
+def _first_of_all(
+    context: SceneContext, query: int, row: int, states: Uint64, passes: Passes
+) -> int:
+    points = context.scene.askable.indices(row)
+    passed = points[passes(np.array([query]), points[None])[0]]
+    if not len(passed):
+        return -1
+    return int(passed[np.argmin(fold_array(states[query], point_ids(context, passed)))])
+
+
+def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
+    """(frames, points) of the samples of a task: smallest draws, apart by the guard.
+
+    The samples of a frame follow each other; a frame gives fewer where no point lies apart.
+    """
+    frames, counts = frames_to_ask(context, task)
+    states = context.place.draw_rows(task, (frames,), "point")
+    least = context.recipe.guards.points_apart_share * context.scene.image_size[0]
+    chosen = np.full((len(frames), POINTS_PER_FRAME), -1, dtype=np.int64)
+    asked = np.arange(len(frames))
+    for k in range(int(counts.max(initial=0))):
+        asked = asked[counts[asked] > k]
+        before = chosen[asked, :k]
+        at = point_views(context, frames[asked], before).uv
+        mine = frames[asked]
+
+        def passes(
+            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at,
+            mine: Int64 = mine,
+        ) -> NDArray[np.bool_]:  # fmt: skip
+            if not before.shape[1]:
+                return np.ones(points.shape, dtype=bool)
+            uv = point_views(context, mine[queries], points).uv
+            return apart_from(points, uv, before[queries], at[queries], least)
+
+        found = first_passing(context, mine, states[asked], passes)
+        chosen[asked, k] = found
+        asked = asked[found >= 0]
+    given = chosen >= 0
+    return np.repeat(frames, given.sum(axis=1)), chosen[given]
+
+
 def apart_from(
-    seen: FramePoints, chosen: Sequence[int], rows: NDArray[np.intp], least: float
+    points: Int64, uv: Float64, chosen: Int64, at: Float64, least: float
 ) -> NDArray[np.bool_]:
-    """(k,) which rows are others than the chosen ones, and at least so many pixels from each."""
-    free = np.ones(len(rows), dtype=bool)
-    for row in chosen:
-        free &= (pixels_between(seen, rows, row) >= least) & (rows != row)
+    """Which points (n, k) at pixels uv are others than the chosen ones, and so far from each.
+
+    Args:
+        points: (n, k) points of the index's cloud.
+        uv: (n, k, 2) their pixels.
+        chosen: (n, c) points chosen before.
+        at: (n, c, 2) their pixels.
+        least: Pixels.
+    """
+    free = np.ones(points.shape, dtype=bool)
+    for c in range(chosen.shape[1]):
+        free &= pixels_between(uv, at[:, c, None]) >= least
+        free &= points != chosen[:, c, None]
     return free
 
 
-def pixels_between(seen: FramePoints, rows: NDArray[np.intp], row: int) -> Float64:
-    """(k,) distance of points from one of them on the image, pixels."""
-    gap = seen.uv[rows] - seen.uv[row]
-    distance: Float64 = np.hypot(gap[:, 0], gap[:, 1])
+def pixels_between(a: Float64, b: Float64) -> Float64:
+    """Distance of pixels (..., 2) on the image."""
+    gap = a - b
+    distance: Float64 = np.hypot(gap[..., 0], gap[..., 1])
     return distance
 
 
-def mark_at(
-    view: PointView, size: tuple[int, int], share: float, colour: str, letter: str = ""
-) -> Mark:
-    """The mark of a point: at its nearest pixel, clipped to the image."""
-    u = min(max(round(view.u), 0), size[0] - 1)
-    v = min(max(round(view.v), 0), size[1] - 1)
-    return Mark(float(u), float(v), mark_radius(size[0], share), colour, letter)
+def marks_at(
+    uv: Float64, size: tuple[int, int], share: float, colours: Sequence[str], letters: str = ""
+) -> list[tuple[Mark, ...]]:
+    """The marks of points: at their nearest pixels, clipped to the image.
+
+    Args:
+        uv: (n, k, 2) pixels of the points of one image for each of n records.
+        size: (W, H) of the image.
+        share: Radius of a mark as a share of W.
+        colours: n colours.
+        letters: Of the k points, or "".
+    """
+    pixels = np.clip(np.rint(uv), 0, np.array(size) - 1.0).tolist()
+    radius, names = mark_radius(size[0], share), letters or ("",) * uv.shape[1]
+    return [
+        tuple(Mark(u, v, radius, colour, name) for (u, v), name in zip(row, names, strict=True))
+        for row, colour in zip(pixels, colours, strict=True)
+    ]
 
 
-def drawn_colour(value: int) -> str:
-    """One of the mark colours for a 64-bit draw."""
-    return _COLOUR_NAMES[(value * len(_COLOUR_NAMES)) >> 64]
+def drawn_colours(values: Uint64) -> list[str]:
+    """One of the mark colours for each 64-bit draw."""
+    return [_COLOUR_NAMES[k] for k in uniform_below_rows(values, len(_COLOUR_NAMES)).tolist()]
 
 
-def view_norm1000(view: PointView, size: tuple[int, int]) -> tuple[int, int]:
-    """0..1000 coordinates of a point's pixel."""
-    return norm1000(view.u, view.v, *size)
+def views_norm1000(uv: Float64, size: tuple[int, int]) -> Int64:
+    """0..1000 coordinates of pixels (..., 2): `answers.norm1000` of each."""
+    shares: Float64 = np.rint(1000 * uv / np.array(size))
+    return shares.astype(np.int64)
 
 
 def scene_pixel_map(context: SceneContext) -> PixelMap:
@@ -192,10 +281,10 @@ def scene_pixel_map(context: SceneContext) -> PixelMap:
     return context.cached("frame_points.pixel_map", make)
 
 
-def reference_view(reference: ReferenceScene, frame: int, point: int) -> PointView:
-    """`point_view` from the source, by a plain matrix product."""
-    uv, z = reference.project(frame, reference.points[point : point + 1])
-    return PointView(float(uv[0, 0]), float(uv[0, 1]), float(z[0]))
+def reference_views(reference: ReferenceScene, frame: int, points: Sequence[int]) -> Views:
+    """`point_views` of one frame (1, k) from the source, by a plain matrix product."""
+    uv, z = reference.project(frame, reference.points[list(points)])
+    return Views(uv[None], z[None])
 
 
 def reference_rejection(reference: ReferenceScene, frame: int, point: int) -> str:
@@ -207,22 +296,23 @@ def reference_rejection(reference: ReferenceScene, frame: int, point: int) -> st
         return "not_visible"
     if reference.recipe.askable == "visible":
         return ""
-    guards, view = reference.recipe.guards, reference_view(reference, frame, point)
+    guards, view = reference.recipe.guards, reference_views(reference, frame, [point])
     W, H = reference.image_size
-    if not guards.depth_min_m <= view.z <= guards.depth_max_m:
+    (u, v), z = view.uv[0, 0].tolist(), float(view.z[0, 0])
+    if not guards.depth_min_m <= z <= guards.depth_max_m:
         return "depth_range"
     radius = mark_radius(W, guards.mark_radius_share)
-    column, row = min(max(round(view.u), 0), W - 1), min(max(round(view.v), 0), H - 1)
+    column, row = min(max(round(u), 0), W - 1), min(max(round(v), 0), H - 1)
     inside = radius <= column <= W - 1 - radius and radius <= row <= H - 1 - radius
     if guards.border and not inside:
         return "border"
     depth = reference.depth_m(frame)
     h, w = depth.shape
-    column, row = reference.pixel_map.depth_pixel(view.u, view.v, (w, h))
-    allowed = max(guards.agreement_relative * view.z, guards.agreement_absolute_m)
-    if not abs(view.z - depth[row, column]) < allowed:
+    column, row = reference.pixel_map.depth_pixel([u, v], (w, h)).tolist()
+    allowed = max(guards.agreement_relative * z, guards.agreement_absolute_m)
+    if not abs(z - depth[row, column]) < allowed:
         return "agreement"
-    return _edge_rejection(guards, depth, (column, row), view.z, max(1.0, radius * w / W))
+    return _edge_rejection(guards, depth, (column, row), z, max(1.0, radius * w / W))
 
 
 def _edge_rejection(

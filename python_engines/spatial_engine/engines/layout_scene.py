@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engine import Place, SceneContext
+from spatial_engine.engine import Place, Row, SceneContext
+from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.room import room_size
 from spatialcore.relations.scene_object import SceneObject
@@ -51,6 +53,7 @@ class LayoutScene:
     visible_count: NDArray[np.int64]
     points: NDArray[np.float32]
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
+    _directions: dict[str, Directions] = field(default_factory=dict)
 
     @property
     def rules(self) -> LayoutRules:
@@ -116,11 +119,35 @@ class LayoutScene:
         """Square metres, also of a room whose size is not asked."""
         return float(self.room.evidence["shape_m2"] + self.room.evidence["holes_m2"])
 
+    @cached_property
+    def turns(self) -> Turns:
+        """The turns between all ordered sets of three unique objects."""
+        rows = list(permutations(range(len(self.unique)), 3))
+        return Turns.between(self.unique, rows, rules=self.rules)
+
+    def directions(self, form: str) -> Directions:
+        """The turns as a form asks about them, computed once."""
+        if form not in self._directions:
+            self._directions[form] = Directions.of(self.turns, form, rules=self.rules)
+        return self._directions[form]
+
+    @cached_property
+    def turn_of(self) -> Mapping[tuple[int, ...], int]:
+        """Where `turns` holds the ids of a set."""
+        return {tuple(ids): k for k, ids in enumerate(self.turns.object_ids.tolist())}
+
     def object(self, object_id: int) -> SceneObject:
         """The object with an id."""
         if not self._by_id:
             self._by_id.update({item.object_id: item for item in self.objects})
         return self._by_id[object_id]
+
+
+def answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]:
+    """What was found for a row; ValueError when it has no answer."""
+    if isinstance(found, Rejection):
+        raise ValueError(f"{task}: {row} has no answer ({found.reason})")
+    return found
 
 
 def shown_frames(valid: Sequence[int], count: int = SHOWN_FRAMES) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.layout_scene import answered
 from spatial_engine.engines.navigation_scene import (
     NavigationScene,
     navigation_scene,
@@ -103,10 +104,11 @@ class RoutePlan:
         rules = TurnRules(border_deg=scene.layout.recipe.guards.turn_border_deg)
         return route_turns(scene.space, [scene.layout.object(k) for k in items], rules=rules)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The turns of a candidate."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The turns of candidates."""
         scene = navigation_scene(context)
-        return self._facts(scene, row, _answered(self.task, row, self._ask(scene, row.items)))
+        found = [answered(self.task, row, self._ask(scene, row.items)) for row in rows]
+        return [self._facts(scene, *both) for both in zip(rows, found, strict=True)]
 
     def _facts(self, scene: NavigationScene, row: Row, found: Answer[tuple[str, ...]]) -> Facts:
         options = self._options(scene, row, found.value)
@@ -144,7 +146,7 @@ class RoutePlan:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
         scene = reference_navigation(reference, row.frames)
-        found = _answered(self.task, row, self._ask(scene, row.items))
+        found = answered(self.task, row, self._ask(scene, row.items))
         return self._facts(scene, row, found), _unseen(scene, row.items)
 
 
@@ -216,10 +218,11 @@ class NavigationInstructions:
         }  # fmt: skip
         return Answer(found.value, evidence)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The steps of a candidate."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The steps of candidates."""
         scene = navigation_scene(context)
-        return self._facts(scene, row, _answered(self.task, row, self._ask(scene, row.items)))
+        found = [answered(self.task, row, self._ask(scene, row.items)) for row in rows]
+        return [self._facts(scene, *both) for both in zip(rows, found, strict=True)]
 
     def _facts(self, scene: NavigationScene, row: Row, found: Answer[walks.Instructions]) -> Facts:
         start, facing, goal = (scene.layout.object(k).category for k in row.items)
@@ -234,14 +237,8 @@ class NavigationInstructions:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
         scene = reference_navigation(reference, row.frames)
-        found = _answered(self.task, row, self._ask(scene, row.items))
+        found = answered(self.task, row, self._ask(scene, row.items))
         return self._facts(scene, row, found), _unseen(scene, row.items) or _longer(scene, found)
-
-
-def _answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]:
-    if isinstance(found, Rejection):
-        raise ValueError(f"{task}: {row} has no answer ({found.reason})")
-    return found
 
 
 def _route(scene: NavigationScene, start: int, goal: int) -> Answer[Route] | Rejection:

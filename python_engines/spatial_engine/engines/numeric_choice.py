@@ -10,7 +10,7 @@ questions. Three below the truth could only stand at 0.4, 0.6 and 0.8 of it, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -110,7 +110,8 @@ class NumericChoice:
         """The open task's rows that have three wrong numbers."""
         table = self.open.candidates(context)
         rows = table.rows()
-        found = [self._choice(context.place, row, self.open.facts(context, row)) for row in rows]
+        opened = self.open.facts(context, rows)
+        found = [self._choice(context.place, *both) for both in zip(rows, opened, strict=True)]
         kept = np.array([facts is not None for facts in found], dtype=bool)
         rejected = dict(table.rejected) | {"distractor_short": int((~kept).sum())}
         if not kept.any():
@@ -124,9 +125,10 @@ class NumericChoice:
             rejected=rejected,
         )  # fmt: skip
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The open task's facts, as a choice."""
-        return self._chosen(context.place, row, self.open.facts(context, row))
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The open task's facts, as choices."""
+        opened = self.open.facts(context, rows)
+        return [self._chosen(context.place, *both) for both in zip(rows, opened, strict=True)]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The open task's facts from the source, as a choice.

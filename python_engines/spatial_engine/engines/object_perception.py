@@ -11,6 +11,7 @@ room-aligned one in the published recipe.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -146,31 +147,32 @@ class ObjectSize:
             if object_id in others and count and count >= others[object_id]
         ]
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The side of the object's box."""
-        seen, object_id = seen_objects(context, self.axis), row.items[0]
-        item = seen.rows[object_id]
-        extents = [seen.extent[object_id, frame] for frame in row.frames]
-        bins = None
-        if context.recipe.coverage == "bins":
-            bins = _Bins(*bins_of_frames(context, item, self.axis, row.frames))
-        return self._facts(context.place, item, extents, bins)
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The side of each object's box."""
+        seen, place = seen_objects(context, self.axis), context.place
+        subjects = {k: self._subject(place, seen.rows[k]) for k in {row.items[0] for row in rows}}
+        by_bins = context.recipe.coverage == "bins"
+        out = []
+        for row in rows:
+            object_id = row.items[0]
+            extents = [seen.extent[object_id, frame] for frame in row.frames]
+            bins = None
+            if by_bins:
+                item = seen.rows[object_id]
+                bins = _Bins(*bins_of_frames(context, item, self.axis, row.frames))
+            out.append(_with_extents(subjects[object_id], extents, bins))
+        return out
 
-    def _facts(
-        self, place: Place, item: ObjectRow, extents: list[Extent], bins: _Bins | None
-    ) -> Facts:
+    def _subject(self, place: Place, item: ObjectRow) -> Facts:
+        """What is said of an object, whichever frames show it."""
         recipe = place.recipe
         axis, side = axis_sides(item, recipe.object_axes)[self.axis]
         evidence: dict[str, Any] = {
             "object_id": item.object_id,
             "axis": axis,
             "side_m": side,
-            "extents_m": [list(extent) for extent in extents],
-            "coverage_m": max(hi for _, hi in extents) - min(lo for lo, _ in extents),
             "vertex_count": item.vertex_count,
         }
-        if bins is not None:
-            evidence |= {"bins_seen": bins.seen, "bins_occupied": bins.occupied}
         if recipe.object_axes == "aligned":
             evidence["box_aligned"] = item.box_aligned.tolist()
         else:
@@ -203,7 +205,7 @@ class ObjectSize:
             by_id = np.bincount(instance[s & (instance >= 0)], minlength=max(items) + 1)
             counts |= {(other, frame): int(by_id[other]) for other in items}
         bins = _reference_bins(along, found) if recipe.coverage == "bins" else None
-        facts = self._facts(reference.place, item, extents, bins)
+        facts = _with_extents(self._subject(reference.place, item), extents, bins)
         if is_excluded(recipe, item.raw_category, item.category):
             return facts, "category_excluded"
         least = seen_threshold(recipe, item.vertex_count)
@@ -214,6 +216,18 @@ class ObjectSize:
         if not reason and set(others) & set(row.frames):
             reason = "category_not_unique"
         return facts, reason or _coverage_rejection(extents, side, bins)
+
+
+def _with_extents(subject: Facts, extents: list[Extent], bins: _Bins | None) -> Facts:
+    """The facts of an object with what the shown frames see of its side."""
+    evidence = {
+        **subject.evidence,
+        "extents_m": [list(extent) for extent in extents],
+        "coverage_m": max(hi for _, hi in extents) - min(lo for lo, _ in extents),
+    }
+    if bins is not None:
+        evidence |= {"bins_seen": bins.seen, "bins_occupied": bins.occupied}
+    return Facts(subject.answer, evidence, subject.slots)
 
 
 def _reference_bins(along: NDArray[np.float64], found: list[NDArray[np.float64]]) -> _Bins:

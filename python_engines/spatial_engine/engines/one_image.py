@@ -8,8 +8,8 @@ other instance of its category shows even a little.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -17,8 +17,14 @@ import numpy as np
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
-from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatial_engine.engines.layout_scene import (
+    LayoutScene,
+    answered,
+    layout_scene,
+    reference_layout,
+)
 from spatialcore.relations import pairs
+from spatialcore.relations.scene_object import viewer_range
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64, invert_pose
 
@@ -56,6 +62,8 @@ class View:
     column: int
     K: Float64
     world_from_cam: Float64
+    _sole: dict[int, Reason | None] = field(default_factory=dict, init=False, repr=False)
+    _ranges: dict[int, float] = field(default_factory=dict, init=False, repr=False)
 
     def instances(self, object_id: int) -> Answer[int] | Rejection:
         """How many of the object's category the frame sees, when it sees each well or not at all.
@@ -78,6 +86,11 @@ class View:
 
     def sole(self, object_id: int) -> Reason | None:
         """Why the object may not be named by its category in this frame, or None."""
+        if object_id not in self._sole:
+            self._sole[object_id] = self._named(object_id)
+        return self._sole[object_id]
+
+    def _named(self, object_id: int) -> Reason | None:
         layout = self.layout
         rows = self._rows(layout.object(object_id).category)
         visible = layout.visible_count[rows, self.column]
@@ -86,6 +99,13 @@ class View:
             return Reason.CATEGORY_NOT_SEEN
         most = layout.recipe.guards.object_other_share * layout.vertex_count[rows]
         return Reason.CATEGORY_NOT_UNIQUE if bool((visible > most)[~mine].any()) else None
+
+    def range_of(self, object_id: int) -> float:
+        """Metres from the camera to the nearest vertex of an object."""
+        if object_id not in self._ranges:
+            item = self.layout.object(object_id)
+            self._ranges[object_id] = viewer_range(self.world_from_cam[:3, 3], item)
+        return self._ranges[object_id]
 
     def _rows(self, category: str) -> list[int]:
         """Rows of a category's instances in `layout.objects`."""
@@ -137,12 +157,10 @@ class OneImage:
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every object, or ordered pair of objects, of every shown frame."""
-        layout = layout_scene(context)
         rejected: Counter[str] = Counter()
         rows: list[Row] = []
         stratum: list[int] = []
-        for frame in layout.frames:
-            view = self._view(layout, frame, context.scene.color_K, context.scene.world_from_cam)
+        for frame, view in _views(context).items():
             for items in self._possible(view):
                 found = self._ask(view, items)
                 if isinstance(found, Rejection):
@@ -160,10 +178,6 @@ class OneImage:
 
     def _stratum(self, value: Any) -> int:
         return self.words.index(value) if self.words else min(int(value), len(COUNTS)) - 1
-
-    @staticmethod
-    def _view(layout: LayoutScene, frame: int, K: Float64, pose_of: Any) -> View:
-        return View(layout, layout.frames.index(frame), K, pose_of(frame))
 
     def _possible(self, view: View) -> Iterator[tuple[int, ...]]:
         """Objects that might be asked about: some vertex of each is seen."""
@@ -190,21 +204,18 @@ class OneImage:
         layout = view.layout
         things = [layout.object(k) for k in items]
         if self.quantity == "nearer":
-            return pairs.nearer_to_viewer(view.world_from_cam[:3, 3], things[0], things[1])
+            return pairs.nearer_to_viewer(*(view.range_of(k) for k in items))
         image = layout.place.frame_images[layout.frames[view.column]]
         size = (image.width, image.height)
         return pairs.image_side(things[0], view.K, invert_pose(view.world_from_cam), size)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer and evidence of a candidate."""
-        layout, scene = layout_scene(context), context.scene
-        view = self._view(layout, row.frames[0], scene.color_K, scene.world_from_cam)
-        return self._facts(view, row)
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer and evidence of candidates."""
+        views = _views(context)
+        return [self._facts(views[row.frames[0]], row) for row in rows]
 
     def _facts(self, view: View, row: Row) -> Facts:
-        found = self._ask(view, row.items)
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        found = answered(self.task, row, self._ask(view, row.items))
         names = [view.layout.object(k).category for k in row.items]
         if self.quantity == "object_count":
             answer = answers.integer(found.value, "count")
@@ -221,8 +232,23 @@ class OneImage:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
         layout = reference_layout(reference, row.frames)
-        view = self._view(layout, row.frames[0], reference.K, reference.world_from_cam)
+        frame = row.frames[0]
+        column = layout.frames.index(frame)
+        view = View(layout, column, reference.K, reference.world_from_cam(frame))
         return self._facts(view, row), ""
+
+
+def _views(context: SceneContext) -> dict[int, View]:
+    """The shown frames; what is found of them serves all tasks."""
+
+    def make() -> dict[int, View]:
+        layout, scene = layout_scene(context), context.scene
+        return {
+            frame: View(layout, column, scene.color_K, scene.world_from_cam(frame))
+            for column, frame in enumerate(layout.frames)
+        }
+
+    return context.cached("one_image.views", make)
 
 
 ONE_IMAGE = tuple(OneImage(quantity) for quantity in get_args(Quantity))

@@ -7,17 +7,25 @@ all of whose instances some shown frame sees, so the frames suffice to answer it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
-from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatial_engine.engines.layout_scene import (
+    LayoutScene,
+    answered,
+    layout_scene,
+    reference_layout,
+)
 from spatialcore.relations import layout as geometry
+from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
@@ -100,24 +108,39 @@ class SceneLayout:
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every set of objects that has an answer in the shown frames."""
         layout = layout_scene(context)
-        rejected: dict[str, int] = {}
-        rows: list[tuple[int, ...]] = []
-        stratum: list[int] = []
         sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
-        for items in self._possible(layout):
-            found = self._ask(layout, items)
-            if isinstance(found, Rejection):
-                rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
-            else:
-                rows.append(items)
-                stratum.append(sectors.index(found.value) if sectors else 0)
-        if not rows:
+        rejected: Mapping[str, int]
+        if self.form:
+            items_table, words, rejected = self._directions(layout)
+            stratum = [sectors.index(word) if sectors else 0 for word in words]
+        else:
+            possible = list(self._possible(layout))
+            found = self._ask_all(layout, possible)
+            rejected = Counter(str(one.reason) for one in found if isinstance(one, Rejection))
+            rows = [
+                items for items, one in zip(possible, found, strict=True)
+                if not isinstance(one, Rejection)
+            ]  # fmt: skip
+            items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1 if rows else 0)
+            stratum = [0] * len(rows)
+        if not len(stratum):
             return CandidateTable.empty(rejected)
-        shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(rows), 1))
-        items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+        shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(stratum), 1))
         columns = [*shown.T, *items_table.T]
         chosen = context.place.draw_rows(self.task, columns, "select")
         return CandidateTable.build(shown, items_table, chosen, stratum=stratum, rejected=rejected)
+
+    def _directions(
+        self, layout: LayoutScene
+    ) -> tuple[NDArray[np.int64], list[str], Mapping[str, int]]:
+        """Ids and words of the sets of three that have an answer, and the others by reason."""
+        if len(layout.frames) < 2:
+            return np.zeros((0, 3), np.int64), [], {}
+        found = layout.directions(self.form)
+        clear = np.flatnonzero(found.refused == 0)
+        words = found.words()
+        ids = layout.turns.object_ids[clear]
+        return ids, [words[k] for k in clear.tolist()], found.reasons()
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[int, ...]]:
         """Object ids of everything that might be asked, before any guard of the geometry."""
@@ -136,16 +159,23 @@ class SceneLayout:
             for k in unique:
                 for four in combinations(self._pool(layout, layout.object(k).category), 4):
                     yield (k, *four)
-        elif self.quantity == "appearance_order":
-            yield from combinations(self._pool(layout, "", _ORDER_POOL), 4)
         else:
-            yield from permutations(unique, 3)
+            yield from combinations(self._pool(layout, "", _ORDER_POOL), 4)
 
     def _pool(self, layout: LayoutScene, without: str, count: int = _POOL) -> list[int]:
         """First ids of a few askable categories, the same ones for the same scene and seed."""
         firsts = [layout.by_category[n][0].object_id for n in layout.askable if n != without]
         firsts.sort(key=lambda k: (layout.place.draw(self.task, (k,), "distractor"), k))
         return sorted(firsts[:count])
+
+    def _ask_all(
+        self, layout: LayoutScene, possible: Sequence[tuple[int, ...]]
+    ) -> list[Answer[Any] | Rejection]:
+        """`_ask` of many sets of objects."""
+        if self.form:
+            found, turn_of = layout.directions(self.form), layout.turn_of
+            return [found[turn_of[items]] for items in possible]
+        return [self._ask(layout, items) for items in possible]
 
     def _ask(self, layout: LayoutScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The answer of the geometry, in SI units, or why there is none."""
@@ -171,15 +201,16 @@ class SceneLayout:
                 return Rejection(Reason.OBJECT_PARTIAL, {"vertices": len(things[0].outline)})
             return geometry.object_size(things[0], rules=rules)
         stand, face, target = things
-        return geometry.relative_direction(stand, face, target, self.form, rules=rules)
+        return relative_direction(stand, face, target, self.form, rules=rules)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer and evidence of a candidate."""
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer and evidence of candidates."""
         layout = layout_scene(context)
-        found = self._ask(layout, row.items)
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} is no candidate ({found.reason})")
-        return self._facts(layout, row, found)
+        found = self._ask_all(layout, [row.items for row in rows])
+        return [
+            self._facts(layout, row, answered(self.task, row, one))
+            for row, one in zip(rows, found, strict=True)
+        ]
 
     def _facts(self, layout: LayoutScene, row: Row, found: Answer[Any]) -> Facts:
         names = [layout.object(k).category for k in row.items]
@@ -234,9 +265,7 @@ class SceneLayout:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
         layout = reference_layout(reference, row.frames)
-        found = self._ask(layout, row.items)
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        found = answered(self.task, row, self._ask(layout, row.items))
         return self._facts(layout, row, found), self._unseen(layout, row)
 
     def _unseen(self, layout: LayoutScene, row: Row) -> str:

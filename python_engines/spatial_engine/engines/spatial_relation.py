@@ -7,7 +7,7 @@ both objects; the others of the frames of a layout question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -16,7 +16,12 @@ import numpy as np
 
 from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
-from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatial_engine.engines.layout_scene import (
+    LayoutScene,
+    answered,
+    layout_scene,
+    reference_layout,
+)
 from spatialcore.relations import pairs
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64
@@ -132,15 +137,16 @@ class SpatialRelation:
         # "Where is the first from the second" starts at the second.
         return pairs.view_direction(things[1], things[0], world_from_cam(frames[0]), self.relation)
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """Answer and evidence of a candidate."""
-        layout = layout_scene(context)
-        found = self._ask(layout, row.items, row.frames, context.scene.world_from_cam)
-        return self._facts(layout, row, found)
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """Answer and evidence of candidates."""
+        layout, pose_of = layout_scene(context), context.scene.world_from_cam
+        return [
+            self._facts(layout, row, self._ask(layout, row.items, row.frames, pose_of))
+            for row in rows
+        ]
 
     def _facts(self, layout: LayoutScene, row: Row, found: Answer[str] | Rejection) -> Facts:
-        if isinstance(found, Rejection):
-            raise ValueError(f"{self.task}: {row} has no answer ({found.reason})")
+        found = answered(self.task, row, found)
         answer = answers.word(found.value)
         names = [layout.object(k).category for k in row.items]
         slots = dict(zip(("first", "second", "third"), names, strict=False))

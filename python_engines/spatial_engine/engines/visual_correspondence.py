@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -22,21 +22,26 @@ from spatial_engine import answers
 from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
 from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin, pair_swap, visible_counts
 from spatial_engine.engines.frame_points import (
-    FramePoints,
-    PointView,
+    Float64,
+    Int64,
+    Views,
     apart_from,
-    drawn_colour,
-    frame_points,
-    mark_at,
+    drawn_colours,
+    first_passing,
+    marks_at,
+    mask_rows,
     pixels_between,
-    point_view,
+    point_ids,
+    point_views,
+    points_of_ids,
     reference_rejection,
-    reference_view,
-    view_norm1000,
+    reference_views,
+    views_norm1000,
 )
-from spatialcore.draws import first_passing, smallest_common, uniform_below
+from spatialcore.draws import smallest_seen, uniform_below
 
 if TYPE_CHECKING:
+    from spatial_engine.marks import Mark
     from spatial_engine.reference import ReferenceScene
     from spatialcore.relations.recipe import Recipe
 
@@ -47,6 +52,9 @@ HARD_SHARE = 0.15  # of W: a hard distractor lies no farther from the answer
 PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by this much
 # Pairs of a bin that are looked at, in quotas of the scene: what the plan can take and more.
 _LOOK_AHEAD = 4
+_HALF = np.uint64(1 << 63)
+# Points that are tested first, for hard and easy distractors: a tenth of the frame may be hard.
+_LOOK = (128, 16)
 
 
 class _Pairs(NamedTuple):
@@ -57,8 +65,10 @@ class _Pairs(NamedTuple):
     bin: NDArray[np.int64]
 
 
-def _frames_key(frames: Sequence[int]) -> tuple[int, int]:
-    return min(frames), max(frames)
+def _key_columns(rows: Sequence[Row]) -> list[Int64]:
+    """Frames ascending, then the items: a column each."""
+    key = np.array([(min(r.frames), max(r.frames), *r.items) for r in rows], dtype=np.int64)
+    return list(key.reshape(len(rows), -1).T)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +112,29 @@ class Match:
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs in the band, each with its point and, for a choice, its distractors."""
         pairs, out_of_band = self._pairs(context)
-        rejected = Counter({"out_of_band": out_of_band})
-        frames, items, bins = [], [], []
-        for first, second, bin in zip(*(column.tolist() for column in pairs), strict=True):
-            chosen, reason = self._items(context, (first, second))
-            if reason:
-                rejected[reason] += 1
-                continue
-            frames.append((first, second))
-            items.append(chosen)
-            bins.append(bin)
-        shown = np.array(frames, dtype=np.int64).reshape(-1, 2)
+        first, second = pairs.first, pairs.second
+        key = [np.minimum(first, second), np.maximum(first, second)]
+        scene = context.scene
+        point = smallest_seen(
+            context.place.draw_rows(self.task, key, "point"), scene.askable,
+            mask_rows(context, first), scene.source_row, 1, others=mask_rows(context, second),
+        )  # fmt: skip
+        kept = np.flatnonzero(point[:, 0] >= 0)
+        rejected = Counter(out_of_band=out_of_band, no_common_point=len(point) - len(kept))
+        items = point[kept]
+        if self.form == "choice" and context.recipe.askable != "visible":
+            key = [*(column[kept] for column in key), point_ids(context, items[:, 0])]
+            items = self._with_distractors(context, second[kept], items, key)
+            whole = items[:, -1] >= 0
+            rejected["distractor_short"] = int((~whole).sum())
+            kept, items = kept[whole], items[whole]
+        shown = np.stack([first[kept], second[kept]], axis=1)
         select = context.place.draw_rows(self.task, (shown.min(1), shown.max(1)), "select")
-        if not frames:
+        if not len(kept):
             return CandidateTable.empty(rejected)
-        return CandidateTable.build(shown, items, select, bin=bins, rejected=rejected)
+        return CandidateTable.build(
+            shown, point_ids(context, items), select, bin=pairs.bin[kept], rejected=rejected
+        )
 
     def _pairs(self, context: SceneContext) -> tuple[_Pairs, int]:
         """The pairs, in each bin those with the smallest draws, grouped by the second image."""
@@ -135,128 +153,168 @@ class Match:
         kept = kept[np.argsort(shown[kept, 1], kind="stable")]
         return _Pairs(shown[kept, 0], shown[kept, 1], pairs.bin[kept]), pairs.out_of_band
 
-    def _items(self, context: SceneContext, frames: tuple[int, int]) -> tuple[tuple[int, ...], str]:
-        """Point and distractor ids, and "" or the guard that left none."""
-        scene = context.scene
-        state = context.place.draw(self.task, _frames_key(frames), "point")
-        first, second = (scene.row_of_frame[frame] for frame in frames)
-        point = smallest_common(state, scene.askable, first, second, scene.source_row)
-        if point < 0:
-            return (), "no_common_point"
-        if self.form == "coordinate" or context.recipe.askable == "visible":
-            return (point,), ""
-        distractors = self._distractors(context, frames, point)
-        if len(distractors) < DISTRACTOR_COUNT:
-            return (), "distractor_short"
-        return (point, *distractors), ""
-
-    def _distractors(self, context: SceneContext, frames: tuple[int, int], point: int) -> list[int]:
-        """Up to three ids, each the smallest draw among those apart from what was chosen."""
-        seen: FramePoints = frame_points(context, frames[1])
-        guards, W = context.recipe.guards, context.scene.image_size[0]
-        at = int(np.flatnonzero(seen.id == point)[0])
-        hard = self._is_hard(context.place, frames, point)
-        chosen: list[int] = []
-
-        def passes(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-            free = apart_from(seen, [at, *chosen], rows, guards.distractor_pixel_share * W)
-            free &= _metres_between(seen, rows, at) >= guards.distractor_distance_m
-            return free & (pixels_between(seen, rows, at) <= HARD_SHARE * W) if hard else free
-
+    def _with_distractors(
+        self, context: SceneContext, frames: Int64, points: Int64, key: list[Int64]
+    ) -> Int64:
+        """(n, 4) each point of image 2 and three more, apart in order of draws; -1 for none."""
+        place, W = context.place, context.scene.image_size[0]
+        guards = context.recipe.guards
+        hard = place.draw_rows(self.task, key, "difficulty") >= _HALF
+        chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
         for k in range(DISTRACTOR_COUNT):
-            key = (*_frames_key(frames), point)
-            state = context.place.draw(self.task, key, f"distractor/{k}")
-            row = first_passing(state, seen.id, passes, look=128 if hard else 16)
-            if row < 0:
-                break
-            chosen.append(row)
-        return [int(seen.id[row]) for row in chosen]
+            states = place.draw_rows(self.task, key, f"distractor/{k}")
+            at = point_views(context, frames, chosen[:, : k + 1]).uv
+            for difficult, look in zip((True, False), _LOOK, strict=True):
+                asked = np.flatnonzero((hard == difficult) & (chosen[:, k] >= 0))
 
-    def _is_hard(self, place: Place, frames: Sequence[int], point: int) -> bool:
-        key = (*_frames_key(frames), point)
-        return bool(place.draw(self.task, key, "difficulty") >> 63)
+                def passes(
+                    queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at,
+                    k: int = k, difficult: bool = difficult,
+                ) -> NDArray[np.bool_]:  # fmt: skip
+                    which = asked[queries]
+                    before, uv = at[which], point_views(context, frames[which], points).uv
+                    free = apart_from(
+                        points, uv, chosen[which, : k + 1], before,
+                        guards.distractor_pixel_share * W,
+                    )  # fmt: skip
+                    target = chosen[which, :1]
+                    free &= _metres_between(context, points, target) >= (
+                        guards.distractor_distance_m
+                    )
+                    if difficult:
+                        free &= pixels_between(uv, before[:, :1]) <= HARD_SHARE * W
+                    return free
 
-    def facts(self, context: SceneContext, row: Row) -> Facts:
-        """The point's place in image 2, as a coordinate or a letter."""
-        first, second = row.frames
-        views = [point_view(context, first, row.items[0])]
-        views += [point_view(context, second, item) for item in row.items]
+                chosen[asked, k + 1] = first_passing(
+                    context, frames[asked], states[asked], passes, look
+                )
+        return chosen
+
+    def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
+        """The points' places in image 2, as coordinates or letters."""
+        shown = np.array([row.frames for row in rows], dtype=np.int64).reshape(-1, 2)
+        points = points_of_ids(context, [row.items for row in rows])
+        views = [
+            point_views(context, shown[:, 0], points[:, :1]),
+            point_views(context, shown[:, 1], points),
+        ]
+        both = Views(*(np.concatenate(column, axis=1) for column in zip(*views, strict=True)))
         pairs, counts = band_pairs(context), visible_counts(context)
-        low, high = _frames_key(row.frames)
-        at = int(np.searchsorted(pairs.key, (low << 32) | high))
-        overlap = {
-            "intersection": int(pairs.intersection[at]),
-            "visible_counts": [counts[frame] for frame in row.frames],
-        }
-        return self._facts(context.place, row, views, context.scene.image_size, overlap)
+        at = np.searchsorted(pairs.key, (shown.min(axis=1) << 32) | shown.max(axis=1))
+        overlaps = [
+            {"intersection": common, "visible_counts": [counts[first], counts[second]]}
+            for common, (first, second) in zip(
+                pairs.intersection[at].tolist(), shown.tolist(), strict=True
+            )
+        ]
+        return self._facts(context.place, rows, both, context.scene.image_size, overlaps)
 
     def _facts(
         self,
         place: Place,
-        row: Row,
-        views: list[PointView],
+        rows: Sequence[Row],
+        views: Views,
         size: tuple[int, int],
-        overlap: dict[str, Any],
-    ) -> Facts:
-        source, target, *others = views
-        evidence: dict[str, Any] = overlap | {
-            "uv": [[source.u, source.v], [target.u, target.v]],
-            "z_m": [source.z, target.z],
-        }
-        if self.form == "coordinate":
-            (x1, y1), (x2, y2) = view_norm1000(source, size), view_norm1000(target, size)
-            evidence["norm1000"] = [[x1, y1], [x2, y2]]
-            slots = {"x1": str(x1), "y1": str(y1), "x2": str(x2), "y2": str(y2)}
-            return Facts(answers.coordinate(x2, y2), evidence, slots)
-        key = (*_frames_key(row.frames), *row.items)
-        if not others:  # the published rule
-            others = list(self._pixels(place, key, target, size))
-            evidence["difficulty"] = "uniform"
+        overlaps: list[dict[str, Any]],
+    ) -> list[Facts]:
+        """Facts of n rows; views are (n, 1 + items): the point in image 1, and all in image 2."""
+        evidence = [
+            {**overlap, "uv": uv, "z_m": z}
+            for overlap, uv, z in zip(
+                overlaps, views.uv[:, :2].tolist(), views.z[:, :2].tolist(), strict=True
+            )
+        ]
+        if self.form == "choice":
+            return self._choices(place, rows, views.uv, size, evidence)
+        return [
+            Facts(
+                answers.coordinate(x2, y2), {**numbers, "norm1000": [[x1, y1], [x2, y2]]},
+                {"x1": str(x1), "y1": str(y1), "x2": str(x2), "y2": str(y2)},
+            )
+            for ((x1, y1), (x2, y2)), numbers in zip(
+                views_norm1000(views.uv, size).tolist(), evidence, strict=True
+            )
+        ]  # fmt: skip
+
+    def _choices(
+        self,
+        place: Place,
+        rows: Sequence[Row],
+        uv: Float64,
+        size: tuple[int, int],
+        evidence: list[dict[str, Any]],
+    ) -> list[Facts]:
+        key = _key_columns(rows)
+        if uv.shape[1] == 2:  # the published rule
+            uv = np.concatenate([uv, self._pixels(place, key, uv[:, 1], size)], axis=1)
+            difficulty = ["uniform"] * len(rows)
         else:
-            hard = self._is_hard(place, row.frames, row.items[0])
-            evidence["difficulty"] = "hard" if hard else "easy"
-        evidence["distractor_px"] = [math.hypot(o.u - target.u, o.v - target.v) for o in others]
-        evidence["distractor_uv"] = [[o.u, o.v] for o in others]
-        order = sorted(range(4), key=lambda k: place.draw(self.task, (*key, k), "letters"))
-        colour = drawn_colour(place.draw(self.task, key, "colour"))
+            hard = place.draw_rows(self.task, key[:3], "difficulty") >= _HALF
+            difficulty = ["hard" if one else "easy" for one in hard.tolist()]
+        slots = [np.full(len(rows), k) for k in range(4)]
+        letters = [place.draw_rows(self.task, [*key, slot], "letters") for slot in slots]
+        order = np.argsort(np.stack(letters, axis=1), axis=1, kind="stable")
+        colours = drawn_colours(place.draw_rows(self.task, key, "colour"))
         share = place.recipe.guards.mark_radius_share
-        shown = [target, *others]
-        marks = tuple(
-            mark_at(shown[k], size, share, colour, letter)
-            for k, letter in zip(order, LETTERS, strict=True)
+        shown = np.take_along_axis(uv[:, 1:], order[..., None], axis=1)
+        right = np.argmin(order, axis=1).tolist()
+        marks = zip(
+            marks_at(uv[:, :1], size, share, colours),
+            marks_at(shown, size, share, colours, "".join(LETTERS)),
+            strict=True,
         )
-        answer = answers.letter(LETTERS[order.index(0)])
-        single = (mark_at(source, size, share, colour),)
-        return Facts(answer, evidence, {"letter": answer.span}, (single, marks), LETTERS)
+        return [
+            _told(numbers, kind, pixels, LETTERS[letter], both)
+            for numbers, kind, pixels, letter, both in zip(
+                evidence, difficulty, uv[:, 1:].tolist(), right, marks, strict=True
+            )
+        ]
 
     def _pixels(
-        self, place: Place, key: tuple[int, ...], target: PointView, size: tuple[int, int]
-    ) -> Iterator[PointView]:
-        """Three uniform pixels off the rim that are not the answer's: the published distractors."""
-        answer = (round(target.u), round(target.v))
-        for k in range(DISTRACTOR_COUNT):
-            for attempt in itertools.count():
-                u, v = (
-                    uniform_below(
-                        place.draw(self.task, (*key, axis, attempt), f"distractor/{k}"),
-                        max(1, size[axis] - PIXEL_RIM + 1),
-                    )
-                    for axis in (0, 1)
+        self, place: Place, key: list[Int64], target: Float64, size: tuple[int, int]
+    ) -> Float64:
+        """(n, 3, 2) uniform pixels off the rim that are not the answer's: as published."""
+        answer = np.rint(target).tolist()
+        rows = zip(*(column.tolist() for column in key), strict=True)
+        return np.array([
+            [self._pixel(place, row, k, at, size) for k in range(DISTRACTOR_COUNT)]
+            for row, at in zip(rows, answer, strict=True)
+        ], dtype=np.float64).reshape(-1, DISTRACTOR_COUNT, 2)  # fmt: skip
+
+    def _pixel(
+        self,
+        place: Place,
+        key: tuple[int, ...],
+        k: int,
+        answer: list[float],
+        size: tuple[int, int],
+    ) -> list[int]:
+        for attempt in itertools.count():
+            pixel = [
+                uniform_below(
+                    place.draw(self.task, (*key, axis, attempt), f"distractor/{k}"),
+                    max(1, size[axis] - PIXEL_RIM + 1),
                 )
-                if (u, v) != answer:
-                    yield PointView(float(u), float(v), target.z)
-                    break
+                for axis in (0, 1)
+            ]
+            if pixel != answer:
+                break
+        return pixel
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """Pixels from the source's vertices and poses; separations measured again."""
         first, second = row.frames
-        views = [reference_view(reference, first, row.items[0])]
-        views += [reference_view(reference, second, item) for item in row.items]
+        views = [
+            reference_views(reference, first, row.items[:1]),
+            reference_views(reference, second, row.items),
+        ]
+        both = Views(*(np.concatenate(column, axis=1) for column in zip(*views, strict=True)))
         seen = [reference.visible(frame) for frame in row.frames]
         common = int((seen[0] & seen[1]).sum())
         counts = [int(mask.sum()) for mask in seen]
         overlap = {"intersection": common, "visible_counts": counts}
-        facts = self._facts(reference.place, row, views, reference.image_size, overlap)
+        size = reference.image_size
+        facts = self._facts(reference.place, [row], both, size, [overlap])[0]
         union = np.array([sum(counts) - common])
         if overlap_bin(np.array([common]), union, reference.recipe)[0] < 0:
             return facts, "out_of_band"
@@ -265,31 +323,51 @@ class Match:
             reason = reference_rejection(reference, frame, point)
             if reason:
                 return facts, reason
-        return facts, self._separation(reference, row, views[1:])
+        hard = facts.evidence.get("difficulty") == "hard"
+        return facts, self._separation(reference, row, views[1].uv[0].tolist(), hard)
 
-    def _separation(self, reference: ReferenceScene, row: Row, views: list[PointView]) -> str:
+    def _separation(
+        self, reference: ReferenceScene, row: Row, pixels: list[list[float]], hard: bool
+    ) -> str:
         """Return "distractor_short" when two marks are too close, or a distractor too far."""
         guards, W = reference.recipe.guards, reference.image_size[0]
-        for a, b in itertools.combinations(views, 2):
-            if math.hypot(a.u - b.u, a.v - b.v) < guards.distractor_pixel_share * W:
+        for a, b in itertools.combinations(pixels, 2):
+            if math.dist(a, b) < guards.distractor_pixel_share * W:
                 return "distractor_short"
-        hard = self._is_hard(reference.place, row.frames, row.items[0])
         target, *others = (reference.points[i].astype(np.float64) for i in row.items)
-        for view, point in zip(views[1:], others, strict=True):
+        for pixel, point in zip(pixels[1:], others, strict=True):
             if np.linalg.norm(point - target) < guards.distractor_distance_m:
                 return "distractor_short"
-            far = math.hypot(view.u - views[0].u, view.v - views[0].v)
-            if hard and far > HARD_SHARE * W:
+            if hard and math.dist(pixel, pixels[0]) > HARD_SHARE * W:
                 return "distractor_short"
         return ""
 
 
-def _metres_between(seen: FramePoints, rows: NDArray[np.intp], row: int) -> NDArray[np.float64]:
-    """(k,) distance of points from one of them in space, metres."""
-    d = seen.points[rows].astype(np.float64) - seen.points[row].astype(np.float64)
-    apart: NDArray[np.float64] = np.sqrt(
-        (d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1]) + d[:, 2] * d[:, 2]
-    )
+def _told(
+    evidence: dict[str, Any],
+    difficulty: str,
+    pixels: list[list[float]],
+    letter: str,
+    marks: tuple[tuple[Mark, ...], ...],
+) -> Facts:
+    """The facts of a choice; pixels are those of the answer and of the distractors."""
+    target, *others = pixels
+    evidence |= {
+        "difficulty": difficulty,
+        "distractor_px": [math.dist(other, target) for other in others],
+        "distractor_uv": others,
+    }
+    answer = answers.letter(letter)
+    return Facts(answer, evidence, {"letter": answer.span}, marks, LETTERS)
+
+
+def _metres_between(context: SceneContext, points: Int64, target: Int64) -> Float64:
+    """(n, k) distance in space of points (n, k) from those of target (n, 1)."""
+    world = context.scene.points
+    d = np.take(world, points, axis=0).astype(np.float64)
+    d -= np.take(world, target, axis=0).astype(np.float64)
+    x, y, z = np.moveaxis(d, -1, 0)
+    apart: Float64 = np.sqrt((x * x + y * y) + z * z)
     return apart
 
 

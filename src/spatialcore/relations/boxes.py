@@ -9,6 +9,7 @@ elementwise in a fixed order, so the bits do not depend on a linear-algebra libr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ _AREA_TIE = 1e-9  # relative; rectangles of equal area up to rounding are told a
 _SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class OrientedBox:
     """A solid box in the world.
 
@@ -60,23 +61,23 @@ class OrientedBox:
         if np.abs(gram - np.eye(3)).max() > _ORTHONORMAL_TOLERANCE:
             raise ValueError("the columns of R must be orthonormal to 1e-2")
 
-    @property
+    @cached_property
     def corners(self) -> Float64:
         """(8, 3) corners; the signs run (-,-,-), (-,-,+), ..., (+,+,+)."""
         return self.center + rotate(self.R, _SIGNS * self.size)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Cubic metres, each side taken as at least `THIN_SIDE_M`."""
         x, y, z = np.maximum(self.size, THIN_SIDE_M).tolist()
         return float(x * y * z)
 
-    @property
+    @cached_property
     def longest_side(self) -> float:
         """Length of the longest side, metres."""
         return float(self.size.max())
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[Float64, Float64]:
         """(3,) least and (3,) greatest coordinates of the axis-aligned hull."""
         reach = (np.abs(self.R) * (0.5 * self.size)).sum(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of a room: counts, distances, directions, sizes, and the order of appearance.
+"""The layout of a room: counts, distances, sizes, and the order of appearance.
 
 Definitions and guards are those of the VSI-style tasks. The functions take objects that the
 caller has already found to be seen; each returns an unrounded answer with its evidence, or the
@@ -8,13 +8,11 @@ reason why the question has no single right answer.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
@@ -65,21 +63,6 @@ class LayoutRules:
 
 DEFAULT_RULES = LayoutRules()
 """What is asked unless told otherwise."""
-
-
-class DirectionForm(StrEnum):
-    """How finely a relative direction is asked."""
-
-    EASY = "easy"
-    MEDIUM = "medium"
-    HARD = "hard"
-
-
-_BORDERS_DEG: dict[DirectionForm, tuple[float, ...]] = {
-    DirectionForm.EASY: (0.0, 135.0, -135.0),
-    DirectionForm.MEDIUM: (0.0, 135.0, -135.0),
-    DirectionForm.HARD: (0.0, 90.0, 180.0, -90.0),
-}
 
 
 def sole_object(objects: Sequence[SceneObject], category: str) -> SceneObject | Rejection:
@@ -181,92 +164,6 @@ def relative_distance(
     if any(gaps[far] - gaps[near] <= step for near, far in pairwise(order)):
         return Rejection(Reason.DISTANCE_GAP, evidence)
     return Answer(order[0], evidence)
-
-
-def bearing_deg(stand: ArrayLike, face: ArrayLike, target: ArrayLike) -> float:
-    """Turn from facing one point to facing another, seen from above.
-
-    Args:
-        stand: (2,) or (3,) where one stands; z is not used.
-        face: What one faces.
-        target: What one turns to.
-
-    Returns:
-        Degrees in (-180, 180], counter-clockwise (to the left) positive.
-
-    Example:
-        >>> bearing_deg((0, 0), (0, 1), (1, 0))  # facing north, east is to the right
-        -90.0
-    """
-    px, py = (float(v) for v in np.asarray(stand, dtype=np.float64)[:2])
-    ox, oy = (float(v) for v in np.asarray(face, dtype=np.float64)[:2])
-    qx, qy = (float(v) for v in np.asarray(target, dtype=np.float64)[:2])
-    ax, ay, bx, by = ox - px, oy - py, qx - px, qy - py
-    angle = math.degrees(math.atan2(ax * by - ay * bx, ax * bx + ay * by))
-    return 180.0 if angle == -180.0 else angle
-
-
-def direction_sector(angle_deg: float, form: DirectionForm | str) -> str:
-    """The word for a turn: left, right, back, or a quadrant such as front-left."""
-    if DirectionForm(form) is DirectionForm.HARD:
-        side = "left" if angle_deg > 0 else "right"
-        return f"front-{side}" if abs(angle_deg) < 90 else f"back-{side}"
-    if abs(angle_deg) >= 135:
-        return "back"
-    return "left" if angle_deg > 0 else "right"
-
-
-def border_distance_deg(angle_deg: float, form: DirectionForm | str) -> float:
-    """Least angle between a turn and the borders of the form's sectors, degrees."""
-    return min(
-        abs((angle_deg - b + 180.0) % 360.0 - 180.0) for b in _BORDERS_DEG[DirectionForm(form)]
-    )
-
-
-def relative_direction(
-    stand: SceneObject,
-    face: SceneObject,
-    target: SceneObject,
-    form: DirectionForm | str,
-    *,
-    rules: LayoutRules = DEFAULT_RULES,
-) -> Answer[str] | Rejection:
-    """Where an object lies for someone who stands at one object and faces another.
-
-    Args:
-        stand: Unique object one stands at; the position is its centroid on the floor plane.
-        face: Unique object one faces.
-        target: Unique object asked for.
-        form: "easy" (left, right), "medium" (left, right, back), "hard" (four quadrants).
-        rules: Thresholds.
-
-    Returns:
-        Answer with the word, or `distance_range`, `direction_border`, `sector_split` (the target
-        reaches into another sector), `back_sector` (easy form, target behind). Evidence:
-        `angle_deg`, `border_deg`, `stray_corners`, `floor_distances_m`.
-    """
-    form = DirectionForm(form)
-    p, o, q = stand.centroid, face.centroid, target.centroid
-    spans = [float(math.hypot(*(b[:2] - a[:2]))) for a, b in ((p, o), (p, q), (o, q))]
-    evidence: dict[str, object] = {
-        "object_ids": [stand.object_id, face.object_id, target.object_id],
-        "floor_distances_m": spans,
-    }
-    if not all(rules.min_stand_m <= span <= rules.max_stand_m for span in spans):
-        return Rejection(Reason.DISTANCE_RANGE, evidence)
-    angle = bearing_deg(p, o, q)
-    word = direction_sector(angle, form)
-    corners = [direction_sector(bearing_deg(p, o, c), form) for c in target.box.corners]
-    stray = sum(sector != word for sector in corners)
-    border = border_distance_deg(angle, form)
-    evidence |= {"angle_deg": angle, "border_deg": border, "stray_corners": stray}
-    if border < rules.border_deg:
-        return Rejection(Reason.DIRECTION_BORDER, evidence)
-    if form is DirectionForm.EASY and word == "back":
-        return Rejection(Reason.BACK_SECTOR, evidence)
-    if stray > rules.max_stray_corners:
-        return Rejection(Reason.SECTOR_SPLIT, evidence)
-    return Answer(word, evidence)
 
 
 def object_size(

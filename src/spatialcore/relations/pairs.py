@@ -341,26 +341,23 @@ def nearer(
 
 
 def nearer_to_viewer(
-    viewer_xyz: ArrayLike, a: SceneObject, b: SceneObject, *, rules: RelationRules = DEFAULT_RULES
+    range_a_m: float, range_b_m: float, *, rules: RelationRules = DEFAULT_RULES
 ) -> Answer[str] | Rejection:
-    """Whether a is nearer to the camera than b is, by the nearest vertex of each.
+    """Whether one object is nearer to the camera than another, by the `viewer_range` of each.
 
     Args:
-        viewer_xyz: (3,) the camera's place in the world, metres.
-        a: First object, with vertices.
-        b: Second object, with vertices.
+        range_a_m: Of the first object.
+        range_b_m: Of the second.
         rules: Thresholds.
 
     Returns:
         Answer "nearer" or "farther" about a, or `dead_zone`. Evidence: `range_a_m`, `range_b_m`.
     """
-    eye = np.asarray(viewer_xyz, dtype=np.float64)
-    ranges = [float(np.linalg.norm(item.outline - eye, axis=1).min()) for item in (a, b)]
-    evidence = {"range_a_m": ranges[0], "range_b_m": ranges[1]}
-    low, high = sorted(ranges)
+    evidence = {"range_a_m": range_a_m, "range_b_m": range_b_m}
+    low, high = sorted((range_a_m, range_b_m))
     if high - low < rules.nearer_difference_m or high < rules.nearer_ratio * low:
         return Rejection(Reason.DEAD_ZONE, evidence)
-    return Answer("nearer" if ranges[0] < ranges[1] else "farther", evidence)
+    return Answer("nearer" if range_a_m < range_b_m else "farther", evidence)
 
 
 def size_relation(

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from spatialcore.relations.directions import bearing_deg
 from spatialcore.relations.free_space import (
     Cell,
     FreeSpace,
@@ -18,7 +19,6 @@ from spatialcore.relations.free_space import (
     approach,
     line_clear,
 )
-from spatialcore.relations.layout import bearing_deg
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 from spatialcore.types import Float64

@@ -77,6 +77,11 @@ class SceneObject:
         return cKDTree(self.points)
 
 
+def viewer_range(viewer_xyz: ArrayLike, item: SceneObject) -> float:
+    """Metres from the camera's place (3,) to the object's nearest vertex."""
+    return float(np.linalg.norm(item.outline - np.asarray(viewer_xyz, np.float64), axis=1).min())
+
+
 def gap(a: SceneObject, b: SceneObject) -> float:
     """Least distance of two objects.
 

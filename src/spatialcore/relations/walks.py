@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spatialcore.relations.boxes import footprint
+from spatialcore.relations.directions import bearing_deg
 from spatialcore.relations.free_space import FreeSpace, line_clear, sees
-from spatialcore.relations.layout import bearing_deg
 from spatialcore.relations.routes import Route
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.solids import point_to_polygon
