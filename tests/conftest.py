@@ -34,3 +34,13 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         pass
     return root
+
+
+@pytest.fixture(scope="session")
+def kernels_on_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels and their bindings, built for the host (tests/native)."""
+    from tests.native.build import build, cannot_build
+
+    if cannot_build():
+        pytest.skip(cannot_build())
+    return build(tmp_path_factory.mktemp("simt"))

@@ -20,10 +20,9 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
-py::array run(const Array<float>& points, const Pinhole& K, double width, double height,
-              const Array<double>& poses, const Array<T>& depth, double depth_scale,
-              const PixelMap& map, const AskableRule& rule, const Array<uint64_t>& visible,
-              int threads) {
+py::array run(const Array<float>& points, const Pinhole& K, const OcclusionRule& view,
+              const Array<double>& poses, const Array<T>& depth, const AskableRule& rule,
+              const Array<uint64_t>& visible, int threads) {
   const py::ssize_t frames = poses.shape(0);
   Array<uint64_t> askable({frames, visible.shape(1)});
   uint64_t* out = askable.mutable_data();
@@ -33,8 +32,7 @@ py::array run(const Array<float>& points, const Pinhole& K, double width, double
   const View<const uint64_t, 2> mask{visible.data(), {frames, visible.shape(1)}};
   {
     py::gil_scoped_release release;
-    askable_points_cpu(point_view, K, width, height, pose_view, depth_view, depth_scale, map, rule,
-                       mask, out, threads);
+    askable_points_cpu(point_view, K, view, pose_view, depth_view, rule, mask, out, threads);
   }
   return std::move(askable);
 }
@@ -58,18 +56,22 @@ py::array askable_points(const Array<float>& points, const Array<double>& K,
                  visible.shape(1) == (points.shape(0) + 63) / 64,
              "visible must have shape (F, ceil(P / 64))");
   const Pinhole pinhole{K.at(0, 0), K.at(1, 1), K.at(0, 2), K.at(1, 2)};
-  const PixelMap map{pixel_map[0], pixel_map[1], pixel_map[2], pixel_map[3]};
+  const auto [width, height] = image_size;
+  const OcclusionRule view{width,
+                           height,
+                           depth.shape(2),
+                           depth.shape(1),
+                           depth_scale,
+                           {pixel_map[0], pixel_map[1], pixel_map[2], pixel_map[3]},
+                           {}};
   const AskableRule rule{depth_min,          depth_max,     border,        mark_radius,
                          edge_share,         edge_relative, edge_absolute, agreement_relative,
                          agreement_absolute, disc_radius};
-  const auto [width, height] = image_size;
   if (py::isinstance<Array<uint16_t>>(depth)) {
-    return run<uint16_t>(points, pinhole, width, height, cam_from_world, depth, depth_scale, map,
-                         rule, visible, threads);
+    return run<uint16_t>(points, pinhole, view, cam_from_world, depth, rule, visible, threads);
   }
   if (py::isinstance<Array<float>>(depth)) {
-    return run<float>(points, pinhole, width, height, cam_from_world, depth, depth_scale, map, rule,
-                      visible, threads);
+    return run<float>(points, pinhole, view, cam_from_world, depth, rule, visible, threads);
   }
   throw py::type_error("depth must be contiguous with dtype uint16 or float32");
 }

@@ -4,7 +4,10 @@
 // and nothing waits. The host build of the kernels (tests/native) compiles this file too.
 #include <pybind11/pybind11.h>
 
+#include <cstring>
+#include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "cuda/device.cuh"
 #include "cuda/kernels.cuh"
@@ -33,16 +36,15 @@ DeviceScene scene_of(const py::dict& scene) {
           scene["frame_count"].cast<int64_t>()};
 }
 
-OcclusionRule rule_of(const py::dict& rule) {
-  const auto number = [&](const char* name) { return rule[name].cast<double>(); };
-  const auto count = [&](const char* name) { return rule[name].cast<int64_t>(); };
-  return {count("width"),
-          count("height"),
-          count("depth_width"),
-          count("depth_height"),
-          number("depth_scale"),
-          {number("ax"), number("bx"), number("ay"), number("by")},
-          {rule["strict"].cast<bool>(), number("relative"), number("absolute")}};
+// A struct of 8-byte fields that Python packed; `visible_points` and `askable_points` of
+// spatialcore._cuda know its layout.
+template <class T>
+T unpacked(const std::string& bytes) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (bytes.size() != sizeof(T)) throw std::invalid_argument("a packed struct of another size");
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
 }
 
 void project_points(const py::dict& scene, uintptr_t uv, uintptr_t depth, int device,
@@ -51,11 +53,27 @@ void project_points(const py::dict& scene, uintptr_t uv, uintptr_t depth, int de
   project_points_cuda(scene_of(scene), at<double>(uv), at<double>(depth), {stream});
 }
 
-void visible_points(const py::dict& scene, uintptr_t depth, bool depth_is_float,
-                    const py::dict& rule, uintptr_t words, int device, uintptr_t stream) {
+void visible_points(const py::bytes& view, bool points_are_float64, bool depth_is_float, int device,
+                    uintptr_t stream) {
   const DeviceGuard guard(device);
-  visible_points_cuda(scene_of(scene), {at<const void>(depth), depth_is_float}, rule_of(rule),
-                      at<uint64_t>(words), {stream});
+  const auto one = unpacked<DeviceView>(view);
+  visible_points_cuda({one, nullptr, 1, one.frame_count}, one.point_count,
+                      {points_are_float64, depth_is_float}, {stream});
+}
+
+void visible_points_batch(uintptr_t views, int64_t view_count, int64_t most_frames,
+                          int64_t most_points, bool points_are_float64, bool depth_is_float,
+                          int device, uintptr_t stream) {
+  const DeviceGuard guard(device);
+  visible_points_cuda({{}, at<const DeviceView>(views), view_count, most_frames}, most_points,
+                      {points_are_float64, depth_is_float}, {stream});
+}
+
+void askable_points(const py::bytes& view, uintptr_t visible, const py::bytes& rule,
+                    bool depth_is_float, int device, uintptr_t stream) {
+  const DeviceGuard guard(device);
+  askable_points_cuda(unpacked<DeviceView>(view), at<const uint64_t>(visible),
+                      unpacked<AskableRule>(rule), depth_is_float, {stream});
 }
 
 void overlap(const Batch<DeviceMask>& masks, bool tensor_core, int device, uintptr_t stream) {
@@ -71,6 +89,19 @@ void accumulate(const Batch<DeviceClip>& clips, double noise_floor, const std::s
                                : precision == "exact" ? ChangePrecision::kExact
                                                       : ChangePrecision::kFloat32;
   accumulate_distance_change_cuda(clips, noise_floor, mode, {stream});
+}
+
+void bind_occlusion(py::module_& m) {
+  m.def("visible_points", &visible_points, py::arg("view"), py::arg("points_are_float64"),
+        py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
+        "Words (F, ceil(P / 64)) uint64 of the packed view.");
+  m.def("visible_points_batch", &visible_points_batch, py::arg("views"), py::arg("view_count"),
+        py::arg("most_frames"), py::arg("most_points"), py::arg("points_are_float64"),
+        py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
+        "Every view in one launch; `views` is (B, 19) int64 on the device, packed views.");
+  m.def("askable_points", &askable_points, py::arg("view"), py::arg("visible"), py::arg("rule"),
+        py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
+        "Words of the visible points that pass the guards.");
 }
 
 void bind_overlap(py::module_& m) {
@@ -149,9 +180,7 @@ PYBIND11_MODULE(SPATIALCORE_CUDA_MODULE, m) {
         "One dict for each device: name, compute_capability, multiprocessor_count, memory_bytes.");
   m.def("project_points", &project_points, py::arg("scene"), py::arg("uv"), py::arg("depth"),
         py::arg("device"), py::arg("stream"), "uv (F, P, 2) and depth (F, P) float64.");
-  m.def("visible_points", &visible_points, py::arg("scene"), py::arg("depth"),
-        py::arg("depth_is_float"), py::arg("rule"), py::arg("words"), py::arg("device"),
-        py::arg("stream"), "Words (F, ceil(P / 64)) uint64.");
+  bind_occlusion(m);
   bind_overlap(m);
   bind_rigidity(m);
 }

@@ -8,7 +8,12 @@ namespace spatialcore {
 std::string cuda_unavailable_reason() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) return cudaGetErrorName(error);
+  if (error == cudaErrorInsufficientDriver) {
+    return "no NVIDIA driver, or one older than the runtime (cudaErrorInsufficientDriver)";
+  }
+  if (error != cudaSuccess) {
+    return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+  }
   return count > 0 ? "" : "no CUDA device";
 }
 

@@ -15,7 +15,7 @@ struct DeviceReport {
   size_t memory_bytes;
 };
 
-// Empty when a device can be used, else the runtime's reason, e.g. "cudaErrorInsufficientDriver".
+// Empty when a device can be used, else why not, with the runtime's name of the error.
 std::string cuda_unavailable_reason();
 
 // Version of the CUDA runtime this module was built with, e.g. 13000.

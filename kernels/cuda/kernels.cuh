@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "spatialcore/askable.h"
 #include "spatialcore/occlusion.h"
 
 namespace spatialcore {
@@ -25,9 +26,44 @@ struct DeviceScene {
 
 void project_points_cuda(const DeviceScene& scene, double* uv, double* depth, Stream stream);
 
-// words (F, ceil(P / 64)) uint64.
-void visible_points_cuda(const DeviceScene& scene, const DepthMaps& depth,
-                         const OcclusionRule& rule, uint64_t* words, Stream stream);
+// One item, passed by value, or `count` items that lie in an array on the device; `largest` is the
+// largest frame_count or track_count among them.
+template <class Item>
+struct Batch {
+  Item one;
+  const Item* many;  // null: `one` alone
+  int64_t count;
+  int64_t largest;
+};
+
+// What one set of depth frames sees: one scene of a batch. Every field has 8 bytes (the flag of the
+// rule takes its padding along), so that a host may fill it as numbers.
+struct DeviceView {
+  const void* points;  // (P, 3)
+  int64_t point_count;
+  const double* K;               // (F, 3, 3)
+  const double* cam_from_world;  // (F, 4, 4)
+  int64_t frame_count;
+  const void* depth;  // (F, h, w)
+  uint64_t* words;    // (F, ceil(P / 64)) out
+  OcclusionRule rule;
+};
+static_assert(sizeof(DeviceView) == 19 * sizeof(int64_t));
+
+// Types that the scenes of a launch share: points float32 or float64, depth uint16 or float32.
+struct ViewTypes {
+  bool points_are_float64;
+  bool depth_is_float;
+};
+
+// Every scene of the batch in one launch; `most_points` is the largest point_count.
+void visible_points_cuda(const Batch<DeviceView>& views, int64_t most_points, ViewTypes types,
+                         Stream stream);
+
+// The points of `view` whose bits are set in `visible` (F, ceil(P / 64)) and that pass the guards.
+// The points are float32.
+void askable_points_cuda(const DeviceView& view, const uint64_t* visible, const AskableRule& rule,
+                         bool depth_is_float, Stream stream);
 
 // One mask of a batch: word (f, w) lies at words + f * word_count + w.
 struct DeviceMask {
@@ -38,16 +74,6 @@ struct DeviceMask {
 };
 
 enum class OverlapMethod { kPopcount, kTensorCore };
-
-// One item, passed by value, or `count` items that lie in an array on the device; `largest` is the
-// largest frame_count or track_count among them.
-template <class Item>
-struct Batch {
-  Item one;
-  const Item* many;  // null: `one` alone
-  int64_t count;
-  int64_t largest;
-};
 
 // Every mask of the batch in one launch.
 void pairwise_overlap_cuda(const Batch<DeviceMask>& masks, OverlapMethod method, Stream stream);

@@ -12,8 +12,10 @@
 
 #if defined(SPATIALCORE_SIMT_HOST)
 #include "simt_host.h"
+#define SC_UNROLL
 #else
 #include <cuda_runtime.h>
+#define SC_UNROLL _Pragma("unroll")  // arrays that are indexed in the loop stay in registers
 #define SC_LAUNCH(kernel, grid, block, stream, ...) kernel<<<grid, block, 0, stream>>>(__VA_ARGS__)
 #endif
 

@@ -14,11 +14,11 @@
 // of points by its box against the planes of the frustum, with a margin 1e4 times the rounding
 // error of the test. Points that are not finite are never visible and do not widen a box.
 //
-// A thread block owns 256 points and a tile of 32 frames: the points are read once, their box is
-// reduced once, one warp tests it against all 32 frames, and the others are written as zeros.
-// Bytes for each point and frame: 12/32 of points, 1/8 of bits, and the depth reads of what is
-// inside, which hit L2 as the points of a block are neighbours.
-// Docs: docs/ops/occlusion.md. Tests: tests/ops/test_cuda.py.
+// A thread block owns 256 points and a tile of 32 frames of one scene of the batch: the points are
+// read once, their box is reduced once, one warp tests it against all 32 frames, and the others are
+// written as zeros. Bytes for each point and frame: 12/32 of points, 1/8 of bits, and the depth
+// reads of what is inside, which hit L2 as the points of a block are neighbours. Docs:
+// docs/ops/occlusion.md. Tests: tests/ops/test_cuda.py.
 #include "cuda/stream.cuh"
 #include "spatialcore/occlusion.h"
 
@@ -91,38 +91,40 @@ __device__ bool outside_frustum(const OcclusionRule& r, const double* pose, cons
 }
 
 template <class T, class DepthType>
-__global__ void occlusion_kernel(const T* __restrict__ points,               // (P, 3)
-                                 int64_t point_count,                        // P
-                                 const double* __restrict__ K,               // (F, 3, 3)
-                                 const double* __restrict__ cam_from_world,  // (F, 4, 4)
-                                 int64_t frame_count,                        // F
-                                 const DepthType* __restrict__ depth,        // (F, h, w)
-                                 OcclusionRule rule, uint32_t* __restrict__ halves) {
+__global__ void occlusion_kernel(const Batch<DeviceView> views) {
+  __shared__ DeviceView view;  // read by every thread: shared memory spares 38 registers
   __shared__ unsigned touched;
+  if (threadIdx.x == 0) view = item_of(views);
+  __syncthreads();
   const int64_t p = static_cast<int64_t>(blockIdx.x) * kThreadsPerBlock + threadIdx.x;
-  const int64_t half_count = 2 * ((point_count + 63) / 64);
+  const int64_t half_count = 2 * ((view.point_count + 63) / 64);
   const int64_t first = static_cast<int64_t>(blockIdx.y) * kFrameTile;
+  if (first >= view.frame_count || p - threadIdx.x >= view.point_count) return;  // whole blocks
+  const T* points = static_cast<const T*>(view.points);
   double point[3] = {0, 0, 0};
-  bool usable = p < point_count;
+  bool usable = p < view.point_count;
   for (int a = 0; a < 3 && usable; ++a) point[a] = points[3 * p + a];
   usable = usable && is_finite(point[0]) && is_finite(point[1]) && is_finite(point[2]);
   const Box box = block_box(point, usable);
   if (threadIdx.x < kFrameTile) {
     const int64_t f = first + threadIdx.x;
-    const bool may = f < frame_count && box.low[0] <= box.high[0] &&
-                     !outside_frustum(rule, cam_from_world + 16 * f, pinhole(K + 9 * f), box);
+    const bool may =
+        f < view.frame_count && box.low[0] <= box.high[0] &&
+        !outside_frustum(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), box);
     const unsigned mask = __ballot_sync(kAllLanes, may);
     if (threadIdx.x == 0) touched = mask;
   }
   __syncthreads();
-  const int64_t map_size = rule.depth_width * rule.depth_height;
+  const DepthType* maps = static_cast<const DepthType*>(view.depth);
+  uint32_t* halves = reinterpret_cast<uint32_t*>(view.words);
+  const int64_t map_size = view.rule.depth_width * view.rule.depth_height;
   const int64_t half = p / 32;
-  for (int i = 0; i < kFrameTile && first + i < frame_count; ++i) {
+  for (int i = 0; i < kFrameTile && first + i < view.frame_count; ++i) {
     const int64_t f = first + i;
     bool visible = false;
     if (usable && (touched >> i & 1)) {
-      visible = is_visible(rule, cam_from_world + 16 * f, pinhole(K + 9 * f), depth + f * map_size,
-                           point[0], point[1], point[2]);
+      visible = is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
+                           maps + f * map_size, point[0], point[1], point[2]);
     }
     const unsigned bits = __ballot_sync(kAllLanes, visible);
     if (threadIdx.x % 32 == 0 && half < half_count) halves[f * half_count + half] = bits;
@@ -131,27 +133,21 @@ __global__ void occlusion_kernel(const T* __restrict__ points,               // 
 
 }  // namespace
 
-void visible_points_cuda(const DeviceScene& scene, const DepthMaps& depth,
-                         const OcclusionRule& rule, uint64_t* words, Stream stream) {
-  if (scene.point_count == 0 || scene.frame_count == 0) return;
-  const dim3 grid(ceil_div(scene.point_count, kThreadsPerBlock),
-                  ceil_div(scene.frame_count, kFrameTile));
-  const auto launch = [&](auto* points, auto* maps) {
-    SC_LAUNCH(occlusion_kernel, grid, dim3(kThreadsPerBlock), native(stream), points,
-              scene.point_count, scene.K, scene.cam_from_world, scene.frame_count, maps, rule,
-              reinterpret_cast<uint32_t*>(words));
-  };
-  const auto with_maps = [&](auto* points) {
-    if (depth.is_float) {
-      launch(points, static_cast<const float*>(depth.pointer));
-    } else {
-      launch(points, static_cast<const uint16_t*>(depth.pointer));
-    }
-  };
-  if (scene.is_float64) {
-    with_maps(static_cast<const double*>(scene.points));
+void visible_points_cuda(const Batch<DeviceView>& views, int64_t most_points, ViewTypes types,
+                         Stream stream) {
+  if (views.count == 0 || views.largest == 0 || most_points == 0) return;
+  const dim3 grid(ceil_div(most_points, kThreadsPerBlock), ceil_div(views.largest, kFrameTile),
+                  static_cast<unsigned>(views.count));
+  const dim3 block(kThreadsPerBlock);
+  const auto run = native(stream);
+  if (types.points_are_float64 && types.depth_is_float) {
+    SC_LAUNCH((occlusion_kernel<double, float>), grid, block, run, views);
+  } else if (types.points_are_float64) {
+    SC_LAUNCH((occlusion_kernel<double, uint16_t>), grid, block, run, views);
+  } else if (types.depth_is_float) {
+    SC_LAUNCH((occlusion_kernel<float, float>), grid, block, run, views);
   } else {
-    with_maps(static_cast<const float*>(scene.points));
+    SC_LAUNCH((occlusion_kernel<float, uint16_t>), grid, block, run, views);
   }
   check_launch("occlusion_kernel");
 }

@@ -18,6 +18,7 @@ namespace {
 constexpr int kWarpsAcross = 2;  // warps of a thread block along each side
 constexpr int kWarpTile = 32;    // frames on each side of a warp's tile
 constexpr int kTile = kWarpsAcross * kWarpTile;
+static_assert(kTile == kOverlapTile);
 constexpr int kRowProducts = kWarpTile / 16;
 constexpr int kColumnProducts = kWarpTile / 8;
 constexpr int kProductWords = 4;  // 256 bits
@@ -40,14 +41,9 @@ __device__ uint64_t word_of(const DeviceMask& mask, int64_t row, int64_t word) {
   return inside ? mask.words[row * mask.word_count + word] : 0;
 }
 
-__device__ void store_pair(const DeviceMask& mask, int64_t row, int64_t column, int32_t count) {
-  if (row >= mask.frame_count || column >= mask.frame_count || column < row) return;
-  mask.intersection[row * mask.frame_count + column] = static_cast<uint32_t>(count);
-  mask.intersection[column * mask.frame_count + row] = static_cast<uint32_t>(count);
-}
-
-__global__ void overlap_mma_kernel(const Batch<DeviceMask> masks) {
-  const DeviceMask mask = item_of(masks);
+__global__ void overlap_mma_kernel(const Batch<DeviceMask> masks, Slices slices) {
+  const DeviceMask mask = mask_of(masks, slices);
+  const WordRange range = words_of(mask, slices, kProductWords);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int quad = lane / 4, within = lane % 4;
   const int64_t first_row =
@@ -59,7 +55,7 @@ __global__ void overlap_mma_kernel(const Batch<DeviceMask> masks) {
     return;
   }
   int32_t counts[kRowProducts][kColumnProducts][4] = {};
-  for (int64_t first = 0; first < mask.word_count; first += kProductWords) {
+  for (int64_t first = range.begin; first < range.end; first += kProductWords) {
     const int64_t word = first + within;
     uint32_t a[kRowProducts][4], b[kColumnProducts][2];
     for (int i = 0; i < kRowProducts; ++i) {
@@ -79,22 +75,24 @@ __global__ void overlap_mma_kernel(const Batch<DeviceMask> masks) {
       for (int j = 0; j < kColumnProducts; ++j) multiply_add(counts[i][j], a[i], b[j]);
     }
   }
+  SC_UNROLL
   for (int i = 0; i < kRowProducts; ++i) {
+    SC_UNROLL
     for (int j = 0; j < kColumnProducts; ++j) {
       const int64_t row = first_row + 16 * i + quad, column = first_column + 8 * j + 2 * within;
-      store_pair(mask, row, column, counts[i][j][0]);
-      store_pair(mask, row, column + 1, counts[i][j][1]);
-      store_pair(mask, row + 8, column, counts[i][j][2]);
-      store_pair(mask, row + 8, column + 1, counts[i][j][3]);
+      store_pair(mask, slices, row, column, counts[i][j][0]);
+      store_pair(mask, slices, row, column + 1, counts[i][j][1]);
+      store_pair(mask, slices, row + 8, column, counts[i][j][2]);
+      store_pair(mask, slices, row + 8, column + 1, counts[i][j][3]);
     }
   }
 }
 
 }  // namespace
 
-void overlap_tensor_core(const Batch<DeviceMask>& masks, cudaStream_t stream) {
-  SC_LAUNCH(overlap_mma_kernel, pair_grid(masks, kTile), dim3(32 * kWarpsAcross * kWarpsAcross),
-            stream, masks);
+void overlap_tensor_core(const Batch<DeviceMask>& masks, Slices slices, cudaStream_t stream) {
+  SC_LAUNCH(overlap_mma_kernel, overlap_grid(masks, slices), dim3(32 * kWarpsAcross * kWarpsAcross),
+            stream, masks, slices);
   check_launch("overlap_mma_kernel");
 }
 

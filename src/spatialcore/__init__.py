@@ -17,10 +17,26 @@ from spatialcore.errors import (
     SceneIndexError,
     SpatialCoreError,
 )
-from spatialcore.occlusion import DepthRule, PixelMap, visible_points
-from spatialcore.overlap import Overlap, overlapping_pairs, pairwise_overlap
+from spatialcore.occlusion import (
+    DepthRule,
+    DepthViews,
+    PixelMap,
+    visible_points,
+    visible_points_batch,
+)
+from spatialcore.overlap import (
+    Overlap,
+    overlapping_pairs,
+    pairwise_overlap,
+    pairwise_overlap_batch,
+)
 from spatialcore.projection import Projection, project_points
-from spatialcore.rigidity import accumulate_distance_change, average_linkage, rigid_segments
+from spatialcore.rigidity import (
+    accumulate_distance_change,
+    accumulate_distance_change_batch,
+    average_linkage,
+    rigid_segments,
+)
 from spatialcore.types import Camera, Cloud, Frame, Object3D, Scene, Source, Track3D
 
 __version__ = "0.1.0"
@@ -32,6 +48,7 @@ __all__ = [
     "Cloud",
     "Coverage",
     "DepthRule",
+    "DepthViews",
     "Frame",
     "Object3D",
     "Overlap",
@@ -47,6 +64,7 @@ __all__ = [
     "Track3D",
     "__version__",
     "accumulate_distance_change",
+    "accumulate_distance_change_batch",
     "average_linkage",
     "axis_extents",
     "covering_sets_by_bins",
@@ -54,7 +72,9 @@ __all__ = [
     "minimal_view_sets",
     "overlapping_pairs",
     "pairwise_overlap",
+    "pairwise_overlap_batch",
     "project_points",
     "rigid_segments",
     "visible_points",
+    "visible_points_batch",
 ]

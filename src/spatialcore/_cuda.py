@@ -7,101 +7,27 @@ library's current stream is used, the device is the arrays' device, and nothing 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from spatialcore import _cuda_ext
-from spatialcore._check import library_of
-from spatialcore.bitmask import BitMask
+from spatialcore._check import dtype_of, library_of
+from spatialcore._libraries import Library, library_at
+from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import BackendUnavailable
-from spatialcore.occlusion import DepthRule, PixelMap
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap
+
+if TYPE_CHECKING:
+    from spatialcore.relations.askable import AskableRule
 
 # Below this many frames a tile of the tensor cores is mostly padding (docs/ops/overlap.md).
 TENSOR_CORE_FRAMES = 64
-
-
-class Library(Protocol):
-    """What a backend needs of an array library; names of dtypes are numpy's."""
-
-    def address(self, array: Any) -> int:
-        """Address of the first element; ValueError unless the array is contiguous."""
-
-    def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-        """An uninitialised array on the device of `like`."""
-
-    def upload(self, rows: Sequence[Sequence[int]], like: Any) -> Any:
-        """int64 rows as an array on the device of `like`, ordered on the current stream."""
-
-    def convert(self, array: Any, dtype: str) -> Any:
-        """The array as a contiguous one of that dtype, itself where it is one already."""
-
-    def device(self, array: Any) -> int:
-        """Number of the array's device."""
-
-    def stream(self, array: Any) -> int:
-        """Handle of the library's current stream there."""
-
-
-class Torch:
-    """torch tensors. Unsigned words and counts are held in signed dtypes, the same bits."""
-
-    _DTYPES = {"uint64": "int64", "uint32": "int32"}  # noqa: RUF012 - a constant
-
-    def __init__(self, torch: ModuleType) -> None:
-        self._torch = torch
-
-    def address(self, array: Any) -> int:
-        if not array.is_contiguous():
-            raise ValueError("arrays on a GPU must be contiguous")
-        return int(array.data_ptr())
-
-    def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-        kind = getattr(self._torch, self._DTYPES.get(dtype, dtype))
-        return self._torch.empty(shape, dtype=kind, device=like.device)
-
-    def upload(self, rows: Sequence[Sequence[int]], like: Any) -> Any:
-        host = self._torch.tensor(rows, dtype=self._torch.int64, pin_memory=like.is_cuda)
-        return host.to(like.device, non_blocking=True)
-
-    def convert(self, array: Any, dtype: str) -> Any:
-        return array.detach().to(getattr(self._torch, dtype)).contiguous()
-
-    def device(self, array: Any) -> int:
-        return int(array.device.index)
-
-    def stream(self, array: Any) -> int:
-        return int(self._torch.cuda.current_stream(array.device).cuda_stream)
-
-
-class Cupy:
-    """cupy arrays."""
-
-    def __init__(self, cupy: ModuleType) -> None:
-        self._cupy = cupy
-
-    def address(self, array: Any) -> int:
-        if not array.flags.c_contiguous:
-            raise ValueError("arrays on a GPU must be contiguous")
-        return int(array.data.ptr)
-
-    def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-        with like.device:
-            return self._cupy.empty(shape, dtype)
-
-    def upload(self, rows: Sequence[Sequence[int]], like: Any) -> Any:
-        with like.device:
-            return self._cupy.asarray(rows, dtype="int64")
-
-    def convert(self, array: Any, dtype: str) -> Any:
-        return self._cupy.ascontiguousarray(array, dtype=dtype)
-
-    def device(self, array: Any) -> int:
-        return int(array.device.id)
-
-    def stream(self, array: Any) -> int:
-        with array.device:
-            return int(self._cupy.cuda.get_current_stream().ptr)
+# DeviceView and AskableRule of the C++ side: fields of 8 bytes.
+_VIEW = struct.Struct("<7q4qd4dq2d")
+_GUARDS = struct.Struct("<2dq7d")
 
 
 def library(array: Any) -> Library:
@@ -109,37 +35,62 @@ def library(array: Any) -> Library:
     reason = _cuda_ext.unavailable_reason()
     if reason:
         raise BackendUnavailable("cuda", reason)
-    name = library_of(array)
-    module = __import__(name)
-    return Torch(module) if name == "torch" else Cupy(module)
+    return library_at(array)
 
 
-def _scene(lib: Library, points: Any, K: Any, cam_from_world: Any) -> tuple[dict[str, Any], Any]:
-    """The launcher's view of the three arrays, and the arrays that have to outlive the call."""
-    frame_count = len(cam_from_world)
-    poses = lib.convert(cam_from_world, "float64")
-    intrinsics = lib.convert(K if K.ndim == 3 else K[None].repeat(frame_count, 1, 1), "float64")
-    view = {
-        "points": lib.address(points),
-        "is_float64": str(points.dtype).endswith("float64"),
-        "point_count": len(points),
-        "K": lib.address(intrinsics),
-        "cam_from_world": lib.address(poses),
-        "frame_count": frame_count,
-    }
-    return view, (points, poses, intrinsics)
+def _per_frame(lib: Library, K: Any, frame_count: int) -> Any:
+    return lib.broadcast(lib.convert(K, "float64"), (frame_count, 3, 3))
 
 
 def project_points(points_world: Any, K: Any, cam_from_world: Any, threads: int = 0) -> Any:
     """Pixels (F, P, 2) and depth (F, P), float64; contract: `spatialcore.projection`."""
     lib = library(points_world)
-    scene, _alive = _scene(lib, points_world, K, cam_from_world)
-    shape = scene["frame_count"], scene["point_count"]
-    uv = lib.empty((*shape, 2), "float64", points_world)
-    depth = lib.empty(shape, "float64", points_world)
-    where = lib.device(points_world), lib.stream(points_world)
-    _cuda_ext.project_points(scene, lib.address(uv), lib.address(depth), *where)
+    points, frame_count = lib.convert(points_world), len(cam_from_world)
+    intrinsics = _per_frame(lib, K, frame_count)
+    poses = lib.convert(cam_from_world, "float64")
+    uv = lib.empty((frame_count, len(points), 2), "float64")
+    depth = lib.empty((frame_count, len(points)), "float64")
+    scene = {
+        "points": lib.address(points),
+        "is_float64": dtype_of(points) == "float64",
+        "point_count": len(points),
+        "K": lib.address(intrinsics),
+        "cam_from_world": lib.address(poses),
+        "frame_count": frame_count,
+    }
+    _cuda_ext.project_points(scene, lib.address(uv), lib.address(depth), lib.number, lib.stream())
     return uv, depth
+
+
+class _View:
+    """One scene for the occlusion kernel: its packed struct, and the arrays that outlive the call.
+
+    Attributes:
+        words: (F, ceil(P / 64)) output, uninitialised.
+        types: Whether the points are float64, and whether the depth is float32.
+    """
+
+    def __init__(self, lib: Library, scene: DepthViews, rule: DepthRule) -> None:
+        if not library_of(scene.depth):
+            raise BackendUnavailable("cuda", "depth must be one array on the GPU, not an iterable")
+        self.points = lib.convert(scene.points_world)
+        self.poses = lib.convert(scene.cam_from_world, "float64")
+        self.depth = lib.convert(scene.depth)
+        self.frame_count, self.point_count = len(self.poses), len(self.points)
+        self.K = _per_frame(lib, scene.K, self.frame_count)
+        self.words = lib.empty((self.frame_count, word_count(self.point_count)), "uint64")
+        self.types = dtype_of(self.points) == "float64", dtype_of(self.depth) == "float32"
+        m = scene.depth_from_image or PixelMap.identity()
+        _, depth_height, depth_width = (int(n) for n in self.depth.shape)
+        self.packed = _VIEW.pack(
+            lib.address(self.points), self.point_count, lib.address(self.K),
+            lib.address(self.poses), self.frame_count, lib.address(self.depth),
+            lib.address(self.words),
+            *scene.image_size, depth_width, depth_height,
+            1.0 if scene.depth_scale is None else scene.depth_scale,
+            m.ax, m.bx, m.ay, m.by,
+            rule.kind == "strict", rule.relative, rule.absolute,
+        )  # fmt: skip
 
 
 def visible_points(
@@ -155,58 +106,78 @@ def visible_points(
     threads: int = 0,
 ) -> Any:
     """Words (F, ceil(P / 64)); contract: `spatialcore.occlusion`."""
-    if not library_of(depth):
-        raise BackendUnavailable("cuda", "depth must be one array on the GPU, not an iterable")
     lib = library(points_world)
-    scene, _alive = _scene(lib, points_world, K, cam_from_world)
-    width = (scene["point_count"] + 63) // 64
-    words = lib.empty((scene["frame_count"], width), "uint64", points_world)
-    settings = {
-        "width": image_size[0], "height": image_size[1],
-        "depth_width": int(depth.shape[2]), "depth_height": int(depth.shape[1]),
-        "depth_scale": depth_scale,
-        "ax": depth_from_image.ax, "bx": depth_from_image.bx,
-        "ay": depth_from_image.ay, "by": depth_from_image.by,
-        "strict": rule.kind == "strict", "relative": rule.relative, "absolute": rule.absolute,
-    }  # fmt: skip
-    is_float = str(depth.dtype).endswith("float32")
-    where = lib.device(points_world), lib.stream(points_world)
-    _cuda_ext.visible_points(
-        scene, lib.address(depth), is_float, settings, lib.address(words), *where
+    scene = DepthViews(
+        points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
     )
-    return words
+    view = _View(lib, scene, rule)
+    _cuda_ext.visible_points(view.packed, *view.types, lib.number, lib.stream())
+    return view.words
+
+
+def visible_points_batch(
+    scenes: Sequence[DepthViews], rule: DepthRule, threads: int = 0
+) -> list[Any]:
+    """Words of every scene; one launch for each pair of dtypes that occurs, so commonly one."""
+    if not scenes:
+        return []
+    lib = library(scenes[0].points_world)
+    views = [_View(lib, scene, rule) for scene in scenes]
+    for types in sorted({view.types for view in views}):
+        same = [view for view in views if view.types == types]
+        table = lib.upload([np.frombuffer(view.packed, np.int64) for view in same])
+        _cuda_ext.visible_points_batch(
+            lib.address(table), len(same), max(view.frame_count for view in same),
+            max(view.point_count for view in same), *types, lib.number, lib.stream(),
+        )  # fmt: skip
+    return [view.words for view in views]
+
+
+def askable_points(scene: DepthViews, visible: BitMask, rule: AskableRule) -> Any:
+    """Words of the visible points that pass the guards; float32 points.
+
+    Contract: `spatialcore.relations.askable`.
+    """
+    lib = library(scene.points_world)
+    view = _View(lib, scene, DepthRule())
+    seen = lib.convert(visible.words)
+    guards = _GUARDS.pack(*(float(x) if isinstance(x, float) else int(x) for x in rule))
+    _cuda_ext.askable_points(
+        view.packed, lib.address(seen), guards, view.types[1], lib.number, lib.stream()
+    )
+    return view.words
 
 
 def pairwise_overlap(visible: BitMask, threads: int = 0) -> Any:
     """Intersections (F, F); contract: `spatialcore.overlap`."""
-    words = visible.words
-    lib = library(words)
+    lib = library(visible.words)
+    words = lib.convert(visible.words)
     frame_count, width = words.shape
-    intersection = lib.empty((frame_count, frame_count), "uint32", words)
-    where = lib.device(words), lib.stream(words)
-    tensor_core = frame_count >= TENSOR_CORE_FRAMES
+    intersection = lib.empty((frame_count, frame_count), "uint32")
     _cuda_ext.pairwise_overlap(
-        lib.address(words), frame_count, width, lib.address(intersection), tensor_core, *where
-    )
+        lib.address(words), frame_count, width, lib.address(intersection),
+        frame_count >= TENSOR_CORE_FRAMES, lib.number, lib.stream(),
+    )  # fmt: skip
     return intersection
 
 
-def pairwise_overlaps(masks: Sequence[BitMask]) -> list[Any]:
+def pairwise_overlap_batch(masks: Sequence[BitMask], threads: int = 0) -> list[Any]:
     """Intersections of many masks on one device, in one launch."""
     if not masks:
         return []
-    first = masks[0].words
-    lib = library(first)
-    results = [lib.empty((len(m), len(m)), "uint32", m.words) for m in masks]
+    lib = library(masks[0].words)
+    words = [lib.convert(mask.words) for mask in masks]
+    results = [lib.empty((len(mask), len(mask)), "uint32") for mask in masks]
     rows = [
-        (lib.address(m.words), len(m), m.words.shape[1], lib.address(result))
-        for m, result in zip(masks, results, strict=True)
+        np.array([lib.address(w), *w.shape, lib.address(result)], np.int64)
+        for w, result in zip(words, results, strict=True)
     ]
-    largest = max(len(m) for m in masks)
-    table = lib.upload(rows, first)
-    where = lib.device(first), lib.stream(first)
-    tensor_core = largest >= TENSOR_CORE_FRAMES
-    _cuda_ext.pairwise_overlap_batch(lib.address(table), len(masks), largest, tensor_core, *where)
+    largest = max(len(mask) for mask in masks)
+    table = lib.upload(rows)
+    _cuda_ext.pairwise_overlap_batch(
+        lib.address(table), len(masks), largest, largest >= TENSOR_CORE_FRAMES, lib.number,
+        lib.stream(),
+    )  # fmt: skip
     return results
 
 
@@ -217,17 +188,16 @@ def accumulate_distance_change(
     lib = library(tracks)
     clip = lib.convert(tracks, "float64")
     step_count, track_count = clip.shape[:2]
-    change = lib.empty((track_count * (track_count - 1) // 2,), "float64", clip)
-    where = lib.device(clip), lib.stream(clip)
+    change = lib.empty((track_count * (track_count - 1) // 2,), "float64")
     _cuda_ext.accumulate_distance_change(
         lib.address(clip), step_count, track_count, lib.address(change), noise_floor, precision,
-        *where,
+        lib.number, lib.stream(),
     )  # fmt: skip
     return change
 
 
-def accumulate_distance_changes(
-    clips: Sequence[Any], noise_floor: float, precision: str
+def accumulate_distance_change_batch(
+    clips: Sequence[Any], noise_floor: float, precision: str, threads: int = 0
 ) -> list[Any]:
     """Condensed sums of many clips on one device, in one launch."""
     if not clips:
@@ -235,14 +205,14 @@ def accumulate_distance_changes(
     lib = library(clips[0])
     tracks = [lib.convert(clip, "float64") for clip in clips]
     sizes = [clip.shape[:2] for clip in tracks]
-    results = [lib.empty((n * (n - 1) // 2,), "float64", clips[0]) for _, n in sizes]
+    results = [lib.empty((n * (n - 1) // 2,), "float64") for _, n in sizes]
     rows = [
-        (lib.address(clip), t, n, lib.address(result))
+        np.array([lib.address(clip), t, n, lib.address(result)], np.int64)
         for clip, (t, n), result in zip(tracks, sizes, results, strict=True)
     ]
-    table = lib.upload(rows, clips[0])
-    where = lib.device(clips[0]), lib.stream(clips[0])
+    table = lib.upload(rows)
     _cuda_ext.accumulate_distance_change_batch(
-        lib.address(table), len(clips), max(n for _, n in sizes), noise_floor, precision, *where
-    )
+        lib.address(table), len(clips), max(n for _, n in sizes), noise_floor, precision,
+        lib.number, lib.stream(),
+    )  # fmt: skip
     return results

@@ -11,16 +11,19 @@ A backend is a module that holds a function of the operation's name:
 | triton | `spatialcore._triton.<op>` | torch on one GPU (on the host where Triton interprets) |
 
 An explicit name gives that backend or BackendUnavailable with the reason; None chooses by where the
-arrays live. Nothing is ever copied between devices and nothing slower is put in silently.
+arrays live: on a GPU "cuda", or "triton" where this installation was built without the CUDA kernels
+and Triton has one. Nothing is ever copied between devices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from spatialcore._check import check_choice, device_of, library_of
+from spatialcore._libraries import NOT_BUILT
 from spatialcore.errors import BackendUnavailable
 
 BACKENDS = ("reference", "cpu", "cuda", "triton")
@@ -33,7 +36,7 @@ _MODULES = {
 }
 _NOT_BUILT = {
     "_cpu": "this installation has no compiled CPU kernels; install it with a C++ compiler at hand",
-    "_cuda_ext": "this installation was built without CUDA; rebuild with SPATIALCORE_CUDA=ON",
+    "_cuda_ext": NOT_BUILT,
     "torch": "torch is not installed; install the extra `triton`",
     "triton": "triton is not installed; install the extra `triton`",
     "cupy": "neither torch nor cupy is installed; install the extra `gpu` or `triton`",
@@ -44,7 +47,7 @@ def choose(backend: str | None, arrays: Sequence[object]) -> str:
     """The name of the backend for these arrays.
 
     Args:
-        backend: One of BACKENDS, or None for the backend of the arrays' place.
+        backend: One of BACKENDS, or None for the first backend of the arrays' place.
         arrays: Every array of the call.
 
     Raises:
@@ -94,7 +97,34 @@ def kernel(
         ValueError: Unknown name, or the arrays live in more than one place.
         BackendUnavailable: The backend is missing, or cannot run these arrays.
     """
-    return load(op, function, choose(backend, arrays))
+    return load(op, function, _resolve(op, function, backend, arrays))
+
+
+def batch_kernel(
+    op: str, function: str, backend: str | None, arrays: Sequence[object]
+) -> Callable[..., Any] | None:
+    """The function that runs many items in one launch, or None where they run one by one.
+
+    Args and errors are those of `kernel`; `arrays` are those of all items.
+    """
+    name = _resolve(op, function, backend, arrays)
+    if name == "cuda":
+        return load(op, f"{function}_batch", name)
+    load(op, function, name)  # what cannot run is said before the first item
+    return None
+
+
+def _resolve(op: str, function: str, backend: str | None, arrays: Sequence[object]) -> str:
+    name = choose(backend, arrays)
+    torch_alone = {library_of(a) for a in arrays} == {"torch"}
+    if backend is not None or name != "cuda" or not torch_alone or cuda_is_built():
+        return name
+    return name if unavailable_reason(op, function, "triton") else "triton"
+
+
+def cuda_is_built() -> bool:
+    """Whether this installation has the CUDA kernels; whether a device can run them is another."""
+    return find_spec("spatialcore._cuda_ext") is not None
 
 
 def load(op: str, function: str, backend: str) -> Callable[..., Any]:

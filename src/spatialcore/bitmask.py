@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialcore import _device_bits
 from spatialcore._check import check_array, check_count, check_dtype, device_of, library_of
+from spatialcore._libraries import library_at
 
 WORD_BITS = 64
 _CHUNK_BITS = 1 << 24  # unpacked bytes held at once by transpose()
@@ -22,7 +24,12 @@ class BitMask:
     """F frames x P points as packed bits: bit p % 64 of `words[f, p // 64]` is point p in frame f.
 
     Words may be a numpy array, a read-only memory map, or a torch or cupy array on a GPU; they are
-    held, never copied. Bits past the last point are zero, which is checked here once.
+    held, never copied. Bits past the last point are zero. That is checked here once for words on
+    the host; for words on a GPU it is the caller's promise, since looking would wait for the GPU.
+
+    Every method but `open`, `save`, `from_indices` and `zeros` works where the words live and
+    answers there, in their library; unsigned numbers of torch are held in int32 and int64. Only
+    `indices`, `common` and `==` wait for the GPU, since their answer is a number on the host.
 
     Attributes:
         words: (F, ceil(P / 64)) uint64, little-endian. Torch words may be int64, the same bits.
@@ -54,27 +61,30 @@ class BitMask:
             raise ValueError(
                 f"words must have shape (F, {width}) for {self.point_count} points, got {shape}"
             )
-        if self.point_count % WORD_BITS and shape[0]:
+        if self.point_count % WORD_BITS and shape[0] and self.device == "cpu":
             last = _as_signed(self.words[:, -1]) >> (self.point_count % WORD_BITS)
             if bool((last != 0).any()):
                 raise ValueError(f"words has bits set past point {self.point_count - 1}")
 
     @classmethod
-    def from_bool(cls, visible: ArrayLike) -> BitMask:
+    def from_bool(cls, visible: Any) -> BitMask:
         """Pack a boolean array.
 
         Args:
-            visible: (F, P) bool, numpy.
+            visible: (F, P) bool; the words lie where it does.
 
         Raises:
             TypeError: Not boolean.
             ValueError: Not two axes.
         """
-        flags = np.asarray(visible)
+        on_host = library_of(visible) in ("", "numpy")
+        flags = np.asarray(visible) if on_host else visible
         check_dtype("visible", flags, "bool")
         if flags.ndim != 2:
-            raise ValueError(f"visible must have shape (F, P), got {flags.shape}")
+            raise ValueError(f"visible must have shape (F, P), got {tuple(flags.shape)}")
         frame_count, point_count = flags.shape
+        if not on_host:
+            return cls(_device_bits.from_bool(library_at(flags), flags), point_count)
         packed = np.zeros((frame_count, word_count(point_count) * 8), np.uint8)
         packed[:, : (point_count + 7) // 8] = np.packbits(flags, axis=1, bitorder="little")
         return cls(packed.view("<u8"), point_count)
@@ -102,9 +112,15 @@ class BitMask:
         return cls(np.load(path, mmap_mode="r", allow_pickle=False), point_count)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the words as a `.npy` file; the point count is the caller's to store."""
+        """Write the words as a `.npy` file; the point count is the caller's to store.
+
+        Raises:
+            TypeError: The words live on a GPU; copy them with `to_host` first.
+        """
+        if not self._on_host:
+            raise TypeError("save() needs numpy words; copy them with to_host() first")
         with open(fspath(path), "wb") as file:  # noqa: PTH123 -- np.save(path) would add a suffix
-            np.save(file, self._host("save"), allow_pickle=False)
+            np.save(file, np.asarray(self.words), allow_pickle=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -146,47 +162,54 @@ class BitMask:
 
     def __and__(self, other: BitMask) -> BitMask:
         self._check_same_points(other)
-        return BitMask(self.words & other.words, self.point_count)
+        return BitMask(_as_signed(self.words) & _as_signed(other.words), self.point_count)
 
     def __or__(self, other: BitMask) -> BitMask:
         self._check_same_points(other)
-        return BitMask(self.words | other.words, self.point_count)
+        return BitMask(_as_signed(self.words) | _as_signed(other.words), self.point_count)
 
     def row(self, frame: int) -> Any:
         """(ceil(P / 64),) words of one frame, a view."""
         return self.words[frame]
 
-    def counts(self) -> NDArray[np.uint32]:
+    def counts(self) -> Any:
         """(F,) uint32: visible points of each frame."""
-        words = self._host("counts")
-        counts: NDArray[np.uint32] = np.bitwise_count(words).sum(axis=1, dtype=np.uint32)
-        return counts
+        if not self._on_host:
+            return _device_bits.counts(library_at(self.words), self.words)
+        return np.bitwise_count(self.words).sum(axis=1, dtype=np.uint32)
 
-    def any_frame(self) -> NDArray[np.bool_]:
+    def any_frame(self) -> Any:
         """(F,) bool: whether a frame sees any point."""
-        return np.asarray(self._host("any_frame").any(axis=1))
+        if not self._on_host:
+            return _device_bits.any_frame(library_at(self.words), self.words)
+        return np.asarray(self.words.any(axis=1))
 
-    def any_point(self) -> NDArray[np.bool_]:
+    def any_point(self) -> Any:
         """(P,) bool: whether a point is seen by any frame."""
-        words = self._host("any_point")
-        union: NDArray[np.uint64] = np.bitwise_or.reduce(words, axis=0, keepdims=True)
-        seen: NDArray[np.bool_] = _unpack(union, self.point_count)[0]
-        return seen
+        if not self._on_host:
+            return _device_bits.any_point(library_at(self.words), self.words, self.point_count)
+        union: NDArray[np.uint64] = np.bitwise_or.reduce(self.words, axis=0, keepdims=True)
+        return _unpack(union, self.point_count)[0]
 
-    def indices(self, frame: int) -> NDArray[np.int64]:
-        """Visible points of one frame, ascending."""
-        bits = _unpack(self._host("indices")[frame][None], self.point_count)[0]
-        return np.flatnonzero(bits).astype(np.int64, copy=False)
+    def indices(self, frame: int) -> Any:
+        """Visible points of one frame, ascending int64."""
+        return self._indices_of(self.words[frame])
 
-    def common(self, frame_a: int, frame_b: int) -> NDArray[np.int64]:
-        """Points that both frames see, ascending."""
-        words = self._host("common")
-        both = (words[frame_a] & words[frame_b])[None]
-        found = np.flatnonzero(_unpack(both, self.point_count)[0])
-        return found.astype(np.int64, copy=False)
+    def common(self, frame_a: int, frame_b: int) -> Any:
+        """Points that both frames see, ascending int64."""
+        words = _as_signed(self.words)
+        return self._indices_of(words[frame_a] & words[frame_b])
 
-    def at(self, points: ArrayLike) -> NDArray[np.bool_]:
+    def _indices_of(self, row: Any) -> Any:
+        if not self._on_host:
+            return _device_bits.indices(library_at(row), row, self.point_count)
+        return np.flatnonzero(_unpack(row[None], self.point_count)[0]).astype(np.int64, copy=False)
+
+    def at(self, points: ArrayLike) -> Any:
         """(F, n) bool: whether each frame sees each of n points.
+
+        Args:
+            points: (n,) integers on the host.
 
         Raises:
             IndexError: A point is outside [0, P).
@@ -194,16 +217,27 @@ class BitMask:
         index = np.asarray(points, dtype=np.int64)
         if index.size and not (index.min() >= 0 and index.max() < self.point_count):
             raise IndexError(f"points must lie in [0, {self.point_count})")
-        words = self._host("at")[:, index // WORD_BITS]
+        if not self._on_host:
+            return _device_bits.at(library_at(self.words), self.words, index)
+        words = self.words[:, index // WORD_BITS]
         return (words >> (index % WORD_BITS).astype(np.uint64) & np.uint64(1)).astype(np.bool_)
 
-    def to_bool(self) -> NDArray[np.bool_]:
+    def to_bool(self) -> Any:
         """(F, P) bool."""
-        return _unpack(self._host("to_bool"), self.point_count)
+        if not self._on_host:
+            return _device_bits.to_bool(library_at(self.words), self.words, self.point_count)
+        return _unpack(self.words, self.point_count)
 
     def transpose(self) -> BitMask:
-        """P x F: row p holds the frames that see point p. At most 16 MiB are unpacked at once."""
-        words = self._host("transpose")
+        """P x F: row p holds the frames that see point p.
+
+        At most 16 MiB are unpacked at once on the host, 256 MiB on a GPU.
+        """
+        if not self._on_host:
+            lib = library_at(self.words)
+            turned = _device_bits.transpose(lib, self.words, self.point_count)
+            return BitMask(turned, self.frame_count)
+        words = self.words
         frame_count, width = words.shape
         out = np.zeros((self.point_count, word_count(frame_count) * 8), np.uint8)
         step = max(1, _CHUNK_BITS // max(1, frame_count * WORD_BITS))
@@ -217,16 +251,14 @@ class BitMask:
 
     def to_host(self) -> BitMask:
         """The same mask in numpy words: itself on the host, an explicit copy from a GPU."""
-        library = library_of(self.words)
-        if library == "numpy":
+        if self._on_host:
             return self
-        host = self.words.cpu().numpy() if library == "torch" else self.words.get()
+        host = library_at(self.words).download(self.words)
         return BitMask(host.view("<u8"), self.point_count)
 
-    def _host(self, method: str) -> NDArray[np.uint64]:
-        if library_of(self.words) != "numpy":
-            raise TypeError(f"{method}() needs numpy words; copy them with to_host() first")
-        return np.asarray(self.words)
+    @property
+    def _on_host(self) -> bool:
+        return library_of(self.words) == "numpy"
 
     def _check_same_points(self, other: BitMask) -> None:
         if self.point_count != other.point_count:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from spatialcore._check import (
     dtype_of,
     library_of,
 )
-from spatialcore._dispatch import kernel
+from spatialcore._dispatch import batch_kernel, kernel
 from spatialcore.bitmask import BitMask
 from spatialcore.projection import check_scene
 
@@ -135,6 +135,28 @@ class PixelMap:
         return np.clip(np.rint(pixels), 0, np.array(depth_size) - 1).astype(np.int64)
 
 
+class DepthViews(NamedTuple):
+    """One scene of `visible_points_batch`; the fields are the arguments of `visible_points`.
+
+    Attributes:
+        points_world: (P, 3) float32 or float64, metres.
+        K: (3, 3) or (F, 3, 3) of the colour image, pixels.
+        cam_from_world: (F, 4, 4).
+        depth: (F, h, w) uint16 or float32, or an iterable of F maps.
+        image_size: (W, H) of the colour image.
+        depth_scale: Metres per unit; required for integer depth.
+        depth_from_image: Map from colour to depth pixels; None when they share one grid.
+    """
+
+    points_world: Any
+    K: Any
+    cam_from_world: Any
+    depth: Any
+    image_size: tuple[int, int]
+    depth_scale: float | None = None
+    depth_from_image: PixelMap | None = None
+
+
 def visible_points(
     points_world: Any,
     K: Any,
@@ -190,31 +212,92 @@ def visible_points(
         >>> mask.indices(0).tolist()
         [0]
     """
-    points_world, K, cam_from_world = check_scene(points_world, K, cam_from_world)
-    width, height = image_size
+    given = DepthViews(
+        points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
+    )
+    scene, arrays = _checked_scene(given, rule)
+    run = kernel("occlusion", "visible_points", backend, arrays)
+    words = run(
+        *scene[:4],
+        image_size=scene.image_size,
+        depth_scale=scene.depth_scale,
+        depth_from_image=scene.depth_from_image,
+        rule=rule,
+        threads=check_threads(threads),
+    )
+    return BitMask(words, len(scene.points_world))
+
+
+def visible_points_batch(
+    scenes: Sequence[DepthViews],
+    *,
+    rule: DepthRule = TOLERANCE,
+    backend: str | None = None,
+    threads: int | None = None,
+) -> list[BitMask]:
+    """`visible_points` of many scenes.
+
+    With "cuda" all scenes of the same dtypes are one launch, since a small scene does not fill a
+    GPU; the other backends take them one after another. The bits are those of `visible_points`.
+
+    Args:
+        scenes: The arguments of each scene, all in one place.
+        rule: One rule for all.
+        backend: As for `visible_points`; None chooses by where the points live.
+        threads: CPU threads for each scene; None uses the process's affinity mask.
+
+    Returns:
+        A BitMask for each scene, in order.
+
+    Raises:
+        TypeError: As `visible_points`.
+        ValueError: As `visible_points`, or the scenes live in more than one place.
+        BackendUnavailable: As `visible_points`.
+
+    Examples:
+        >>> K = np.array([[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]])
+        >>> wall = np.full((1, 480, 640), 2.0, np.float32)
+        >>> scenes = [
+        ...     DepthViews(np.array([[0.0, 0.0, z]]), K, np.eye(4)[None], wall, (640, 480))
+        ...     for z in (2.0, 3.0)
+        ... ]
+        >>> [mask.counts().tolist() for mask in visible_points_batch(scenes)]
+        [[1], [0]]
+    """
+    checked = [_checked_scene(scene, rule) for scene in scenes]
+    workers = check_threads(threads)
+    if not scenes:
+        return []
+    run = batch_kernel(
+        "occlusion", "visible_points", backend, [a for _, arrays in checked for a in arrays]
+    )
+    if run is None:
+        return [
+            visible_points(**scene._asdict(), rule=rule, backend=backend, threads=threads)
+            for scene in scenes
+        ]
+    words = run([scene for scene, _ in checked], rule, workers)
+    return [BitMask(w, len(s.points_world)) for w, (s, _) in zip(words, checked, strict=True)]
+
+
+def _checked_scene(scene: DepthViews, rule: DepthRule) -> tuple[DepthViews, list[Any]]:
+    """The scene as backends take it, and the arrays that decide where it runs."""
+    points_world, K, cam_from_world = check_scene(scene.points_world, scene.K, scene.cam_from_world)
+    width, height = scene.image_size
     size = check_count("width", width, least=1), check_count("height", height, least=1)
     if not isinstance(rule, DepthRule):
         raise TypeError(f"rule must be a DepthRule, got {type(rule).__name__}")
-    maps = _Maps(len(cam_from_world), size, depth_scale, depth_from_image)
-    arrays = [points_world, K, cam_from_world]
+    maps = _Maps(len(cam_from_world), size, scene.depth_scale, scene.depth_from_image)
+    arrays, depth = [points_world, K, cam_from_world], scene.depth
     if library_of(depth):
         maps.check_stack(depth)
         arrays.append(depth)
     else:
         depth = maps.stream(depth)
-    run = kernel("occlusion", "visible_points", backend, arrays)
-    words = run(
-        points_world,
-        K,
-        cam_from_world,
-        depth,
-        image_size=size,
-        depth_scale=maps.scale,
-        depth_from_image=maps.pixel_map,
-        rule=rule,
-        threads=check_threads(threads),
+    return (
+        DepthViews(points_world, K, cam_from_world, depth, size, maps.scale, maps.pixel_map),
+        arrays,
     )
-    return BitMask(words, len(points_world))
 
 
 class _Maps:

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatialcore import _dispatch
 from spatialcore._check import check_choice, check_threads, library_of
+from spatialcore._libraries import library_at
 from spatialcore.bitmask import BitMask
 
 _STRIP_BYTES = 64 << 20  # one strip of intersections in `overlapping_pairs`
@@ -63,23 +63,25 @@ class Overlap:
     def _iou_torch(self, name: str) -> Any:
         import torch
 
-        shared, count = self.intersection.double(), self.count.double()
+        # Counts are unsigned bits in int32.
+        shared = (self.intersection.long() & 0xFFFFFFFF).double()
+        count = (self.count.long() & 0xFFFFFFFF).double()
         union = count[:, None] + count[None, :] - shared
         return (shared / union.clamp(min=1.0)).to(getattr(torch, name))
 
 
 class PairBlock(NamedTuple):
-    """Pairs of frames that share points, sorted by (i, j).
+    """Pairs of frames that share points, sorted by (i, j), where the mask lives.
 
     Attributes:
-        i: (n,) int32 first frame.
-        j: (n,) int32 second frame, i < j.
+        i: (n,) int32 first frame; int64 on a GPU.
+        j: (n,) int32 second frame, i < j; int64 on a GPU.
         intersection: (n,) uint32, at least 1.
     """
 
-    i: NDArray[np.int32]
-    j: NDArray[np.int32]
-    intersection: NDArray[np.uint32]
+    i: Any
+    j: Any
+    intersection: Any
 
 
 def pairwise_overlap(
@@ -112,7 +114,48 @@ def pairwise_overlap(
     """
     _check_mask(visible)
     run = _dispatch.kernel("overlap", "pairwise_overlap", backend, [visible.words])
-    intersection = run(visible, check_threads(threads))
+    return _overlap(run(visible, check_threads(threads)))
+
+
+def pairwise_overlap_batch(
+    masks: Sequence[BitMask], *, backend: str | None = None, threads: int | None = None
+) -> list[Overlap]:
+    """`pairwise_overlap` of many masks.
+
+    With "cuda" all masks are one launch, since one scene does not fill a GPU; the other backends
+    take them one after another. The integers are those of `pairwise_overlap`.
+
+    Args:
+        masks: BitMasks of any sizes, all in one place.
+        backend: As for `pairwise_overlap`.
+        threads: CPU threads; None uses the process's affinity mask.
+
+    Returns:
+        An Overlap for each mask, in order.
+
+    Raises:
+        TypeError: One is not a BitMask.
+        ValueError: The masks live in more than one place.
+        BackendUnavailable: The backend is not installed, or cannot run these arrays.
+
+    Examples:
+        >>> masks = [BitMask.from_bool(np.ones((f, 5), bool)) for f in (1, 2)]
+        >>> [overlap.intersection.tolist() for overlap in pairwise_overlap_batch(masks)]
+        [[[5]], [[5, 5], [5, 5]]]
+    """
+    for mask in masks:
+        _check_mask(mask)
+    workers = check_threads(threads)
+    if not masks:
+        return []
+    words = [mask.words for mask in masks]
+    run = _dispatch.batch_kernel("overlap", "pairwise_overlap", backend, words)
+    if run is None:
+        return [pairwise_overlap(mask, backend=backend, threads=threads) for mask in masks]
+    return [_overlap(intersection) for intersection in run(masks, workers)]
+
+
+def _overlap(intersection: Any) -> Overlap:
     count = intersection.diagonal()
     return Overlap(intersection, count.copy() if library_of(count) == "numpy" else count)
 
@@ -120,10 +163,11 @@ def pairwise_overlap(
 def overlapping_pairs(visible: BitMask, *, threads: int | None = None) -> Iterator[PairBlock]:
     """Pairs of frames that share at least one point, in blocks of bounded memory.
 
-    At most 64 MiB of intersections are held at once, so 10,000 frames need no F x F array.
+    On the host at most 64 MiB of intersections are held at once, so 10,000 frames need no F x F
+    array. On a GPU the F x F intersections are one launch, and every block waits for its size.
 
     Args:
-        visible: BitMask, F frames x P points, numpy words.
+        visible: BitMask, F frames x P points.
         threads: CPU threads; None uses the process's affinity mask.
 
     Yields:
@@ -131,7 +175,7 @@ def overlapping_pairs(visible: BitMask, *, threads: int | None = None) -> Iterat
 
     Raises:
         TypeError: `visible` is not a BitMask.
-        BackendUnavailable: The words do not live on the host.
+        BackendUnavailable: No backend can run these arrays.
 
     Examples:
         >>> seen = np.array([[True, True, False], [False, True, True], [False, False, False]])
@@ -140,6 +184,8 @@ def overlapping_pairs(visible: BitMask, *, threads: int | None = None) -> Iterat
         ([0], [1], [1])
     """
     _check_mask(visible)
+    if library_of(visible.words) != "numpy":
+        return _device_blocks(pairwise_overlap(visible, threads=threads).intersection)
     open_rows = _dispatch.kernel("overlap", "OverlapRows", "cpu", [visible.words])
     return _pair_blocks(open_rows(visible, check_threads(threads)), len(visible))
 
@@ -150,6 +196,20 @@ def _pair_blocks(rows: Any, frame_count: int) -> Iterator[PairBlock]:
         block = PairBlock(*rows.pairs(begin, min(begin + step, frame_count)))
         if len(block.i):
             yield block
+
+
+def _device_blocks(intersection: Any) -> Iterator[PairBlock]:
+    """Blocks of the upper triangle of intersections that lie on a GPU."""
+    lib = library_at(intersection)
+    frame_count = len(intersection)
+    frames = lib.arange(frame_count, "int64")
+    step = max(1, _STRIP_BYTES // max(1, 4 * frame_count))
+    for begin in range(0, frame_count, step):
+        strip = intersection[begin : begin + step]
+        shared = (strip != 0) & (frames[None, :] > frames[begin : begin + step, None])
+        i, j = lib.nonzero(shared)
+        if len(i):
+            yield PairBlock(i + begin, j, strip[i, j])
 
 
 def _check_mask(visible: object) -> None:

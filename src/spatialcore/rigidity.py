@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,72 @@ def accumulate_distance_change(
         >>> accumulate_distance_change(tracks).tolist()
         [0.0, 0.5, 0.5]
     """
-    check_array("tracks", tracks)
-    check_dtype("tracks", tracks, "float32", "float64")
-    check_shape("tracks", tracks, ("T", "N", 3))
+    _check_tracks(tracks)
     floor = check_number("noise_floor", noise_floor, least=0.0, most=1e300)
     check_choice("precision", precision, PRECISIONS)
     run = _dispatch.kernel("rigidity", "accumulate_distance_change", backend, [tracks])
     if library_of(tracks) == "numpy":
         tracks = np.ascontiguousarray(tracks, dtype=np.float64)
     return run(tracks, floor, precision, check_threads(threads))
+
+
+def accumulate_distance_change_batch(
+    clips: Sequence[Any],
+    *,
+    noise_floor: float = 0.01,
+    precision: str = "float64",
+    backend: str | None = None,
+    threads: int | None = None,
+) -> list[Any]:
+    """`accumulate_distance_change` of many clips.
+
+    With "cuda" all clips are one launch, since one clip does not fill a GPU; the other backends
+    take them one after another. The sums are those of `accumulate_distance_change`.
+
+    Args:
+        clips: (T, N, 3) float32 or float64 tracks of any lengths and numbers, all in one place.
+        noise_floor: Metres; smaller changes of a step are not counted.
+        precision: As for `accumulate_distance_change`.
+        backend: As for `accumulate_distance_change`.
+        threads: CPU threads; None uses the process's affinity mask.
+
+    Returns:
+        (N (N - 1) / 2,) float64 metres for each clip, in order.
+
+    Raises:
+        TypeError: One is no float array.
+        ValueError: As `accumulate_distance_change`, or the clips live in more than one place.
+        BackendUnavailable: The backend is not installed, or cannot run these arrays.
+
+    Examples:
+        >>> still, moved = np.zeros((2, 2, 3)), np.zeros((2, 2, 3))
+        >>> moved[1, 1, 0] = 0.5
+        >>> [sums.tolist() for sums in accumulate_distance_change_batch([still, moved])]
+        [[0.0], [0.5]]
+    """
+    for tracks in clips:
+        _check_tracks(tracks)
+    floor = check_number("noise_floor", noise_floor, least=0.0, most=1e300)
+    check_choice("precision", precision, PRECISIONS)
+    workers = check_threads(threads)
+    if not clips:
+        return []
+    run = _dispatch.batch_kernel("rigidity", "accumulate_distance_change", backend, clips)
+    if run is None:
+        return [
+            accumulate_distance_change(
+                tracks, noise_floor=floor, precision=precision, backend=backend, threads=threads
+            )
+            for tracks in clips
+        ]
+    sums: list[Any] = run(clips, floor, precision, workers)
+    return sums
+
+
+def _check_tracks(tracks: Any) -> None:
+    check_array("tracks", tracks)
+    check_dtype("tracks", tracks, "float32", "float64")
+    check_shape("tracks", tracks, ("T", "N", 3))
 
 
 def average_linkage(condensed: ArrayLike, *, backend: str | None = None) -> Float64:

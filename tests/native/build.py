@@ -14,7 +14,7 @@ from pathlib import Path
 import pybind11
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = ("projection", "occlusion", "overlap", "overlap_tensor_core", "rigidity")
+KERNELS = ("projection", "occlusion", "askable", "overlap", "overlap_tensor_core", "rigidity")
 MODULE = "_cuda_host"
 INCLUDE = (
     ROOT / "csrc/include",

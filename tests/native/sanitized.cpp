@@ -36,8 +36,18 @@ void run_scene(int64_t points, int64_t frames) {
   std::vector<double> uv(2 * frames * points), z(frames * points);
   const DeviceScene scene{xyz.data(), false, points, K.data(), pose.data(), frames};
   const OcclusionRule rule{32, 24, 32, 24, 0.001, {1, 0, 1, 0}, {false, 0.1, 0.05}};
-  visible_points_cuda(scene, {depth.data(), false}, rule, words.data(), {0});
   project_points_cuda(scene, uv.data(), z.data(), {0});
+  DeviceView view{xyz.data(), points,       K.data(),     pose.data(),
+                  frames,     depth.data(), words.data(), rule};
+  visible_points_cuda({view, nullptr, 1, frames}, points, {false, false}, {0});
+  DeviceView batch[2] = {view, view};
+  batch[1].point_count = points / 2;
+  std::vector<uint64_t> half(frames * ((points / 2 + 63) / 64)), asked(words.size());
+  batch[1].words = half.data();
+  visible_points_cuda({{}, batch, 2, frames}, points, {false, false}, {0});
+  view.words = asked.data();
+  const AskableRule guards{0.1, 9, true, 3, 0.8, 0.5, 2.0, 0.5, 2.0, 3.5};
+  askable_points_cuda(view, words.data(), guards, false, {0});
 }
 
 void run_overlap(int64_t frames, int64_t width, OverlapMethod method) {
@@ -61,6 +71,7 @@ void run_kernels() {
   for (const auto method : {OverlapMethod::kPopcount, OverlapMethod::kTensorCore}) {
     run_overlap(1, 1, method);
     run_overlap(67, 18, method);
+    run_overlap(3, 300, method);  // thread blocks share the words
   }
   run_rigidity(5, 70, ChangePrecision::kFloat64);
   run_rigidity(5, 70, ChangePrecision::kExact);

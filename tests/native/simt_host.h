@@ -310,6 +310,10 @@ inline T __shfl_xor_sync(unsigned mask, T value, int bits) {
   return __shfl_sync(mask, value, simt::block()->fiber().lane ^ bits);
 }
 
+inline uint32_t atomicAdd(uint32_t* at, uint32_t value) {
+  return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
+
 inline int __popcll(uint64_t x) { return __builtin_popcountll(x); }
 
 // mma.m16n8k256.b1.and.popc as the PTX manual lays its fragments out over the lanes of a warp.

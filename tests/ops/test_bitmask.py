@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spatialcore.bitmask import BitMask, word_count
+from spatialcore.overlap import Overlap
 
 SIZES = [0, 1, 63, 64, 65, 257]
 
@@ -128,7 +129,78 @@ def test_torch_words_are_held():
     assert mask.to_host() == host
     assert mask == BitMask(signed.clone(), 100)
     with pytest.raises(TypeError, match="to_host"):
-        mask.counts()
+        mask.save("nowhere.npy")
     signed[0, 1] = -1
     with pytest.raises(ValueError, match="past point 99"):
         BitMask(signed, 100)
+
+
+def as_torch(mask):
+    torch = pytest.importorskip("torch")
+    words = torch.from_numpy(mask.words.view(np.int64).copy())
+    return BitMask(words, mask.point_count), lambda x: x.numpy()
+
+
+def as_cupy(mask, monkeypatch):
+    """numpy words that go the way of cupy's: its functions by numpy's."""
+    from spatialcore import bitmask
+    from tests.native.host import HostCupy
+
+    monkeypatch.setattr(bitmask.BitMask, "_on_host", False)
+    monkeypatch.setattr(bitmask, "library_at", lambda array: HostCupy())
+    return BitMask(mask.words.copy(), mask.point_count), lambda x: x
+
+
+@pytest.mark.parametrize("library", ["torch", "cupy"])
+@pytest.mark.parametrize("frame_count", [0, 1, 2, 7, 65])
+@pytest.mark.parametrize("point_count", [1, 63, 64, 257])
+def test_methods_answer_in_the_library_of_the_words(library, frame_count, point_count, monkeypatch):
+    rng = np.random.default_rng(point_count)
+    flags = rng.random((frame_count, point_count)) < rng.random((frame_count, 1))
+    host = BitMask.from_bool(flags)
+    points = rng.integers(0, point_count, 9)
+    turned, counts, common = host.transpose().words, host.counts(), []
+    if frame_count:
+        common = host.common(0, frame_count - 1)
+    mask, numpy = as_torch(host) if library == "torch" else as_cupy(host, monkeypatch)
+    np.testing.assert_array_equal(numpy(mask.counts()), counts)
+    np.testing.assert_array_equal(numpy(mask.to_bool()), flags)
+    np.testing.assert_array_equal(numpy(mask.any_frame()), flags.any(1))
+    np.testing.assert_array_equal(numpy(mask.any_point()), flags.any(0))
+    np.testing.assert_array_equal(numpy(mask.at(points)), flags[:, points])
+    np.testing.assert_array_equal(numpy(mask.transpose().words).view(np.uint64), turned)
+    assert mask.transpose().shape == (point_count, frame_count)
+    if frame_count:
+        np.testing.assert_array_equal(numpy(mask.indices(0)), np.flatnonzero(flags[0]))
+        np.testing.assert_array_equal(numpy(mask.common(0, frame_count - 1)), common)
+    with pytest.raises(IndexError, match="points must lie in"):
+        mask.at([point_count])
+
+
+def test_nothing_on_a_device_is_read_by_the_host():
+    """Tensors without memory: whatever needs a value of one on the host would raise."""
+    torch = pytest.importorskip("torch")
+    mask = BitMask(torch.empty((5, 2), dtype=torch.int64, device="meta"), 70)
+    assert repr(mask) == "BitMask(frames=5, points=70, device='meta')"
+    assert tuple(mask.counts().shape) == tuple(mask.any_frame().shape) == (5,)
+    assert tuple(mask.any_point().shape) == (70,)
+    assert tuple(mask.to_bool().shape) == (5, 70)
+    assert tuple(mask.at([3, 4]).shape) == (5, 2)
+    assert mask.transpose().shape == (70, 5)
+    assert (mask & mask).shape == (mask | mask).shape == (5, 70)
+    assert mask[1:3].shape == (2, 70)
+    assert BitMask.from_bool(mask.to_bool()).shape == (5, 70)
+    intersection = torch.empty((5, 5), dtype=torch.int32, device="meta")
+    overlap = Overlap(intersection, intersection.diagonal())
+    assert overlap.iou.dtype == torch.float64
+    assert overlap.iou_as(np.float32).dtype == torch.float32
+    with pytest.raises(RuntimeError):
+        mask.indices(0)
+
+
+def test_counts_above_two_to_the_31_are_unsigned_in_torch():
+    torch = pytest.importorskip("torch")
+    counts = np.array([[3 << 30, 1 << 31], [1 << 31, 1 << 31]], np.uint32)
+    tensor = torch.from_numpy(counts.view(np.int32))
+    expected = Overlap(counts, counts.diagonal()).iou
+    np.testing.assert_array_equal(Overlap(tensor, tensor.diagonal()).iou.numpy(), expected)

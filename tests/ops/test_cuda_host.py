@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,60 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-import spatialcore
-from spatialcore import BitMask, DepthRule, PixelMap
+from spatialcore import BitMask, DepthRule, DepthViews, PixelMap
 from spatialcore.occlusion import visible_points
 from spatialcore.overlap import pairwise_overlap
 from spatialcore.projection import project_points
-from tests.native.build import MODULE, build, cannot_build
+from tests.native.build import cannot_build
+from tests.native.host import HostCupy, cuda_module, torch_as_gpu
 
 pytestmark = pytest.mark.skipif(bool(cannot_build()), reason=cannot_build())
 
 
-class Numpy:
-    """The array library of the host build; outputs start as 0xFF so that nothing is left unset."""
-
-    def address(self, array: Any) -> int:
-        assert array.flags.c_contiguous
-        return int(array.ctypes.data)
-
-    def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-        array = np.empty(shape, dtype)
-        array.view(np.uint8)[...] = 0xFF
-        return array
-
-    def upload(self, rows: Sequence[Sequence[int]], like: Any) -> Any:
-        return np.array(rows, dtype=np.int64)
-
-    def convert(self, array: Any, dtype: str) -> Any:
-        return np.ascontiguousarray(array, dtype=dtype)
-
-    def device(self, array: Any) -> int:
-        return 0
-
-    def stream(self, array: Any) -> int:
-        return 0
+@pytest.fixture(scope="module")
+def cuda(kernels_on_host: Path) -> ModuleType:
+    """`spatialcore._cuda` over the host build, with numpy arrays in place of cupy's."""
+    return cuda_module(kernels_on_host, HostCupy())
 
 
-def load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def cuda(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """`spatialcore._cuda` over the host build of its kernels."""
-    host = load(MODULE, build(tmp_path_factory.mktemp("simt")))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "spatialcore._cuda_ext", host)
-        patch.setattr(spatialcore, "_cuda_ext", host, raising=False)
-        module = load("cuda_on_host", Path(spatialcore.__file__).with_name("_cuda.py"))
-    vars(module)["library"] = lambda array: Numpy()
-    return module
+@pytest.fixture
+def torch_gpu(kernels_on_host: Path) -> Iterator[ModuleType]:
+    """torch, whose tensors count as tensors on a GPU."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    with torch_as_gpu(kernels_on_host):
+        yield torch
 
 
 def poses(count: int, seed: int) -> np.ndarray:
@@ -90,7 +56,7 @@ def test_projection(cuda: ModuleType, point_count: int, dtype: type) -> None:
     points[::17] = np.nan
     cams = poses(19, 3)
     cams[4, 0, 3] = np.inf
-    uv, depth = cuda.project_points(points, np.tile(K, (19, 1, 1)), cams)
+    uv, depth = cuda.project_points(points, K, cams)
     with np.errstate(all="ignore"):
         expected = project_points(points, K, cams, backend="reference")
     np.testing.assert_array_equal(uv, expected.uv)
@@ -140,7 +106,9 @@ def random_mask(frame_count: int, point_count: int, seed: int = 0) -> BitMask:
     return BitMask.from_bool(rng.random((frame_count, point_count)) < 0.3)
 
 
-@pytest.mark.parametrize(("frames", "points"), [(0, 5), (1, 1), (3, 63), (17, 257), (70, 1300)])
+@pytest.mark.parametrize(
+    ("frames", "points"), [(0, 5), (1, 1), (3, 63), (17, 257), (70, 1300), (66, 9000), (2, 70000)]
+)
 @pytest.mark.parametrize("tensor_core", [False, True])
 def test_overlap(
     cuda: ModuleType, frames: int, points: int, tensor_core: bool, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +123,7 @@ def test_overlap_batch(cuda: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
     masks = [random_mask(f, p, f) for f, p in [(5, 64), (70, 200), (1, 1), (33, 900)]]
     for frames in (0, 1 << 30):
         monkeypatch.setattr(cuda, "TENSOR_CORE_FRAMES", frames)
-        for mask, got in zip(masks, cuda.pairwise_overlaps(masks), strict=True):
+        for mask, got in zip(masks, cuda.pairwise_overlap_batch(masks), strict=True):
             expected = pairwise_overlap(mask, backend="reference").intersection
             np.testing.assert_array_equal(got, expected)
 
@@ -203,6 +171,95 @@ def test_distance_change_flips_no_decision(cuda: ModuleType) -> None:
 
 def test_distance_change_batch(cuda: ModuleType) -> None:
     clips = [clip(6, 20, 1), clip(3, 90, 2), clip(4, 1, 3)]
-    got = cuda.accumulate_distance_changes(clips, 0.01, "float64")
+    got = cuda.accumulate_distance_change_batch(clips, 0.01, "float64")
     for tracks, change in zip(clips, got, strict=True):
         np.testing.assert_array_equal(change, reference_change(tracks, 0.01))
+
+
+def scene(frame_count: int, point_count: int, dtype: type, spread: float = 2.0) -> DepthViews:
+    rng = np.random.default_rng(frame_count)
+    centres = rng.uniform(-3, 3, (point_count // 256 + 1, 3)).repeat(256, 0)[:point_count]
+    points = (centres + rng.uniform(-spread, spread, (point_count, 3))).astype(np.float32)
+    depth = rng.integers(0, 5000, (frame_count, 24, 32))
+    depth = depth.astype(dtype) if dtype is np.uint16 else (depth * 1e-3).astype(dtype)
+    scale = 0.001 if dtype is np.uint16 else None
+    return DepthViews(
+        points, K, poses(frame_count, 8), depth, (320, 240), scale, PixelMap(0.1, 0.0, 0.1, 0.0)
+    )
+
+
+SCENES = [scene(3, 63, np.uint16), scene(40, 700, np.uint16), scene(1, 300, np.float32)]
+
+
+def test_scenes_of_all_sizes_and_types_are_two_launches(cuda: ModuleType) -> None:
+    got = cuda.visible_points_batch(SCENES, DepthRule())
+    for given, words in zip(SCENES, got, strict=True):
+        expected = visible_points(**given._asdict(), backend="reference")
+        np.testing.assert_array_equal(words, expected.words)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type) -> None:
+    from spatialcore.relations.askable import askable_points, askable_rule
+    from spatialcore.relations.recipe import Guards
+
+    given = scene(35, 500, dtype)
+    seen = visible_points(**given._asdict(), rule=DepthRule.strict())
+    guards = Guards(agreement_absolute_m=2.0, edge_absolute_m=1.5)
+    rule = askable_rule(guards, given.image_size, (32, 24))._replace(disc_radius=3.5)
+    expected = askable_points(given, seen, rule)
+    assert 0 < expected.counts().sum() < seen.counts().sum()
+    np.testing.assert_array_equal(cuda.askable_points(given, seen, rule), expected.words)
+
+
+def on_torch(torch: Any, given: DepthViews) -> DepthViews:
+    arrays = [torch.from_numpy(np.ascontiguousarray(a)) for a in given[:4]]
+    return DepthViews(*arrays, *given[4:])
+
+
+def test_public_operations_take_torch_and_give_torch(torch_gpu: Any) -> None:
+    from spatialcore import (
+        accumulate_distance_change,
+        accumulate_distance_change_batch,
+        overlapping_pairs,
+        pairwise_overlap_batch,
+        visible_points_batch,
+    )
+
+    torch, host = torch_gpu, [visible_points(**s._asdict()) for s in SCENES]
+    masks = visible_points_batch([on_torch(torch, s) for s in SCENES])
+    for mask, expected in zip(masks, host, strict=True):
+        assert isinstance(mask.words, torch.Tensor)
+        assert mask.to_host() == expected
+    one = on_torch(torch, SCENES[1])
+    strided = one._replace(depth=one.depth.transpose(1, 2).contiguous().transpose(1, 2))
+    assert visible_points(**strided._asdict()).to_host() == host[1]
+    for got, expected in zip(pairwise_overlap_batch(masks), host, strict=True):
+        wanted = pairwise_overlap(expected)
+        np.testing.assert_array_equal(got.intersection.numpy(), wanted.intersection)
+        np.testing.assert_array_equal(got.iou.numpy(), wanted.iou)
+    blocks, wanted = list(overlapping_pairs(masks[1])), list(overlapping_pairs(host[1]))
+    for column, expected in zip(zip(*blocks, strict=True), zip(*wanted, strict=True), strict=True):
+        np.testing.assert_array_equal(torch.cat(column).numpy(), np.concatenate(expected))
+    uv, depth = project_points(one.points_world, one.K, one.cam_from_world)
+    wanted = project_points(*SCENES[1][:3])
+    np.testing.assert_array_equal(uv.numpy(), wanted.uv)
+    np.testing.assert_array_equal(depth.numpy(), wanted.depth)
+    clips = [torch.from_numpy(clip(6, n)).requires_grad_() for n in (20, 70)]
+    for tracks, sums in zip(clips, accumulate_distance_change_batch(clips), strict=True):
+        np.testing.assert_array_equal(accumulate_distance_change(tracks).numpy(), sums.numpy())
+        np.testing.assert_array_equal(sums, reference_change(tracks.detach().numpy(), 0.01))
+
+
+def test_nothing_is_one_launch_of_nothing(torch_gpu: Any) -> None:
+    from spatialcore import (
+        accumulate_distance_change_batch,
+        pairwise_overlap_batch,
+        visible_points_batch,
+    )
+
+    assert visible_points_batch([], backend="cuda") == []
+    assert pairwise_overlap_batch([], backend="cuda") == []
+    assert accumulate_distance_change_batch([], backend="cuda") == []
+    empty = BitMask(torch_gpu.zeros((0, 2), dtype=torch_gpu.int64), 70)
+    assert tuple(pairwise_overlap(empty).iou.shape) == (0, 0)

@@ -58,6 +58,23 @@ def test_load_names_what_is_missing(monkeypatch):
         _dispatch.load("overlap", "pairwise_overlap", "cpu")
 
 
+@pytest.mark.parametrize(("built", "triton_lacks", "expected"), [
+    (True, "", "cuda"), (False, "", "triton"), (False, "no kernel", "cuda"),
+])  # fmt: skip
+def test_torch_on_a_gpu_goes_to_triton_where_cuda_is_not_built(
+    monkeypatch, built, triton_lacks, expected
+):
+    monkeypatch.setattr(_dispatch, "cuda_is_built", lambda: built)
+    monkeypatch.setattr(_dispatch, "unavailable_reason", lambda *_: triton_lacks)
+    monkeypatch.setattr(_dispatch, "load", lambda op, function, backend: (function, backend))
+    on_gpu = [Tensor("cuda:0")]
+    assert _dispatch.kernel("overlap", "run", None, on_gpu) == ("run", expected)
+    assert _dispatch.kernel("overlap", "run", "cuda", on_gpu) == ("run", "cuda")
+    batch = ("run_batch", "cuda") if expected == "cuda" else None
+    assert _dispatch.batch_kernel("overlap", "run", None, on_gpu * 2) == batch
+    assert _dispatch.batch_kernel("overlap", "run", None, [HOST]) is None
+
+
 def test_shapes_have_one_wording():
     sizes = _check.check_shape("K", np.zeros((4, 3, 3)), (3, 3), ("F", 3, 3))
     assert sizes == {"F": 4}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spatialcore.bitmask import BitMask
-from spatialcore.occlusion import PixelMap
+from spatialcore.occlusion import DepthViews
 from spatialcore.relations.askable import askable_points, askable_rule, mark_radius
 from spatialcore.relations.recipe import Guards, load_recipe
 from spatialcore.relations.reference import SceneReference
@@ -20,10 +20,10 @@ def asked(points, depth, guards=None):
     points = np.asarray(points, np.float32)
     guards = guards or Guards()
     mask = askable_points(
-        points, K, np.eye(4)[None], np.asarray(depth, np.float32)[None],
-        BitMask.from_bool(np.ones((1, len(points)), bool)), askable_rule(guards, SIZE, SIZE),
-        image_size=SIZE, depth_scale=1.0, depth_from_image=PixelMap.identity(),
-    )  # fmt: skip
+        DepthViews(points, K, np.eye(4)[None], np.asarray(depth, np.float32)[None], SIZE),
+        BitMask.from_bool(np.ones((1, len(points)), bool)),
+        askable_rule(guards, SIZE, SIZE),
+    )
     return mask.to_bool()[0].tolist()
 
 
@@ -103,14 +103,12 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
 
 def test_wrong_arrays_are_named():
     rule = askable_rule(Guards(), COLOR_SIZE, DEPTH_SIZE)
-    map_ = PixelMap.identity()
-    arguments = {"image_size": SIZE, "depth_scale": 1.0, "depth_from_image": map_}
     points, mask = np.zeros((3, 3), np.float32), BitMask.zeros(1, 3)
+
+    def run(depth):
+        return askable_points(DepthViews(points, K, np.eye(4)[None], depth, SIZE), mask, rule)
+
     with pytest.raises(ValueError, match=r"depth must have shape \(F, h, w\)"):
-        askable_points(
-            points, K, np.eye(4)[None], np.zeros((2, 4, 4), "f4"), mask, rule, **arguments
-        )
+        run(np.zeros((2, 4, 4), "f4"))
     with pytest.raises(TypeError, match="uint16 or float32"):
-        askable_points(
-            points, K, np.eye(4)[None], np.zeros((1, 4, 4), "i4"), mask, rule, **arguments
-        )
+        run(np.zeros((1, 4, 4), "i4"))

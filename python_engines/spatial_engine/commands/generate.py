@@ -56,6 +56,7 @@ class Options:
         index: Where sources are indexed; default: OUTPUT/index.
         executor: Processes of this machine, or Ray.
         workers: Processes.
+        device: Where sources are indexed: cpu, or cuda or cuda:N; see `spatialcore index --help`.
         shard: i/n makes only the shards whose number is i modulo n.
         overwrite: Start afresh when the folder holds another data set.
         json: Print one JSON object instead of text.
@@ -68,6 +69,7 @@ class Options:
     index: Path | None = None
     executor: Literal["local", "ray"] = "local"
     workers: int = 1
+    device: str = "cpu"
     shard: str = "0/1"
     overwrite: bool = False
     json: bool = False
@@ -115,8 +117,10 @@ def _plan_folder(options: Options) -> Path:
     first = Path(options.sources[0]) if len(options.sources) == 1 else None
     if first is not None and (first / "plan.json").is_file():
         _refuse(options.select != Selection(), "the plan already says what is asked")
+        _refuse_device(options.device)
         return first
     if first is not None and (first / "index.json").is_file():
+        _refuse_device(options.device)
         index = first
     else:
         index = _index_sources(options)
@@ -128,6 +132,11 @@ def _plan_folder(options: Options) -> Path:
 def _refuse(wrong: bool, why: str) -> None:
     if wrong:
         raise ValueError(f"options of the selection are for sources and indexes: {why}")
+
+
+def _refuse_device(device: str) -> None:
+    if device != "cpu":
+        raise ValueError("--device is for sources: what was named is indexed already")
 
 
 def _index_sources(options: Options) -> Path:
@@ -148,7 +157,7 @@ def _index_sources(options: Options) -> Path:
     config = IndexConfig(load_recipe(options.select.recipe or "default"))
     with ProgressBar() as bar:
         report = build_index(
-            sources, folder, config, workers=options.workers,
+            sources, folder, config, workers=options.workers, device=options.device,
             on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
         )  # fmt: skip
     if not report.built and not report.reused:

@@ -13,13 +13,15 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from spatialcore._dispatch import cuda_is_built
+from spatialcore.commands.doctor_checks import Check, run_checks, run_device_checks
 
 EXIT_FAILED = 1
 EXTRAS = {
@@ -44,15 +46,6 @@ class Options:
 
     isa: str = "all"
     json: bool = False
-
-
-@dataclass(frozen=True)
-class Check:
-    """One kernel on one instruction set against the float64 reference."""
-
-    operation: str
-    isa: str
-    passed: bool
 
 
 @dataclass(frozen=True)
@@ -87,10 +80,13 @@ def _version(package: str) -> str | None:
 
 def cuda_state() -> dict[str, Any]:
     """Whether the CUDA backend is built and can run, and the reason when not."""
+    if not cuda_is_built():
+        return {"built": False, "available": False, "reason": "built without CUDA"}
     try:
         from spatialcore import _cuda_ext
-    except ImportError:
-        return {"built": False, "available": False, "reason": "built without CUDA"}
+    except ImportError as error:
+        reason = f"the extension cannot be loaded: {error}"
+        return {"built": True, "runtime": 0, "available": False, "reason": reason, "devices": []}
     reason = _cuda_ext.unavailable_reason()
     return {
         "built": True,
@@ -107,79 +103,14 @@ def triton_state() -> dict[str, Any]:
     if missing:
         return {"available": False, "reason": f"{' and '.join(missing)} not installed"}
     state: dict[str, Any] = {"version": _version("triton"), "torch": _version("torch")}
-    device = cuda_state()
-    state["available"] = device["available"]
-    state["reason"] = "" if device["available"] else "no CUDA device; TRITON_INTERPRET=1 interprets"
+    if cuda_is_built():
+        state["available"] = cuda_state()["available"]
+    else:
+        from torch.cuda import is_available
+
+        state["available"] = is_available()
+    state["reason"] = "" if state["available"] else "no CUDA device; TRITON_INTERPRET=1 interprets"
     return state
-
-
-def _inputs() -> dict[str, Any]:
-    """A small scene with points on every kind of edge: sides, depth limits, behind the camera."""
-    rng = np.random.default_rng(20)
-    K = np.array([[300.0, 0, 160], [0, 300.0, 120], [0, 0, 1]])
-    poses = np.tile(np.eye(4), (5, 1, 1))
-    poses[:, :3, 3] = rng.uniform(-0.5, 0.5, (5, 3))
-    points = rng.uniform([-3, -3, -1], [3, 3, 7], (5000, 3)).astype(np.float32)
-    depth = rng.integers(0, 6000, (5, 240, 320)).astype(np.uint16)
-    tracks = rng.normal(size=(12, 70, 3))
-    tracks[rng.random((12, 70)) < 0.05] = np.nan
-    return {"K": K, "poses": poses, "points": points, "depth": depth, "tracks": tracks}
-
-
-def _operations() -> dict[str, Callable[[str], Any]]:
-    """Name -> a call of the operation on a backend, returning arrays to compare in every bit."""
-    from spatialcore import DepthRule
-    from spatialcore.coverage import max_coverage
-    from spatialcore.occlusion import visible_points
-    from spatialcore.overlap import pairwise_overlap
-    from spatialcore.projection import project_points
-    from spatialcore.rigidity import accumulate_distance_change
-
-    x = _inputs()
-
-    def visible(backend: str, rule: DepthRule) -> Any:
-        return visible_points(
-            x["points"],
-            x["K"],
-            x["poses"],
-            x["depth"],
-            image_size=(320, 240),
-            depth_scale=0.001,
-            rule=rule,
-            backend=backend,
-        )
-
-    seen = visible("reference", DepthRule.tolerance())
-    return {
-        "projection": lambda b: project_points(x["points"], x["K"], x["poses"], backend=b),
-        "occlusion (tolerance)": lambda b: visible(b, DepthRule.tolerance()).words,
-        "occlusion (strict)": lambda b: visible(b, DepthRule.strict()).words,
-        "overlap": lambda b: pairwise_overlap(seen, backend=b).intersection,
-        "rigidity": lambda b: accumulate_distance_change(x["tracks"], backend=b),
-        "coverage": lambda b: max_coverage(seen, 3, backend=b),
-    }
-
-
-def run_checks(isas: list[str]) -> Iterator[Check]:
-    """Compare every CPU kernel with the reference on every named instruction set."""
-    from spatialcore import _cpu
-
-    operations = _operations()
-    expected = {name: call("reference") for name, call in operations.items()}
-    try:
-        for isa in isas:
-            _cpu.set_isa(isa)
-            for name, call in operations.items():
-                got = call("cpu")
-                pairs = (
-                    zip(got, expected[name], strict=True)
-                    if isinstance(got, tuple)
-                    else [(got, expected[name])]
-                )
-                same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
-                yield Check(name, isa, same)
-    finally:
-        _cpu.set_isa("")
 
 
 def build_report(options: Options) -> Report:
@@ -205,14 +136,16 @@ def build_report(options: Options) -> Report:
         triton=triton_state(),
         extras=extras,
         free_disk_gb=round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
-        checks=list(run_checks(isas)),
+        checks=[*run_checks(isas), *run_device_checks()],
     )
 
 
 def _device_line(cuda: dict[str, Any]) -> str:
     if not cuda["built"]:
         return str(cuda["reason"])
-    built = f"built with runtime {cuda['runtime'] // 1000}.{cuda['runtime'] % 1000 // 10}"
+    built = "built"
+    if cuda["runtime"]:
+        built += f" with runtime {cuda['runtime'] // 1000}.{cuda['runtime'] % 1000 // 10}"
     if not cuda["available"]:
         return f"{built}; cannot run: {cuda['reason']}"
     names = ", ".join(
@@ -245,11 +178,12 @@ def print_report(report: Report) -> None:
     for name, text in rows.items():
         table.add_row(name.replace("[", r"\["), text)
     console.print(table)
-    isas = list(dict.fromkeys(check.isa for check in report.checks))
-    checks = Table("kernel equals the reference", *isas)
+    places = list(dict.fromkeys(check.place for check in report.checks))
+    checks = Table("kernel equals the reference", *places)
+    words = {True: "[green]every bit[/]", False: "[red]NO[/]", None: "no kernel"}
     for name in dict.fromkeys(check.operation for check in report.checks):
-        by_isa = {c.isa: c.passed for c in report.checks if c.operation == name}
-        checks.add_row(name, *("[green]every bit[/]" if by_isa[i] else "[red]NO[/]" for i in isas))
+        passed = {c.place: c.passed for c in report.checks if c.operation == name}
+        checks.add_row(name, *(words[passed.get(place)] for place in places))
     console.print(checks)
 
 

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spatialcore._check import library_of
+from spatialcore._dispatch import load
 from spatialcore.bitmask import BitMask
-from spatialcore.occlusion import PixelMap
+from spatialcore.occlusion import DepthViews, PixelMap
 from spatialcore.relations.recipe import Guards
-from spatialcore.types import Float64
 
 MIN_MARK_RADIUS = 3.0  # pixels: a smaller disc is not seen
 
@@ -69,30 +69,14 @@ def askable_rule(
 
 
 def askable_points(
-    points_world: NDArray[np.float32],
-    K: Float64,
-    cam_from_world: Float64,
-    depth: NDArray[Any],
-    visible: BitMask,
-    rule: AskableRule,
-    *,
-    image_size: tuple[int, int],
-    depth_scale: float,
-    depth_from_image: PixelMap,
-    threads: int | None = None,
+    scene: DepthViews, visible: BitMask, rule: AskableRule, *, threads: int | None = None
 ) -> BitMask:
-    """The visible points that pass every guard.
+    """The visible points that pass every guard, where the arrays live.
 
     Args:
-        points_world: (P, 3) float32 metres.
-        K: (3, 3) of the colour image, pixels.
-        cam_from_world: (F, 4, 4).
-        depth: (F, h, w) uint16 or float32.
+        scene: Points (float32), one K (3, 3), poses, depth (F, h, w) and pixel map.
         visible: F x P.
         rule: The guards in pixels.
-        image_size: (W, H) of the colour image.
-        depth_scale: Metres per unit.
-        depth_from_image: Map from colour to depth pixels.
         threads: CPU threads; None uses the process's affinity mask.
 
     Returns:
@@ -101,18 +85,22 @@ def askable_points(
     Raises:
         ValueError: Shapes disagree.
         TypeError: `depth` has another dtype.
+        BackendUnavailable: The arrays live on a GPU that the CUDA kernels cannot use.
     """
+    if library_of(visible.words) != "numpy":
+        run = load("askable", "askable_points", "cuda")
+        return BitMask(run(scene, visible, rule), visible.point_count)
     from spatialcore import _cpu
 
-    m = depth_from_image
+    m = scene.depth_from_image or PixelMap.identity()
     words = _cpu.askable_points(
-        points_world,
-        K,
-        cam_from_world,
-        np.ascontiguousarray(depth),
+        scene.points_world,
+        scene.K,
+        scene.cam_from_world,
+        np.ascontiguousarray(scene.depth),
         np.ascontiguousarray(visible.words),
-        image_size=image_size,
-        depth_scale=depth_scale,
+        image_size=scene.image_size,
+        depth_scale=1.0 if scene.depth_scale is None else scene.depth_scale,
         pixel_map=(m.ax, m.bx, m.ay, m.by),
         threads=threads or 0,
         **rule._asdict(),

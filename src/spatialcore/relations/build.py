@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore._libraries import Library
 from spatialcore.errors import SceneFormatError
 from spatialcore.relations import tables
 from spatialcore.relations.cloud import (
@@ -72,7 +73,13 @@ class _Frames:
 
 
 def build_scene(
-    source: Source, scene_id: str, config: IndexConfig, path: Path, *, threads: int
+    source: Source,
+    scene_id: str,
+    config: IndexConfig,
+    path: Path,
+    *,
+    threads: int,
+    device: Library | None = None,
 ) -> SceneSummary:
     """Index one scene or clip and publish its folder.
 
@@ -82,6 +89,8 @@ def build_scene(
         config: What the index depends on.
         path: Folder `IDX/<source>/<scene>`.
         threads: Threads for decoding and kernels.
+        device: Where visibility and overlaps are computed; None = on the CPU. Clips are indexed on
+            the CPU. The files are the same.
 
     Raises:
         SceneFormatError: It cannot be read, or nothing in it can be used.
@@ -89,10 +98,12 @@ def build_scene(
     opened = source.open(scene_id)
     if isinstance(opened, Track3D):
         return _build_clip(opened, config, path)
-    return _build_rgbd(opened, config, path, threads)
+    return _build_rgbd(opened, config, path, threads, device)
 
 
-def _build_rgbd(scene: Scene, config: IndexConfig, path: Path, threads: int) -> SceneSummary:
+def _build_rgbd(
+    scene: Scene, config: IndexConfig, path: Path, threads: int, device: Library | None
+) -> SceneSummary:
     recipe = config.recipe
     view = scene_view(scene, recipe)
     world = index_world(scene.world_up, scene.aligned_from_world)
@@ -103,10 +114,17 @@ def _build_rgbd(scene: Scene, config: IndexConfig, path: Path, threads: int) -> 
     state = _Frames(world, poses, reasons)
     with DepthSpool(path.parent) as spool:
         cloud, built, maps = _points(scene, view, state, spool, threads)
-        masks = scene_masks(view, recipe, cloud.points, poses, maps, threads=threads)
+        masks = scene_masks(view, recipe, cloud.points, poses, maps, threads=threads, device=device)
     if not len(masks.rows):
         raise SceneFormatError(scene.root / scene.id, _no_frames(reasons), code="no_usable_frames")
-    return _publish_rgbd(scene, config, path, view, state, cloud, built, masks, threads)
+    pairs = pair_table(
+        masks.visible,
+        np.array([scene.frames[row].index for row in masks.rows], np.int32),
+        poses[masks.rows],
+        up_known=scene.world_up is not None,
+        threads=threads,
+    )
+    return _publish_rgbd(scene, config, path, view, state, cloud, built, masks.to_host(), pairs)
 
 
 def _no_frames(reasons: list[str]) -> str:
@@ -179,9 +197,9 @@ def _publish_rgbd(
     cloud: OrderedCloud,
     built: BuiltCloud | None,
     masks: Masks,
-    threads: int,
+    pairs: tables.PairTable,
 ) -> SceneSummary:
-    made = _tables(scene, config, view, state, cloud, masks, threads)
+    made = _tables(scene, config, view, state, cloud, masks, pairs)
     reasons = Counter(r for r in state.reasons if r)
     reasons["object_without_vertices"] = made.without_vertices
     reasons["no_visible_points"] = int((made.frames.visible_count[masks.rows] == 0).sum())
@@ -230,7 +248,7 @@ def _tables(
     state: _Frames,
     cloud: OrderedCloud,
     masks: Masks,
-    threads: int,
+    pairs: tables.PairTable,
 ) -> _Tables:
     frames = frame_table(
         scene.frames,
@@ -241,13 +259,6 @@ def _tables(
         dict(zip(masks.rows.tolist(), masks.visible.counts().tolist(), strict=True)),
     )
     shown = frames.frame[masks.rows]
-    pairs = pair_table(
-        masks.visible,
-        shown,
-        state.world_from_cam[masks.rows],
-        up_known=scene.world_up is not None,
-        threads=threads,
-    )
     objects, without_vertices = object_rows(scene.objects, cloud.points, cloud.instance)
     seen = object_frame_table(objects, cloud.points, cloud.instance, masks.visible, shown)
     sets = view_set_table(objects, seen, config.recipe)

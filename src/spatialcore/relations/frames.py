@@ -193,23 +193,25 @@ def pair_table(
     """Every pair of frames that see a common point.
 
     Args:
-        visible: F x P.
+        visible: F x P, on the host or on a GPU.
         frames: (F,) int32 ascending frame of each row.
         world_from_cam: (F, 4, 4) of the same rows, z up.
         up_known: False leaves dyaw and dpitch NaN.
         threads: CPU threads.
     """
+    from spatialcore._libraries import on_host
     from spatialcore.overlap import overlapping_pairs
 
     angles = np.array([yaw_pitch_deg(m) if up_known else (np.nan, np.nan) for m in world_from_cam])
     yaw, pitch = angles.reshape(-1, 2).T
     blocks: list[PairTable] = []
-    for i, j, intersection in overlapping_pairs(visible, threads=threads):
+    for block in overlapping_pairs(visible, threads=threads):
+        i, j, intersection = map(on_host, block)
         blocks.append(
             PairTable(
                 i=frames[i],
                 j=frames[j],
-                intersection=np.asarray(intersection, np.uint32),
+                intersection=intersection.astype(np.uint32, copy=False),
                 distance=pair_distance(world_from_cam[i], world_from_cam[j]),
                 dyaw_deg=wrap_deg(yaw[j] - yaw[i]),
                 dpitch_deg=pitch[j] - pitch[i],

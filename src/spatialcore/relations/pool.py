@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spatialcore._libraries import Library, open_device
 from spatialcore.errors import SceneFormatError, SceneIndexError
 from spatialcore.relations.build import SceneSummary, build_scene
 from spatialcore.relations.config import (
@@ -30,6 +31,7 @@ class _Job(NamedTuple):
     config: IndexConfig
     path: Path
     threads: int
+    device: str
 
 
 class _Outcome(NamedTuple):
@@ -48,6 +50,7 @@ def build_index(
     *,
     workers: int = 1,
     threads: int | None = None,
+    device: str = "cpu",
     on_event: Callable[[IndexEvent], None] | None = None,
 ) -> IndexReport:
     """Index every scene of the sources.
@@ -55,7 +58,7 @@ def build_index(
     Scenes that an earlier run finished with the same configuration and unchanged inputs are
     kept, and so are the scenes of sources that are not named now. A scene that cannot be read is
     skipped, counted and named in index.json; the others are not affected. The files are the same
-    for any number of workers and threads.
+    for any number of workers and threads, and for any device.
 
     Args:
         sources: What to index; their keys must differ.
@@ -63,13 +66,16 @@ def build_index(
         config: What the index depends on; the default recipe when None.
         workers: Processes; 1 runs in this one.
         threads: Threads for each process; None shares the machine among the workers.
+        device: "cpu", or "cuda" or "cuda:N" for visibility, guards and overlaps on a GPU, while
+            depth is decoded on the CPU. Workers share the GPU.
         on_event: Told about each finished scene, in the order they finish.
 
     Returns:
         IndexReport; `Index.open(out)` reads the index.
 
     Raises:
-        ValueError: Two sources have one key, or `workers` is below 1.
+        ValueError: Two sources have one key, `workers` is below 1, or there is no such device name.
+        BackendUnavailable: The device cannot be used; nothing has been written.
         SceneIndexError: `out` holds something else, or an index of another configuration; the
             message names the field.
     """
@@ -80,11 +86,12 @@ def build_index(
     for key, count in keys.items():
         if count > 1:
             raise ValueError(f"{count} sources have the key {key!r}; give each its own")
+    _open(device)
     started = time.perf_counter()
     header = _prepare(out, sources, config)
     per_worker = threads or max(1, _available_threads() // workers)
     jobs = [
-        _Job(source, scene, config, out / source.key / scene, per_worker)
+        _Job(source, scene, config, out / source.key / scene, per_worker, device)
         for source in sorted(sources, key=lambda s: s.key)
         for scene in source.scene_ids()
     ]
@@ -96,6 +103,10 @@ def build_index(
     order = {(job.source.key, job.scene): k for k, job in enumerate(jobs)}
     outcomes.sort(key=lambda o: order[o.job.source.key, o.job.scene])
     return _finish(out, header, outcomes, time.perf_counter() - started)
+
+
+def _open(device: str) -> Library | None:
+    return None if device == "cpu" else open_device(device)
 
 
 def _available_threads() -> int:
@@ -178,7 +189,10 @@ def _work(job: _Job) -> _Outcome:
     if done is not None:
         return _Outcome(job, "reused", time.perf_counter() - started, done)
     try:
-        summary = build_scene(job.source, job.scene, job.config, job.path, threads=job.threads)
+        summary = build_scene(
+            job.source, job.scene, job.config, job.path,
+            threads=job.threads, device=_open(job.device),
+        )  # fmt: skip
     except SceneFormatError as error:
         taken = time.perf_counter() - started
         return _Outcome(job, "skipped", taken, reason=error.code, message=str(error))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -10,15 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore._libraries import Library, Marker
 from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import SceneFormatError
-from spatialcore.occlusion import DepthRule, PixelMap, visible_points
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_points
 from spatialcore.relations.askable import askable_points, askable_rule
 from spatialcore.relations.recipe import Recipe
 from spatialcore.types import Float64, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
 _BATCH = 16
+# Batches on their way to a GPU at most: one tested, one copied, one decoded, one to spare.
+_IN_FLIGHT = 4
 
 
 class View(NamedTuple):
@@ -123,13 +127,13 @@ def instance_on_depth(view: View, instance: NDArray[np.int32]) -> NDArray[np.int
 
 def _batches(
     maps: Iterable[tuple[int, NDArray[Any]]],
-) -> Iterator[tuple[list[int], NDArray[Any]]]:
-    """Rows and one stack of maps, up to `_BATCH` of them and of one dtype."""
+) -> Iterator[tuple[list[int], list[NDArray[Any]]]]:
+    """Rows and their maps, up to `_BATCH` of them and of one dtype."""
     waiting = iter(maps)
     while batch := list(islice(waiting, _BATCH)):
         for dtype in dict.fromkeys(depth.dtype for _, depth in batch):
             same = [(row, depth) for row, depth in batch if depth.dtype == dtype]
-            yield [row for row, _ in same], np.stack([depth for _, depth in same])
+            yield [row for row, _ in same], [depth for _, depth in same]
 
 
 class Masks(NamedTuple):
@@ -145,6 +149,12 @@ class Masks(NamedTuple):
     visible: BitMask
     askable: BitMask
 
+    def to_host(self) -> Masks:
+        """The same masks in numpy words; waits for a GPU."""
+        visible = self.visible.to_host()
+        same = self.askable is self.visible
+        return self._replace(visible=visible, askable=visible if same else self.askable.to_host())
+
 
 def scene_masks(
     view: View,
@@ -154,8 +164,12 @@ def scene_masks(
     maps: Iterable[tuple[int, NDArray[Any]]],
     *,
     threads: int | None = None,
+    device: Library | None = None,
 ) -> Masks:
     """Visibility and guards of every frame, each map used while it is in cache.
+
+    On a GPU the maps are stacked into page-locked memory and copied while earlier ones are tested
+    and later ones decoded; the masks stay there.
 
     Args:
         view: Camera and rules.
@@ -164,50 +178,50 @@ def scene_masks(
         world_from_cam: (F_all, 4, 4) of the scene's table.
         maps: (row of the table, map), rows ascending.
         threads: CPU threads.
+        device: Where to test; None = on the CPU.
     """
     cam_from_world = invert_pose(world_from_cam)
     guarded = recipe.askable == "guarded"
-    rule = askable_rule(recipe.guards, view.image_size, view.depth_size)
+    guards = askable_rule(recipe.guards, view.image_size, view.depth_size)
+
+    def placed(*parts: NDArray[Any]) -> Any:
+        return np.stack(parts) if device is None else device.upload(parts)
+
+    cloud, K = placed(points)[0], placed(view.K)[0]
     rows: list[int] = []
-    visible_words: list[NDArray[np.uint64]] = []
-    askable_words: list[NDArray[np.uint64]] = []
+    visible_words, askable_words = [], []
+    in_flight: deque[Marker] = deque()
     for batch_rows, depth in _batches(maps):
-        poses = np.ascontiguousarray(cam_from_world[batch_rows])
-        seen = visible_points(
-            points,
-            view.K,
-            poses,
-            depth,
-            image_size=view.image_size,
-            depth_scale=view.depth_scale,
-            depth_from_image=view.pixel_map,
-            rule=view.rule,
-            threads=threads,
+        scene = DepthViews(
+            cloud,
+            K,
+            placed(*cam_from_world[batch_rows]),
+            placed(*depth),
+            view.image_size,
+            view.depth_scale,
+            view.pixel_map,
         )
+        seen = visible_points(**scene._asdict(), rule=view.rule, threads=threads)
         rows.extend(batch_rows)
         visible_words.append(seen.words)
         if guarded:
-            asked = askable_points(
-                points,
-                view.K,
-                poses,
-                depth,
-                seen,
-                rule,
-                image_size=view.image_size,
-                depth_scale=view.depth_scale,
-                depth_from_image=view.pixel_map,
-                threads=threads,
-            )
-            askable_words.append(asked.words)
+            askable_words.append(askable_points(scene, seen, guards, threads=threads).words)
+        if device is not None:
+            in_flight.append(device.mark())
+            if len(in_flight) > _IN_FLIGHT:
+                in_flight.popleft().synchronize()
     order = np.argsort(np.array(rows, np.int64), kind="stable")
-    visible = _joined(visible_words, order, len(points))
-    askable = _joined(askable_words, order, len(points)) if guarded else visible
+    visible = _joined(visible_words, order, len(points), device)
+    askable = _joined(askable_words, order, len(points), device) if guarded else visible
     return Masks(np.array(rows, np.int64)[order], visible, askable)
 
 
-def _joined(words: list[NDArray[np.uint64]], order: NDArray[np.int64], point_count: int) -> BitMask:
+def _joined(
+    words: list[Any], order: NDArray[np.int64], point_count: int, device: Library | None
+) -> BitMask:
     if not words:
         return BitMask(np.zeros((0, word_count(point_count)), np.uint64), point_count)
-    joined = np.concatenate(words)
-    return BitMask(joined if (np.diff(order) > 0).all() else joined[order], point_count)
+    joined = np.concatenate(words) if device is None else device.concatenate(words)
+    if (np.diff(order) > 0).all():
+        return BitMask(joined, point_count)
+    return BitMask(joined[order if device is None else device.upload([order])[0]], point_count)
