@@ -7,6 +7,7 @@ Examples:
   spatialcore index scans/ -o paper --recipe multispa-paper     the published rules
   spatialcore index hololens/ -o index --world-up +y       a world whose up is not z
   spatialcore index scans/ -o index --device cuda          on a GPU, byte for byte the same index
+  spatialcore index scans/ -o index --depth-cache maps     decode once, index with many recipes
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Options:
         workers: Processes; each holds one scene at a time.
         device: cpu, or cuda or cuda:N for visibility, guards and overlaps of scenes on a GPU while
             depth is decoded on the CPU. The files are the same.
+        depth_cache: Folder that keeps decoded depth maps, uncompressed, so that indexing the same
+            scenes again, with another recipe say, decodes nothing; default: nothing is kept.
         key: Source key in the records; default: the name of the layout. One source only.
         stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
         world_up: Up in the source's world: x,y,z or +x ... -z, or auto to estimate it from the
@@ -58,6 +61,7 @@ class Options:
     depth_map: Literal["recipe", "sizes"] = "recipe"
     workers: int = 1
     device: str = "cpu"
+    depth_cache: Path | None = None
     key: str | None = None
     stride: int | None = None
     world_up: str | None = None
@@ -84,6 +88,7 @@ def main(argv: list[str]) -> int:
                 config,
                 workers=options.workers,
                 device=options.device,
+                depth_cache=options.depth_cache,
                 on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
             )
     except (SceneFormatError, SceneIndexError, ValueError) as error:

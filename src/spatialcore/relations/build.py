@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,8 @@ from spatialcore.relations.cloud import (
     order_cloud,
 )
 from spatialcore.relations.config import IndexConfig
-from spatialcore.relations.depths import DepthSpool, decode_ahead
+from spatialcore.relations.depth_cache import decoded_maps
+from spatialcore.relations.depths import DecodedDepth, DepthSpool
 from spatialcore.relations.frames import (
     World,
     frame_poses,
@@ -60,6 +62,9 @@ class SceneSummary(NamedTuple):
     reasons: Mapping[str, int]
 
 
+Decode = Callable[[Sequence[tuple[int, Frame]]], Iterator[DecodedDepth]]
+
+
 @dataclass(slots=True)
 class _Frames:
     """The frames of a scene while it is built; decoding may still mask some."""
@@ -80,6 +85,7 @@ def build_scene(
     *,
     threads: int,
     device: Library | None = None,
+    depth_cache: Path | None = None,
 ) -> SceneSummary:
     """Index one scene or clip and publish its folder.
 
@@ -91,6 +97,7 @@ def build_scene(
         threads: Threads for decoding and kernels.
         device: Where visibility and overlaps are computed; None = on the CPU. Clips are indexed on
             the CPU. The files are the same.
+        depth_cache: Folder of `spatialcore.relations.depth_cache`; None keeps nothing.
 
     Raises:
         SceneFormatError: It cannot be read, or nothing in it can be used.
@@ -98,11 +105,17 @@ def build_scene(
     opened = source.open(scene_id)
     if isinstance(opened, Track3D):
         return _build_clip(opened, config, path)
-    return _build_rgbd(opened, config, path, threads, device)
+    decode = partial(decoded_maps, opened, threads=threads, folder=depth_cache)
+    return _build_rgbd(opened, config, path, threads, device, decode)
 
 
 def _build_rgbd(
-    scene: Scene, config: IndexConfig, path: Path, threads: int, device: Library | None
+    scene: Scene,
+    config: IndexConfig,
+    path: Path,
+    threads: int,
+    device: Library | None,
+    decode: Decode,
 ) -> SceneSummary:
     recipe = config.recipe
     view = scene_view(scene, recipe)
@@ -113,7 +126,7 @@ def _build_rgbd(
             reasons[k] = "image_size_differs"
     state = _Frames(world, poses, reasons)
     with DepthSpool(path.parent) as spool:
-        cloud, built, maps = _points(scene, view, state, spool, threads)
+        cloud, built, maps = _points(scene, view, state, spool, decode)
         masks = scene_masks(view, recipe, cloud.points, poses, maps, threads=threads, device=device)
     if not len(masks.rows):
         raise SceneFormatError(scene.root / scene.id, _no_frames(reasons), code="no_usable_frames")
@@ -132,12 +145,9 @@ def _no_frames(reasons: list[str]) -> str:
     return f"no frame can be used: {counts or 'there are none'}"
 
 
-def _decoded(
-    scene: Scene, view: View, state: _Frames, threads: int
-) -> Iterator[tuple[int, NDArray[Any]]]:
+def _decoded(scene: Scene, state: _Frames, decode: Decode) -> Iterator[tuple[int, NDArray[Any]]]:
     """(row, map) of each usable frame; a frame without a map is masked on the way."""
-    frames = state.usable(scene.frames)
-    for item in decode_ahead(scene.read_depth, frames, view.depth_size, threads):
+    for item in decode(state.usable(scene.frames)):
         if item.reason:
             state.reasons[item.row] = item.reason
         else:
@@ -145,16 +155,16 @@ def _decoded(
 
 
 def _points(
-    scene: Scene, view: View, state: _Frames, spool: DepthSpool, threads: int
+    scene: Scene, view: View, state: _Frames, spool: DepthSpool, decode: Decode
 ) -> tuple[OrderedCloud, BuiltCloud | None, Iterator[tuple[int, NDArray[Any]]]]:
     """The cloud, and the maps that are left to test: decoded on the way, or kept from building."""
     if scene.read_cloud is not None:
         mesh = scene.read_cloud()
         ordered = order_cloud(move_points(state.world, mesh.points_world), mesh.instance)
-        return ordered, None, _decoded(scene, view, state, threads)
+        return ordered, None, _decoded(scene, state, decode)
     rows: list[int] = []
     built = build_cloud(
-        lambda: _posed(scene, view, state, spool, rows, threads), view.depth_K, view.depth_scale
+        lambda: _posed(scene, view, state, spool, rows, decode), view.depth_K, view.depth_scale
     )
     ordered = order_cloud(built.points, built.instance)
     # The order stored is the source's order of a built cloud: there is no other.
@@ -163,11 +173,11 @@ def _points(
 
 
 def _posed(
-    scene: Scene, view: View, state: _Frames, spool: DepthSpool, rows: list[int], threads: int
+    scene: Scene, view: View, state: _Frames, spool: DepthSpool, rows: list[int], decode: Decode
 ) -> Iterator[PosedDepth]:
     """Posed maps in frame order, decoded on the first pass and kept for the next ones."""
     first = not rows
-    passes = _decoded(scene, view, state, threads) if first else zip(rows, spool, strict=True)
+    passes = _decoded(scene, state, decode) if first else zip(rows, spool, strict=True)
     for row, depth in passes:
         if first:
             rows.append(row)

@@ -32,6 +32,7 @@ class _Job(NamedTuple):
     path: Path
     threads: int
     device: str
+    depth_cache: Path | None
 
 
 class _Outcome(NamedTuple):
@@ -51,6 +52,7 @@ def build_index(
     workers: int = 1,
     threads: int | None = None,
     device: str = "cpu",
+    depth_cache: str | Path | None = None,
     on_event: Callable[[IndexEvent], None] | None = None,
 ) -> IndexReport:
     """Index every scene of the sources.
@@ -68,6 +70,8 @@ def build_index(
         threads: Threads for each process; None shares the machine among the workers.
         device: "cpu", or "cuda" or "cuda:N" for visibility, guards and overlaps on a GPU, while
             depth is decoded on the CPU. Workers share the GPU.
+        depth_cache: Folder that keeps decoded depth for the next index of these scenes; None keeps
+            nothing. It may be deleted at any time.
         on_event: Told about each finished scene, in the order they finish.
 
     Returns:
@@ -90,8 +94,9 @@ def build_index(
     started = time.perf_counter()
     header = _prepare(out, sources, config)
     per_worker = threads or max(1, _available_threads() // workers)
+    cache = None if depth_cache is None else Path(depth_cache)
     jobs = [
-        _Job(source, scene, config, out / source.key / scene, per_worker, device)
+        _Job(source, scene, config, out / source.key / scene, per_worker, device, cache)
         for source in sorted(sources, key=lambda s: s.key)
         for scene in source.scene_ids()
     ]
@@ -191,7 +196,7 @@ def _work(job: _Job) -> _Outcome:
     try:
         summary = build_scene(
             job.source, job.scene, job.config, job.path,
-            threads=job.threads, device=_open(job.device),
+            threads=job.threads, device=_open(job.device), depth_cache=job.depth_cache,
         )  # fmt: skip
     except SceneFormatError as error:
         taken = time.perf_counter() - started
