@@ -140,7 +140,11 @@ def unseen_frames(context: SceneContext) -> dict[str, int]:
 
 
 def first_passing(
-    context: SceneContext, frames: Int64, states: Uint64, passes: Passes, look: int = LOOK
+    context: SceneContext,
+    frames: Int64,
+    states: Uint64,
+    passes: Passes,
+    looked: Int64 | None = None,
 ) -> Int64:
     """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
 
@@ -149,33 +153,51 @@ def first_passing(
         frames: (n,) where each point is chosen; equal ones are best neighbours.
         states: (n,) draws, into which the point's id is folded.
         passes: The test; it may be called several times, and with points that are -1.
-        look: How many points of each frame are tested before all of them are.
+        looked: `smallest_askable` of these states where it is known already; what is tested before
+            all points of a frame are.
     """
-    scene, out = context.scene, np.full(len(frames), -1, dtype=np.int64)
-    rows = mask_rows(context, frames)
-    step = max(1, _TESTED // look)
+    out = np.full(len(frames), -1, dtype=np.int64)
+    step = max(1, _TESTED // (LOOK if looked is None else looked.shape[1]))
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
-        points = smallest_seen(
-            states[queries], scene.askable, rows[queries], scene.source_row, look
+        points = (
+            smallest_askable(context, frames[queries], states[queries])
+            if looked is None
+            else looked[queries]
         )
-        passed = passes(queries, points) & (points >= 0)
-        best = passed.argmax(axis=1)
-        found = passed.any(axis=1)
-        out[queries[found]] = points[found, best[found]]
-        for query in queries[~found & (points[:, -1] >= 0)].tolist():
-            out[query] = _first_of_all(context, query, int(rows[query]), states, passes)
+        out[queries] = _first(context, frames, states, passes, queries, points)
     return out
 
 
-def _first_of_all(
-    context: SceneContext, query: int, row: int, states: Uint64, passes: Passes
-) -> int:
-    points = context.scene.askable.indices(row)
-    passed = points[passes(np.array([query]), points[None])[0]]
-    if not len(passed):
-        return -1
-    return int(passed[np.argmin(fold_array(states[query], point_ids(context, passed)))])
+def smallest_askable(
+    context: SceneContext, frames: Int64, states: Uint64, count: int = LOOK
+) -> Int64:
+    """(n, count) askable points with the smallest draws, -1 where a frame has fewer."""
+    scene = context.scene
+    return smallest_seen(states, scene.askable, mask_rows(context, frames), scene.source_row, count)
+
+
+def _first(
+    context: SceneContext,
+    frames: Int64,
+    states: Uint64,
+    passes: Passes,
+    queries: Int64,
+    points: Int64,
+) -> Int64:
+    """The first of the points (m, k) of each query that passes, else the first of its frame."""
+    passed = passes(queries, points) & (points >= 0)
+    first = points[np.arange(len(points)), passed.argmax(axis=1)]
+    found = passed.any(axis=1)
+    out = np.where(found, first, -1)
+    for k in np.flatnonzero(~found & (points[:, -1] >= 0)).tolist():
+        query = queries[k : k + 1]
+        every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
+        allowed = every[passes(query, every[None].astype(np.int64))[0]]
+        if len(allowed):
+            drawn = fold_array(states[query], point_ids(context, allowed))
+            out[k] = allowed[np.argmin(drawn)]
+    return out
 
 
 def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
@@ -186,26 +208,24 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
     frames, counts = frames_to_ask(context, task)
     states = context.place.draw_rows(task, (frames,), "point")
     least = context.recipe.guards.points_apart_share * context.scene.image_size[0]
+    looked = smallest_askable(context, frames, states)
     chosen = np.full((len(frames), POINTS_PER_FRAME), -1, dtype=np.int64)
     asked = np.arange(len(frames))
     for k in range(int(counts.max(initial=0))):
         asked = asked[counts[asked] > k]
-        before = chosen[asked, :k]
-        at = point_views(context, frames[asked], before).uv
-        mine = frames[asked]
+        before = chosen[:, :k]
+        at = point_views(context, frames, before).uv
 
         def passes(
-            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at,
-            mine: Int64 = mine,
-        ) -> NDArray[np.bool_]:  # fmt: skip
+            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at
+        ) -> NDArray[np.bool_]:
             if not before.shape[1]:
                 return np.ones(points.shape, dtype=bool)
-            uv = point_views(context, mine[queries], points).uv
+            uv = point_views(context, frames[queries], points).uv
             return apart_from(points, uv, before[queries], at[queries], least)
 
-        found = first_passing(context, mine, states[asked], passes)
-        chosen[asked, k] = found
-        asked = asked[found >= 0]
+        chosen[asked, k] = _first(context, frames, states, passes, asked, looked[asked])
+        asked = asked[chosen[asked, k] >= 0]
     given = chosen >= 0
     return np.repeat(frames, given.sum(axis=1)), chosen[given]
 
@@ -224,16 +244,16 @@ def apart_from(
     """
     free = np.ones(points.shape, dtype=bool)
     for c in range(chosen.shape[1]):
-        free &= pixels_between(uv, at[:, c, None]) >= least
+        free &= pixels_apart(uv, at[:, c, None], least)
         free &= points != chosen[:, c, None]
     return free
 
 
-def pixels_between(a: Float64, b: Float64) -> Float64:
-    """Distance of pixels (..., 2) on the image."""
-    gap = a - b
-    distance: Float64 = np.hypot(gap[..., 0], gap[..., 1])
-    return distance
+def pixels_apart(a: Float64, b: Float64, least: float) -> NDArray[np.bool_]:
+    """Which pixels (..., 2) are at least so far from each other, compared as squares."""
+    u, v = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    far: NDArray[np.bool_] = u * u + v * v >= least * least
+    return far
 
 
 def marks_at(
