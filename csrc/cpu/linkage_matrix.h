@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/large_pages.h"
 #include "spatialcore/rigidity.h"
 
 namespace spatialcore {
@@ -17,16 +18,22 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 // Row-major square copy; rows are read in place.
 class Square {
  public:
-  Square(const double* condensed, int64_t n) : n_(n), values_(n * n, kInf) {
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t row = condensed_row(i, n);
-      for (int64_t j = i + 1; j < n; ++j) {
-        values_[i * n + j] = values_[j * n + i] = condensed[row + j];
+  Square(const double* condensed, int64_t n) : n_(n), values_(large_array<double>(n * n)) {
+    constexpr int64_t kTile = 64;  // both halves of a tile stay in the first-level cache
+    for (int64_t top = 0; top < n; top += kTile) {
+      for (int64_t left = top; left < n; left += kTile) {
+        for (int64_t i = top; i < std::min(n, top + kTile); ++i) {
+          const double* from = condensed + condensed_row(i, n);
+          for (int64_t j = std::max(left, i + 1); j < std::min(n, left + kTile); ++j) {
+            values_[i * n + j] = values_[j * n + i] = from[j];
+          }
+        }
       }
     }
+    for (int64_t i = 0; i < n; ++i) values_[i * n + i] = kInf;
   }
   int64_t size() const { return n_; }
-  double* row(int64_t i) { return values_.data() + i * n_; }
+  double* row(int64_t i) { return values_.get() + i * n_; }
   // Row y was rewritten: its column follows.
   void store(int64_t y, const double* alive) {
     const double* row_y = row(y);
@@ -45,7 +52,7 @@ class Square {
 
  private:
   int64_t n_;
-  std::vector<double> values_;
+  LargeArray<double> values_;
 };
 
 // The condensed array itself; a row is gathered into one of two buffers.
