@@ -36,18 +36,17 @@ void for_pairs(const Clip& clip, const std::vector<S>& packed, ChangeFn<S> kerne
   const int64_t size = clip.step_count * 3 * kTrackBlock;
   const int64_t group_count = (block_count + kBlockGroup - 1) / kBlockGroup;
   parallel_for(group_count, 1, threads, [&](int64_t begin, int64_t end) {
-    alignas(32) S sum[kTrackBlock * kTrackBlock], near[kTrackBlock * kTrackBlock],
-        far[kTrackBlock * kTrackBlock];
+    alignas(32) S sum[kTrackBlock * kTrackBlock], near[kTrackBlock * kTrackBlock];
     const int64_t last_block = std::min(end * kBlockGroup, block_count);
     for (int64_t bj = begin * kBlockGroup; bj < block_count; ++bj) {
       for (int64_t bi = begin * kBlockGroup; bi < std::min(last_block, bj + 1); ++bi) {
         kernel({packed.data() + bi * size, packed.data() + bj * size, clip.step_count,
-                static_cast<S>(clip.noise_floor), sum, near, far});
+                static_cast<S>(clip.noise_floor), sum, near});
         for (int64_t i = bi * kTrackBlock; i < std::min(n, (bi + 1) * kTrackBlock); ++i) {
           const int64_t j_end = std::min(n, (bj + 1) * kTrackBlock);
           for (int64_t j = std::max(i + 1, bj * kTrackBlock); j < j_end; ++j) {
             const int64_t at = (i % kTrackBlock) * kTrackBlock + j % kTrackBlock;
-            take(i, j, sum[at], near[at], far[at]);
+            take(i, j, sum[at], near[at]);
           }
         }
       }
@@ -71,13 +70,13 @@ void sum_float64(const Clip& clip, ChangeMode mode, double* condensed, int threa
   const int64_t n = clip.track_count;
   if (mode == ChangeMode::kRms) {
     for_pairs<double>(clip, packed, pick<double, ChangeMode::kRms>(), threads,
-                      [=](int64_t i, int64_t j, double sum, double count, double) {
+                      [=](int64_t i, int64_t j, double sum, double count) {
                         condensed[condensed_row(i, n) + j] =
                             count > 0 ? std::sqrt(sum / count) : kNeverTogether;
                       });
   } else {
     for_pairs<double>(clip, packed, pick<double, ChangeMode::kSum>(), threads,
-                      [=](int64_t i, int64_t j, double sum, double, double) {
+                      [=](int64_t i, int64_t j, double sum, double) {
                         condensed[condensed_row(i, n) + j] = sum;
                       });
   }
@@ -89,34 +88,37 @@ void sum_float32(const Clip& clip, ChangeMode mode, double* condensed, int64_t* 
       pack<float>(clip.tracks, clip.step_count, clip.track_count, clip.range.middle, threads);
   const int64_t n = clip.track_count;
   if (mode == ChangeMode::kFast) {
-    for_pairs<float>(clip, packed, pick<float, ChangeMode::kFast>(), threads,
-                     [=](int64_t i, int64_t j, float sum, float, float) {
-                       condensed[condensed_row(i, n) + j] = sum;
-                     });
+    for_pairs<float>(
+        clip, packed, pick<float, ChangeMode::kFast>(), threads,
+        [=](int64_t i, int64_t j, float sum, float) { condensed[condensed_row(i, n) + j] = sum; });
     return;
   }
-  const double zero[3] = {};
-  const auto wide = pack<double>(clip.tracks, clip.step_count, n, zero, threads);
+  const auto wide = by_track(clip.tracks, clip.step_count, n, threads);
+  const int64_t run = clip.step_count * 3;
+  const Reach reach(clip.tracks, clip.step_count, n);
+  const double largest = clip.range.largest, floor = clip.noise_floor;
+  // Most pairs are clear of the floor by the margin of the longest distance that there can be.
+  const float widest = float32_margin(largest, floor, 2.0 * std::sqrt(3.0) * clip.range.extent);
   std::atomic<int64_t> redone{0};
-  for_pairs<float>(clip, packed, pick<float, ChangeMode::kExact>(), threads,
-                   [&](int64_t i, int64_t j, float sum, float near, float far) {
-                     double value = sum;
-                     if (!(near > float32_margin(clip.range.largest, clip.noise_floor, far))) {
-                       value = redo_pair(wide, clip.step_count, i, j, clip.noise_floor);
-                       redone.fetch_add(1, std::memory_order_relaxed);
-                     }
-                     condensed[condensed_row(i, n) + j] = value;
-                   });
+  for_pairs<float>(
+      clip, packed, pick<float, ChangeMode::kExact>(), threads,
+      [&](int64_t i, int64_t j, float sum, float near) {
+        double value = sum;
+        if (!(near > widest) && !(near > float32_margin(largest, floor, reach(i, j)))) {
+          value = redo_pair(&wide[i * run], &wide[j * run], clip.step_count, floor);
+          redone.fetch_add(1, std::memory_order_relaxed);
+        }
+        condensed[condensed_row(i, n) + j] = value;
+      });
   if (redone_count) *redone_count = redone.load();
 }
 
 }  // namespace
 
-float float32_margin(double largest_coordinate, double noise_floor, float largest_distance) {
+float float32_margin(double largest_coordinate, double noise_floor, double largest_distance) {
   constexpr double kUnit = 1.0 / (1 << 24);
-  const double distance = largest_distance == largest_distance ? largest_distance : 0.0;
   return static_cast<float>(
-      kUnit * (7.2 * largest_coordinate + 9.0 * distance + 2.0 * noise_floor) + 1e-30);
+      kUnit * (7.2 * largest_coordinate + 9.0 * largest_distance + 2.0 * noise_floor) + 1e-30);
 }
 
 void distance_change_cpu(const double* tracks, int64_t step_count, int64_t track_count,

@@ -73,21 +73,92 @@ std::vector<S> pack(const double* tracks, int64_t step_count, int64_t track_coun
   return packed;
 }
 
-// One pair in float64 from tracks packed by `pack<double>` without a shift.
-inline double redo_pair(const std::vector<double>& packed, int64_t step_count, int64_t i, int64_t j,
-                        double noise_floor) {
-  const int64_t stride = 3 * kTrackBlock;
-  const double* a = packed.data() + i / kTrackBlock * step_count * stride + i % kTrackBlock;
-  const double* b = packed.data() + j / kTrackBlock * step_count * stride + j % kTrackBlock;
+// Balls that hold each track for a few steps at a time: how far two tracks are apart at most.
+class Reach {
+ public:
+  Reach(const double* tracks, int64_t step_count, int64_t track_count)
+      : chunk_count_((step_count + kChunk - 1) / kChunk), balls_(chunk_count_ * track_count) {
+    constexpr double kInf = std::numeric_limits<double>::infinity();
+    for (int64_t n = 0; n < track_count; ++n) {
+      for (int64_t c = 0; c < chunk_count_; ++c) {
+        double low[3] = {kInf, kInf, kInf}, high[3] = {-kInf, -kInf, -kInf};
+        const int64_t end = std::min(step_count, (c + 1) * kChunk);
+        for (int64_t t = c * kChunk; t < end; ++t) {
+          const double* p = tracks + (t * track_count + n) * 3;
+          if (!present(p)) continue;
+          for (int axis = 0; axis < 3; ++axis) {
+            low[axis] = std::min(low[axis], p[axis]);
+            high[axis] = std::max(high[axis], p[axis]);
+          }
+        }
+        balls_[n * chunk_count_ + c] = ball(low, high);
+      }
+    }
+  }
+
+  // At least every distance of tracks i and j at a common step; 0 without one.
+  double operator()(int64_t i, int64_t j) const {
+    const Ball *a = balls_.data() + i * chunk_count_, *b = balls_.data() + j * chunk_count_;
+    double most = 0.0;
+    for (int64_t c = 0; c < chunk_count_; ++c) {
+      const double x = a[c].x - b[c].x, y = a[c].y - b[c].y, z = a[c].z - b[c].z;
+      most = std::max(most, std::sqrt((x * x + y * y) + z * z) + (a[c].radius + b[c].radius));
+    }
+    return most;
+  }
+
+ private:
+  static constexpr int64_t kChunk = 16;
+
+  struct Ball {
+    double x, y, z, radius;  // radius -infinity: no reading
+  };
+
+  static Ball ball(const double* low, const double* high) {
+    if (!(low[0] <= high[0])) return {0, 0, 0, -std::numeric_limits<double>::infinity()};
+    double centre[3], square = 0.0;
+    for (int axis = 0; axis < 3; ++axis) {
+      centre[axis] = 0.5 * low[axis] + 0.5 * high[axis];
+      const double half = std::max(high[axis] - centre[axis], centre[axis] - low[axis]);
+      square += half * half;
+    }
+    // A hair more than the box's half diagonal, for the roundings of the sums here.
+    return {centre[0], centre[1], centre[2], std::sqrt(square) * (1 + 1e-12)};
+  }
+
+  int64_t chunk_count_;
+  std::vector<Ball> balls_;
+};
+
+// (T, N, 3) -> (N, T, 3), missing points NaN: one pair reads two short runs of memory.
+inline std::vector<double> by_track(const double* tracks, int64_t step_count, int64_t track_count,
+                                    int threads) {
+  constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> out(step_count * track_count * 3);
+  parallel_for(track_count, 64, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < step_count; ++t) {
+      for (int64_t n = begin; n < end; ++n) {
+        const double* p = tracks + (t * track_count + n) * 3;
+        const bool here = present(p);
+        double* to = out.data() + (n * step_count + t) * 3;
+        for (int axis = 0; axis < 3; ++axis) to[axis] = here ? p[axis] : kMissing;
+      }
+    }
+  });
+  return out;
+}
+
+// One pair in float64 from the two runs of `by_track`.
+inline double redo_pair(const double* a, const double* b, int64_t step_count, double noise_floor) {
   double sum = 0.0, previous = std::numeric_limits<double>::quiet_NaN();
-  for (int64_t t = 0; t < step_count; ++t, a += stride, b += stride) {
-    const double dx = b[0] - a[0];
-    const double dy = b[kTrackBlock] - a[kTrackBlock];
-    const double dz = b[2 * kTrackBlock] - a[2 * kTrackBlock];
+  for (int64_t t = 0; t < step_count; ++t, a += 3, b += 3) {
+    const double dx = b[0] - a[0], dy = b[1] - a[1], dz = b[2] - a[2];
     const double d = std::sqrt((dx * dx + dy * dy) + dz * dz);
     const double change = std::fabs(d - previous);
     previous = d;
-    if (change > noise_floor) sum += change;
+    // Chosen without a branch, which would be guessed wrong every other time.
+    const double counted[2] = {0.0, change};
+    sum += counted[change > noise_floor];
   }
   return sum;
 }

@@ -30,7 +30,6 @@ struct Avx2<float> {
     return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ), value);
   }
   static V min(V a, V b) { return _mm256_min_ps(a, b); }
-  static V max(V a, V b) { return _mm256_max_ps(a, b); }
 };
 
 template <>
@@ -52,15 +51,13 @@ struct Avx2<double> {
     return _mm256_and_pd(_mm256_cmp_pd(a, b, _CMP_GE_OQ), value);
   }
   static V min(V a, V b) { return _mm256_min_pd(a, b); }
-  static V max(V a, V b) { return _mm256_max_pd(a, b); }
 };
 
 }  // namespace
 
 template <class S, ChangeMode kMode>
 void change_avx2(const ChangeBlock<S>& block) {
-  constexpr int kRows = kMode == ChangeMode::kExact ? 2 : 4;
-  change_block<Avx2<S>, S, kMode, kRows>(block);
+  change_block<Avx2<S>, S, kMode, 4>(block);
 }
 
 template void change_avx2<double, ChangeMode::kSum>(const ChangeBlock<double>&);

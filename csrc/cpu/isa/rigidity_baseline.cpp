@@ -53,9 +53,6 @@ struct Plain {
   static V min(const V& a, const V& b) {
     return each([&](int n) { return a.lane[n] < b.lane[n] ? a.lane[n] : b.lane[n]; });
   }
-  static V max(const V& a, const V& b) {
-    return each([&](int n) { return a.lane[n] > b.lane[n] ? a.lane[n] : b.lane[n]; });
-  }
 };
 
 }  // namespace

@@ -17,7 +17,6 @@ struct ChangeBlock {
   S noise_floor;
   S* sum;   // of changes, or of squared changes
   S* near;  // kExact: least |c - noise_floor|; kRms: number of present steps
-  S* far;   // kExact: greatest distance
 };
 
 template <class S>
@@ -28,7 +27,7 @@ void change_baseline(const ChangeBlock<S>& block);
 template <class S, ChangeMode kMode>
 void change_avx2(const ChangeBlock<S>& block);
 
-// `Simd` gives a vector of S: kLanes, load, all, sub, add, mul, sqrt, abs, where_greater, min, max.
+// `Simd` gives a vector of S: kLanes, load, all, sub, add, mul, sqrt, abs, where_greater, min.
 // kRows rows keep their previous distance and sums in registers.
 template <class Simd, class S>
 inline typename Simd::V distance_to(const typename Simd::V* c, const S* r) {
@@ -43,13 +42,13 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
   using V = typename Simd::V;
   constexpr int64_t kStride = 3 * kTrackBlock;
   const V floor = Simd::all(block.noise_floor), zero = Simd::all(0);
-  V previous[kRows], sum[kRows], near[kRows], far[kRows];
+  V previous[kRows], sum[kRows], near[kRows];
   const S* c = block.columns + column;
   const S* r = block.rows + row;
   const V first[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
 #pragma GCC unroll 4
   for (int a = 0; a < kRows; ++a) {
-    previous[a] = far[a] = distance_to<Simd>(first, r + a);
+    previous[a] = distance_to<Simd>(first, r + a);
     sum[a] = zero;
     near[a] = kMode == ChangeMode::kExact ? Simd::all(S{3e38f}) : zero;
   }
@@ -69,9 +68,8 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
         sum[a] = Simd::add(sum[a], Simd::where_greater(change, floor, change));
       }
       if constexpr (kMode == ChangeMode::kExact) {
-        // min and max return their second operand when the first is NaN.
+        // min returns its second operand when the first is NaN.
         near[a] = Simd::min(Simd::abs(Simd::sub(change, floor)), near[a]);
-        far[a] = Simd::max(d, far[a]);
       }
     }
   }
@@ -82,7 +80,6 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
     if constexpr (kMode == ChangeMode::kExact || kMode == ChangeMode::kRms) {
       Simd::store(block.near + at, near[a]);
     }
-    if constexpr (kMode == ChangeMode::kExact) Simd::store(block.far + at, far[a]);
   }
 }
 

@@ -30,7 +30,7 @@ inline int64_t condensed_row(int64_t i, int64_t n) { return i * n - i * (i + 1) 
 // How far a float32 change c may lie from the float64 one: twice the error of a distance, which is
 // 2 sqrt(3) u largest_coordinate for rounded coordinates (0 when float32 holds them exactly) plus
 // 3.5 u d for the arithmetic, u = 2^-24, and the rounding of c and of the floor.
-float float32_margin(double largest_coordinate, double noise_floor, float largest_distance);
+float float32_margin(double largest_coordinate, double noise_floor, double largest_distance);
 
 // `redone_count` (may be null) receives the number of pairs that kExact summed again.
 void distance_change_cpu(const double* tracks, int64_t step_count, int64_t track_count,
