@@ -16,6 +16,7 @@ void bind_overlap(pybind11::module_& m);
 void bind_rigidity(pybind11::module_& m);
 void bind_coverage(pybind11::module_& m);
 void bind_draws(pybind11::module_& m);
+void bind_floor_grid(pybind11::module_& m);
 void bind_json(pybind11::module_& m);
 
 }  // namespace spatialcore

@@ -23,5 +23,6 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_rigidity(m);
   spatialcore::bind_coverage(m);
   spatialcore::bind_draws(m);
+  spatialcore::bind_floor_grid(m);
   spatialcore::bind_json(m);
 }

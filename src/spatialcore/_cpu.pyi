@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'find_path', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -87,6 +87,10 @@ def canonical_json(value: dict) -> str:
     """
     JSON with sorted keys, no spaces, shortest round-trip floats and ASCII alone.
     """
+def cells_along(start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex], end: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.int64]:
+    """
+    Rows and columns (N, 2) of the cells that a line in cells crosses or grazes.
+    """
 def cluster_labels(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str, cut: typing.SupportsFloat | typing.SupportsIndex, min_size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int32]:
     """
     Labels of the clusters below the cut. Above 8,192 tracks `condensed` is overwritten.
@@ -102,6 +106,10 @@ def depth_png_header(png: typing_extensions.Buffer) -> tuple[int, int, bool]:
 def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], noise_floor: typing.SupportsFloat | typing.SupportsIndex, precision: str, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
     """
     The sums, and how many pairs the exact mode summed again in float64.
+    """
+def find_path(free: typing.Annotated[numpy.typing.ArrayLike, numpy.bool], start: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], goal: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]) -> typing.Any:
+    """
+    Cells (N, 2) of the shortest walk and its cost, or None.
     """
 def float32_margin(largest_coordinate: typing.SupportsFloat | typing.SupportsIndex, noise_floor: typing.SupportsFloat | typing.SupportsIndex, largest_distance: typing.SupportsFloat | typing.SupportsIndex) -> float:
     """
@@ -122,6 +130,10 @@ def isa() -> str:
 def isas() -> list[str]:
     """
     Instruction sets that this machine runs, slowest first.
+    """
+def line_clear(mask: typing.Annotated[numpy.typing.ArrayLike, numpy.bool], start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex], end: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]) -> bool:
+    """
+    Whether every cell along a line in cells lies on the grid and is set.
     """
 def linkage(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str) -> numpy.typing.NDArray[numpy.float64]:
     """

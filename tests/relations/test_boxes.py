@@ -13,7 +13,6 @@ from spatialcore.relations.boxes import (
     aligned_box,
     contains_points,
     convex_hull_2d,
-    footprint,
     gravity_box,
     named_sides,
     points_to_box,
@@ -130,4 +129,4 @@ def test_contains_and_distance_agree_with_the_boxes_own_axes(seed):
     lo, hi = box.bounds
     assert lo == pytest.approx(box.corners.min(axis=0))
     assert hi == pytest.approx(box.corners.max(axis=0))
-    assert len(footprint(box)) in (4, 6)
+    assert len(box.footprint) in (4, 6)

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatialcore import _cpu
+from spatialcore._reference import floor_grid as reference
 from spatialcore.relations.free_space import (
     FreeSpace,
     approach,
@@ -24,6 +26,7 @@ from spatialcore.relations.walks import (
     Step,
     facing_objects,
     instructions,
+    landmarks,
     step_turn,
     walk,
 )
@@ -96,6 +99,37 @@ def test_paths_are_as_short_as_dijkstras(seed):
         assert free[r, b]
         assert free[a, c]
     assert find_path(free, start, goal) == found
+
+
+@given(seeds)
+@settings(max_examples=60, deadline=None)
+def test_compiled_paths_are_those_of_the_reference(seed):
+    rng = np.random.default_rng(seed)
+    free = rng.random(rng.integers(1, 40, 2)) > rng.uniform(0, 0.4)
+    start, goal = (tuple(int(rng.integers(n)) for n in free.shape) for _ in range(2))
+    assert find_path(free, start, goal) == reference.find_path(free, start, goal)
+    assert find_path(free.T, start[::-1], goal[::-1]) == reference.find_path(
+        free.T, start[::-1], goal[::-1]
+    )
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_compiled_lines_are_those_of_the_reference(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.uniform(-3, 30, (2, 2)).round(int(rng.integers(0, 3))).tolist()
+    found, expected = _cpu.cells_along(a, b), reference.cells_along(a, b)
+    assert found.tolist() == expected.tolist()
+    mask = rng.random((28, 28)) > 0.02
+    clear = all(0 <= r < 28 and 0 <= c < 28 and mask[r, c] for r, c in expected.tolist())
+    assert _cpu.line_clear(mask, a, b) == clear
+
+
+def test_ends_off_the_grid_are_refused():
+    with pytest.raises(ValueError, match="on the grid"):
+        find_path(np.ones((2, 2), bool), (0, 0), (2, 0))
+    with pytest.raises(ValueError, match="million cells"):
+        _cpu.cells_along((0.0, 0.0), (math.nan, 0.0))
 
 
 def test_no_corner_is_cut_and_blocked_ends_have_no_path():
@@ -177,7 +211,7 @@ def test_walls_hide_objects_and_tables_do_not():
 def described(space, items, start, target):
     route = plan_route(space, start, target).value
     results = [
-        instructions(space, route, items, facing, target)
+        instructions(space, route, landmarks(route, items), facing, target)
         for facing in facing_objects(space, route.corners[0], items)
     ]
     return route, [r for r in results if not isinstance(r, Rejection)], results

@@ -99,10 +99,14 @@ class RoutePlan:
     def _ask(
         self, scene: NavigationScene, items: tuple[int, ...]
     ) -> Answer[tuple[str, ...]] | Rejection:
-        if isinstance(scene.space, Rejection):
-            return scene.space
+        space = scene.space
+        if isinstance(space, Rejection):
+            return space
         rules = TurnRules(border_deg=scene.layout.recipe.guards.turn_border_deg)
-        return route_turns(scene.space, [scene.layout.object(k) for k in items], rules=rules)
+        return scene.answer(
+            (self.task, items),
+            lambda: route_turns(space, [scene.layout.object(k) for k in items], rules=rules),
+        )
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The turns of candidates."""
@@ -198,15 +202,22 @@ class NavigationInstructions:
     def _ask(
         self, scene: NavigationScene, items: tuple[int, ...]
     ) -> Answer[walks.Instructions] | Rejection:
-        start, facing, goal = items
+        return scene.answer((self.task, items), lambda: self._described(scene, *items))
+
+    def _described(
+        self, scene: NavigationScene, start: int, facing: int, goal: int
+    ) -> Answer[walks.Instructions] | Rejection:
         route = _route(scene, start, goal)
         if isinstance(route, Rejection) or isinstance(scene.space, Rejection):
             return route if isinstance(route, Rejection) else Rejection(Reason.NO_ROUTE)
         if facing not in _faced(scene, start, goal, route.value):
             return Rejection(Reason.NO_LANDMARK)
         layout = scene.layout
+        marks = scene.kept(
+            ("landmarks", start, goal), lambda: walks.landmarks(route.value, layout.objects)
+        )
         found = walks.instructions(
-            scene.space, route.value, layout.objects, layout.object(facing), layout.object(goal)
+            scene.space, route.value, marks, layout.object(facing), layout.object(goal)
         )
         if isinstance(found, Rejection):
             return found

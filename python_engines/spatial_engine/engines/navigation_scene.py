@@ -13,7 +13,7 @@ from spatial_engine.engine import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
 from spatialcore.relations.free_space import FreeSpace, free_space
 from spatialcore.relations.scene_graph import scene_floor
-from spatialcore.relations.verdict import Rejection
+from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.reference import ReferenceScene
@@ -42,6 +42,16 @@ class NavigationScene:
             self._kept[key] = make()
         value: T = self._kept[key]
         return value
+
+    def answer(self, key: Any, make: Callable[[], Answer[T] | Rejection]) -> Answer[T] | Rejection:
+        """`make()`; an answer is kept, since the facts of a row need what its guards found."""
+        known: Answer[T] | None = self._kept.get(key)
+        if known is not None:
+            return known
+        found = make()
+        if not isinstance(found, Rejection):
+            self._kept[key] = found
+        return found
 
     def pool(self, task: str) -> list[int]:
         """Ids of a few unique objects, the same ones for the same scene and seed."""

@@ -83,6 +83,11 @@ class OrientedBox:
         reach = (np.abs(self.R) * (0.5 * self.size)).sum(axis=1)
         return self.center - reach, self.center + reach
 
+    @cached_property
+    def footprint(self) -> Float64:
+        """Convex outline on the floor plane: (H, 2), counter-clockwise."""
+        return convex_hull_2d(self.corners[:, :2])
+
     def half_extent(self, axis: ArrayLike) -> float:
         """Half the box's extent along a (3,) unit axis, metres."""
         along = (self.R * np.asarray(axis, dtype=np.float64)[:, None]).sum(axis=0)
@@ -301,8 +306,3 @@ def points_to_box(box: OrientedBox, points: ArrayLike) -> Float64:
     beyond = np.maximum(np.abs(local) - 0.5 * box.size, 0.0)
     x, y, z = beyond[:, 0], beyond[:, 1], beyond[:, 2]
     return np.asarray(np.sqrt((x * x + y * y) + z * z))
-
-
-def footprint(box: OrientedBox) -> Float64:
-    """Convex outline of the box on the floor plane: (H, 2), counter-clockwise."""
-    return convex_hull_2d(box.corners[:, :2])

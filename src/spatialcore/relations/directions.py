@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,17 +40,21 @@ _REASONS = (
 )  # fmt: skip
 
 
+def _turn_deg(sine: float, cosine: float) -> float:
+    # The library's atan2, not numpy's, whose last bit depends on the instruction set.
+    angle = math.degrees(math.atan2(sine, cosine))
+    return 180.0 if angle == -180.0 else angle
+
+
 def bearings_deg(facing: Float64, turned: Float64) -> Float64:
-    """Turns from one direction (..., 2) to another, counter-clockwise positive, in (-180, 180]."""
+    """`bearing_deg` from directions (..., 2) that one faces to others that one turns to."""
     ax, ay, bx, by = (*np.moveaxis(facing, -1, 0), *np.moveaxis(turned, -1, 0))
     sine, cosine = np.broadcast_arrays(ax * by - ay * bx, ax * bx + ay * by)
-    # The library's atan2, not numpy's, whose last bit depends on the instruction set.
-    turns = map(math.atan2, sine.ravel().tolist(), cosine.ravel().tolist())
-    angles = np.array(list(turns)).reshape(sine.shape) * (180.0 / math.pi)
-    return np.where(angles == -180.0, 180.0, angles)
+    turns = map(_turn_deg, sine.ravel().tolist(), cosine.ravel().tolist())
+    return np.array(list(turns), dtype=np.float64).reshape(sine.shape)
 
 
-def bearing_deg(stand: ArrayLike, face: ArrayLike, target: ArrayLike) -> float:
+def bearing_deg(stand: Any, face: Any, target: Any) -> float:
     """Turn from facing one point to facing another, seen from above.
 
     Args:
@@ -64,8 +69,11 @@ def bearing_deg(stand: ArrayLike, face: ArrayLike, target: ArrayLike) -> float:
         >>> bearing_deg((0, 0), (0, 1), (1, 0))  # facing north, east is to the right
         -90.0
     """
-    p, o, q = (np.asarray(point, dtype=np.float64)[:2] for point in (stand, face, target))
-    return float(bearings_deg(o - p, q - p))
+    (px, py), (ox, oy), (qx, qy) = (
+        (float(point[0]), float(point[1])) for point in (stand, face, target)
+    )
+    ax, ay, bx, by = ox - px, oy - py, qx - px, qy - py
+    return _turn_deg(ax * by - ay * bx, ax * bx + ay * by)
 
 
 def _sectors(angles_deg: Float64, form: DirectionForm) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ counts, so no rounding decides whether a cell is free.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatialcore.relations.boxes import footprint
+from spatialcore import _cpu
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.solids import point_to_polygon
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
@@ -24,8 +23,6 @@ from spatialcore.types import Float64
 
 Mask = NDArray[np.bool_]
 Cell = tuple[int, int]
-
-_HALF_DIAGONAL = math.sqrt(0.5) + 1e-9  # cells; reaches every cell that a line crosses or grazes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +88,9 @@ class FreeSpace:
     tall: Mask
     rules: GridRules
     _distances: dict[int, Float64] = field(default_factory=dict, repr=False)
+    _approaches: dict[tuple[int, float, float], Answer[Cell] | Rejection] = field(
+        default_factory=dict, repr=False
+    )
 
     @cached_property
     def free_cells(self) -> NDArray[np.int64]:
@@ -105,7 +105,7 @@ class FreeSpace:
     def distance_to(self, item: SceneObject) -> Float64:
         """(N,) metres from the free cells to an object's footprint, kept by the object's id."""
         if item.object_id not in self._distances:
-            away = point_to_polygon(footprint(item.box), self.free_xy)
+            away = point_to_polygon(item.box.footprint, self.free_xy)
             self._distances[item.object_id] = away
         return self._distances[item.object_id]
 
@@ -115,8 +115,17 @@ class FreeSpace:
 
     def grid_xy(self, xy: ArrayLike) -> tuple[float, float]:
         """World (x, y) in cells, where cell centres are integers: (column, row)."""
-        x, y = (np.asarray(xy, dtype=np.float64)[:2] - self.origin) / self.cell_m - 0.5
-        return float(x), float(y)
+        place: Any = xy  # plain floats: this runs for every line that is looked along
+        x, y = self._corner
+        return (
+            (float(place[0]) - x) / self.cell_m - 0.5,
+            (float(place[1]) - y) / self.cell_m - 0.5,
+        )
+
+    @cached_property
+    def _corner(self) -> tuple[float, float]:
+        x, y = self.origin.tolist()
+        return x, y
 
 
 def free_space(
@@ -244,26 +253,12 @@ def cells_along(space: FreeSpace, start_xy: ArrayLike, end_xy: ArrayLike) -> NDA
     A line through the corner of four cells grazes all of them. Cells outside the grid are given
     too.
     """
-    ax, ay = space.grid_xy(start_xy)
-    bx, by = space.grid_xy(end_xy)
-    columns = np.arange(math.floor(min(ax, bx) - 1), math.ceil(max(ax, bx) + 1) + 1)
-    rows = np.arange(math.floor(min(ay, by) - 1), math.ceil(max(ay, by) + 1) + 1)
-    dx, dy = bx - ax, by - ay
-    square = dx * dx + dy * dy
-    px, py = columns[None, :] - ax, rows[:, None] - ay
-    share = np.clip((px * dx + py * dy) / square, 0.0, 1.0) if square > 0 else np.zeros(1)
-    off_x, off_y = px - share * dx, py - share * dy
-    near = off_x * off_x + off_y * off_y <= _HALF_DIAGONAL**2
-    r, c = np.nonzero(near)
-    return np.stack([r + rows[0], c + columns[0]], axis=1)
+    return _cpu.cells_along(space.grid_xy(start_xy), space.grid_xy(end_xy))
 
 
 def line_clear(space: FreeSpace, mask: Mask, start_xy: ArrayLike, end_xy: ArrayLike) -> bool:
     """Whether every cell along a straight line lies on the grid and is set in `mask`."""
-    cells = cells_along(space, start_xy, end_xy)
-    H, W = mask.shape
-    inside = (cells >= 0).all(axis=1) & (cells[:, 0] < H) & (cells[:, 1] < W)
-    return bool(inside.all()) and bool(mask[cells[:, 0], cells[:, 1]].all())
+    return _cpu.line_clear(mask, space.grid_xy(start_xy), space.grid_xy(end_xy))
 
 
 def approach(
@@ -284,6 +279,14 @@ def approach(
         Answer with (row, column), or `no_route` when the nearest is farther than `max_reach_m`.
         Evidence: `reach_m`.
     """
+    goal = item.centroid if toward_xy is None else np.asarray(toward_xy, dtype=np.float64)
+    key = (item.object_id, float(goal[0]), float(goal[1]))
+    if key not in space._approaches:
+        space._approaches[key] = _approach(space, item, goal)
+    return space._approaches[key]
+
+
+def _approach(space: FreeSpace, item: SceneObject, goal: Float64) -> Answer[Cell] | Rejection:
     cells, xy, distance = space.free_cells, space.free_xy, space.distance_to(item)
     nearest = float(distance.min())
     evidence: Evidence = {"reach_m": nearest, "object_id": item.object_id}
@@ -291,7 +294,6 @@ def approach(
         return Rejection(Reason.NO_ROUTE, evidence)
     near = distance <= nearest + space.rules.side_slack_m + 1e-9
     cells, xy = cells[near], xy[near]
-    goal = item.centroid if toward_xy is None else np.asarray(toward_xy, dtype=np.float64)
     offset = xy - goal[:2]
     # Rounded, so that the last bit of a distance never chooses between two equal cells.
     order = np.round((offset * offset).sum(axis=1), 9)
@@ -311,5 +313,5 @@ def sees(space: FreeSpace, xy: ArrayLike, item: SceneObject) -> bool:
     if not len(cells):
         return True
     centers = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
-    away = point_to_polygon(footprint(item.box), centers)
+    away = point_to_polygon(item.box.footprint, centers)
     return bool((away <= space.rules.sight_margin_m).all())

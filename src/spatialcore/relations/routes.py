@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from spatialcore import _cpu
 from spatialcore.relations.directions import bearing_deg
 from spatialcore.relations.free_space import (
     Cell,
@@ -25,9 +25,6 @@ from spatialcore.types import Float64
 
 SHORT_LEG_M = 0.5
 """Legs below this length are merged into one turn where there is room."""
-
-_SQRT2 = math.sqrt(2.0)
-_MOVES = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,55 +55,15 @@ def find_path(free: Mask, start: Cell, goal: Cell) -> tuple[list[Cell], float] |
 
     Returns:
         The cells and the cost in cells, or None when the goal cannot be reached.
+
+    Raises:
+        ValueError: Start or goal lies outside the grid.
     """
-    # A border of blocked cells saves every bounds check.
-    stride = free.shape[1] + 2
-    open_cells = np.pad(free, 1).ravel().tolist()
-    origin, target = ((r + 1) * stride + c + 1 for r, c in (start, goal))
-    if not (open_cells[origin] and open_cells[target]):
+    found = _cpu.find_path(free, start, goal)
+    if found is None:
         return None
-    goal_row, goal_column = divmod(target, stride)
-    steps = [(dr * stride + dc, dr * stride, dc, dr * dc != 0) for dr, dc in _MOVES]
-    best: dict[int, float] = {origin: 0.0}
-    counts: dict[int, tuple[int, int]] = {origin: (0, 0)}
-    parent: dict[int, int] = {}
-    closed: set[int] = set()
-    queue = [(0.0, 0.0, origin)]
-    while queue:
-        f, _, here = heapq.heappop(queue)
-        if here in closed:
-            continue
-        if here == target:
-            return _trace(parent, target, stride), f
-        closed.add(here)
-        straight, diagonal = counts[here]
-        for move, vertical, horizontal, is_diagonal in steps:
-            there = here + move
-            if not open_cells[there] or there in closed:
-                continue
-            if is_diagonal:
-                if not (open_cells[here + vertical] and open_cells[here + horizontal]):
-                    continue
-                s, d = straight, diagonal + 1
-            else:
-                s, d = straight + 1, diagonal
-            cost = s + d * _SQRT2
-            if cost >= best.get(there, math.inf):
-                continue
-            best[there], counts[there], parent[there] = cost, (s, d), here
-            row, column = divmod(there, stride)
-            dr, dc = abs(row - goal_row), abs(column - goal_column)
-            hs, hd = (dr - dc, dc) if dr > dc else (dc - dr, dr)
-            f = (s + hs) + (d + hd) * _SQRT2
-            heapq.heappush(queue, (f, hs + hd * _SQRT2, there))
-    return None
-
-
-def _trace(parent: dict[int, int], target: int, stride: int) -> list[Cell]:
-    path = [target]
-    while path[-1] in parent:
-        path.append(parent[path[-1]])
-    return [(k // stride - 1, k % stride - 1) for k in reversed(path)]
+    cells, cost = found
+    return [(row, column) for row, column in cells.tolist()], cost
 
 
 def simplify_path(space: FreeSpace, cells: Sequence[Cell]) -> list[Cell]:
@@ -115,11 +72,12 @@ def simplify_path(space: FreeSpace, cells: Sequence[Cell]) -> list[Cell]:
     From each kept cell the line of sight reaches as far as it can without interruption.
     """
     kept = [cells[0]]
+    centers = [space.center(cell).tolist() for cell in cells]
     k = 0
     while k < len(cells) - 1:
         reach = k + 1
         while reach < len(cells) - 1 and line_clear(
-            space, space.free, space.center(cells[k]), space.center(cells[reach + 1])
+            space, space.free, centers[k], centers[reach + 1]
         ):
             reach += 1
         kept.append(cells[reach])

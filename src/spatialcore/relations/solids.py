@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialcore.relations.boxes import OrientedBox, convex_hull_2d, footprint, points_to_box
+from spatialcore.relations.boxes import OrientedBox, points_to_box
 from spatialcore.types import Float64
 
 _PARALLEL = 1e-9  # squared sine below which a cross product gives no axis of its own
@@ -167,7 +167,7 @@ def footprint_overlap(a: OrientedBox, b: OrientedBox) -> float:
     (lo_a, hi_a), (lo_b, hi_b) = a.bounds, b.bounds
     if (lo_a[:2] > hi_b[:2]).any() or (lo_b[:2] > hi_a[:2]).any():
         return 0.0
-    outline_a, outline_b = footprint(a), footprint(b)
+    outline_a, outline_b = a.footprint, b.footprint
     smaller = min(polygon_area(outline_a), polygon_area(outline_b))
     if smaller <= 0:
         return 0.0
@@ -178,14 +178,12 @@ def point_to_polygon(polygon: Float64, xy: Float64) -> Float64:
     """Distance of points in the plane to a convex polygon, 0 inside.
 
     Args:
-        polygon: (H, 2) counter-clockwise corners, H >= 1.
+        polygon: (H, 2) counter-clockwise corners without collinear ones, H >= 1.
         xy: (P, 2).
 
     Returns:
         (P,) metres.
     """
-    if len(polygon) > 2:
-        polygon = convex_hull_2d(polygon)
     p = np.asarray(xy, dtype=np.float64)[:, None, :]
     start = polygon[None]
     edge = np.roll(polygon, -1, axis=0)[None] - start

@@ -17,14 +17,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spatialcore.relations.boxes import footprint
 from spatialcore.relations.directions import bearing_deg
 from spatialcore.relations.free_space import FreeSpace, line_clear, sees
 from spatialcore.relations.routes import Route
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.solids import point_to_polygon
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
-from spatialcore.types import Float64
 
 TURNS = ("straight", "slight-left", "slight-right", "left", "right", "around")
 """Every turn word of an instruction."""
@@ -205,10 +203,27 @@ def facing_objects(
     ]
 
 
+Landmark = tuple[str, float]
+"""Category of a unique object, and its distance in metres."""
+
+
+def landmarks(
+    route: Route, objects: Sequence[SceneObject], *, rules: WalkRules = DEFAULT_RULES
+) -> list[Landmark | None]:
+    """The unique object nearest each corner of a route but the first, None where none is near."""
+    found: list[list[tuple[float, int, str]]] = [[] for _ in route.corners[1:]]
+    for item in unique_objects(objects):
+        away = point_to_polygon(item.box.footprint, route.corners[1:])
+        for near, distance in zip(found, away.tolist(), strict=True):
+            near.append((distance, item.object_id, item.category))
+    nearest = [min(near, default=(math.inf, -1, "")) for near in found]
+    return [(name, d) if d <= rules.landmark_m else None for d, _, name in nearest]
+
+
 def instructions(
     space: FreeSpace,
     route: Route,
-    objects: Sequence[SceneObject],
+    marks: Sequence[Landmark | None],
     facing: SceneObject,
     target: SceneObject,
     *,
@@ -219,7 +234,7 @@ def instructions(
     Args:
         space: Floor grid.
         route: The route to describe.
-        objects: All objects of the scene; landmarks are those that are unique among them.
+        marks: `landmarks` of the route.
         facing: What one faces at the start, one of `facing_objects`.
         target: The object at the end.
         rules: Thresholds.
@@ -250,7 +265,6 @@ def instructions(
     steps = _rounded_steps(corners, heading, turns, rules)
     if steps is None:
         return Rejection(Reason.DIRECTION_BORDER, evidence)
-    marks = [_landmark(place, objects, rules) for place in corners[1:]]
     evidence["landmark_m"] = [None if mark is None else mark[1] for mark in marks]
     named = tuple(
         Step(s.turn, s.distance_m, None if m is None else m[0], s.angle_deg)
@@ -282,19 +296,6 @@ def _rounded_steps(
         place = _ahead(place, heading, distance)
         steps.append(Step(word, distance, angle_deg=angle))
     return steps
-
-
-def _landmark(
-    place: tuple[float, float], objects: Sequence[SceneObject], rules: WalkRules
-) -> tuple[str, float] | None:
-    """Category and distance of the unique object nearest a place, within reach."""
-    at: Float64 = np.array([place])
-    near = [
-        (float(point_to_polygon(footprint(item.box), at)[0]), item.object_id, item.category)
-        for item in unique_objects(objects)
-    ]
-    distance, _, category = min(near, default=(math.inf, -1, ""))
-    return (category, distance) if distance <= rules.landmark_m else None
 
 
 def _side_word(angle_deg: float, rules: WalkRules) -> str:
