@@ -151,31 +151,42 @@ def first_passing(
         passes: The test; it may be called several times, and with points that are -1.
         look: How many points of each frame are tested before all of them are.
     """
-    scene, out = context.scene, np.full(len(frames), -1, dtype=np.int64)
-    rows = mask_rows(context, frames)
+    out = np.full(len(frames), -1, dtype=np.int64)
     step = max(1, _TESTED // look)
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
-        points = smallest_seen(
-            states[queries], scene.askable, rows[queries], scene.source_row, look
-        )
-        passed = passes(queries, points) & (points >= 0)
-        best = passed.argmax(axis=1)
-        found = passed.any(axis=1)
-        out[queries[found]] = points[found, best[found]]
-        for query in queries[~found & (points[:, -1] >= 0)].tolist():
-            out[query] = _first_of_all(context, query, int(rows[query]), states, passes)
+        points = _smallest(context, frames[queries], states[queries], look)
+        out[queries] = _first(context, frames, states, passes, queries, points)
     return out
 
 
-def _first_of_all(
-    context: SceneContext, query: int, row: int, states: Uint64, passes: Passes
-) -> int:
-    points = context.scene.askable.indices(row)
-    passed = points[passes(np.array([query]), points[None])[0]]
-    if not len(passed):
-        return -1
-    return int(passed[np.argmin(fold_array(states[query], point_ids(context, passed)))])
+def _smallest(context: SceneContext, frames: Int64, states: Uint64, count: int) -> Int64:
+    """(n, count) askable points with the smallest draws, -1 where a frame has fewer."""
+    scene = context.scene
+    return smallest_seen(states, scene.askable, mask_rows(context, frames), scene.source_row, count)
+
+
+def _first(
+    context: SceneContext,
+    frames: Int64,
+    states: Uint64,
+    passes: Passes,
+    queries: Int64,
+    points: Int64,
+) -> Int64:
+    """The first of the points (m, k) of each query that passes, else the first of its frame."""
+    passed = passes(queries, points) & (points >= 0)
+    first = points[np.arange(len(points)), passed.argmax(axis=1)]
+    found = passed.any(axis=1)
+    out = np.where(found, first, -1)
+    for k in np.flatnonzero(~found & (points[:, -1] >= 0)).tolist():
+        query = queries[k : k + 1]
+        every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
+        allowed = every[passes(query, every[None].astype(np.int64))[0]]
+        if len(allowed):
+            drawn = fold_array(states[query], point_ids(context, allowed))
+            out[k] = allowed[np.argmin(drawn)]
+    return out
 
 
 def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
@@ -186,26 +197,24 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
     frames, counts = frames_to_ask(context, task)
     states = context.place.draw_rows(task, (frames,), "point")
     least = context.recipe.guards.points_apart_share * context.scene.image_size[0]
+    looked = _smallest(context, frames, states, LOOK)
     chosen = np.full((len(frames), POINTS_PER_FRAME), -1, dtype=np.int64)
     asked = np.arange(len(frames))
     for k in range(int(counts.max(initial=0))):
         asked = asked[counts[asked] > k]
-        before = chosen[asked, :k]
-        at = point_views(context, frames[asked], before).uv
-        mine = frames[asked]
+        before = chosen[:, :k]
+        at = point_views(context, frames, before).uv
 
         def passes(
-            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at,
-            mine: Int64 = mine,
-        ) -> NDArray[np.bool_]:  # fmt: skip
+            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at
+        ) -> NDArray[np.bool_]:
             if not before.shape[1]:
                 return np.ones(points.shape, dtype=bool)
-            uv = point_views(context, mine[queries], points).uv
+            uv = point_views(context, frames[queries], points).uv
             return apart_from(points, uv, before[queries], at[queries], least)
 
-        found = first_passing(context, mine, states[asked], passes)
-        chosen[asked, k] = found
-        asked = asked[found >= 0]
+        chosen[asked, k] = _first(context, frames, states, passes, asked, looked[asked])
+        asked = asked[chosen[asked, k] >= 0]
     given = chosen >= 0
     return np.repeat(frames, given.sum(axis=1)), chosen[given]
 

@@ -54,7 +54,7 @@ PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by 
 _LOOK_AHEAD = 4
 _HALF = np.uint64(1 << 63)
 # Points that are tested first, for hard and easy distractors: a tenth of the frame may be hard.
-_LOOK = (128, 16)
+_LOOK = (64, 16)
 
 
 class _Pairs(NamedTuple):
