@@ -24,7 +24,7 @@ from spatial_engine.engines.frame_points import (
     first_passing,
     first_points,
     marks_at,
-    pixels_between,
+    pixels_apart,
     point_ids,
     point_views,
     points_of_ids,
@@ -243,7 +243,7 @@ class DepthComparison:
         least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
         # Whole millimetres must differ in every recipe, otherwise there is no answer.
         differ = np.rint(1000 * z) != np.rint(1000 * at)
-        apart = pixels_between(other.uv, first.uv) >= guards.min_pixel_separation * size[0]
+        apart = pixels_apart(other.uv, first.uv, guards.min_pixel_separation * size[0])
         tests = [
             ("depth_gap", differ & (np.abs(z - at) >= least)), ("points_too_close", apart)
         ]  # fmt: skip

@@ -140,7 +140,11 @@ def unseen_frames(context: SceneContext) -> dict[str, int]:
 
 
 def first_passing(
-    context: SceneContext, frames: Int64, states: Uint64, passes: Passes, look: int = LOOK
+    context: SceneContext,
+    frames: Int64,
+    states: Uint64,
+    passes: Passes,
+    looked: Int64 | None = None,
 ) -> Int64:
     """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
 
@@ -149,18 +153,25 @@ def first_passing(
         frames: (n,) where each point is chosen; equal ones are best neighbours.
         states: (n,) draws, into which the point's id is folded.
         passes: The test; it may be called several times, and with points that are -1.
-        look: How many points of each frame are tested before all of them are.
+        looked: `smallest_askable` of these states where it is known already; what is tested before
+            all points of a frame are.
     """
     out = np.full(len(frames), -1, dtype=np.int64)
-    step = max(1, _TESTED // look)
+    step = max(1, _TESTED // (LOOK if looked is None else looked.shape[1]))
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
-        points = _smallest(context, frames[queries], states[queries], look)
+        points = (
+            smallest_askable(context, frames[queries], states[queries])
+            if looked is None
+            else looked[queries]
+        )
         out[queries] = _first(context, frames, states, passes, queries, points)
     return out
 
 
-def _smallest(context: SceneContext, frames: Int64, states: Uint64, count: int) -> Int64:
+def smallest_askable(
+    context: SceneContext, frames: Int64, states: Uint64, count: int = LOOK
+) -> Int64:
     """(n, count) askable points with the smallest draws, -1 where a frame has fewer."""
     scene = context.scene
     return smallest_seen(states, scene.askable, mask_rows(context, frames), scene.source_row, count)
@@ -197,7 +208,7 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
     frames, counts = frames_to_ask(context, task)
     states = context.place.draw_rows(task, (frames,), "point")
     least = context.recipe.guards.points_apart_share * context.scene.image_size[0]
-    looked = _smallest(context, frames, states, LOOK)
+    looked = smallest_askable(context, frames, states)
     chosen = np.full((len(frames), POINTS_PER_FRAME), -1, dtype=np.int64)
     asked = np.arange(len(frames))
     for k in range(int(counts.max(initial=0))):
@@ -233,16 +244,16 @@ def apart_from(
     """
     free = np.ones(points.shape, dtype=bool)
     for c in range(chosen.shape[1]):
-        free &= pixels_between(uv, at[:, c, None]) >= least
+        free &= pixels_apart(uv, at[:, c, None], least)
         free &= points != chosen[:, c, None]
     return free
 
 
-def pixels_between(a: Float64, b: Float64) -> Float64:
-    """Distance of pixels (..., 2) on the image."""
-    gap = a - b
-    distance: Float64 = np.hypot(gap[..., 0], gap[..., 1])
-    return distance
+def pixels_apart(a: Float64, b: Float64, least: float) -> NDArray[np.bool_]:
+    """Which pixels (..., 2) are at least so far from each other, compared as squares."""
+    u, v = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    far: NDArray[np.bool_] = u * u + v * v >= least * least
+    return far
 
 
 def marks_at(

@@ -30,12 +30,13 @@ from spatial_engine.engines.frame_points import (
     first_passing,
     marks_at,
     mask_rows,
-    pixels_between,
+    pixels_apart,
     point_ids,
     point_views,
     points_of_ids,
     reference_rejection,
     reference_views,
+    smallest_askable,
     views_norm1000,
 )
 from spatialcore.draws import smallest_seen, uniform_below
@@ -55,6 +56,7 @@ _LOOK_AHEAD = 4
 _HALF = np.uint64(1 << 63)
 # Points that are tested first, for hard and easy distractors: a tenth of the frame may be hard.
 _LOOK = (64, 16)
+_PAIRS_AT_ONCE = 4096
 
 
 class _Pairs(NamedTuple):
@@ -157,38 +159,15 @@ class Match:
         self, context: SceneContext, frames: Int64, points: Int64, key: list[Int64]
     ) -> Int64:
         """(n, 4) each point of image 2 and three more, apart in order of draws; -1 for none."""
-        place, W = context.place, context.scene.image_size[0]
-        guards = context.recipe.guards
+        place = context.place
         hard = place.draw_rows(self.task, key, "difficulty") >= _HALF
-        chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
-        for k in range(DISTRACTOR_COUNT):
-            states = place.draw_rows(self.task, key, f"distractor/{k}")
-            at = point_views(context, frames, chosen[:, : k + 1]).uv
-            for difficult, look in zip((True, False), _LOOK, strict=True):
-                asked = np.flatnonzero((hard == difficult) & (chosen[:, k] >= 0))
-
-                def passes(
-                    queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at,
-                    k: int = k, difficult: bool = difficult,
-                ) -> NDArray[np.bool_]:  # fmt: skip
-                    which = asked[queries]
-                    before, uv = at[which], point_views(context, frames[which], points).uv
-                    free = apart_from(
-                        points, uv, chosen[which, : k + 1], before,
-                        guards.distractor_pixel_share * W,
-                    )  # fmt: skip
-                    target = chosen[which, :1]
-                    free &= _metres_between(context, points, target) >= (
-                        guards.distractor_distance_m
-                    )
-                    if difficult:
-                        free &= pixels_between(uv, before[:, :1]) <= HARD_SHARE * W
-                    return free
-
-                chosen[asked, k + 1] = first_passing(
-                    context, frames[asked], states[asked], passes, look
-                )
-        return chosen
+        slots = [f"distractor/{k}" for k in range(DISTRACTOR_COUNT)]
+        states = np.stack([place.draw_rows(self.task, key, slot) for slot in slots], axis=1)
+        blocks = [np.zeros((0, 1 + DISTRACTOR_COUNT), np.int64)]
+        for begin in range(0, len(points), _PAIRS_AT_ONCE):
+            some = slice(begin, begin + _PAIRS_AT_ONCE)
+            blocks.append(_apart(context, frames[some], points[some], states[some], hard[some]))
+        return np.concatenate(blocks)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The points' places in image 2, as coordinates or letters."""
@@ -359,6 +338,42 @@ def _told(
     }
     answer = answers.letter(letter)
     return Facts(answer, evidence, {"letter": answer.span}, marks, LETTERS)
+
+
+def _apart(
+    context: SceneContext,
+    frames: Int64,
+    points: Int64,
+    states: NDArray[np.uint64],
+    hard: NDArray[np.bool_],
+) -> Int64:
+    """(n, 4) points and distractors of n images; states are (n, 3), hard ones lie near."""
+    guards, W = context.recipe.guards, context.scene.image_size[0]
+    least = guards.distractor_pixel_share * W
+    looked = smallest_askable(
+        context, frames.repeat(DISTRACTOR_COUNT), states.ravel(), max(_LOOK)
+    ).reshape(len(frames), DISTRACTOR_COUNT, -1)
+    chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
+    for k in range(DISTRACTOR_COUNT):
+        at = point_views(context, frames, chosen[:, : k + 1]).uv
+        for difficult, look in zip((True, False), _LOOK, strict=True):
+            asked = np.flatnonzero((hard == difficult) & (chosen[:, k] >= 0))
+
+            def passes(
+                queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at, k: int = k
+            ) -> NDArray[np.bool_]:
+                which = asked[queries]
+                before, uv = at[which], point_views(context, frames[which], points).uv
+                free = apart_from(points, uv, chosen[which, : k + 1], before, least)
+                metres = _metres_between(context, points, chosen[which, :1])
+                free &= metres >= guards.distractor_distance_m
+                near = ~pixels_apart(uv, before[:, :1], np.nextafter(HARD_SHARE * W, np.inf))
+                return free & (near | ~hard[which, None])
+
+            chosen[asked, k + 1] = first_passing(
+                context, frames[asked], states[asked, k], passes, looked[asked, k, :look]
+            )
+    return chosen
 
 
 def _metres_between(context: SceneContext, points: Int64, target: Int64) -> Float64:
