@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial_engine.compose import Told, compose_table
+from spatial_engine.contexts import open_context, open_index
 from spatial_engine.engine import candidates_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan import Plan, ScenePart
-from spatial_engine.planning import open_context, open_index
 from spatial_engine.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError
 
