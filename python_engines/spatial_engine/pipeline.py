@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,7 +36,7 @@ from spatialcore.errors import PlanError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spatial_engine.engine import CandidateTable, SceneContext
+    from spatial_engine.engine import CandidateTable, Engine, Row, SceneContext
     from spatial_engine.plan import PlannedScene
 
 MANIFEST_VERSION = 1
@@ -200,16 +200,29 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def shard_table(plan: Plan, number: int) -> pa.Table:
     """The records of a shard, in their order: scene, task, then the order of candidates."""
+    return joined([_part_table(plan, part) for part in plan.shards[number].parts])
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of records one after the other."""
     import pyarrow as pa
 
-    tables = [_part_table(plan, part) for part in plan.shards[number].parts]
     return pa.concat_tables(tables) if tables else record_schema().empty_table()
 
 
 def _part_table(plan: Plan, part: ScenePart) -> pa.Table:
+    context = _open_scene(plan, plan.scene_of[part.source, part.scene])
+    told = [
+        Told(engine, rows, engine.facts(context, rows)) for engine, rows in rows_of_part(plan, part)
+    ]
+    return compose_table(context.place, told)
+
+
+def rows_of_part(plan: Plan, part: ScenePart) -> list[tuple[Engine, list[Row]]]:
+    """The rows that the plan takes of a part of a scene, by task."""
     scene = plan.scene_of[part.source, part.scene]
     context = _open_scene(plan, scene)
-    told = []
+    out = []
     for task in plan.tasks:
         engine = engine_of(task)
         if (engine.kind == "clip") != scene.is_clip:
@@ -217,8 +230,8 @@ def _part_table(plan: Plan, part: ScenePart) -> pa.Table:
         taken = context.cached(("taken", task), partial(_taken, plan, scene, context, task))
         rows = taken.between(part.low, part.high).rows()
         if rows:
-            told.append(Told(engine, rows, engine.facts(context, rows)))
-    return compose_table(context.place, told)
+            out.append((engine, rows))
+    return out
 
 
 def _taken(plan: Plan, scene: PlannedScene, context: SceneContext, task: str) -> CandidateTable:
