@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records a second and core from a plan, without drawing: by task, by stage, and by memory.
+"""Records a second of one core from a plan, without drawing: by family, by stage, and by memory.
 
-A sample of the records of every task is made again by the float64 reference before a time is
-shown. There is no peer: the published pipeline does not run end to end. Every frame of the sample
-rooms is kept, so that the tasks have candidates enough; `--real FOLDER` adds captured scenes.
+Sample rooms with all of their frames and as many clips are planned and made in one process, in the
+order and by the functions of `plan` and `generate`. Some records of every task are made again by
+the float64 reference before a time is shown. There is no peer: the published pipeline does not run
+end to end. `--index` reads an index that exists; `--real FOLDER` adds captured scenes.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import multiprocessing
 import resource
 import tempfile
@@ -19,14 +21,15 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.ops.compare import Comparison, Measured, write
 from spatial_engine import pipeline
-from spatial_engine.compose import compose_table
-from spatial_engine.engine import candidates_of
-from spatial_engine.engines import ENGINES, engine_of
+from spatial_engine.compose import Told, compose_table
+from spatial_engine.engine import family_of
+from spatial_engine.engines import ENGINES
 from spatial_engine.plan import Plan, PlanConfig
 from spatial_engine.planning import make_plan
 from spatial_engine.record import write_table
@@ -40,23 +43,41 @@ from spatialcore.relations.pool import build_index
 from spatialcore.relations.recipe import load_recipe
 from spatialcore.sample import SampleConfig, make_sample
 
-CHECKED_ROWS = 60  # of each task, by the reference
-REPEATS = 3
-MEMORY_ROWS = (10_000, 50_000, 200_000)
+CHECKED_ROWS = 20  # of each task, by the reference
+STAGES = ("candidates", "facts", "compose", "write")
+# Read on first use by the library; a process that makes records for minutes does not notice.
+_WARM = ("pyarrow.parquet", "pyarrow.compute", "scipy.spatial", "scipy.ndimage", "scipy.sparse")
 
 
-class Stages(Counter[str]):
-    """Process seconds by stage."""
+class Made(NamedTuple):
+    """One run of `plan` and `generate` in a process of its own.
 
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        begin = time.process_time()
-        yield
-        self[name] += time.process_time() - begin
+    Attributes:
+        rows: Records.
+        plan_s, make_s: Process seconds of planning and of making every shard.
+        peaks: Peak bytes of the process after planning, and at 1/4, 1/2 and all of the records.
+        stages: Process seconds by stage of a second run over the same plan.
+        verified: Records that the reference made again.
+    """
+
+    rows: int
+    plan_s: float
+    make_s: float
+    peaks: tuple[int, ...]
+    stages: dict[str, float]
+    verified: int
+
+
+@contextmanager
+def counted(stages: Counter[str], name: str) -> Iterator[None]:
+    """Add the process seconds of a stage."""
+    begin = time.process_time()
+    yield
+    stages[name] += time.process_time() - begin  # type: ignore[assignment]  # seconds
 
 
 def index_of(sources: list[str], folder: Path, *, stride: int | None) -> Path:
-    """The index of all frames of the sources."""
+    """The index of the frames of the sources."""
     read = ReadOptions(stride=stride)
     opened = [source for spec in sources for source in open_sources(spec, read)]
     build_index(opened, folder, IndexConfig(load_recipe("default")), workers=1)
@@ -72,7 +93,7 @@ def sample_index(folder: Path, rooms: int) -> Path:
 
 
 def planned(index: Path, folder: Path, tasks: tuple[str, ...], quota: int) -> tuple[Plan, float]:
-    """A saved plan of so many rows a scene and task, and the seconds it took."""
+    """A saved plan of so many rows a scene and task, and the process seconds it took."""
     opened = Index.open(index)
     recipe = dataclasses.replace(opened.recipe, quota={"*": quota})
     begin = time.process_time()
@@ -82,127 +103,125 @@ def planned(index: Path, folder: Path, tasks: tuple[str, ...], quota: int) -> tu
     return Plan.open(folder), seconds
 
 
-def generated(plan: Plan, out: Path) -> float:
-    """Process seconds of making every shard, from scenes that are not open yet."""
-    pipeline._open_scene.cache_clear()
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def made_with_peaks(plan: Plan, out: Path) -> tuple[float, list[int]]:
+    """Process seconds of making every shard, and peak memory at 1/4, 1/2 and all records."""
     pipeline.prepare(plan, out, overwrite=True)
-    begin = time.process_time()
-    for number in range(len(plan.shards)):
+    marks, done, spent = [0.25, 0.5, 1.0], 0, 0.0
+    peaks: list[int] = []
+    for number, shard in enumerate(plan.shards):
+        begin = time.process_time()
         pipeline.run_shard(plan, out, number)
-    return time.process_time() - begin
+        spent += time.process_time() - begin
+        done += shard.rows
+        while len(peaks) < len(marks) and done >= marks[len(peaks)] * plan.rows:
+            peaks.append(peak_bytes())
+    return spent, peaks
 
 
-def stages_of(plan: Plan, folder: Path) -> Stages:
-    """The same work, stage by stage."""
+def stages_of(plan: Plan, folder: Path) -> dict[str, float]:
+    """The work of `run_shard` once more, from scenes that are not open yet, by stage."""
     pipeline._open_scene.cache_clear()
-    stages = Stages()
+    stages: Counter[str] = Counter()
     for shard in plan.shards:
-        for part in shard.parts:
-            scene = plan.scene_of[part.source, part.scene]
-            context = pipeline._open_scene(plan, scene)
-            for engine in map(engine_of, plan.tasks):
-                if (engine.kind == "clip") != scene.is_clip:
-                    continue
-                with stages.of("candidates"):
-                    key = ("candidates", engine.task)
-                    table = context.cached(key, lambda e=engine, c=context: candidates_of(e, c))
-                    rows = plan.choose(table, engine.task, scene, part.low, part.high).rows()
-                if not rows:
-                    continue
-                with stages.of("facts"):
-                    facts = engine.facts(context, rows)
-                with stages.of("compose"):
-                    composed = compose_table(engine, context.place, rows, facts)
-                with stages.of("write"):
-                    write_table(folder / "part.parquet", composed)
-    return stages
+        tables = []
+        with pipeline.collector_paused():
+            for part in shard.parts:
+                scene = plan.scene_of[part.source, part.scene]
+                with counted(stages, "candidates"):
+                    context = pipeline._open_scene(plan, scene)
+                    rows = pipeline.rows_of_part(plan, part)
+                with counted(stages, "facts"):
+                    told = [Told(engine, r, engine.facts(context, r)) for engine, r in rows]
+                with counted(stages, "compose"):
+                    tables.append(compose_table(context.place, told))
+        with counted(stages, "write"):
+            write_table(folder / "part.parquet", pipeline.joined(tables))
+    return {name: stages[name] for name in STAGES}
 
 
-def checked(title: str, out: Path, rows: int) -> float:
-    """Records a second of `verify`; ends the run where a record cannot be made again."""
-    begin = time.process_time()
-    report = verify(out, sample=rows, workers=1)
-    if not report.ok:
-        raise SystemExit(f"{title}: {report.problems or report.mismatches[0]}")
-    return report.checked / (time.process_time() - begin)
-
-
-def measured(title: str, index: Path, tasks: tuple[str, ...], quota: int) -> Comparison | None:
-    """One table: the whole of `generate`, its stages, planning and verifying."""
+def run(index: Path, tasks: tuple[str, ...], quota: int) -> Made | None:
+    """Plan, make, take apart and check; None where nothing can be asked. Needs a fresh process."""
+    for name in _WARM:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            plan, planning = planned(index, folder / "plan", tasks, quota)
+            plan, plan_s = planned(index, folder / "plan", tasks, quota)
         except PlanError:
-            print(f"  {title:<44} no candidates")
             return None
-        out = folder / "out"
-        seconds = min(generated(plan, out) for _ in range(REPEATS))
+        planning_peak = peak_bytes()
+        make_s, peaks = made_with_peaks(plan, folder / "out")
         stages = stages_of(plan, folder)
-        verifying = checked(title, out, CHECKED_ROWS * len(tasks))
-    table = Comparison(f"{title}; {quota} a scene", "records/s", plan.rows, np.zeros(0))
-    ways = {"generate": seconds, "plan": planning, "verify": plan.rows / verifying, **stages}
-    for name, spent in ways.items():
-        rate = plan.rows / max(spent, 1e-9)
-        table.rows.append(Measured(f"ours, {name}", spent * 1e3, rate, spent / seconds, None, 0.0))
-    micro = ", ".join(f"{name} {1e6 * spent / plan.rows:.0f}" for name, spent in stages.items())
+        report = verify(folder / "out", sample=CHECKED_ROWS * len(tasks), workers=1)
+        if not report.ok:
+            raise SystemExit(f"{tasks}: {report.problems or report.mismatches[0]}")
+        return Made(plan.rows, plan_s, make_s, (planning_peak, *peaks), stages, report.checked)
+
+
+def run_apart(*arguments: Any) -> Made | None:
+    """`run` in a process that does nothing else, so that its memory is its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(run, *arguments).result()
+
+
+def measured(title: str, index: Path, tasks: tuple[str, ...], quota: int) -> Comparison | None:
+    """One line and one table: the whole of `generate`, its stages, planning."""
+    found = run_apart(index, tasks, quota)
+    if found is None:
+        print(f"  {title:<24} no candidates")
+        return None
+    rows = found.rows
+    unit = "records/s of one core"
+    table = Comparison(f"record generation, {title}; {quota} a scene", unit, rows, np.zeros(0))
+    for name, spent in {"generate": found.make_s, "plan": found.plan_s, **found.stages}.items():
+        rate, ratio = rows / max(spent, 1e-9), spent / found.make_s
+        table.rows.append(Measured(f"ours, {name}", spent * 1e3, rate, ratio, None, 0.0))
+    names = ("planning", "1/4", "1/2", "all")
+    table.note = {
+        "records": rows, "verified": found.verified,
+        "peak_bytes": dict(zip(names, found.peaks, strict=True)),
+    }  # fmt: skip
+    micro = ", ".join(f"{name} {1e6 * s / rows:.1f}" for name, s in found.stages.items())
+    peaks = " ".join(f"{peak / 2**20:.0f}" for peak in found.peaks)
     print(
-        f"  {title:<44}{plan.rows:>8,} rows{plan.rows / seconds:>9,.0f}/s  plan"
-        f"{plan.rows / planning:>9,.0f}/s  verify{verifying:>7,.0f}/s  us: {micro}"
+        f"  {title:<24}{rows:>8,} records{found.make_s:>7.2f} s{rows / found.make_s:>9,.0f}/s"
+        f"  plan{found.plan_s:>6.1f} s  peak MiB {peaks}  us: {micro}",
+        flush=True,
     )
-    return table
-
-
-def _peak(index: Path, rows: int) -> tuple[int, int]:
-    """Rows made and peak bytes of this process, which does nothing else."""
-    opened = Index.open(index)
-    recipe = dataclasses.replace(opened.recipe, quota={"*": 1_000_000})
-    with tempfile.TemporaryDirectory() as name:
-        config = PlanConfig(tasks=("camera_movement.*",), limit=rows)
-        plan = make_plan(opened, config, recipe=recipe, workers=1)
-        plan.save(Path(name) / "plan")
-        for _ in pipeline.generate(Path(name) / "plan", Path(name) / "out", workers=1):
-            pass
-        verify(Path(name) / "out", sample=500, workers=1)
-    return plan.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def memory(index: Path) -> Comparison:
-    """Peak memory of planning, generating and verifying more and more records."""
-    table = Comparison("peak memory of one process", "bytes", 1.0, np.zeros(0))
-    for rows in MEMORY_ROWS:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            made, peak = pool.submit(_peak, index, rows).result()
-        table.note[f"{made} records"] = peak
-        print(f"  {made:>9,} records{peak / 2**20:>8,.0f} MiB")
-    first, last = min(table.note.values()), max(table.note.values())
-    table.rows.append(Measured("ours, most over least", 0.0, 0.0, last / first, None, 0.0))
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="one room, 200 rows a scene and task")
-    parser.add_argument("--tasks", nargs="*", help="these alone; default: all, then together")
-    parser.add_argument("--quota", type=int, help="rows of each task a scene")
+    parser.add_argument("--rooms", type=int, default=9, help="and as many clips")
+    parser.add_argument("--quota", type=int, help="rows of each task a scene; default 1,000")
+    parser.add_argument("--tasks", nargs="*", help="these alone; default: by family, then all")
+    parser.add_argument("--index", type=Path, help="read this index; nothing is sampled")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--real", type=Path, help="folder of captured scenes")
     given = parser.parse_args()
-    quota = given.quota or (200 if given.short else 2_000)
+    quota = given.quota or (200 if given.short else 1_000)
+    families = dict.fromkeys(family_of(engine.task) for engine in ENGINES)
     every = tuple(engine.task for engine in ENGINES)
     tables: list[Comparison | None] = []
     with tempfile.TemporaryDirectory() as folder:
-        index = sample_index(Path(folder), 1 if given.short else 4)
-        print(f"\nsample rooms, {quota} rows a scene and task")
-        tables += [measured(task, index, (task,), quota) for task in given.tasks or every]
+        index = given.index or sample_index(Path(folder), 1 if given.short else given.rooms)
+        print(f"\n{quota} records a scene and task; peaks after planning, 1/4, 1/2, all")
+        for name in given.tasks or families:
+            tasks = tuple(t for t in every if t == name or family_of(t) == name)
+            tables.append(measured(name, index, tasks, quota))
         if not given.tasks:
-            tables.append(measured("all tasks", index, every, quota))
-            tables.append(None if given.short else memory(index))
+            tables.append(measured("all", index, every, quota))
         if given.real:
-            print("\ncaptured scenes")
             real = index_of([str(given.real)], Path(folder) / "real", stride=None)
-            tables.append(measured("all tasks, captured scenes", real, every, quota))
+            tables.append(measured("all, captured scenes", real, every, quota))
     write("generate", [table for table in tables if table is not None], {}, given.output)
 
 

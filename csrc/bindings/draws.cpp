@@ -26,6 +26,24 @@ uint64_t fold_all(uint64_t state, const py::tuple& ints) {
   return state;
 }
 
+Array<uint64_t> fold_lists(const Array<uint64_t>& states, const Array<int64_t>& numbers,
+                           const Array<int64_t>& ends) {
+  const int64_t n = states.size(), *end = ends.data();
+  SC_REQUIRE(states.ndim() == 1 && numbers.ndim() == 1 && ends.ndim() == 1 && ends.size() == n,
+             "states and ends must have shape (n,), numbers (m,)");
+  SC_REQUIRE(
+      n == 0 || (end[0] >= 0 && end[n - 1] <= numbers.size() && std::is_sorted(end, end + n)),
+      "ends must ascend within the numbers");
+  Array<uint64_t> out(n);
+  uint64_t* folded = out.mutable_data();
+  for (int64_t row = 0, k = 0; row < n; ++row) {
+    uint64_t state = states.data()[row];
+    for (; k < end[row]; ++k) state = fold(state, static_cast<uint64_t>(numbers.data()[k]));
+    folded[row] = state;
+  }
+  return out;
+}
+
 Array<int64_t> smallest_seen(const Array<uint64_t>& states, const py::object& mask,
                              const Array<int64_t>& rows, const Array<int64_t>& others,
                              const Array<uint32_t>& ids, int64_t count) {
@@ -77,6 +95,8 @@ Array<int64_t> smallest_of_groups(const Array<uint64_t>& values, const Array<int
 void bind_draws(py::module_& m) {
   m.def("fold_all", &fold_all, py::arg("state"), py::arg("ints"),
         "The state with every integer folded in.");
+  m.def("fold_lists", &fold_lists, py::arg("states"), py::arg("numbers"), py::arg("ends"),
+        "Each state with the numbers of its list folded in; list k ends before ends[k].");
   m.def("smallest_seen", &smallest_seen, py::arg("states"), py::arg("mask"), py::arg("rows"),
         py::arg("others"), py::arg("ids"), py::arg("count"),
         "Points with the smallest draws among those that both rows of each query see.");

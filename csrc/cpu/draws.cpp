@@ -13,8 +13,7 @@
 namespace spatialcore {
 namespace {
 
-constexpr int64_t kBlock =
-    512;  // 16 KiB of points, ids, hits and draws stay in the first-level cache
+constexpr int64_t kBlock = 512;  // 16 KiB of points, ids and hits stay in the first-level cache
 constexpr IsaTable<DrawLoop> kLoops{draw_loop_baseline, draw_loop_avx2};
 
 struct Drawn {
@@ -76,14 +75,9 @@ uint64_t bound_of(int64_t count, int64_t size) {
 void keep_block(Block& block, uint64_t bound, std::vector<Query>& run) {
   const DrawLoop draw = kLoops.active();
   for (Query& one : run) {
-    draw(one.state, block.id, block.size, block.draw);
-    int64_t hits = 0;
-    for (int64_t k = 0; k < block.size; ++k) {
-      block.hit[hits] = k;
-      hits += block.draw[k] <= bound;
-    }
+    const int64_t hits = draw(one.state, block.id, block.size, bound, block.hit, block.draw);
     for (int64_t h = 0; h < hits; ++h) {
-      one.kept.push_back({block.draw[block.hit[h]], block.point[block.hit[h]]});
+      one.kept.push_back({block.draw[h], block.point[block.hit[h]]});
     }
   }
   block.size = 0;

@@ -2,15 +2,15 @@
 """Facts to records: text, ids and provenance, column by column, alike for all tasks.
 
 `generate` and `verify` both go through `compose_table`, so that `verify` compares whole records,
-words included. Rows of one task and one scene are composed together: what they share is written
-once, images are taken from the scene's own table, and only the texts, the evidence and the ids are
-made row by row.
+words included. All rows of a scene are composed together, whatever their tasks: images are taken
+from the scene's own table, and only the texts, the evidence and the ids are made row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ from spatial_engine.record import (
 )
 from spatial_engine.wording import Text, wording_of
 from spatialcore import _cpu
+from spatialcore.draws import fold_lists
 
 if TYPE_CHECKING:
     from spatial_engine.marks import Mark
@@ -54,6 +55,14 @@ def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
     return compose(engine, context.place, row, engine.facts(context, [row])[0])
 
 
+class Told(NamedTuple):
+    """Rows of one task and their facts."""
+
+    engine: Engine
+    rows: Sequence[Row]
+    facts: Sequence[Facts]
+
+
 def compose(engine: Engine, place: Place, row: Row, facts: Facts) -> QARecord:
     """The record of one row's facts."""
     return compose_all(engine, place, [row], [facts])[0]
@@ -63,32 +72,26 @@ def compose_all(
     engine: Engine, place: Place, rows: Sequence[Row], facts: Sequence[Facts]
 ) -> list[QARecord]:
     """The records of the facts of many rows."""
-    table = compose_table(engine, place, rows, facts)
+    table = compose_table(place, [Told(engine, rows, facts)])
     return [record_from_row(row) for row in table.to_pylist()]
 
 
-def make_table(engine: Engine, context: SceneContext, rows: Sequence[Row]) -> pa.Table:
-    """The records of many candidates of a scene, in the schema of a record file. Pure."""
-    return compose_table(engine, context.place, rows, engine.facts(context, rows))
-
-
-def compose_table(
-    engine: Engine, place: Place, rows: Sequence[Row], facts: Sequence[Facts]
-) -> pa.Table:
+def compose_table(place: Place, told: Sequence[Told]) -> pa.Table:
     """Text, ids and provenance for the facts of rows of one scene (n rows).
 
+    Args:
+        place: The scene.
+        told: The rows, by task.
+
     Returns:
-        Arrow table (n rows) in the schema of `record_schema`.
+        Arrow table (n rows) in the schema of `record_schema`, in the order given.
 
     Raises:
         ValueError: An answer is not of the engine's closed set, or a template lacks a slot.
     """
-    task, count = engine.task, len(rows)
-    words = frozenset(engine.words)
-    for one in facts:
-        if one.answer.text is not None and one.answer.text not in words:
-            raise ValueError(f"{task}: {one.answer.text!r} is not one of {engine.words}")
-    texts = _texts(task, place, rows, facts)
+    rows = [row for one in told for row in one.rows]
+    facts = [fact for one in told for fact in one.facts]
+    texts = _texts(place, told)
     questions = [f"{text.description}\n{text.question}" for text in texts]
     prompts = [
         f"{placeholders(len(row.frames))}\n{question}"
@@ -102,7 +105,7 @@ def compose_table(
         "templates": [text.ids for text in texts],
     }
     varying: dict[str, Sequence[Any]] = {
-        "id": record_ids(place.recipe.name, task, place.source, place.scene, rows),
+        **_by_task(place, told),
         "question": questions,
         "answer": [text.answer for text in texts],
         "answer_type": [answer.type for answer in answers],
@@ -113,16 +116,45 @@ def compose_table(
             for row, one in zip(rows, facts, strict=True)
         ],
     }
-    shared: dict[str, Any] = {
-        "source": place.source, "space": place.space, "scene": place.scene, "split": place.split,
-        "task": task, "question_type": engine.question_type, "form": form_of(task),
-        "recipe": place.recipe.name, "seed": place.seed, "rule": place.rule,
-        "depth_map": place.depth_map, "record_version": SCHEMA_VERSION,
-    }  # fmt: skip
     nested = {
         **_images(place, listed["frames"], [one.marks for one in facts]),
         "messages": _messages(prompts, varying["answer"]),
     }
+    return _table(len(rows), _shared(place), varying, listed, nested)
+
+
+def _shared(place: Place) -> dict[str, Any]:
+    """What all records of a scene have in common."""
+    return {
+        "source": place.source, "space": place.space, "scene": place.scene, "split": place.split,
+        "recipe": place.recipe.name, "seed": place.seed, "rule": place.rule,
+        "depth_map": place.depth_map, "record_version": SCHEMA_VERSION,
+    }  # fmt: skip
+
+
+def _by_task(place: Place, told: Sequence[Told]) -> dict[str, list[str]]:
+    """The columns that the task decides, and the ids; ValueError for a word of another set."""
+    out: dict[str, list[str]] = {name: [] for name in ("task", "question_type", "form", "id")}
+    for engine, rows, facts in told:
+        words, task = frozenset(engine.words), engine.task
+        for one in facts:
+            if one.answer.text is not None and one.answer.text not in words:
+                raise ValueError(f"{task}: {one.answer.text!r} is not one of {engine.words}")
+        out["task"] += [task] * len(rows)
+        out["question_type"] += [engine.question_type] * len(rows)
+        out["form"] += [form_of(task)] * len(rows)
+        out["id"] += record_ids(place.recipe.name, task, place.source, place.scene, rows)
+    return out
+
+
+def _table(
+    count: int,
+    shared: Mapping[str, Any],
+    varying: Mapping[str, Sequence[Any]],
+    listed: Mapping[str, Sequence[Sequence[Any]]],
+    nested: Mapping[str, pa.Array],
+) -> pa.Table:
+    """The columns in the order of the schema."""
     arrays = []
     for field in record_schema():
         name, kind = field.name, field.type
@@ -147,14 +179,20 @@ def _lines(image_count: int) -> str:
 _PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
 
 
-def _texts(task: str, place: Place, rows: Sequence[Row], facts: Sequence[Facts]) -> list[Text]:
+def _texts(place: Place, told: Sequence[Told]) -> list[Text]:
     """The wording of every row; its draws do not depend on the order in which frames are shown."""
-    wording = wording_of(task)
-    keys = [(*sorted(row.frames), *row.items) for row in rows]
-    drawn = place.draw_many(task, keys, ("description", "question", "answer"))
+    keys = [(*sorted(row.frames), *row.items) for one in told for row in one.rows]
+    numbers = np.fromiter(chain.from_iterable(keys), np.int64)
+    ends, counts = np.cumsum(list(map(len, keys))), [len(one.rows) for one in told]
+    drawn = []
+    for slot in ("description", "question", "answer"):
+        states = np.array([place.state(one.engine.task, slot) for one in told], dtype=np.uint64)
+        drawn.append(fold_lists(states.repeat(counts), numbers, ends).tolist())
+    renderers = (wording_of(one.engine.task).render for one in told for _ in one.rows)
+    facts = (fact for one in told for fact in one.facts)
     return [
-        wording.render(d, q, a, one.slots, one.variant)
-        for d, q, a, one in zip(*(slot.tolist() for slot in drawn), facts, strict=True)
+        render(d, q, a, one.slots, one.variant)
+        for render, one, d, q, a in zip(renderers, facts, *drawn, strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.answers import Answer
 from spatial_engine.marks import Mark
-from spatialcore.draws import fold_all, fold_array, text_hash
+from spatialcore.draws import fold_all, fold_table, text_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +96,10 @@ class CandidateTable:
             self.frames[chosen], self.items[chosen], self.bin[chosen], self.stratum[chosen],
             self.hash[chosen], self.rejected,
         )  # fmt: skip
+
+    def between(self, low: int, high: int) -> CandidateTable:
+        """The rows whose hash lies in [low, high]."""
+        return self.take((self.hash >= np.uint64(low)) & (self.hash <= np.uint64(high)))
 
     def rows(self) -> list[Row]:
         """Every row as plain integers, without the filling."""
@@ -187,23 +191,6 @@ class Place:
         """`spatialcore.draws.draw` of this scene: a uniform 64-bit integer."""
         return fold_all(self.state(task, slot), ints)
 
-    def draw_many(
-        self, task: str, keys: Sequence[Sequence[int]], slots: Sequence[str]
-    ) -> list[NDArray[np.uint64]]:
-        """`draw` for n keys, which may differ in length: uint64 (n,) for each slot."""
-        of_length: dict[int, list[int]] = {}
-        for k, key in enumerate(keys):
-            of_length.setdefault(len(key), []).append(k)
-        out = [np.empty(len(keys), dtype=np.uint64) for _ in slots]
-        for rows in of_length.values():
-            columns = np.array([keys[k] for k in rows], dtype=np.int64).T
-            for drawn, slot in zip(out, slots, strict=True):
-                state = np.full(len(rows), self.state(task, slot), dtype=np.uint64)
-                for column in columns:
-                    state = fold_array(state, column)
-                drawn[rows] = state
-        return out
-
     @cached_property
     def frame_table(self) -> FrameTable:
         """The images of all frames as columns, for composing many rows."""
@@ -224,11 +211,8 @@ class Place:
 
     def draw_rows(self, task: str, columns: Sequence[ArrayLike], slot: str) -> NDArray[np.uint64]:
         """`draw` for many rows at once: one integer column after the other, uint64 (n,)."""
-        first = np.asarray(columns[0])
-        state = np.full(len(first), self.state(task, slot), dtype=np.uint64)
-        for column in columns:
-            state = fold_array(state, column)
-        return state
+        table = np.stack([np.asarray(column, dtype=np.int64) for column in columns], axis=1)
+        return fold_table(self.state(task, slot), table)
 
 
 @dataclass(frozen=True, eq=False)

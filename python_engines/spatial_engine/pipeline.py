@@ -9,12 +9,14 @@ shard in any order, and a crash costs the shards it was in.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,19 +24,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatial_engine.compose import make_table
+from spatial_engine.compose import Told, compose_table
+from spatial_engine.contexts import open_context, open_index
 from spatial_engine.engine import candidates_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan import Plan, ScenePart
-from spatial_engine.planning import open_context, open_index
 from spatial_engine.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spatial_engine.engine import SceneContext
+    from spatial_engine.engine import CandidateTable, Engine, Row, SceneContext
     from spatial_engine.plan import PlannedScene
 
 MANIFEST_VERSION = 1
@@ -198,23 +200,43 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def shard_table(plan: Plan, number: int) -> pa.Table:
     """The records of a shard, in their order: scene, task, then the order of candidates."""
+    return joined([_part_table(plan, part) for part in plan.shards[number].parts])
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of records one after the other."""
     import pyarrow as pa
 
-    tables = [table for part in plan.shards[number].parts for table in _part_tables(plan, part)]
     return pa.concat_tables(tables) if tables else record_schema().empty_table()
 
 
-def _part_tables(plan: Plan, part: ScenePart) -> Iterator[pa.Table]:
+def _part_table(plan: Plan, part: ScenePart) -> pa.Table:
+    context = _open_scene(plan, plan.scene_of[part.source, part.scene])
+    told = [
+        Told(engine, rows, engine.facts(context, rows)) for engine, rows in rows_of_part(plan, part)
+    ]
+    return compose_table(context.place, told)
+
+
+def rows_of_part(plan: Plan, part: ScenePart) -> list[tuple[Engine, list[Row]]]:
+    """The rows that the plan takes of a part of a scene, by task."""
     scene = plan.scene_of[part.source, part.scene]
     context = _open_scene(plan, scene)
+    out = []
     for task in plan.tasks:
         engine = engine_of(task)
         if (engine.kind == "clip") != scene.is_clip:
             continue
-        every = context.cached(("candidates", task), partial(candidates_of, engine, context))
-        rows = plan.choose(every, task, scene, part.low, part.high).rows()
+        taken = context.cached(("taken", task), partial(_taken, plan, scene, context, task))
+        rows = taken.between(part.low, part.high).rows()
         if rows:
-            yield make_table(engine, context, rows)
+            out.append((engine, rows))
+    return out
+
+
+def _taken(plan: Plan, scene: PlannedScene, context: SceneContext, task: str) -> CandidateTable:
+    """The candidates of a scene that the plan takes."""
+    return plan.choose(candidates_of(engine_of(task), context), task, scene)
 
 
 @lru_cache(maxsize=1)
@@ -242,7 +264,8 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     if done.exists() and target.exists():
         return {**json.loads(done.read_text(encoding="utf-8")), "reused": True}
     started = time.perf_counter()
-    table = shard_table(plan, number)
+    with collector_paused():
+        table = shard_table(plan, number)
     if len(table) != shard.rows:
         raise PlanError(
             f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
@@ -267,6 +290,18 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     }
     write_json(done, report)
     return {**report, "reused": False}
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Search for no cycles: records hold none, and many lists set it off again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _run_number(number: int, *, plan_folder: Path, out: Path) -> dict[str, Any]:

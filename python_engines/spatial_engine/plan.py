@@ -116,6 +116,37 @@ class Rejected(NamedTuple):
     count: int  # type: ignore[assignment]  # the column's name; tuple.count is not used
 
 
+class _Limits(NamedTuple):
+    """The thresholds of a task, source and split as arrays (strata, bins).
+
+    Attributes:
+        some: Whether the bin gives any row.
+        last: The last hash that is taken.
+    """
+
+    some: NDArray[np.bool_]
+    last: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Threshold]) -> _Limits:
+        """From rows that take something."""
+        shape = max(row.stratum for row in rows) + 1, max(row.bin for row in rows) + 1
+        out = cls(np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.uint64))
+        for row in rows:
+            out.some[row.stratum, row.bin] = True
+            out.last[row.stratum, row.bin] = row.threshold
+        return out
+
+    def take(
+        self, bin: NDArray[Any], stratum: NDArray[Any], hash: NDArray[np.uint64]
+    ) -> NDArray[np.bool_]:
+        """(n,) which rows are taken."""
+        strata, bins = self.some.shape
+        s, b = np.minimum(stratum, strata - 1), np.minimum(bin, bins - 1)
+        known = (stratum < strata) & (bin < bins)
+        return np.asarray(known & self.some[s, b] & (hash <= self.last[s, b]))
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that `generate` needs, beside the index.
@@ -157,13 +188,12 @@ class Plan:
         return {(scene.source, scene.scene): scene for scene in self.scenes}
 
     @cached_property
-    def _limits(self) -> dict[tuple[str, str, str], dict[tuple[int, int], int]]:
-        out: dict[tuple[str, str, str], dict[tuple[int, int], int]] = {}
+    def _limits(self) -> dict[tuple[str, str, str], _Limits]:
+        rows: dict[tuple[str, str, str], list[Threshold]] = {}
         for row in self.thresholds:
             if row.taken:
-                cell = out.setdefault((row.task, row.source, row.split), {})
-                cell[row.stratum, row.bin] = row.threshold
-        return out
+                rows.setdefault((row.task, row.source, row.split), []).append(row)
+        return {cell: _Limits.of(mine) for cell, mine in rows.items()}
 
     def takes(
         self,
@@ -174,27 +204,14 @@ class Plan:
         hash: NDArray[np.uint64],
     ) -> NDArray[np.bool_]:
         """(n,) which rows of a scene are at most the threshold of their bin."""
-        chosen = np.zeros(len(hash), dtype=bool)
-        limits = self._limits.get((task, scene.source, scene.split), {})
-        for (stratum_, bin_), threshold in limits.items():
-            chosen |= (
-                (bin == bin_) & (np.asarray(stratum) == stratum_) & (hash <= np.uint64(threshold))
-            )
-        return chosen
+        limits = self._limits.get((task, scene.source, scene.split))
+        if limits is None:
+            return np.zeros(len(hash), dtype=bool)
+        return limits.take(bin, np.broadcast_to(stratum, len(hash)), hash)
 
-    def choose(
-        self,
-        table: CandidateTable,
-        task: str,
-        scene: PlannedScene,
-        low: int = 0,
-        high: int = TOP_HASH,
-    ) -> CandidateTable:
-        """The candidates of a scene that the plan takes, with their hash in [low, high]."""
-        chosen = self.takes(scene, task, table.bin, table.stratum, table.hash)
-        if (low, high) != (0, TOP_HASH):
-            chosen &= (table.hash >= np.uint64(low)) & (table.hash <= np.uint64(high))
-        return table.take(chosen)
+    def choose(self, table: CandidateTable, task: str, scene: PlannedScene) -> CandidateTable:
+        """The candidates of a scene that the plan takes."""
+        return table.take(self.takes(scene, task, table.bin, table.stratum, table.hash))
 
     def quotas_of(self, scene: PlannedScene) -> dict[str, int]:
         """Rows asked of a scene, by task."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,15 @@ from spatial_engine.balance import (
     allocate,
     largest_remainder,
     most_of_a_word,
-    smallest,
 )
-from spatial_engine.engine import CandidateTable, SceneContext, candidates_of, family_of
+from spatial_engine.candidate_passes import (
+    Counted,
+    Picked,
+    SceneJob,
+    count_candidates,
+    pick_hashes,
+)
+from spatial_engine.engine import family_of
 from spatial_engine.engines import engine_of, select_tasks
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan import (
@@ -39,28 +45,9 @@ from spatialcore.draws import draw
 from spatialcore.errors import PlanError
 from spatialcore.relations.index import Index
 from spatialcore.relations.recipe import Recipe
-from spatialcore.types import Source
 
 Event = Callable[[str, int, int], None]
 Result = TypeVar("Result")
-_Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What a worker needs to list the candidates of a scene."""
-
-    index: Path
-    recipe: Recipe
-    seed: int
-    tasks: tuple[str, ...]
-    scene: PlannedScene
-    scene_quota: Mapping[str, int]
-
-
-class _Counted(NamedTuple):
-    histogram: dict[str, NDArray[np.int64]]  # task -> (strata, bins)
-    rejected: dict[str, Mapping[str, int]]
 
 
 def make_plan(
@@ -100,19 +87,22 @@ def make_plan(
     scene_quota = {
         cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()
     }
-    jobs = [
-        _Job(
-            index.path, recipe, config.seed, _tasks_for(tasks, scene), scene,
-            {task: scene_quota.get((task, scene.source, scene.split), 0) for task in tasks},
-        )
-        for scene in scenes
-    ]  # fmt: skip
-    passes = partial(run_all, items=jobs, executor=executor, workers=workers)
-    counted = _in_order(passes(_count), "count", len(jobs), on_progress)
-    available, allocations = _allocate(quota, scenes, counted, recipe, config)
-    pick = partial(_pick, takes=_takes(allocations))
-    picked = _in_order(passes(pick), "choose", len(jobs), on_progress)
-    thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
+    with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
+        jobs = [
+            SceneJob(
+                index.path, recipe, config.seed, _tasks_for(tasks, scene), scene,
+                {task: scene_quota.get((task, scene.source, scene.split), 0) for task in tasks},
+                # A piece on another machine does not see this folder and lists candidates again.
+                Path(folder) / f"{k}.npz" if executor == "local" else None,
+            )
+            for k, scene in enumerate(scenes)
+        ]  # fmt: skip
+        passes = partial(run_all, items=jobs, executor=executor, workers=workers)
+        counted = _in_order(_told(passes(count_candidates), "count", len(jobs), on_progress))
+        available, allocations = _allocate(quota, scenes, counted, recipe, config)
+        pick = partial(pick_hashes, takes=_takes(allocations))
+        picked = _told(passes(pick), "choose", len(jobs), on_progress)
+        thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
     plan = Plan(
         index=index.path.resolve(),
         config=config,
@@ -139,16 +129,19 @@ def make_plan(
     return plan
 
 
-def _in_order(
+def _told(
     results: Iterator[tuple[int, Result]], stage: str, count: int, on_progress: Event | None
-) -> list[Result]:
-    """Results by position, whatever order they come in."""
-    out: dict[int, Result] = {}
-    for position, result in results:
-        out[position] = result
+) -> Iterator[tuple[int, Result]]:
+    """The results as they come, each of them reported."""
+    for done, found in enumerate(results, 1):
         if on_progress is not None:
-            on_progress(stage, len(out), count)
-    return [out[k] for k in range(count)]
+            on_progress(stage, done, count)
+        yield found
+
+
+def _in_order(results: Iterator[tuple[int, Result]]) -> list[Result]:
+    """Results by position, whatever order they come in."""
+    return [result for _, result in sorted(results, key=lambda found: found[0])]
 
 
 def reason_text(plan: Plan) -> str:
@@ -192,83 +185,14 @@ def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
     return tuple(task for task in tasks if engine_of(task).kind == kind)
 
 
-@lru_cache(maxsize=4)
-def open_index(path: Path) -> Index:
-    """An index, kept open in this process."""
-    return Index.open(path)
-
-
-def source_of(index: Index, key: str) -> Source:
-    """The source of an index, opened again for what stays there: tracks, images, meshes."""
-    entry = index.sources[key]
-    return reopen_source(key, entry.kind, entry.root, entry.options)
-
-
-def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, Any]) -> Source:
-    """A source by its recorded kind, root and options."""
-    from spatialcore.io.open import open_source
-    from spatialcore.io.options import ReadOptions
-
-    plain: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in options.items()
-    }
-    return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
-
-
-def open_context(
-    index: Index,
-    scene: PlannedScene,
-    recipe: Recipe,
-    seed: int,
-    scene_quota: Mapping[str, int],
-) -> SceneContext:
-    """The context of a planned scene."""
-    source = source_of(index, scene.source) if scene.is_clip else None
-    return SceneContext.open(
-        index.open_scene(scene.source, scene.scene), recipe, seed, scene.split,
-        scene_quota=scene_quota, source=source,
-    )  # fmt: skip
-
-
-def _tables(job: _Job) -> Iterator[tuple[str, CandidateTable]]:
-    context = open_context(open_index(job.index), job.scene, job.recipe, job.seed, job.scene_quota)
-    for task in job.tasks:
-        yield task, candidates_of(engine_of(task), context)
-
-
-def _count(job: _Job) -> _Counted:
-    out = _Counted({}, {})
-    for task, table in _tables(job):
-        engine = engine_of(task)
-        shape = (len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
-        flat = table.stratum.astype(np.int64) * shape[1] + table.bin
-        counts = np.bincount(flat, minlength=shape[0] * shape[1]).astype(np.int64)
-        out.histogram[task] = counts.reshape(shape)
-        if table.rejected:
-            out.rejected[task] = dict(table.rejected)
-    return out
-
-
 def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tuple[int, ...]]]:
     return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
-
-
-def _pick(job: _Job, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -> list[_Picked]:
-    """For each bin of each task the hashes of this scene that may be among the smallest."""
-    out: list[_Picked] = []
-    for task, table in _tables(job):
-        for s, taken in enumerate(takes[task, job.scene.source, job.scene.split]):
-            for b, k in enumerate(taken):
-                mine = table.hash[(table.bin == b) & (table.stratum == s)] if k else table.hash[:0]
-                if len(mine):
-                    out.append((task, s, b, smallest(mine, k + 1)))
-    return out
 
 
 def _allocate(
     quota: Mapping[Cell, int],
     scenes: tuple[PlannedScene, ...],
-    counted: list[_Counted],
+    counted: list[Counted],
     recipe: Recipe,
     config: PlanConfig,
 ) -> tuple[dict[Cell, NDArray[np.int64]], dict[Cell, list[Allocation]]]:
@@ -304,11 +228,12 @@ def _thresholds(
     available: Mapping[Cell, NDArray[np.int64]],
     allocations: Mapping[Cell, list[Allocation]],
     scenes: tuple[PlannedScene, ...],
-    picked: list[list[_Picked]],
+    picked: Iterator[tuple[int, list[Picked]]],
 ) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
     """The last hash taken in each bin, and the hashes taken of each scene."""
     chosen: dict[tuple[Cell, int, int], SmallestHashes] = {}
-    for k, (scene, result) in enumerate(zip(scenes, picked, strict=True)):
+    for k, result in picked:
+        scene = scenes[k]
         for task, s, b, hashes in result:
             cell = (task, scene.source, scene.split)
             if (cell, s, b) not in chosen:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatial_engine.compose import compose_all
+from spatial_engine.contexts import open_index, reopen_source
 from spatial_engine.engine import Facts, Place, Row, family_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import run_all
 from spatial_engine.plan import recipe_from_json
-from spatial_engine.planning import open_index, reopen_source
 from spatial_engine.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.reference import ReferenceScene
 from spatial_engine.shard_files import SHOWN, check_files, sampled

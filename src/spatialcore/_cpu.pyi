@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'find_path', 'float32_margin', 'fold_all', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -118,6 +118,10 @@ def float32_margin(largest_coordinate: typing.SupportsFloat | typing.SupportsInd
 def fold_all(state: typing.SupportsInt | typing.SupportsIndex, ints: tuple) -> int:
     """
     The state with every integer folded in.
+    """
+def fold_lists(states: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], numbers: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], ends: typing.Annotated[numpy.typing.ArrayLike, numpy.int64]) -> numpy.typing.NDArray[numpy.uint64]:
+    """
+    Each state with the numbers of its list folded in; list k ends before ends[k].
     """
 def inflate(stream: typing_extensions.Buffer, size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
     """

@@ -45,6 +45,33 @@ def fold_all(state: int, ints: Sequence[int]) -> int:
     return _cpu.fold_all(state, tuple(ints))
 
 
+def fold_lists(
+    states: NDArray[np.uint64], numbers: ArrayLike, ends: ArrayLike
+) -> NDArray[np.uint64]:
+    """`fold_all` of n states, each with a list of its own.
+
+    Args:
+        states: (n,) draws so far.
+        numbers: (m,) int64, one list after the other.
+        ends: (n,) where each list ends.
+
+    Example:
+        >>> states = np.array([1, 2], dtype=np.uint64)
+        >>> folded = fold_lists(states, [5, 6, 7], [2, 3]).tolist()
+        >>> folded == [fold_all(1, [5, 6]), fold_all(2, [7])]
+        True
+    """
+    lists = np.asarray(numbers, dtype=np.int64), np.asarray(ends, dtype=np.int64)
+    return _cpu.fold_lists(states, *lists)
+
+
+def fold_table(state: int, table: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """`fold_all` of one state with each row of (n, k): uint64 (n,)."""
+    n, width = table.shape
+    states = np.full(n, state, dtype=np.uint64)
+    return fold_lists(states, table.ravel(), np.arange(1, n + 1) * width)
+
+
 def smallest_seen(
     states: NDArray[np.uint64],
     mask: BitMask,
@@ -140,10 +167,7 @@ def draw_rows(
 ) -> NDArray[np.uint64]:
     """`draw` for every row of `ints` (n, k) at once: uint64 (n,)."""
     table = np.atleast_2d(np.asarray(ints, dtype=np.int64))
-    state = np.full(len(table), text_hash(seed, task, source, scene, slot), dtype=np.uint64)
-    for column in table.T:
-        state = fold_array(state, column)
-    return state
+    return fold_table(text_hash(seed, task, source, scene, slot), table)
 
 
 def uniform_below_rows(values: NDArray[np.uint64], n: int) -> NDArray[np.int64]:

@@ -310,8 +310,8 @@ def test_the_published_switches_are_fields_of_the_recipe() -> None:
 def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> None:
     """Records of the sample clips are re-derived from their source; one millimetre more is not."""
     from spatial_engine.commands import generate
+    from spatial_engine.contexts import open_index, reopen_source
     from spatial_engine.opened import open_records
-    from spatial_engine.planning import open_index, reopen_source
     from spatial_engine.reference import ReferenceScene
     from spatial_engine.verify import check_against, load_manifest
 

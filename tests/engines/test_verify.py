@@ -11,8 +11,8 @@ import pytest
 
 from spatial_engine.answers import steps
 from spatial_engine.commands import generate
+from spatial_engine.contexts import open_index, reopen_source
 from spatial_engine.opened import open_records
-from spatial_engine.planning import open_index, reopen_source
 from spatial_engine.record import Message, QARecord
 from spatial_engine.reference import ReferenceScene
 from spatial_engine.verify import check_against, load_manifest

@@ -16,6 +16,7 @@ from spatialcore.draws import (
     fold,
     fold_all,
     fold_array,
+    fold_lists,
     smallest_of_groups,
     smallest_seen,
     uniform_below,
@@ -47,6 +48,21 @@ def test_all_integers_are_folded_in_turn(state: int, ints: list[int]) -> None:
         expected = fold(expected, number)
     assert fold_all(state, ints) == expected
     assert fold_all(state, np.array(ints, dtype=np.int64)) == expected
+
+
+@given(st.lists(st.tuples(WORD, st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4))))
+def test_every_state_folds_its_own_list(rows: list[tuple[int, list[int]]]) -> None:
+    states = np.array([state for state, _ in rows], dtype=np.uint64)
+    numbers = np.array([n for _, ints in rows for n in ints], dtype=np.int64)
+    ends = np.cumsum([len(ints) for _, ints in rows])
+    assert fold_lists(states, numbers, ends).tolist() == [fold_all(s, ints) for s, ints in rows]
+
+
+def test_lists_that_do_not_fit_are_refused() -> None:
+    states = np.zeros(2, np.uint64)
+    for ends in ([1], [2, 1], [0, 4], [-1, 0]):
+        with pytest.raises(ValueError, match="ends"):
+            fold_lists(states, [1, 2, 3], ends)
 
 
 def smallest_plainly(state: int, seen: np.ndarray, ids: np.ndarray, count: int) -> list[int]:

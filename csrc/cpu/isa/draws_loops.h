@@ -8,10 +8,14 @@
 
 namespace spatialcore {
 
-// out[k] = fold(state, ids[k])
-using DrawLoop = void (*)(uint64_t state, const int64_t* ids, int64_t count, uint64_t* out);
+// Of the draws fold(state, ids[k]) those at most `bound`: their k and value, in order of k; returns
+// how many. `at` and `values` have room for `count`.
+using DrawLoop = int64_t (*)(uint64_t state, const int64_t* ids, int64_t count, uint64_t bound,
+                             int64_t* at, uint64_t* values);
 
-void draw_loop_baseline(uint64_t state, const int64_t* ids, int64_t count, uint64_t* out);
-void draw_loop_avx2(uint64_t state, const int64_t* ids, int64_t count, uint64_t* out);
+int64_t draw_loop_baseline(uint64_t state, const int64_t* ids, int64_t count, uint64_t bound,
+                           int64_t* at, uint64_t* values);
+int64_t draw_loop_avx2(uint64_t state, const int64_t* ids, int64_t count, uint64_t bound,
+                       int64_t* at, uint64_t* values);
 
 }  // namespace spatialcore

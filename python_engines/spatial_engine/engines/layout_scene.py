@@ -55,7 +55,7 @@ class LayoutScene:
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rules(self) -> LayoutRules:
         """Thresholds of the questions."""
         guards = self.recipe.guards

@@ -109,14 +109,14 @@ class SceneLayout:
         """Every set of objects that has an answer in the shown frames."""
         layout = layout_scene(context)
         sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
-        rejected: Mapping[str, int]
+        rejected: Counter[str]
         if self.form:
             items_table, words, rejected = self._directions(layout)
             stratum = [sectors.index(word) if sectors else 0 for word in words]
         else:
-            possible = list(self._possible(layout))
+            possible, rejected = self._possible_sets(layout)
             found = self._ask_all(layout, possible)
-            rejected = Counter(str(one.reason) for one in found if isinstance(one, Rejection))
+            rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
             rows = [
                 items for items, one in zip(possible, found, strict=True)
                 if not isinstance(one, Rejection)
@@ -130,17 +130,30 @@ class SceneLayout:
         chosen = context.place.draw_rows(self.task, columns, "select")
         return CandidateTable.build(shown, items_table, chosen, stratum=stratum, rejected=rejected)
 
-    def _directions(
-        self, layout: LayoutScene
-    ) -> tuple[NDArray[np.int64], list[str], Mapping[str, int]]:
+    def _directions(self, layout: LayoutScene) -> tuple[NDArray[np.int64], list[str], Counter[str]]:
         """Ids and words of the sets of three that have an answer, and the others by reason."""
         if len(layout.frames) < 2:
-            return np.zeros((0, 3), np.int64), [], {}
+            return np.zeros((0, 3), np.int64), [], Counter()
         found = layout.directions(self.form)
         clear = np.flatnonzero(found.refused == 0)
         words = found.words()
         ids = layout.turns.object_ids[clear]
-        return ids, [words[k] for k in clear.tolist()], found.reasons()
+        return ids, [words[k] for k in clear.tolist()], Counter(found.reasons())
+
+    def _possible_sets(self, layout: LayoutScene) -> tuple[list[tuple[int, ...]], Counter[str]]:
+        """What is to be asked of the geometry, and what is refused without it."""
+        if self.quantity != "appearance_order":
+            return list(self._possible(layout)), Counter()
+        # An order is clear where that of every two of its categories is, so most sets are refused
+        # by one of their pairs.
+        pool = self._pool(layout, "", _ORDER_POOL)
+        unclear = {
+            pair for pair in combinations(pool, 2)
+            if getattr(self._ask(layout, pair), "reason", None) == Reason.ORDER_AMBIGUOUS
+        }  # fmt: skip
+        every = list(self._possible(layout))
+        clear = [s for s in every if unclear.isdisjoint(combinations(s, 2))]
+        return clear, Counter({str(Reason.ORDER_AMBIGUOUS): len(every) - len(clear)})
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[int, ...]]:
         """Object ids of everything that might be asked, before any guard of the geometry."""

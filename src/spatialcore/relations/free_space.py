@@ -100,7 +100,7 @@ class FreeSpace:
     @cached_property
     def free_xy(self) -> Float64:
         """(N, 2) world (x, y) of the free cells' centres."""
-        return np.asarray(self.origin + (self.free_cells[:, ::-1] + 0.5) * self.cell_m)
+        return self.centers(self.free_cells)
 
     def distance_to(self, item: SceneObject) -> Float64:
         """(N,) metres from the free cells to an object's footprint, kept by the object's id."""
@@ -111,7 +111,12 @@ class FreeSpace:
 
     def center(self, cell: Cell) -> Float64:
         """(2,) world (x, y) of a cell's centre."""
-        return np.asarray(self.origin + (np.array([cell[1], cell[0]]) + 0.5) * self.cell_m)
+        middle: Float64 = self.centers([cell])[0]
+        return middle
+
+    def centers(self, cells: ArrayLike) -> Float64:
+        """(N, 2) world (x, y) of the centres of cells (N, 2)."""
+        return np.asarray(self.origin + (np.asarray(cells)[:, ::-1] + 0.5) * self.cell_m)
 
     def grid_xy(self, xy: ArrayLike) -> tuple[float, float]:
         """World (x, y) in cells, where cell centres are integers: (column, row)."""
@@ -312,6 +317,5 @@ def sees(space: FreeSpace, xy: ArrayLike, item: SceneObject) -> bool:
     cells = cells[space.tall[cells[:, 0], cells[:, 1]]]
     if not len(cells):
         return True
-    centers = space.origin + (cells[:, ::-1] + 0.5) * space.cell_m
-    away = point_to_polygon(item.box.footprint, centers)
+    away = point_to_polygon(item.box.footprint, space.centers(cells))
     return bool((away <= space.rules.sight_margin_m).all())

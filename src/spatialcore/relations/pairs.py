@@ -333,11 +333,16 @@ def nearer(
         Answer "nearer" or "farther" about a, or `dead_zone`. Evidence: `gap_a_m`, `gap_b_m`.
     """
     gap_a, gap_b = gap(origin, a), gap(origin, b)
-    evidence = {"gap_a_m": gap_a, "gap_b_m": gap_b}
-    low, high = sorted((gap_a, gap_b))
+    return _nearer(gap_a, gap_b, {"gap_a_m": gap_a, "gap_b_m": gap_b}, rules)
+
+
+def _nearer(
+    a: float, b: float, evidence: Evidence, rules: RelationRules
+) -> Answer[str] | Rejection:
+    low, high = sorted((a, b))
     if high - low < rules.nearer_difference_m or high < rules.nearer_ratio * low:
         return Rejection(Reason.DEAD_ZONE, evidence)
-    return Answer("nearer" if gap_a < gap_b else "farther", evidence)
+    return Answer("nearer" if a < b else "farther", evidence)
 
 
 def nearer_to_viewer(
@@ -346,18 +351,15 @@ def nearer_to_viewer(
     """Whether one object is nearer to the camera than another, by the `viewer_range` of each.
 
     Args:
-        range_a_m: Of the first object.
-        range_b_m: Of the second.
+        range_a_m: Metres of the first object.
+        range_b_m: Metres of the second.
         rules: Thresholds.
 
     Returns:
         Answer "nearer" or "farther" about a, or `dead_zone`. Evidence: `range_a_m`, `range_b_m`.
     """
-    evidence = {"range_a_m": range_a_m, "range_b_m": range_b_m}
-    low, high = sorted((range_a_m, range_b_m))
-    if high - low < rules.nearer_difference_m or high < rules.nearer_ratio * low:
-        return Rejection(Reason.DEAD_ZONE, evidence)
-    return Answer("nearer" if range_a_m < range_b_m else "farther", evidence)
+    evidence: Evidence = {"range_a_m": range_a_m, "range_b_m": range_b_m}
+    return _nearer(range_a_m, range_b_m, evidence, rules)
 
 
 def size_relation(

@@ -72,7 +72,7 @@ def simplify_path(space: FreeSpace, cells: Sequence[Cell]) -> list[Cell]:
     From each kept cell the line of sight reaches as far as it can without interruption.
     """
     kept = [cells[0]]
-    centers = [space.center(cell).tolist() for cell in cells]
+    centers = space.centers(cells).tolist()
     k = 0
     while k < len(cells) - 1:
         reach = k + 1

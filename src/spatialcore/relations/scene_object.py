@@ -14,6 +14,8 @@ from spatialcore.relations.boxes import OrientedBox, finite_points, gravity_box
 from spatialcore.relations.solids import box_distance
 from spatialcore.types import Float64
 
+_FIRST_LOOKED = 32  # vertices whose distances bound that of all the others
+
 
 class SceneObject:
     """One object: id, category, box and, where the source has them, vertices.
@@ -119,7 +121,9 @@ def _measured_gap(a: SceneObject, b: SceneObject) -> float:
     for k in range(3):
         beyond = np.clip(a.columns[k], lo[k], hi[k]) - a.columns[k]
         bound += beyond * beyond
-    nearest = float(b.tree.query(a.points[int(bound.argmin())])[0])
+    few = min(_FIRST_LOOKED, len(bound) - 1)
+    first = np.argpartition(bound, few)[: few + 1]
+    nearest = float(b.tree.query(a.points[first])[0].min())
     near = a.points[bound <= nearest * nearest * (1 + 1e-12)]
     found, _ = b.tree.query(near, distance_upper_bound=nearest)
     return min(nearest, float(found.min(initial=np.inf)))
