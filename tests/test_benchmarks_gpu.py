@@ -67,6 +67,13 @@ def test_summaries_are_the_tools_own_words():
     assert gpu.sanitizer_summary("nothing") == gpu.last_line(" \n") == ""
 
 
+def test_a_sanitizer_that_is_kept_from_the_device_is_left_out():
+    refused = gpu.Stage("memcheck", "failed", 1.0, "", "==== Error: Device not supported")
+    assert gpu.unless_refused(refused).outcome == "left out"
+    found = gpu.Stage("memcheck", "failed", 1.0, "ERROR SUMMARY: 2 errors", "Invalid __global__")
+    assert gpu.unless_refused(found) is found
+
+
 @pytest.mark.parametrize("failing", ["", "build", "racecheck"])
 def test_every_stage_is_stored_and_a_failure_is_the_exit_code(
     failing, tmp_path, monkeypatch, capsys
@@ -228,3 +235,14 @@ def test_instruction_kernels_do_the_instruction_that_they_count(tmp_path):
         env=environment | {"TRITON_CACHE_DIR": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_predictions_of_the_page_are_those_of_the_script():
+    from benchmarks.device import predict
+
+    page = (gpu.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    begin, end = "<!-- predicted:begin -->\n", "\n<!-- predicted:end -->"
+    assert page.partition(begin)[2].partition(end)[0] == predict.table()
+    chip = predict.Chip("one", 1e9, multiprocessors=1, clock=1e9)
+    work = predict.Work("by hand", 1, bytes=2e6, issued=128 * 5e6, float64=64 * 4e6)
+    assert work.seconds(chip) == (5e-3 + predict.LAUNCH_SECONDS, "instructions")
