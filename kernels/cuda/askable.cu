@@ -10,7 +10,7 @@
 // A thread block owns 256 points and a tile of 32 frames: a point is read once, and a warp whose 32
 // points a frame does not see costs one read and one write of 4 bytes. The disc's readings, about
 // pi disc_radius^2 a visible point, are neighbours of its own reading and hit L1 and L2.
-// Docs: docs/gpu.md. Tests: tests/ops/test_cuda_host.py.
+// Docs: docs/gpu.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
 #include "cuda/stream.cuh"
 
 namespace spatialcore {

@@ -23,6 +23,14 @@ namespace spatialcore {
 
 constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
+// Thread blocks that fill a GPU: four on each of 132 multiprocessors (sm_90). Fewer large tiles are
+// cut into more small ones. On the host a few, so that small inputs take both ways.
+#if defined(SPATIALCORE_SIMT_HOST)
+constexpr int64_t kBlocksWanted = 6;
+#else
+constexpr int64_t kBlocksWanted = 528;
+#endif
+
 inline unsigned ceil_div(int64_t count, int64_t size) {
   return static_cast<unsigned>((count + size - 1) / size);
 }

@@ -15,10 +15,11 @@
 // error of the test. Points that are not finite are never visible and do not widen a box.
 //
 // A thread block owns 256 points and a tile of 32 frames of one scene of the batch: the points are
-// read once, their box is reduced once, one warp tests it against all 32 frames, and the others are
-// written as zeros. Bytes for each point and frame: 12/32 of points, 1/8 of bits, and the depth
-// reads of what is inside, which hit L2 as the points of a block are neighbours. Docs:
-// docs/ops/occlusion.md. Tests: tests/ops/test_cuda.py.
+// read once, their box is reduced once, one warp tests it against all 32 frames, only those that it
+// may touch are walked, and every thread stores one half word. Bytes for each point and frame:
+// 12/32 of points, 1/8 of bits, and the depth reads of what is inside, which hit L2 as the points
+// of a block are neighbours.
+// Docs: docs/ops/occlusion.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
 #include "cuda/stream.cuh"
 #include "spatialcore/occlusion.h"
 
@@ -27,7 +28,8 @@ namespace {
 
 constexpr int kThreadsPerBlock = 256;  // points of a thread block
 constexpr int kWarps = kThreadsPerBlock / 32;
-constexpr int kFrameTile = 32;         // one lane a frame when boxes are tested
+constexpr int kFrameTile = 32;                           // one lane a frame when boxes are tested
+static_assert(kThreadsPerBlock == kFrameTile * kWarps);  // each thread stores one half word
 constexpr double kCullMargin = 1e-11;  // of the summed magnitudes; float64 rounding is below 1e-15
 
 struct Box {
@@ -94,10 +96,12 @@ template <class T, class DepthType>
 __global__ void occlusion_kernel(const Batch<DeviceView> views) {
   __shared__ DeviceView view;  // read by every thread: shared memory spares 38 registers
   __shared__ unsigned touched;
+  __shared__ uint32_t seen[kFrameTile][kWarps];  // a half word for each frame and warp
+  const int warp = threadIdx.x / 32, row = threadIdx.x / kWarps, column = threadIdx.x % kWarps;
   if (threadIdx.x == 0) view = item_of(views);
+  seen[row][column] = 0;
   __syncthreads();
   const int64_t p = static_cast<int64_t>(blockIdx.x) * kThreadsPerBlock + threadIdx.x;
-  const int64_t half_count = 2 * ((view.point_count + 63) / 64);
   const int64_t first = static_cast<int64_t>(blockIdx.y) * kFrameTile;
   if (first >= view.frame_count || p - threadIdx.x >= view.point_count) return;  // whole blocks
   const T* points = static_cast<const T*>(view.points);
@@ -106,7 +110,7 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
   for (int a = 0; a < 3 && usable; ++a) point[a] = points[3 * p + a];
   usable = usable && is_finite(point[0]) && is_finite(point[1]) && is_finite(point[2]);
   const Box box = block_box(point, usable);
-  if (threadIdx.x < kFrameTile) {
+  if (warp == 0) {
     const int64_t f = first + threadIdx.x;
     const bool may =
         f < view.frame_count && box.low[0] <= box.high[0] &&
@@ -116,18 +120,21 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
   }
   __syncthreads();
   const DepthType* maps = static_cast<const DepthType*>(view.depth);
-  uint32_t* halves = reinterpret_cast<uint32_t*>(view.words);
   const int64_t map_size = view.rule.depth_width * view.rule.depth_height;
-  const int64_t half = p / 32;
-  for (int i = 0; i < kFrameTile && first + i < view.frame_count; ++i) {
+  for (unsigned left = touched; left; left &= left - 1) {
+    const int i = __ffs(left) - 1;
     const int64_t f = first + i;
-    bool visible = false;
-    if (usable && (touched >> i & 1)) {
-      visible = is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
-                           maps + f * map_size, point[0], point[1], point[2]);
-    }
+    const bool visible =
+        usable && is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
+                             maps + f * map_size, point[0], point[1], point[2]);
     const unsigned bits = __ballot_sync(kAllLanes, visible);
-    if (threadIdx.x % 32 == 0 && half < half_count) halves[f * half_count + half] = bits;
+    if (threadIdx.x % 32 == 0) seen[i][warp] = bits;
+  }
+  __syncthreads();
+  const int64_t half_count = 2 * ((view.point_count + 63) / 64);
+  const int64_t half = static_cast<int64_t>(blockIdx.x) * kWarps + column, f = first + row;
+  if (f < view.frame_count && half < half_count) {
+    reinterpret_cast<uint32_t*>(view.words)[f * half_count + half] = seen[row][column];
   }
 }
 

@@ -9,7 +9,7 @@
 // consecutive rows of the tile. Tiles below the diagonal are left to their mirror images. Where
 // that is too few thread blocks for a GPU, they share the words of a tile (overlap.cuh). Bytes:
 // 2 * 64 rows * W * 8 for 4,096 pairs; popcount (16 a clock on each multiprocessor) is the bound.
-// Docs: docs/ops/overlap.md. Tests: tests/ops/test_cuda.py.
+// Docs: docs/ops/overlap.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
 #include "cuda/overlap.cuh"
 
 namespace spatialcore {
@@ -20,8 +20,7 @@ constexpr int kSide = 16;  // threads on each side; kTile / kSide pairs a thread
 constexpr int kPairs = kTile / kSide;  // 4
 constexpr int kStep = 16;              // words staged at a time: 2 * 64 * 17 * 8 = 17 KiB
 constexpr int kClearThreads = 256;
-constexpr int64_t kBlocksWanted = 528;  // four on each of 132 multiprocessors (sm_90)
-constexpr int64_t kSliceWords = 64;     // 64 x 64 x 64 words for at most 2 x 4,096 additions
+constexpr int64_t kSliceWords = 64;  // 64 x 64 x 64 words for at most 2 x 4,096 additions
 constexpr int64_t kMaxSlices = 64;
 
 __device__ void stage(const DeviceMask& mask, int64_t first_row, int64_t first_word,

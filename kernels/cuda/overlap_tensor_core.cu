@@ -9,7 +9,8 @@
 //
 // A warp owns 32 x 32 pairs (2 x 4 products), a thread block 64 x 64. Exact integers. Bytes as
 // overlap.cu without shared memory: rows are re-read through L1.
-// Docs: docs/ops/overlap.md. Tests: tests/ops/test_cuda.py, on the host with an emulated product.
+// Docs: docs/ops/overlap.md. Tests: tests/ops/test_cuda_host.py with an emulated
+// product, tests/ops/test_gpu.py.
 #include "cuda/overlap.cuh"
 
 namespace spatialcore {

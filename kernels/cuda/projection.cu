@@ -10,7 +10,7 @@
 // Numerics: float64 in the order of camera.h, compiled without fused operations: equal to the CPU
 // in every bit. A thread owns one point and loops over the frames of its tile, so a point is read
 // once a tile; 24 bytes are written for each point and frame, which is the bound.
-// Docs: docs/ops/projection.md. Tests: tests/ops/test_cuda.py.
+// Docs: docs/ops/projection.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
 #include "cuda/stream.cuh"
 #include "spatialcore/projection.h"
 

@@ -16,25 +16,27 @@
 // at most 2^-24 (4 M + 4 d); kErrorUnits = 16 covers both and the subtraction.
 //
 // A thread block owns a tile of 64 x 64 pairs of one clip, a thread 4 x 4 of them with previous
-// distance and sum in registers from the first step to the last. Four steps of 128 points are
-// staged at a time (12 KiB). Bytes: 2 * 64 * 24 * T for 4,096 pairs; the square root is the bound.
-// Docs: docs/ops/rigidity.md. Tests: tests/ops/test_cuda.py.
+// distance and sum in registers from the first step to the last; where that is too few thread
+// blocks for a GPU, 16 x 16 pairs and one a thread. 256 points and steps of each side are staged at
+// a time (12 KiB). Bytes: 2 * 64 * 24 * T for 4,096 pairs; the square root is the bound.
+// Docs: docs/ops/rigidity.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
 #include "cuda/stream.cuh"
 
 namespace spatialcore {
 namespace {
 
-constexpr int kTile = 64;
-constexpr int kSide = 16;
-constexpr int kPairs = kTile / kSide;
-constexpr int kSteps = 4;          // steps staged at a time
+constexpr int kSide = 16;          // threads on each side of a tile
+constexpr int kMostPairs = 4;      // of a thread along each side
+constexpr int kStaged = 256;       // points and steps of a side staged at a time
 constexpr float kErrorUnits = 16;  // of 2^-24 (M + d)
 constexpr float kLargest = 1e18f;  // metres: squares beyond it do not fit float32
 
-template <class Real>
+template <class Real, int kPairs>
 struct Tile {
-  Real rows[kSteps][kTile][3];
-  Real columns[kSteps][kTile][3];
+  static constexpr int kSize = kSide * kPairs;
+  static constexpr int kSteps = kStaged / kSize;
+  Real rows[kSteps][kSize][3];
+  Real columns[kSteps][kSize][3];
 };
 
 __device__ double reading(double x) { return is_finite(x) ? x : nan(""); }
@@ -51,12 +53,12 @@ __device__ float magnitude(const Real* p) {
                fabsf(static_cast<float>(p[2])));
 }
 
-template <class Real>
+template <class Real, int kSize>
 __device__ void stage(const DeviceClip& clip, int64_t first, int64_t first_step,
-                      Real (*tile)[kTile][3]) {
+                      Real (*tile)[kSize][3]) {
   const int thread = threadIdx.y * kSide + threadIdx.x;
-  for (int i = thread; i < kSteps * kTile * 3; i += kSide * kSide) {
-    const int step = i / (kTile * 3), track = i / 3 % kTile, axis = i % 3;
+  for (int i = thread; i < kStaged * 3; i += kSide * kSide) {
+    const int step = i / (kSize * 3), track = i / 3 % kSize, axis = i % 3;
     const int64_t t = first_step + step, n = first + track;
     const bool inside = t < clip.step_count && n < clip.track_count;
     tile[step][track][axis] =
@@ -79,9 +81,10 @@ __device__ double pair_change(const DeviceClip& clip, int64_t i, int64_t j, doub
   return sum;
 }
 
-template <class Real, bool kRedo>
+template <class Real, bool kRedo, int kPairs>
 __global__ void rigidity_kernel(const Batch<DeviceClip> clips, double noise_floor) {
-  __shared__ Tile<Real> tile;
+  constexpr int kTile = Tile<Real, kPairs>::kSize, kSteps = Tile<Real, kPairs>::kSteps;
+  __shared__ Tile<Real, kPairs> tile;
   const DeviceClip clip = item_of(clips);
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile;
   const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTile;
@@ -127,22 +130,32 @@ __global__ void rigidity_kernel(const Batch<DeviceClip> clips, double noise_floo
   }
 }
 
+template <class Real, bool kRedo>
+void launch(const Batch<DeviceClip>& clips, double noise_floor, cudaStream_t stream) {
+  const int64_t side = ceil_div(clips.largest, kSide * kMostPairs);
+  const dim3 block(kSide, kSide);
+  if (side * (side + 1) / 2 * clips.count >= kBlocksWanted) {
+    const dim3 grid = pair_grid(clips, kSide * kMostPairs);
+    SC_LAUNCH((rigidity_kernel<Real, kRedo, kMostPairs>), grid, block, stream, clips, noise_floor);
+  } else {
+    const dim3 grid = pair_grid(clips, kSide);
+    SC_LAUNCH((rigidity_kernel<Real, kRedo, 1>), grid, block, stream, clips, noise_floor);
+  }
+  check_launch("rigidity_kernel");
+}
+
 }  // namespace
 
 void accumulate_distance_change_cuda(const Batch<DeviceClip>& clips, double noise_floor,
                                      ChangePrecision precision, Stream stream) {
   if (clips.count == 0 || clips.largest < 2) return;
-  const dim3 grid = pair_grid(clips, kTile);
-  const dim3 block(kSide, kSide);
-  const auto run = native(stream);
   if (precision == ChangePrecision::kFloat64) {
-    SC_LAUNCH((rigidity_kernel<double, false>), grid, block, run, clips, noise_floor);
+    launch<double, false>(clips, noise_floor, native(stream));
   } else if (precision == ChangePrecision::kExact) {
-    SC_LAUNCH((rigidity_kernel<float, true>), grid, block, run, clips, noise_floor);
+    launch<float, true>(clips, noise_floor, native(stream));
   } else {
-    SC_LAUNCH((rigidity_kernel<float, false>), grid, block, run, clips, noise_floor);
+    launch<float, false>(clips, noise_floor, native(stream));
   }
-  check_launch("rigidity_kernel");
 }
 
 }  // namespace spatialcore

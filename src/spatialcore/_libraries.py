@@ -105,7 +105,10 @@ class Torch:
         return int(self._torch.cuda.current_stream(self.device).cuda_stream)
 
     def address(self, array: Any) -> int:
-        return interface_address(array.detach())
+        plain, name = array.detach(), str(array.dtype).removeprefix("torch.")
+        if name.startswith("uint") and name != "uint8":  # older torch has no interface for these
+            plain = plain.view(getattr(self._torch, name[1:]))
+        return interface_address(plain)
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         return self._torch.empty(shape, dtype=self._dtype(dtype), device=self.device)

@@ -73,6 +73,7 @@ void run_kernels() {
     run_overlap(67, 18, method);
     run_overlap(3, 300, method);  // thread blocks share the words
   }
+  run_rigidity(5, 130, ChangePrecision::kFloat64);  // past the tiles of a thread's 4 x 4 pairs
   run_rigidity(5, 70, ChangePrecision::kFloat64);
   run_rigidity(5, 70, ChangePrecision::kExact);
   run_rigidity(2, 5, ChangePrecision::kFloat32);

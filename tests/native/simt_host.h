@@ -314,6 +314,8 @@ inline uint32_t atomicAdd(uint32_t* at, uint32_t value) {
   return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
 }
 
+inline int __ffs(int x) { return __builtin_ffs(x); }
+
 inline int __popcll(uint64_t x) { return __builtin_popcountll(x); }
 
 // mma.m16n8k256.b1.and.popc as the PTX manual lays its fragments out over the lanes of a warp.

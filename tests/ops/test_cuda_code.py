@@ -29,9 +29,12 @@ KERNELS = {
     "overlap": [("overlap_kernel", 112, 0), ("clear_kernel", 32, 0)],
     "overlap_tensor_core": [("overlap_mma_kernel", 112, 0)],
     "rigidity": [
-        ("rigidity_kernelIfLb0E", 96, 0),
-        ("rigidity_kernelIfLb1E", 128, 64),
-        ("rigidity_kernelIdLb0E", 152, 0),
+        ("rigidity_kernelIfLb0ELi1E", 64, 0),
+        ("rigidity_kernelIfLb0ELi4E", 96, 0),
+        ("rigidity_kernelIfLb1ELi1E", 80, 0),
+        ("rigidity_kernelIfLb1ELi4E", 128, 64),
+        ("rigidity_kernelIdLb0ELi1E", 80, 0),
+        ("rigidity_kernelIdLb0ELi4E", 152, 0),
     ],
 }
 # PTX that must be there.

@@ -151,18 +151,22 @@ def reference_change(tracks: np.ndarray, noise_floor: float) -> np.ndarray:
     return np.array(sums, dtype=np.float64)
 
 
-@pytest.mark.parametrize(("steps", "tracks"), [(0, 3), (1, 2), (7, 1), (9, 63), (5, 130)])
+@pytest.mark.parametrize(
+    ("steps", "tracks"), [(0, 3), (1, 2), (7, 1), (19, 63), (5, 130), (2, 160)]
+)
 def test_distance_change_is_bit_equal(cuda: ModuleType, steps: int, tracks: int) -> None:
     got = cuda.accumulate_distance_change(clip(steps, tracks), 0.01, "float64")
     np.testing.assert_array_equal(got, reference_change(clip(steps, tracks), 0.01))
 
 
-def test_distance_change_flips_no_decision(cuda: ModuleType) -> None:
+@pytest.mark.parametrize("count", [70, 140])  # one pair a thread, and 16
+def test_distance_change_flips_no_decision(cuda: ModuleType, count: int) -> None:
     """Steps that land on the noise floor to within float32's error."""
     rng = np.random.default_rng(3)
-    tracks = np.zeros((40, 70, 3))
-    tracks[:, :, 0] = 3 * np.arange(70)
-    tracks[:, ::2, 0] += 0.01 * (np.arange(40) % 2)[:, None] * (1 + rng.normal(size=35) * 1e-8)
+    tracks = np.zeros((40, count, 3))
+    tracks[:, :, 0] = 3 * np.arange(count)
+    near = 1 + rng.normal(size=count // 2) * 1e-8
+    tracks[:, ::2, 0] += 0.01 * (np.arange(40) % 2)[:, None] * near
     expected = reference_change(tracks, 0.01)
     exact = cuda.accumulate_distance_change(tracks, 0.01, "exact")
     assert np.abs(exact - expected).max() < 1e-4

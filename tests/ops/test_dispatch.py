@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from spatialcore import BackendUnavailable, _check, _dispatch
+from spatialcore import BackendUnavailable, _check, _dispatch, _libraries
 
 
 class Tensor:
@@ -73,6 +73,33 @@ def test_torch_on_a_gpu_goes_to_triton_where_cuda_is_not_built(
     batch = ("run_batch", "cuda") if expected == "cuda" else None
     assert _dispatch.batch_kernel("overlap", "run", None, on_gpu * 2) == batch
     assert _dispatch.batch_kernel("overlap", "run", None, [HOST]) is None
+
+
+def test_pointers_come_through_the_cuda_array_interface():
+    class Array:
+        def __init__(self, strides):
+            self.__cuda_array_interface__ = {
+                "data": (4096, False), "strides": strides, "version": 3,
+            }  # fmt: skip
+
+    assert _libraries.interface_address(Array(None)) == 4096
+    with pytest.raises(ValueError, match="must be contiguous"):
+        _libraries.interface_address(Array((8, 4)))
+
+
+def test_torch_gives_the_address_of_unsigned_words_as_signed_ones(monkeypatch):
+    torch = pytest.importorskip("torch")
+    seen = []
+    monkeypatch.setattr(_libraries, "interface_address", lambda a: seen.append(a) or 7)
+    lib = _libraries.Torch("cpu")
+    for dtype in (torch.uint16, torch.uint64, torch.uint8, torch.float64):
+        tensor = torch.zeros((2, 3), dtype=dtype)
+        assert lib.address(tensor) == 7
+        assert seen[-1].data_ptr() == tensor.data_ptr()
+    assert lib.address(torch.zeros(2, requires_grad=True)) == 7
+    assert not seen[-1].requires_grad
+    wanted = [torch.int16, torch.int64, torch.uint8, torch.float64, torch.float32]
+    assert [a.dtype for a in seen] == wanted
 
 
 def test_shapes_have_one_wording():

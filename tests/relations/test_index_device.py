@@ -57,7 +57,7 @@ def test_the_index_of_a_device_is_the_index_of_the_cpu(
     change: Callable[[Any], Any],
 ) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    monkeypatch.setattr(visibility, "_BATCH", 3)
+    monkeypatch.setattr(visibility, "_DEVICE_BATCH", 3)
     monkeypatch.setattr(visibility, "_IN_FLIGHT", 1)
     monkeypatch.setattr(pool, "open_device", lambda name: HostTorch())
     scene = change(room_scene(mesh=mesh))

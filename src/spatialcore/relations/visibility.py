@@ -21,6 +21,8 @@ from spatialcore.types import Float64, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
 _BATCH = 16
+# Frames of a copy to a GPU: the tile of frames for which the kernel reads its points once.
+_DEVICE_BATCH = 32
 # Batches on their way to a GPU at most: one tested, one copied, one decoded, one to spare.
 _IN_FLIGHT = 4
 
@@ -126,11 +128,11 @@ def instance_on_depth(view: View, instance: NDArray[np.int32]) -> NDArray[np.int
 
 
 def _batches(
-    maps: Iterable[tuple[int, NDArray[Any]]],
+    maps: Iterable[tuple[int, NDArray[Any]]], most: int
 ) -> Iterator[tuple[list[int], list[NDArray[Any]]]]:
-    """Rows and their maps, up to `_BATCH` of them and of one dtype."""
+    """Rows and their maps, up to `most` of them and of one dtype."""
     waiting = iter(maps)
-    while batch := list(islice(waiting, _BATCH)):
+    while batch := list(islice(waiting, most)):
         for dtype in dict.fromkeys(depth.dtype for _, depth in batch):
             same = [(row, depth) for row, depth in batch if depth.dtype == dtype]
             yield [row for row, _ in same], [depth for _, depth in same]
@@ -191,7 +193,7 @@ def scene_masks(
     rows: list[int] = []
     visible_words, askable_words = [], []
     in_flight: deque[Marker] = deque()
-    for batch_rows, depth in _batches(maps):
+    for batch_rows, depth in _batches(maps, _BATCH if device is None else _DEVICE_BATCH):
         scene = DepthViews(
             cloud,
             K,
