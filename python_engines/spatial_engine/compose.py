@@ -150,7 +150,7 @@ _PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
 
 def _texts(task: str, place: Place, rows: Sequence[Row], facts: Sequence[Facts]) -> list[Text]:
     """The wording of every row; its draws do not depend on the order in which frames are shown."""
-    wording = wording_of(task)
+    wording = wording_of(task, place.recipe.wordings)
     keys = [(*sorted(row.frames), *row.items) for row in rows]
     drawn = place.draw_many(task, keys, ("description", "question", "answer"))
     return [

@@ -12,7 +12,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -171,12 +171,24 @@ def load_wordings(family: str) -> dict[str, Wording]:
 
 
 @cache
-def wording_of(task: str) -> Wording:
-    """The wording of a task; ValueError when its family's file has none."""
+def wording_of(task: str, most: int = 0) -> Wording:
+    """The wording of a task, cut to the first `most` texts of each list; 0 keeps all.
+
+    Raises:
+        ValueError: The family's file has no such task.
+    """
     wordings = load_wordings(task.partition(".")[0])
     if task not in wordings:
         raise ValueError(f"no wording for {task!r}; there is {', '.join(sorted(wordings))}")
-    return wordings[task]
+    whole = wordings[task]
+    if not most:
+        return whole
+    return replace(
+        whole,
+        descriptions=whole.descriptions[:most],
+        questions={name: texts[:most] for name, texts in whole.questions.items()},
+        answers={name: texts[:most] for name, texts in whole.answers.items()},
+    )
 
 
 def wording_hash(families: tuple[str, ...]) -> str:
