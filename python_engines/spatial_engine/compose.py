@@ -90,7 +90,10 @@ def compose_table(
         if one.answer.text is not None and one.answer.text not in words:
             raise ValueError(f"{task}: {one.answer.text!r} is not one of {engine.words}")
     texts = _texts(task, place, rows, facts)
-    questions = [f"{text.description}\n{text.question}" for text in texts]
+    questions = [
+        f"{text.description}\n{text.question}" if text.description else text.question
+        for text in texts
+    ]
     prompts = [
         f"{placeholders(len(row.frames))}\n{question}"
         for row, question in zip(rows, questions, strict=True)
@@ -150,7 +153,7 @@ _PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
 
 def _texts(task: str, place: Place, rows: Sequence[Row], facts: Sequence[Facts]) -> list[Text]:
     """The wording of every row; its draws do not depend on the order in which frames are shown."""
-    wording = wording_of(task, place.recipe.wordings)
+    wording = wording_of(task, place.recipe.wordings, described=place.recipe.descriptions)
     keys = [(*sorted(row.frames), *row.items) for row in rows]
     drawn = place.draw_many(task, keys, ("description", "question", "answer"))
     return [

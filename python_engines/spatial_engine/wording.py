@@ -171,8 +171,13 @@ def load_wordings(family: str) -> dict[str, Wording]:
 
 
 @cache
-def wording_of(task: str, most: int = 0) -> Wording:
+def wording_of(task: str, most: int = 0, *, described: bool = True) -> Wording:
     """The wording of a task, cut to the first `most` texts of each list; 0 keeps all.
+
+    Args:
+        task: Task name.
+        most: Texts that are kept of each list.
+        described: False leaves the descriptions empty: a question is asked without one.
 
     Raises:
         ValueError: The family's file has no such task.
@@ -181,6 +186,8 @@ def wording_of(task: str, most: int = 0) -> Wording:
     if task not in wordings:
         raise ValueError(f"no wording for {task!r}; there is {', '.join(sorted(wordings))}")
     whole = wordings[task]
+    if not described:
+        whole = replace(whole, descriptions=("",))
     if not most:
         return whole
     return replace(

@@ -76,3 +76,9 @@ def test_a_recipe_may_cut_every_list_to_its_first_texts() -> None:
         assert all(name.endswith("/0") for name in text.ids)
     with pytest.raises(ValueError, match="negative"):
         Recipe(wordings=-1)
+
+
+def test_a_recipe_may_leave_descriptions_out() -> None:
+    bare = wording_of("spatial_relation.image_side", described=False)
+    assert bare.render(5, 0, 0, {"first": "lamp", "word": "left"}).description == ""
+    assert bare.questions == wording_of("spatial_relation.image_side").questions

@@ -136,6 +136,7 @@ class Recipe:
         word_strata: Whether each word of a direction task gets an equal share of the quota.
         letter_height_share: Height of the letter beside a mark, of W; marks carry their radius.
         wordings: Only so many descriptions, questions and answers of a task, the first; 0 = all.
+        descriptions: Whether a question begins with a sentence about what is shown.
         families: Families of tasks that the recipe makes.
     """
 
@@ -165,6 +166,7 @@ class Recipe:
     word_strata: bool = True
     letter_height_share: float = 2.5 / 130
     wordings: int = 0
+    descriptions: bool = True
     families: tuple[str, ...] = FAMILIES
 
     def __post_init__(self) -> None:
