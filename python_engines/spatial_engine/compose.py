@@ -8,8 +8,8 @@ from the scene's own table, and only the texts, the evidence and the ids are mad
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from spatialcore.draws import fold_lists
 
 if TYPE_CHECKING:
     from spatial_engine.marks import Mark
+    from spatialcore.relations.recipe import Recipe
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:
@@ -92,7 +93,10 @@ def compose_table(place: Place, told: Sequence[Told]) -> pa.Table:
     rows = [row for one in told for row in one.rows]
     facts = [fact for one in told for fact in one.facts]
     texts = _texts(place, told)
-    questions = [f"{text.description}\n{text.question}" for text in texts]
+    questions = [
+        f"{text.description}\n{text.question}" if text.description else text.question
+        for text in texts
+    ]
     prompts = [
         f"{placeholders(len(row.frames))}\n{question}"
         for row, question in zip(rows, questions, strict=True)
@@ -179,6 +183,10 @@ def _lines(image_count: int) -> str:
 _PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
 
 
+def _renderer(task: str, recipe: Recipe) -> Callable[..., Text]:
+    return wording_of(task, recipe.wordings, described=recipe.descriptions).render
+
+
 def _texts(place: Place, told: Sequence[Told]) -> list[Text]:
     """The wording of every row; its draws do not depend on the order in which frames are shown."""
     keys = [(*sorted(row.frames), *row.items) for one in told for row in one.rows]
@@ -188,7 +196,10 @@ def _texts(place: Place, told: Sequence[Told]) -> list[Text]:
     for slot in ("description", "question", "answer"):
         states = np.array([place.state(one.engine.task, slot) for one in told], dtype=np.uint64)
         drawn.append(fold_lists(states.repeat(counts), numbers, ends).tolist())
-    renderers = (wording_of(one.engine.task).render for one in told for _ in one.rows)
+    recipe = place.recipe
+    renderers = chain.from_iterable(
+        repeat(_renderer(one.engine.task, recipe), len(one.rows)) for one in told
+    )
     facts = (fact for one in told for fact in one.facts)
     return [
         render(d, q, a, one.slots, one.variant)

@@ -12,7 +12,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -171,12 +171,31 @@ def load_wordings(family: str) -> dict[str, Wording]:
 
 
 @cache
-def wording_of(task: str) -> Wording:
-    """The wording of a task; ValueError when its family's file has none."""
+def wording_of(task: str, most: int = 0, *, described: bool = True) -> Wording:
+    """The wording of a task, cut to the first `most` texts of each list; 0 keeps all.
+
+    Args:
+        task: Task name.
+        most: Texts that are kept of each list.
+        described: False leaves the descriptions empty: a question is asked without one.
+
+    Raises:
+        ValueError: The family's file has no such task.
+    """
     wordings = load_wordings(task.partition(".")[0])
     if task not in wordings:
         raise ValueError(f"no wording for {task!r}; there is {', '.join(sorted(wordings))}")
-    return wordings[task]
+    whole = wordings[task]
+    if not described:
+        whole = replace(whole, descriptions=("",))
+    if not most:
+        return whole
+    return replace(
+        whole,
+        descriptions=whole.descriptions[:most],
+        questions={name: texts[:most] for name, texts in whole.questions.items()},
+        answers={name: texts[:most] for name, texts in whole.answers.items()},
+    )
 
 
 def wording_hash(families: tuple[str, ...]) -> str:

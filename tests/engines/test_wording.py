@@ -10,6 +10,7 @@ import pytest
 from spatial_engine.engines import ENGINES
 from spatial_engine.wording import Wording, load_wordings, wording_of
 from spatial_engine.wording_lint import lint
+from spatialcore.relations.recipe import Recipe
 
 FAMILIES = sorted({engine.task.partition(".")[0] for engine in ENGINES})
 
@@ -65,3 +66,19 @@ def test_drawn_templates_are_the_ones_named() -> None:
     text = wording.render(*[(1 << 64) - 1] * 3, {"distance_mm": "12"})
     assert text.ids[1] == f"camera_movement.distance/question/{len(wording.questions['']) - 1}"
     assert "`12`" in text.answer
+
+
+def test_a_recipe_may_cut_every_list_to_its_first_texts() -> None:
+    whole, one = wording_of("camera_movement.distance"), wording_of("camera_movement.distance", 1)
+    assert one.questions[""] == whole.questions[""][:1]
+    for draw in (0, 1 << 63, (1 << 64) - 1):
+        text = one.render(*[draw] * 3, {"distance_mm": "12"})
+        assert all(name.endswith("/0") for name in text.ids)
+    with pytest.raises(ValueError, match="negative"):
+        Recipe(wordings=-1)
+
+
+def test_a_recipe_may_leave_descriptions_out() -> None:
+    bare = wording_of("spatial_relation.image_side", described=False)
+    assert bare.render(5, 0, 0, {"first": "lamp", "word": "left"}).description == ""
+    assert bare.questions == wording_of("spatial_relation.image_side").questions

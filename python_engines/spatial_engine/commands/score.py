@@ -4,6 +4,8 @@
 Examples:
   spatialcore score results/responses.jsonl --records demo/out --split val
   spatialcore score --baseline frequency --records demo/out --split val --training train
+  spatialcore score said.jsonl --benchmark vsibench --questions vsi.jsonl --mra spatial-mllm
+  spatialcore score said.jsonl --benchmark sqa3d --questions v1_balanced_sqa_annotations_test.json
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -36,40 +38,79 @@ class Options:
         baseline: Score a baseline instead of responses.
         training: Split that the baselines learn numbers and frequencies from.
         dialect: multispa, or lenient: the last answer of a longer text counts.
+        benchmark: Score responses to a public benchmark, by its own rules, instead of records.
+        questions: Its file of questions and answers, as its authors publish it.
+        mra: Relative accuracy of numbers in VSI-Bench: its own, or that of Spatial-MLLM's code.
+        extractor: How an answer is taken out of a response to VSI-Bench.
         json: Print one JSON object instead of text.
     """
 
-    records: Path
     responses: Annotated[Path | None, tyro.conf.Positional] = None
+    records: Path | None = None
     split: str = "val"
     baseline: Literal["random", "frequency", "oracle"] | None = None
     training: str = "train"
     dialect: Literal["multispa", "lenient"] = "multispa"
+    benchmark: Literal["vsibench", "sqa3d", "scanqa"] | None = None
+    questions: Path | None = None
+    mra: Literal["official", "spatial-mllm"] = "official"
+    extractor: Literal["official", "spatial-mllm", "lmms-eval-2026", "lenient"] = "official"
     json: bool = False
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "score", __doc__)
-    from spatial_engine.scoring.report import format_report, make_report
     from spatialcore.errors import SpatialCoreError
 
     try:
-        records = list(_read(options.records, options.split))
-        if not records:
-            raise ValueError(f"{options.records}: no records of the split {options.split!r}")
-        report = make_report(records, _responses(options, records), dialect=options.dialect)
+        report, text = _benchmark(options) if options.benchmark else _records(options)
     except (ValueError, KeyError, FileNotFoundError) as error:
         print(f"spatialcore score: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore score: {error}", file=sys.stderr)
         return EXIT_FAILED
-    value = report.to_json()
-    print(json.dumps(value) if options.json else format_report(value))
-    for name in report.missing[:20]:
+    print(json.dumps(report) if options.json else text)
+    for name in report["missing"][:20]:
         print(f"no response: {name}", file=sys.stderr)
-    return EXIT_SKIPPED if report.missing else 0
+    return EXIT_SKIPPED if report["missing"] else 0
+
+
+def _records(options: Options) -> tuple[dict[str, Any], str]:
+    """Report on records of ours, and as text."""
+    from spatial_engine.scoring.report import format_report, make_report
+
+    if options.records is None:
+        raise ValueError("give --records, or --benchmark and --questions")
+    records = list(_read(options.records, options.split))
+    if not records:
+        raise ValueError(f"{options.records}: no records of the split {options.split!r}")
+    found = _responses(options, options.records, records)
+    report = make_report(records, found, dialect=options.dialect).to_json()
+    return report, format_report(report)
+
+
+def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
+    """Report on a public benchmark, and as text."""
+    from spatial_engine.scoring.benchmarks import (
+        format_benchmark,
+        read_questions,
+        score_benchmark,
+    )
+
+    if options.questions is None or options.responses is None or options.benchmark is None:
+        raise ValueError("--benchmark takes a file of responses, and --questions its own file")
+    if options.records is not None or options.baseline is not None:
+        raise ValueError("--benchmark goes with --questions, not with --records or --baseline")
+    report = score_benchmark(
+        options.benchmark,
+        read_questions(options.benchmark, options.questions),
+        _read_responses(options.responses),
+        dialect=options.mra,
+        extractor=options.extractor,
+    )
+    return report, format_benchmark(report)
 
 
 def _read(folder: Path, split: str) -> Iterator[QARecord]:
@@ -79,23 +120,27 @@ def _read(folder: Path, split: str) -> Iterator[QARecord]:
         yield from read_records(part)
 
 
-def _responses(options: Options, records: list[QARecord]) -> dict[str, str]:
+def _responses(options: Options, folder: Path, records: list[QARecord]) -> dict[str, str]:
     from spatial_engine.scoring.baselines import baseline_responses
 
     if options.baseline is not None:
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
-        training = _read(options.records, options.training)
+        training = _read(folder, options.training)
         return dict(baseline_responses(options.baseline, records, training))
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
+    return _read_responses(options.responses)
+
+
+def _read_responses(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    lines = options.responses.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         value = json.loads(line)
         if not isinstance(value, dict) or not {"id", "response"} <= value.keys():
-            raise ValueError(f"{options.responses}:{number}: not an object with id and response")
+            raise ValueError(f"{path}:{number}: not an object with id and response")
         if value["id"] in found:
-            raise ValueError(f"{options.responses}:{number}: a second response to {value['id']}")
+            raise ValueError(f"{path}:{number}: a second response to {value['id']}")
         found[str(value["id"])] = str(value["response"])
     return found

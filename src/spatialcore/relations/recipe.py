@@ -137,6 +137,8 @@ class Recipe:
         balance: How a bin's unused quota is carried: to the next bin, or evenly.
         word_strata: Whether each word of a direction task gets an equal share of the quota.
         letter_height_share: Height of the letter beside a mark, of W; marks carry their radius.
+        wordings: Only so many descriptions, questions and answers of a task, the first; 0 = all.
+        descriptions: Whether a question begins with a sentence about what is shown.
         families: Families of tasks that the recipe makes.
     """
 
@@ -166,6 +168,8 @@ class Recipe:
     balance: Literal["carry", "even"] = "carry"
     word_strata: bool = True
     letter_height_share: float = 2.5 / 130
+    wordings: int = 0
+    descriptions: bool = True
     families: tuple[str, ...] = FAMILIES
 
     def __post_init__(self) -> None:
@@ -175,6 +179,8 @@ class Recipe:
                 f"band_percent {self.band_percent} must lie in 0..100 and be a whole number of "
                 f"bins of {self.bin_percent}"
             )
+        if self.wordings < 0:
+            raise ValueError(f"wordings must not be negative, got {self.wordings}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")

@@ -66,7 +66,8 @@ class SpatialTrainer(Trainer):
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
         self._start = 0
-        self._measured = {"tokens": 0, "data_wait_s": 0.0, "began": time.monotonic()}
+        self._measured = {"tokens": 0, "data_wait_s": 0.0, "began": time.monotonic(),
+                          "cpu": time.process_time()}  # fmt: skip
         super().__init__(model=model, args=args, train_dataset=samples)
         for printing in (PrinterCallback, ProgressCallback):
             self.remove_callback(printing)
@@ -238,15 +239,16 @@ class SpatialTrainer(Trainer):
             torch.distributed.barrier()
 
     def _measures(self) -> dict[str, Any]:
-        now = time.monotonic()
-        seconds = now - self._measured["began"]
-        self._measured["began"] = now
+        now, cpu = time.monotonic(), time.process_time()
+        seconds, cpu_seconds = now - self._measured["began"], cpu - self._measured["cpu"]
+        self._measured |= {"began": now, "cpu": cpu}
         tokens = self._measured["tokens"]
         measures = {
             "epoch": round(self.order.epoch_at(self.state.global_step), 6),
             "tokens": tokens,
             "tokens_per_s": round(tokens / seconds, 1) if seconds > 0 else None,
             "seconds": round(seconds, 4),
+            "cpu_s": round(cpu_seconds, 4),
             "data_wait_s": round(self._measured["data_wait_s"], 4),
             "bad_samples": len(self.bad_samples),
         }
