@@ -186,11 +186,17 @@ def _first(
     points: Int64,
 ) -> Int64:
     """The first of the points (m, k) of each query that passes, else the first of its frame."""
-    passed = passes(queries, points) & (points >= 0)
-    first = points[np.arange(len(points)), passed.argmax(axis=1)]
-    found = passed.any(axis=1)
-    out = np.where(found, first, -1)
-    for k in np.flatnonzero(~found & (points[:, -1] >= 0)).tolist():
+    out = np.full(len(queries), -1, dtype=np.int64)
+    left = np.arange(len(queries))
+    for begin, end in ((0, LOOK), (LOOK, points.shape[1])):
+        if begin >= end or not len(left):
+            continue
+        some = points[left, begin:end]
+        passed = passes(queries[left], some) & (some >= 0)
+        found = passed.any(axis=1)
+        out[left[found]] = some[found, passed.argmax(axis=1)[found]]
+        left = left[~found]
+    for k in left[points[left, -1] >= 0].tolist():
         query = queries[k : k + 1]
         every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
         allowed = every[passes(query, every[None].astype(np.int64))[0]]

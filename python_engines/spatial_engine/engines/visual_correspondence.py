@@ -54,8 +54,8 @@ PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by 
 # Pairs of a bin that are looked at, in quotas of the scene: what the plan can take and more.
 _LOOK_AHEAD = 4
 _HALF = np.uint64(1 << 63)
-# Points that are tested first, for hard and easy distractors: a tenth of the frame may be hard.
-_LOOK = (64, 16)
+# Points that are looked at first, for hard and easy distractors: a twentieth of them may be hard.
+_LOOK = (160, 16)
 _PAIRS_AT_ONCE = 4096
 
 
@@ -163,11 +163,15 @@ class Match:
         hard = place.draw_rows(self.task, key, "difficulty") >= _HALF
         slots = [f"distractor/{k}" for k in range(DISTRACTOR_COUNT)]
         states = np.stack([place.draw_rows(self.task, key, slot) for slot in slots], axis=1)
-        blocks = [np.zeros((0, 1 + DISTRACTOR_COUNT), np.int64)]
-        for begin in range(0, len(points), _PAIRS_AT_ONCE):
-            some = slice(begin, begin + _PAIRS_AT_ONCE)
-            blocks.append(_apart(context, frames[some], points[some], states[some], hard[some]))
-        return np.concatenate(blocks)
+        chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
+        for difficult, look in zip((True, False), _LOOK, strict=True):
+            mine = np.flatnonzero(hard == difficult)
+            for begin in range(0, len(mine), _PAIRS_AT_ONCE):
+                some = mine[begin : begin + _PAIRS_AT_ONCE]
+                chosen[some] = _apart(
+                    context, frames[some], chosen[some], states[some], look, difficult
+                )
+        return chosen
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The points' places in image 2, as coordinates or letters."""
@@ -343,36 +347,33 @@ def _told(
 def _apart(
     context: SceneContext,
     frames: Int64,
-    points: Int64,
+    chosen: Int64,
     states: NDArray[np.uint64],
-    hard: NDArray[np.bool_],
+    look: int,
+    hard: bool,
 ) -> Int64:
-    """(n, 4) points and distractors of n images; states are (n, 3), hard ones lie near."""
+    """(n, 4) points of n images, the first one given, the others apart; hard ones lie near it."""
     guards, W = context.recipe.guards, context.scene.image_size[0]
-    least = guards.distractor_pixel_share * W
-    looked = smallest_askable(
-        context, frames.repeat(DISTRACTOR_COUNT), states.ravel(), max(_LOOK)
-    ).reshape(len(frames), DISTRACTOR_COUNT, -1)
-    chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
+    least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
+    looked = smallest_askable(context, frames.repeat(DISTRACTOR_COUNT), states.ravel(), look)
+    looked = looked.reshape(len(frames), DISTRACTOR_COUNT, look)
     for k in range(DISTRACTOR_COUNT):
         at = point_views(context, frames, chosen[:, : k + 1]).uv
-        for difficult, look in zip((True, False), _LOOK, strict=True):
-            asked = np.flatnonzero((hard == difficult) & (chosen[:, k] >= 0))
+        asked = np.flatnonzero(chosen[:, k] >= 0)
 
-            def passes(
-                queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at, k: int = k
-            ) -> NDArray[np.bool_]:
-                which = asked[queries]
-                before, uv = at[which], point_views(context, frames[which], points).uv
-                free = apart_from(points, uv, chosen[which, : k + 1], before, least)
-                metres = _metres_between(context, points, chosen[which, :1])
-                free &= metres >= guards.distractor_distance_m
-                near = ~pixels_apart(uv, before[:, :1], np.nextafter(HARD_SHARE * W, np.inf))
-                return free & (near | ~hard[which, None])
+        def passes(
+            queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at, k: int = k
+        ) -> NDArray[np.bool_]:
+            which = asked[queries]
+            uv = point_views(context, frames[which], points).uv
+            free = apart_from(points, uv, chosen[which, : k + 1], at[which], least)
+            metres = _metres_between(context, points, chosen[which, :1])
+            free &= metres >= guards.distractor_distance_m
+            return free & ~pixels_apart(uv, at[which, :1], reach) if hard else free
 
-            chosen[asked, k + 1] = first_passing(
-                context, frames[asked], states[asked, k], passes, looked[asked, k, :look]
-            )
+        chosen[asked, k + 1] = first_passing(
+            context, frames[asked], states[asked, k], passes, looked[asked, k]
+        )
     return chosen
 
 

@@ -19,6 +19,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64
 
 _GRAIN_M = 1e-6  # sums of whole grains are exact, so the order of the points does not matter
+_MOST_CELLS = 1 << 24  # of a grid that is counted cell by cell: 200 m by 200 m
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +158,13 @@ def thin_points(xy: ArrayLike, voxel: float) -> Float64:
     cell = np.floor(points / voxel).astype(np.int64)
     cell -= cell.min(axis=0)
     key = cell[:, 0] * (int(cell[:, 1].max()) + 1) + cell[:, 1]
-    _, row, count = np.unique(key, return_inverse=True, return_counts=True)
+    if int(key.max()) > _MOST_CELLS:
+        key = np.unique(key, return_inverse=True)[1]
+    count = np.bincount(key)
+    occupied = np.flatnonzero(count)
     grains = np.rint(points / _GRAIN_M)
-    total = [np.bincount(row, weights=grains[:, k], minlength=len(count)) for k in (0, 1)]
-    return np.asarray(np.stack(total, axis=1) / count[:, None] * _GRAIN_M)
+    total = [np.bincount(key, weights=grains[:, k])[occupied] for k in (0, 1)]
+    return np.asarray(np.stack(total, axis=1) / count[occupied, None] * _GRAIN_M)
 
 
 def alpha_areas(xy: Float64, alphas: tuple[float, ...]) -> list[AlphaArea]:
