@@ -9,10 +9,11 @@
 //   depth           (F, h, w)          in   uint16 or float32
 //   words           (F, 2 ceil(P/64))  out  as uint32 halves, little-endian
 //
-// Numerics: what may lie inside the image is decided by `is_visible` in float64, without fused
-// operations, so every bit equals the CPU's. Culling only skips what float64 would reject: a block
-// of points by its box against the planes of the frustum, with a margin 1e4 times the rounding
-// error of the test. Points that are not finite are never visible and do not widen a box.
+// Numerics: a point is decided in float32 where that is certain (occlusion_float32.cuh), else by
+// `is_visible` in float64, without fused operations, so every bit equals the CPU's. Culling only
+// skips what float64 would reject: a block of points by its box against the planes of the frustum,
+// with a margin 1e4 times the rounding error of the test. Points that are not finite are never
+// visible and do not widen a box.
 //
 // A thread block owns 256 points and a tile of 32 frames of one scene of the batch: the points are
 // read once, their box is reduced once, one warp tests it against all 32 frames, only those that it
@@ -20,8 +21,8 @@
 // 12/32 of points, 1/8 of bits, and the depth reads of what is inside, which hit L2 as the points
 // of a block are neighbours.
 // Docs: docs/ops/occlusion.md. Tests: tests/ops/test_cuda_host.py, tests/ops/test_gpu.py.
+#include "cuda/occlusion_float32.cuh"
 #include "cuda/stream.cuh"
-#include "spatialcore/occlusion.h"
 
 namespace spatialcore {
 namespace {
@@ -31,10 +32,6 @@ constexpr int kWarps = kThreadsPerBlock / 32;
 constexpr int kFrameTile = 32;                           // one lane a frame when boxes are tested
 static_assert(kThreadsPerBlock == kFrameTile * kWarps);  // each thread stores one half word
 constexpr double kCullMargin = 1e-11;  // of the summed magnitudes; float64 rounding is below 1e-15
-
-struct Box {
-  double low[3], high[3];
-};
 
 // Smallest box of the finite points of the thread block; every thread gets it.
 __device__ Box block_box(const double* point, bool usable) {
@@ -97,6 +94,7 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
   __shared__ DeviceView view;  // read by every thread: shared memory spares 38 registers
   __shared__ unsigned touched;
   __shared__ uint32_t seen[kFrameTile][kWarps];  // a half word for each frame and warp
+  __shared__ Lens lens[kFrameTile];
   const int warp = threadIdx.x / 32, row = threadIdx.x / kWarps, column = threadIdx.x % kWarps;
   if (threadIdx.x == 0) view = item_of(views);
   seen[row][column] = 0;
@@ -115,18 +113,31 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
     const bool may =
         f < view.frame_count && box.low[0] <= box.high[0] &&
         !outside_frustum(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), box);
+    if (may) {
+      lens[threadIdx.x] =
+          make_lens(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), box);
+    }
     const unsigned mask = __ballot_sync(kAllLanes, may);
     if (threadIdx.x == 0) touched = mask;
   }
   __syncthreads();
   const DepthType* maps = static_cast<const DepthType*>(view.depth);
   const int64_t map_size = view.rule.depth_width * view.rule.depth_height;
+  float offset[3];
+  for (int a = 0; a < 3; ++a) {
+    offset[a] = static_cast<float>(point[a] - (box.low[a] + box.high[a]) / 2);
+  }
   for (unsigned left = touched; left; left &= left - 1) {
     const int i = __ffs(left) - 1;
     const int64_t f = first + i;
-    const bool visible =
-        usable && is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
-                             maps + f * map_size, point[0], point[1], point[2]);
+    const DepthType* map = maps + f * map_size;
+    Verdict verdict = Verdict::kHidden;
+    if (usable) verdict = decide(lens[i], view.rule.rule.strict, map, offset);
+    bool visible = verdict == Verdict::kSeen;
+    if (verdict == Verdict::kOpen) {
+      visible = is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), map,
+                           point[0], point[1], point[2]);
+    }
     const unsigned bits = __ballot_sync(kAllLanes, visible);
     if (threadIdx.x % 32 == 0) seen[i][warp] = bits;
   }

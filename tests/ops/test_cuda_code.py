@@ -24,7 +24,7 @@ ARCHITECTURES = (80, 90, 100)
 # indexed at run time, once a pair, and so lies in memory.
 KERNELS = {
     "projection": [("projection_kernel", 64, 0)],
-    "occlusion": [("occlusion_kernel", 96, 0)],
+    "occlusion": [("occlusion_kernel", 112, 0)],
     "askable": [("askable_kernel", 96, 0)],
     "overlap": [("overlap_kernel", 112, 0), ("clear_kernel", 32, 0)],
     "overlap_tensor_core": [("overlap_mma_kernel", 112, 0)],
@@ -40,7 +40,7 @@ KERNELS = {
 # PTX that must be there.
 EXPECTED = {
     "projection": ["div.rn.f64", "mul.rn.f64"],
-    "occlusion": ["div.rn.f64", "mul.rn.f64", "cvt.rni.f64.f64"],
+    "occlusion": ["rcp.rn.f32", "cvt.rni.f32.f32", "div.rn.f64", "mul.rn.f64", "cvt.rni.f64.f64"],
     "askable": ["div.rn.f64", "mul.rn.f64", "cvt.rni.f64.f64", "sqrt.rn.f64"],
     "overlap": ["popc.b64"],
     "overlap_tensor_core": ["mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc"],

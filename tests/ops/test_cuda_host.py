@@ -17,6 +17,7 @@ from spatialcore.overlap import pairwise_overlap
 from spatialcore.projection import project_points
 from tests.native.build import cannot_build
 from tests.native.host import HostCupy, cuda_module, torch_as_gpu
+from tests.ops.scenes import IMAGE_SIZE, MAPS, RULES, random_view
 
 pytestmark = pytest.mark.skipif(bool(cannot_build()), reason=cannot_build())
 
@@ -99,6 +100,74 @@ def test_occlusion(
             depth_from_image=pixel_map, rule=rule, backend="reference",
         )  # fmt: skip
     np.testing.assert_array_equal(words, expected.words)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("pixel_map", MAPS)
+@pytest.mark.parametrize("origin", [0.0, 1000.0])
+def test_occlusion_near_and_far_from_the_origin(
+    cuda: ModuleType, rule: str, pixel_map: str, origin: float
+) -> None:
+    """A kilometre away float32 would be off by 6 cm, were it not relative to each block."""
+    view = random_view(7, 900, 5, sort=True, origin=origin)
+    settings = {
+        "image_size": IMAGE_SIZE, "depth_scale": 0.001, "depth_from_image": MAPS[pixel_map],
+        "rule": RULES[rule],
+    }  # fmt: skip
+    arrays = view.points_world, view.K, view.cam_from_world, view.depth
+    expected = visible_points(*arrays, backend="reference", **settings)
+    np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
+    assert expected.counts().any()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-7, -1e-7, 3e-6, -3e-6])
+def test_occlusion_on_and_beside_every_edge(cuda: ModuleType, shift: float) -> None:
+    """Halves of pixels, image borders and the edges of both rules, hit and missed by a hair."""
+    k = np.array([[64.0, 0, 32], [0, 64.0, 16], [0, 0, 1]])
+    u, v = np.meshgrid(np.arange(-1, 65, 0.5), np.array([0.0, 0.5, 1.5, 31.5, 32.0]))
+    z = np.array([1.0, 1.25, 2.0])
+    points = np.stack([(u[..., None] - 32) / 64 * z, (v[..., None] - 16) / 64 * z,
+                       np.broadcast_to(z, (*u.shape, 3))], -1).reshape(-1, 3) + shift  # fmt: skip
+    depth = (np.arange(32 * 64).reshape(1, 32, 64) % 5 * 0.5).astype(np.float32)
+    for rule in (DepthRule.tolerance(0.25, 0.25), DepthRule.strict()):
+        for pixel_map in (PixelMap.identity(), PixelMap(0.5, 0.25, 1.0, -0.5)):
+            settings: dict[str, Any] = {
+                "image_size": (64, 32), "depth_scale": 1.0, "depth_from_image": pixel_map,
+                "rule": rule,
+            }  # fmt: skip
+            arrays = points, k, np.eye(4)[None], depth
+            expected = visible_points(*arrays, backend="reference", **settings)
+            np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
+            assert 0 < expected.counts()[0] < len(points)
+
+
+@pytest.mark.parametrize(("change", "value"), [
+    ("pose", 1e200), ("pose", np.inf), ("K", 1e150), ("K", np.nan), ("scale", 1e-300),
+    ("point", 1e25), ("map", 1e12),
+])  # fmt: skip
+def test_sizes_beyond_the_bound_of_float32_are_decided_in_float64(
+    cuda: ModuleType, change: str, value: float
+) -> None:
+    view = random_view(3, 300, 4, dtype=np.float64)
+    pixel_map = PixelMap(value, 0.0, 1.0, 0.0) if change == "map" else PixelMap.identity()
+    if change == "pose":
+        view.cam_from_world[1, 0, 3] = value
+    if change == "point":
+        view.points_world[17] = value
+    k = np.tile(view.K, (4, 1, 1)) if view.K.ndim == 2 else view.K.copy()
+    if change == "K":
+        k[2, 0, 0] = value
+    settings: dict[str, Any] = {
+        "image_size": IMAGE_SIZE, "depth_scale": value if change == "scale" else 0.001,
+        "depth_from_image": pixel_map, "rule": DepthRule.tolerance(),
+    }  # fmt: skip
+    arrays = view.points_world, k, view.cam_from_world, view.depth
+    if change != "map":
+        h, w = view.depth.shape[1:]
+        settings["depth_from_image"] = PixelMap.from_sizes(IMAGE_SIZE, (w, h))
+    with np.errstate(all="ignore"):
+        expected = visible_points(*arrays, backend="reference", **settings)
+    np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
 
 
 def random_mask(frame_count: int, point_count: int, seed: int = 0) -> BitMask:
