@@ -7,10 +7,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo test test-slow test-real lint format stubs bench bench-full clean
+.PHONY: help demo tiny small test test-slow test-real lint format stubs bench bench-full clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
+	@echo "make tiny        train a tiny model and a blind one, and hold them against each other; small: on a GPU"
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
@@ -39,6 +40,15 @@ demo: $(VENV)/.installed
 	$(BIN)/spatialcore verify demo/out --workers 2
 	$(BIN)/spatialcore stats demo/out
 	$(BIN)/spatialcore view demo/out
+
+# Gates: each continues what an earlier call left in its folder.
+SEEDS ?= 0
+
+tiny: $(VENV)/.developed
+	$(BIN)/spatialcore gate tiny runs/tiny --seeds $(SEEDS) --page docs/tiny-gate.md
+
+small: $(VENV)/.developed
+	$(BIN)/spatialcore gate small runs/small --seeds $(SEEDS) --minutes 9.5
 
 test: $(VENV)/.developed lint
 	$(BIN)/python -m pytest -m "not slow"

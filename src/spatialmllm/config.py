@@ -70,7 +70,11 @@ class VisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpatialEncoderConfig:
-    """Sizes of the spatial encoder; the defaults are those of VGGT-1B."""
+    """Sizes of the spatial encoder; the defaults are those of VGGT-1B.
+
+    `position_range` is the spread of the patch positions in a model that starts from random
+    weights; None = `initializer_range`, which is little beside what a patch itself brings.
+    """
 
     img_size: int = 518
     patch_size: int = 14
@@ -85,6 +89,7 @@ class SpatialEncoderConfig:
     patch_embed_depth: int = 24
     patch_embed_heads: int = 16
     initializer_range: float = 0.02
+    position_range: float | None = None
 
     def __post_init__(self) -> None:
         if self.embed_dim % (4 * self.num_heads):

@@ -119,7 +119,10 @@ class SpatialMLLM(nn.Module):
         if name.startswith("visual."):
             return self.settings.vision.initializer_range
         if name.startswith("spatial_encoder.") and self.settings.spatial is not None:
-            return self.settings.spatial.initializer_range
+            spatial = self.settings.spatial
+            if name.endswith("pos_embed") and spatial.position_range is not None:
+                return spatial.position_range
+            return spatial.initializer_range
         return self.settings.text.initializer_range
 
     def _layer_scale(self, name: str) -> float:

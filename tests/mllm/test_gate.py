@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gates: their pieces on a few rooms, their verdict by hand, and the tiny one in full."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from spatial_engine.scoring.compare import Comparison, Difference
+
+FEW = ["--rooms", "12", "--workers", "1", "--threads", "1", "--set", "schedule.max_steps=3",
+       "schedule.global_batch=4", "schedule.micro_batch=4"]  # fmt: skip
+# Gain over the best baseline that each task must keep; see docs/tiny-gate.md.
+KEPT: dict[str, float] = {}
+
+
+def gate(*arguments):
+    from spatialmllm.commands.gate import main
+
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def in_process():
+    """Commands run in this process: seven times loading torch is most of a small gate's time."""
+    from spatialcore.cli import main
+    from spatialmllm.evaluation import gate as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "run_command", lambda arguments, _: main(list(arguments)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny_place(tmp_path_factory, in_process):
+    folder = tmp_path_factory.mktemp("gate")
+    assert gate("tiny", folder / "out", "--page", folder / "page.md", *FEW) in (0, 1)
+    return folder
+
+
+def test_every_piece_of_the_tiny_gate_runs(tiny_place):
+    from spatialmllm.evaluation.gate import GATES
+    from spatialmllm.evaluation.run import read_responses
+
+    times = json.loads((tiny_place / "out/times.json").read_text())
+    assert list(times) == ["rooms", "index", "train records", "val records", "seed 0, run",
+                           "seed 0, blind", "seed 0, answers"]  # fmt: skip
+    place = tiny_place / "out/seed-0"
+    asked = [json.loads(line) for line in (place / "eval/responses.jsonl").read_text().splitlines()]
+    assert asked
+    for blind in ("blind-eval", "blind-trained"):
+        assert read_responses(place / "eval" / blind).keys() == {line["id"] for line in asked}
+    for name in ("run", "blind"):
+        manifest = json.loads((place / name / "manifest.json").read_text())
+        assert manifest["blind"] == (name == "blind")
+        assert manifest["steps"] == 3
+    page = (tiny_place / "page.md").read_text()
+    for task in GATES["tiny"].tasks:
+        assert f"| {task} | " in page
+    assert "3 steps of 4 sequences" in page
+
+
+def test_the_picture_holds_a_curve_for_each_run(tiny_place):
+    root = ElementTree.parse(tiny_place / "images/page.svg").getroot()
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2
+    assert all(len(line.get("points").split()) == 3 for line in lines)
+
+
+def test_a_gate_that_is_through_is_only_judged_again(tiny_place, capsys):
+    before = (tiny_place / "out/times.json").read_text()
+    code = gate("tiny", tiny_place / "out", "--json", *FEW)
+    report = json.loads(capsys.readouterr().out)
+    assert code == (0 if report["passed"] else 1)
+    assert report["seeds"].keys() == {"seed 0"}
+    assert (tiny_place / "out/times.json").read_text() == before
+    assert gate("tiny", tiny_place / "out", "--judge", "--json") == code
+
+
+def row(gain, low, **baselines):
+    values = {"blind-trained": 0.4, "blind-eval": 0.3, "frequency": 0.5, **baselines}
+    found = {name: Difference(value, gain, low, gain) for name, value in values.items()}
+    return Comparison("task", 600, 0.5 + gain, found, max(values, key=values.__getitem__))
+
+
+@pytest.mark.parametrize(
+    ("gain", "low", "passed"),
+    [(0.10, 0.01, True), (0.0999, 0.05, False), (0.2, 0.0, False), (0.3, -0.1, False)],
+)
+def test_a_task_needs_its_margin_and_an_interval_above_nothing(gain, low, passed):
+    from spatialmllm.evaluation.gate_page import SeedResult, is_passed, verdict
+
+    assert is_passed(row(gain, low)) is passed
+    seed = SeedResult("seed 0", [row(gain, low)] * 2, {}, {})
+    assert seed.passed == 2 * passed
+    assert verdict(seed, 2).startswith("**passed**" if passed else "**failed**")
+
+
+def test_the_page_compares_seeds(tiny_place):
+    from spatialmllm.evaluation.gate import GATES
+    from spatialmllm.evaluation.gate_page import judge, write_page
+
+    result = judge(GATES["tiny"], tiny_place / "out")
+    both = [replace(result.seeds[0], name="seed 0", tasks=[row(0.2, 0.1)]),
+            replace(result.seeds[0], name="seed 1", tasks=[row(0.3, 0.1)])]  # fmt: skip
+    write_page(replace(result, seeds=both), tiny_place / "two.md")
+    # Mean gain 0.25, standard deviation 0.0707.
+    assert (
+        "| task | 0.750 ± 0.071 | +0.250 ± 0.071 | +0.038 |" in (tiny_place / "two.md").read_text()
+    )
+
+
+def test_the_time_that_is_given_is_kept(tmp_path, capsys):
+    assert gate("tiny", tmp_path, "--rooms", "12", "--minutes", "0") == 0
+    assert "the time is over" in capsys.readouterr().out
+    assert not (tmp_path / "rooms").exists()
+
+
+def test_a_step_that_fails_is_named(tmp_path, capsys):
+    assert gate("tiny", tmp_path, "--rooms", "100000", "--data") == 1
+    assert "rooms: sample" in capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_gates_of_a_gpu_say_so_without_one(tmp_path, capsys):
+    for name in ("small", "full-size"):
+        assert gate(name, tmp_path / name) == 2
+        assert "GPU" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
+def test_the_small_gate_makes_its_records_on_any_machine(tmp_path, capsys, in_process):
+    from spatialmllm.evaluation.gate import GATES
+    from spatialmllm.records import RecordFolder, RecordSet
+
+    assert gate("small", tmp_path, "--data", "--rooms", "4", "--workers", "1") == 0
+    assert "spatialcore gate small" in capsys.readouterr().out
+    for split in ("train", "val"):
+        found = RecordSet.open([RecordFolder(tmp_path / split)], split=split)
+        assert set(found.column("task")) == set(GATES["small"].tasks)
+        assert not found.missing_images()
+
+
+def test_questions_of_the_gates_are_few_enough_and_enough():
+    import tomllib
+
+    from spatialmllm.evaluation.gate import GATES, questions
+
+    for gate_, low, high in ((GATES["tiny"], 600, 10_000), (GATES["small"], 0, 500)):
+        quota = tomllib.loads(questions(gate_, "val").read_text())["quota"]
+        assert quota.keys() == set(gate_.tasks)
+        assert all(low <= value <= high for value in quota.values())
+
+
+def test_the_full_size_is_planned_without_memory():
+    from spatialmllm.evaluation.full_size import RECIPE, full_size_config, planned
+    from spatialmllm.training.recipe import load_recipe
+
+    recipe = load_recipe(RECIPE)
+    plan = planned(recipe, full_size_config(recipe))
+    # Decoder, connector and merger.
+    assert plan["trained"] == 3_085_938_688 + 302_024_704 + 36_708_608
+    assert plan["estimated_gb"] == pytest.approx(54.8 + 3.1, abs=0.1)
+
+
+def test_a_pass_and_a_step_are_measured(tiny_config):
+    from spatialmllm.evaluation.full_size import made_up_sample, measure_model
+    from spatialmllm.model import build
+    from spatialmllm.training.recipe import load_recipe
+
+    recipe = load_recipe("tiny")
+    config = replace(tiny_config, processor=recipe.processor)
+    sample = made_up_sample(config, 2)
+    assert sample.ids.count(config.ids.image) == 24
+    report = measure_model(build(config), recipe, images=2, repeats=1)
+    assert report["tokens"] == len(sample.ids)
+    assert report["forward_s"] > 0
+    assert report["step_s"] > 0
+    assert report["step_peak_gb"] == 0
+
+
+@pytest.mark.slow
+def test_the_tiny_gate_is_passed(tmp_path, capsys):
+    gate("tiny", tmp_path, "--json")
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = {line["task"]: line for line in report["seeds"]["seed 0"]}
+    for task, kept in KEPT.items():
+        assert rows[task]["baselines"][rows[task]["best"]]["gain"] >= kept
