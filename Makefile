@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo tiny small test test-slow test-real lint format stubs bench bench-full clean
+.PHONY: help demo tiny small test test-slow test-real sanitize lint format stubs bench bench-full clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
+	@echo "make sanitize    the CPU kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
 	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
 
@@ -58,6 +59,9 @@ test-slow: $(VENV)/.developed
 
 test-real: $(VENV)/.developed
 	SPATIALCORE_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real
+
+sanitize: $(VENV)/.developed
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.native.sanitize
 
 lint: $(VENV)/.developed
 	$(BIN)/ruff check .
