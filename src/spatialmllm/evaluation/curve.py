@@ -12,7 +12,6 @@ WIDTH, HEIGHT = 760, 360
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 16, 44
 # Told apart by people who see few colours: Okabe and Ito's palette.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-_SMOOTHING = 0.98
 _POINTS = 400
 
 
@@ -21,16 +20,6 @@ def read_losses(run: Path) -> list[tuple[int, float]]:
     text = (run / "metrics.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     return [(int(line["step"]), float(line["loss"])) for line in lines]
-
-
-def running_mean(losses: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Exponential mean over steps, with the bias of its start removed."""
-    mean, weight, made = 0.0, 0.0, []
-    for step, loss in losses:
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-        weight = _SMOOTHING * weight + (1 - _SMOOTHING)
-        made.append((step, mean / weight))
-    return made
 
 
 def curves_svg(curves: Mapping[str, Sequence[tuple[int, float]]], title: str, top: float) -> str:

@@ -16,11 +16,14 @@ from typing import Any
 from spatial_engine.record import QARecord
 from spatial_engine.scoring.baselines import baseline_responses
 from spatial_engine.scoring.compare import CLAIMED, Comparison, compare
-from spatialmllm.evaluation.curve import curves_svg, read_losses, running_mean
+from spatialmllm.evaluation.curve import curves_svg, read_losses
 from spatialmllm.evaluation.gate import TIMES, Gate
 from spatialmllm.evaluation.run import read_responses
 from spatialmllm.records import RecordFolder, RecordSet
+from spatialmllm.training.plot import running_mean
 
+CURVE_KEEP = 0.98
+"""Share of the last mean that a step of the page's curve keeps."""
 MARGIN = 0.10
 """A task is passed this far above the best baseline, with the interval above 0."""
 
@@ -124,7 +127,10 @@ def _seed(place: Path, asked: Sequence[QARecord], frequency: Mapping[str, str]) 
         name=place.name.replace("-", " "),
         tasks=rows,
         runs={name: run_figures(place / name) for name in ("run", "blind")},
-        curves={name: running_mean(read_losses(place / name)) for name in ("run", "blind")},
+        curves={
+            name: running_mean(read_losses(place / name), keep=CURVE_KEEP)
+            for name in ("run", "blind")
+        },
     )
 
 

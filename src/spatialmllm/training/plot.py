@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 960, 540, 70, 40, 20
@@ -40,7 +41,7 @@ def plot_loss(metrics: Path, target: Path) -> None:
         pen.text((x, HEIGHT - BOTTOM + 8), f"{step:.0f}", fill="black", font=font, anchor="mt")
     raw = [place(*point) for point in points]
     pen.line(raw, fill=(170, 195, 230), width=1)
-    pen.line([place(*point) for point in _smooth(points)], fill=(20, 80, 170), width=3)
+    pen.line([place(*point) for point in running_mean(points)], fill=(20, 80, 170), width=3)
     pen.text((WIDTH - MARGIN, MARGIN), "loss, and its running mean", fill="black", font=font,
              anchor="ra")  # fmt: skip
     temporary = target.with_suffix(".tmp.png")
@@ -48,12 +49,14 @@ def plot_loss(metrics: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _smooth(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Exponential mean with the bias of its start removed."""
+def running_mean(
+    points: Sequence[tuple[int, float]], keep: float = _SMOOTHING
+) -> list[tuple[int, float]]:
+    """Exponential mean over steps that keeps a share of the last one; its start is not biased."""
     mean, weight, made = 0.0, 0.0, []
     for step, loss in points:
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-        weight = _SMOOTHING * weight + (1 - _SMOOTHING)
+        mean = keep * mean + (1 - keep) * loss
+        weight = keep * weight + (1 - keep)
         made.append((step, mean / weight))
     return made
 
