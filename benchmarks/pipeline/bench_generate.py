@@ -30,9 +30,10 @@ from spatial_engine import pipeline
 from spatial_engine.compose import Told, compose_table
 from spatial_engine.engine import family_of
 from spatial_engine.engines import ENGINES
-from spatial_engine.plan import Plan, PlanConfig
+from spatial_engine.plan import ROWS_NAME, Plan, PlanConfig
 from spatial_engine.planning import make_plan
 from spatial_engine.record import write_table
+from spatial_engine.shard_rows import open_scene, rows_of_shard
 from spatial_engine.verify import verify
 from spatialcore.errors import PlanError
 from spatialcore.io.open import open_sources
@@ -65,7 +66,7 @@ PUBLISHED = {
                      for b in ("coordinate", "marked")), 3_250),
 }  # fmt: skip
 PUBLISHED_LIMIT = 60_000  # at 3,000 a scene and task; four clips hold the 25,000 that move
-STAGES = ("candidates", "facts", "compose", "write")
+STAGES = ("rows", "facts", "compose", "write")
 # Read on first use by the library; a process that makes records for minutes does not notice.
 _WARM = (
     "pyarrow.parquet", "pyarrow.compute", "scipy.spatial", "scipy.ndimage", "scipy.sparse.csgraph",
@@ -127,7 +128,10 @@ def planned(
     rows = {"*": quota} if limit is None else PUBLISHED
     recipe = dataclasses.replace(opened.recipe, quota=rows)
     begin = time.process_time()
-    plan = make_plan(opened, PlanConfig(tasks=tasks, limit=limit), recipe=recipe, workers=1)
+    plan = make_plan(
+        opened, PlanConfig(tasks=tasks, limit=limit), recipe=recipe, rows_file=folder / ROWS_NAME,
+        workers=1,
+    )  # fmt: skip
     seconds = time.process_time() - begin
     plan.save(folder)
     return Plan.open(folder), seconds
@@ -140,7 +144,7 @@ def peak_bytes() -> int:
 
 def made_with_peaks(plan: Plan, out: Path) -> tuple[float, list[int]]:
     """Process seconds of making every shard, and peak memory at 1/4, 1/2 and all records."""
-    pipeline._open_scene.cache_clear()
+    open_scene.cache_clear()
     pipeline.prepare(plan, out, overwrite=True)
     marks, done, spent = [0.25, 0.5, 1.0], 0, 0.0
     peaks: list[int] = []
@@ -156,20 +160,21 @@ def made_with_peaks(plan: Plan, out: Path) -> tuple[float, list[int]]:
 
 def stages_of(plan: Plan, folder: Path) -> dict[str, float]:
     """The work of `run_shard` once more, from scenes that are not open yet, by stage."""
-    pipeline._open_scene.cache_clear()
+    open_scene.cache_clear()
     stages: Counter[str] = Counter()
-    for shard in plan.shards:
+    for number in range(len(plan.shards)):
         tables = []
         with pipeline.collector_paused():
-            for part in shard.parts:
-                scene = plan.scene_of[part.source, part.scene]
-                with counted(stages, "candidates"):
-                    context = pipeline._open_scene(plan, scene)
-                    rows = pipeline.rows_of_part(plan, part)
+            parts = rows_of_shard(plan, number)
+            while True:
+                with counted(stages, "rows"):
+                    part = next(parts, None)
+                if part is None:
+                    break
                 with counted(stages, "facts"):
-                    told = [Told(engine, r, engine.facts(context, r)) for engine, r in rows]
+                    told = [Told(e, rows, e.facts(part.context, rows)) for e, rows in part.tasks]
                 with counted(stages, "compose"):
-                    tables.append(compose_table(context.place, told))
+                    tables.append(compose_table(part.context.place, told))
         with counted(stages, "write"):
             write_table(folder / "part.parquet", pipeline.joined(tables))
     return {name: stages[name] for name in STAGES}

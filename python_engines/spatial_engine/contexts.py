@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 from spatial_engine.engine import SceneContext
 from spatial_engine.plan import PlannedScene
+from spatialcore.errors import PlanError
 from spatialcore.relations.index import Index
 from spatialcore.relations.recipe import Recipe
+from spatialcore.relations.store import SceneIndex
 from spatialcore.types import Source
 
 
@@ -38,6 +41,12 @@ def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, A
     return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
 
 
+def index_hash(scene: SceneIndex) -> str:
+    """BLAKE2b-16 of a scene's scene.json, which holds the hashes of what it was made of."""
+    meta = (scene.path / "scene.json").read_bytes()
+    return hashlib.blake2b(meta, digest_size=16).hexdigest()
+
+
 def open_context(
     index: Index,
     scene: PlannedScene,
@@ -45,9 +54,17 @@ def open_context(
     seed: int,
     scene_quota: Mapping[str, int],
 ) -> SceneContext:
-    """The context of a planned scene."""
+    """The context of a planned scene.
+
+    Raises:
+        PlanError: The scene was indexed again since the plan.
+    """
+    opened = index.open_scene(scene.source, scene.scene)
+    if index_hash(opened) != scene.index_hash:
+        raise PlanError(
+            f"{scene.source}/{scene.scene} was indexed again since the plan; plan again"
+        )
     source = source_of(index, scene.source) if scene.is_clip else None
     return SceneContext.open(
-        index.open_scene(scene.source, scene.scene), recipe, seed, scene.split,
-        scene_quota=scene_quota, source=source,
-    )  # fmt: skip
+        opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source
+    )

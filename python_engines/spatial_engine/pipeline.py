@@ -25,19 +25,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial_engine.compose import Told, compose_table
-from spatial_engine.contexts import open_context, open_index
-from spatial_engine.engine import candidates_of
-from spatial_engine.engines import engine_of
+from spatial_engine.contexts import open_index
 from spatial_engine.executors import Executor, run_all
-from spatial_engine.plan import Plan, ScenePart
+from spatial_engine.plan import Plan
 from spatial_engine.record import SCHEMA_VERSION, record_schema, write_table
+from spatial_engine.shard_rows import PartRows, rows_of_shard
 from spatialcore.errors import PlanError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from spatial_engine.engine import CandidateTable, Engine, Row, SceneContext
-    from spatial_engine.plan import PlannedScene
 
 MANIFEST_VERSION = 1
 
@@ -200,7 +196,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def shard_table(plan: Plan, number: int) -> pa.Table:
     """The records of a shard, in their order: scene, task, then the order of candidates."""
-    return joined([_part_table(plan, part) for part in plan.shards[number].parts])
+    return joined([part_table(part) for part in rows_of_shard(plan, number)])
+
+
+def part_table(part: PartRows) -> pa.Table:
+    """The records of one part of a shard."""
+    told = [Told(engine, rows, engine.facts(part.context, rows)) for engine, rows in part.tasks]
+    return compose_table(part.context.place, told)
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -208,43 +210,6 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
     return pa.concat_tables(tables) if tables else record_schema().empty_table()
-
-
-def _part_table(plan: Plan, part: ScenePart) -> pa.Table:
-    context = _open_scene(plan, plan.scene_of[part.source, part.scene])
-    told = [
-        Told(engine, rows, engine.facts(context, rows)) for engine, rows in rows_of_part(plan, part)
-    ]
-    return compose_table(context.place, told)
-
-
-def rows_of_part(plan: Plan, part: ScenePart) -> list[tuple[Engine, list[Row]]]:
-    """The rows that the plan takes of a part of a scene, by task."""
-    scene = plan.scene_of[part.source, part.scene]
-    context = _open_scene(plan, scene)
-    out = []
-    for task in plan.tasks:
-        engine = engine_of(task)
-        if (engine.kind == "clip") != scene.is_clip:
-            continue
-        taken = context.cached(("taken", task), partial(_taken, plan, scene, context, task))
-        rows = taken.between(part.low, part.high).rows()
-        if rows:
-            out.append((engine, rows))
-    return out
-
-
-def _taken(plan: Plan, scene: PlannedScene, context: SceneContext, task: str) -> CandidateTable:
-    """The candidates of a scene that the plan takes."""
-    return plan.choose(candidates_of(engine_of(task), context), task, scene)
-
-
-@lru_cache(maxsize=1)
-def _open_scene(plan: Plan, scene: PlannedScene) -> SceneContext:
-    """A scene and its candidates, kept while shard after shard takes its part of it."""
-    index = open_index(plan.index)
-    context = open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
-    return dataclasses.replace(context, takes=partial(plan.takes, scene))
 
 
 @lru_cache(maxsize=2)

@@ -2,9 +2,9 @@
 """The plan: which candidates become records, decided before any text is made.
 
 Two passes over the candidates of every scene: histograms give the quotas, then the k smallest
-hashes of each bin are found. A plan holds one threshold for each bin, not a list of rows: a
-candidate is taken iff its hash is at most the threshold of its bin. So a plan of millions of rows
-is kilobytes, and exact.
+hashes of each bin are found. A plan is one threshold for each bin, not a list of rows: a candidate
+is taken iff its hash is at most the threshold of its bin. So a plan of millions of rows is
+kilobytes, and exact. What it takes is written beside it (plan_rows.py), to save listing it again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from spatialcore.errors import PlanError
 from spatialcore.relations.recipe import Guards, Recipe
 
 PLAN_VERSION = 1
+ROWS_NAME = "rows.parquet"
 SHARD_ROWS = 4_500
 TOP_HASH = (1 << 64) - 1
 
@@ -163,6 +164,7 @@ class Plan:
         rejections: Counts by task, scene and reason.
         shards: Output files in order.
         wording: Hash of the template files.
+        rows_file: Where the rows that it takes are written down; None lists them again.
     """
 
     index: Path
@@ -176,6 +178,7 @@ class Plan:
     rejections: tuple[Rejected, ...]
     shards: tuple[Shard, ...]
     wording: str
+    rows_file: Path | None = None
 
     @property
     def rows(self) -> int:
@@ -238,6 +241,8 @@ class Plan:
         """Write plan.json, thresholds.parquet and rejections.parquet; plan.json comes last."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if self.rows_file is None:  # those of an earlier plan are not this one's
+            (folder / ROWS_NAME).unlink(missing_ok=True)
         _write_rows(folder / "thresholds.parquet", Threshold, self.thresholds)
         _write_rows(folder / "rejections.parquet", Rejected, self.rejections)
         temporary = folder / "plan.json.tmp"
@@ -305,6 +310,7 @@ def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
             for shard in meta["shards"]
         ),
         wording=meta["wording"],
+        rows_file=folder / ROWS_NAME if (folder / ROWS_NAME).exists() else None,
     )
 
 

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ from spatial_engine.candidate_passes import (
     SceneJob,
     count_candidates,
     pick_hashes,
+    picked_candidates,
 )
+from spatial_engine.contexts import index_hash
 from spatial_engine.engine import family_of
 from spatial_engine.engines import engine_of, select_tasks
 from spatial_engine.executors import Executor, run_all
@@ -38,6 +40,7 @@ from spatial_engine.plan import (
     Rejected,
     Threshold,
 )
+from spatial_engine.plan_rows import write_plan_rows
 from spatial_engine.quotas import BENCHMARK_FAMILIES, Cell, cell_quotas, scene_count
 from spatial_engine.sharding import shards_of
 from spatial_engine.wording import wording_hash
@@ -55,6 +58,7 @@ def make_plan(
     config: PlanConfig,
     *,
     recipe: Recipe | None = None,
+    rows_file: Path | None = None,
     executor: Executor = "local",
     workers: int | None = None,
     on_progress: Event | None = None,
@@ -65,6 +69,8 @@ def make_plan(
         index: The index.
         config: What is asked.
         recipe: None is the index's; another one must agree with it in all that an index holds.
+        rows_file: Where the rows that the plan takes are written down, so that making them does not
+            list the candidates again; None writes nothing. Passes on Ray leave it out.
         executor: Where the passes run.
         workers: Processes.
         on_progress: Called with (stage, scenes done, scenes in all).
@@ -73,60 +79,78 @@ def make_plan(
         PlanError: The recipe does not fit the index, a space is on both sides of the split, a scene
             is unknown, or no record can be made; the message then holds the reasons.
     """
-    recipe = index.recipe if recipe is None else recipe
-    if recipe.index_hash() != index.recipe.index_hash():
-        raise PlanError(
-            f"recipe {recipe.name!r} does not fit the index, which was made with "
-            f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
-        )
+    recipe = _fitting(index, recipe)
     tasks = select_tasks(config.tasks, recipe)
     if config.benchmark is not None:
         tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
     scenes = _planned_scenes(index, config)
     quota = cell_quotas(tasks, scenes, recipe, config)
-    scene_quota = {
-        cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()
-    }
+    plan = Plan(
+        index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
+        {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
+        thresholds=(), rejections=(), shards=(),
+        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
+    )  # fmt: skip
     with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
-        jobs = [
-            SceneJob(
-                index.path, recipe, config.seed, _tasks_for(tasks, scene), scene,
-                {task: scene_quota.get((task, scene.source, scene.split), 0) for task in tasks},
-                # A piece on another machine does not see this folder and lists candidates again.
-                Path(folder) / f"{k}.npz" if executor == "local" else None,
-            )
-            for k, scene in enumerate(scenes)
-        ]  # fmt: skip
+        # A piece on another machine does not see this folder and lists candidates again.
+        jobs = _jobs(plan, Path(folder) if executor == "local" else None)
         passes = partial(run_all, items=jobs, executor=executor, workers=workers)
         counted = _in_order(_told(passes(count_candidates), "count", len(jobs), on_progress))
         available, allocations = _allocate(quota, scenes, counted, recipe, config)
         pick = partial(pick_hashes, takes=_takes(allocations))
         picked = _told(passes(pick), "choose", len(jobs), on_progress)
         thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
-    plan = Plan(
-        index=index.path.resolve(),
-        config=config,
-        recipe=recipe,
-        tasks=tasks,
-        sources={
-            key: {"kind": s.kind, "root": str(s.root), "options": dict(s.options)}
-            for key, s in index.sources.items()
-        },
-        scenes=scenes,
-        scene_quota=scene_quota,
-        thresholds=thresholds,
-        rejections=tuple(
-            Rejected(task, scene.source, scene.scene, reason, count)
-            for scene, result in zip(scenes, counted, strict=True)
-            for task, reasons in sorted(result.rejected.items())
-            for reason, count in sorted(reasons.items())
-        ),
-        shards=shards_of(scenes, per_scene),
-        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
-    )
-    if not plan.rows:
-        raise PlanError(f"no record can be made. {reason_text(plan)}")
+        plan = replace(
+            plan, thresholds=thresholds, rejections=_rejections(scenes, counted),
+            shards=shards_of(scenes, per_scene),
+        )  # fmt: skip
+        if not plan.rows:
+            raise PlanError(f"no record can be made. {reason_text(plan)}")
+        if rows_file is not None and executor == "local":
+            job_of = dict(zip(scenes, jobs, strict=True))
+            write_plan_rows(rows_file, plan, lambda scene: picked_candidates(job_of[scene]))
+            plan = replace(plan, rows_file=rows_file)
     return plan
+
+
+def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
+    """The recipe of the plan; PlanError when the index was made for another."""
+    recipe = index.recipe if recipe is None else recipe
+    if recipe.index_hash() != index.recipe.index_hash():
+        raise PlanError(
+            f"recipe {recipe.name!r} does not fit the index, which was made with "
+            f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
+        )
+    return recipe
+
+
+def _sources(index: Index) -> dict[str, dict[str, Any]]:
+    return {
+        key: {"kind": source.kind, "root": str(source.root), "options": dict(source.options)}
+        for key, source in index.sources.items()
+    }
+
+
+def _jobs(plan: Plan, folder: Path | None) -> list[SceneJob]:
+    """A job for each scene; candidates wait in the folder."""
+    return [
+        SceneJob(
+            plan.index, plan.recipe, plan.config.seed, _tasks_for(plan.tasks, scene), scene,
+            plan.quotas_of(scene), None if folder is None else folder / f"{k}.npz",
+        )
+        for k, scene in enumerate(plan.scenes)
+    ]  # fmt: skip
+
+
+def _rejections(
+    scenes: tuple[PlannedScene, ...], counted: Sequence[Counted]
+) -> tuple[Rejected, ...]:
+    return tuple(
+        Rejected(task, scene.source, scene.scene, reason, count)
+        for scene, result in zip(scenes, counted, strict=True)
+        for task, reasons in sorted(result.rejected.items())
+        for reason, count in sorted(reasons.items())
+    )
 
 
 def _told(
@@ -167,9 +191,11 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
         sides[scene.source, scene.space].add(split)
         if (wanted and scene.scene not in wanted) or config.split not in (None, split):
             continue
-        meta = (scene.path / "scene.json").read_bytes()
-        mark = hashlib.blake2b(meta, digest_size=16).hexdigest()
-        out.append(PlannedScene(scene.source, scene.scene, scene.space, split, scene.is_clip, mark))
+        out.append(
+            PlannedScene(
+                scene.source, scene.scene, scene.space, split, scene.is_clip, index_hash(scene)
+            )
+        )  # fmt: skip
     for (source, space), splits in sorted(sides.items()):
         if len(splits) > 1:
             raise PlanError(f"space {source}/{space} is in train and in val: that would leak")

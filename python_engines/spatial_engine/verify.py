@@ -7,7 +7,6 @@ the float64 reference, never through masks, pair tables or kernels of the first.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatial_engine.compose import compose_all
-from spatial_engine.contexts import open_index, reopen_source
+from spatial_engine.contexts import index_hash, open_index, reopen_source
 from spatial_engine.engine import Facts, Place, Row, family_of
 from spatial_engine.engines import engine_of
 from spatial_engine.executors import run_all
@@ -195,8 +194,7 @@ def _check_inputs(
     for key, source in manifest["sources"].items():
         for scene_id, mark in source["scenes"].items():
             scene = index.open_scene(key, scene_id)
-            meta = (scene.path / "scene.json").read_bytes()
-            if hashlib.blake2b(meta, digest_size=16).hexdigest() != mark:
+            if index_hash(scene) != mark:
                 problems.append(f"index_changed: {key}/{scene_id} was indexed again")
             problems += [
                 f"source_changed: {key}/{scene_id}: {name}"

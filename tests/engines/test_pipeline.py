@@ -62,6 +62,34 @@ def test_three_verbs_and_shards_make_the_same_bytes(
     assert (parts / "summary.json").is_file()
 
 
+def test_rows_that_were_not_written_down_are_listed_again(dataset: Path, tmp_path: Path) -> None:
+    planned, out = tmp_path / "plan", tmp_path / "out"
+    shutil.copytree(dataset / "plan", planned)
+    (planned / "rows.parquet").unlink()
+    assert generate.main([str(planned), "-o", str(out)]) == 0
+    assert data_bytes(out) == data_bytes(dataset)
+
+
+def test_rows_of_another_plan_and_a_new_index_are_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned, out = tmp_path / "plan", tmp_path / "out"
+    shutil.copytree(dataset / "index", tmp_path / "idx")
+    command = [str(tmp_path / "idx"), "-o", str(planned), "--tasks", FAMILIES]
+    assert plan.main([*command, "--seed", "1"]) == 0
+    rows = (planned / "rows.parquet").read_bytes()
+    assert plan.main(command) == 0
+    kept = (planned / "rows.parquet").read_bytes()
+    (planned / "rows.parquet").write_bytes(rows)
+    assert generate.main([str(planned), "-o", str(out)]) != 0
+    assert "the rows of another plan" in capsys.readouterr().err
+    (planned / "rows.parquet").write_bytes(kept)
+    scene = next((tmp_path / "idx").glob("*/*/scene.json"))
+    scene.write_bytes(scene.read_bytes() + b"\n")
+    assert generate.main([str(planned), "-o", str(out)]) != 0
+    assert "was indexed again since the plan" in capsys.readouterr().err
+
+
 def test_a_lost_shard_is_made_again_and_no_other(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(dataset, out)

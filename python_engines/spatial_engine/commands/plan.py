@@ -101,6 +101,7 @@ def _run(options: Options) -> int:
 
 def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Plan:
     """Plan an index and save the plan."""
+    from spatial_engine.plan import ROWS_NAME
     from spatial_engine.planning import make_plan
     from spatialcore.relations.index import Index
     from spatialcore.relations.recipe import load_recipe
@@ -108,8 +109,9 @@ def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Pl
     recipe = None if select.recipe is None else load_recipe(select.recipe)
     with ProgressBar() as bar:
         plan = make_plan(
-            Index.open(index), select.config(), recipe=recipe, workers=workers, on_progress=bar.show
-        )
+            Index.open(index), select.config(), recipe=recipe, rows_file=output / ROWS_NAME,
+            workers=workers, on_progress=bar.show,
+        )  # fmt: skip
     plan.save(output)
     return plan
 
