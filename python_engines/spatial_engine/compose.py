@@ -8,30 +8,32 @@ from the scene's own table, and only the texts, the evidence and the ids are mad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, repeat
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from spatial_engine.engine import Engine, Facts, Place, Row, SceneContext, form_of
 from spatial_engine.record import (
+    COLUMNS,
     PLACEHOLDER,
     SCHEMA_VERSION,
     QARecord,
     list_array,
     record_from_row,
-    record_ids,
     record_schema,
 )
-from spatial_engine.wording import Text, wording_of
+from spatial_engine.texts import Texts, drawn_texts, string_array
+from spatial_engine.wording import wording_of
 from spatialcore import _cpu
 from spatialcore.draws import fold_lists
 
 if TYPE_CHECKING:
+    from spatial_engine.answers import Answer
     from spatial_engine.marks import Mark
-    from spatialcore.relations.recipe import Recipe
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:
@@ -88,87 +90,103 @@ def compose_table(place: Place, told: Sequence[Told]) -> pa.Table:
         Arrow table (n rows) in the schema of `record_schema`, in the order given.
 
     Raises:
-        ValueError: An answer is not of the engine's closed set, or a template lacks a slot.
+        ValueError: An answer is not of the engine's closed set.
+        KeyError: A row lacks the value of a slot.
     """
     rows = [row for one in told for row in one.rows]
     facts = [fact for one in told for fact in one.facts]
-    texts = _texts(place, told)
-    questions = [
-        f"{text.description}\n{text.question}" if text.description else text.question
-        for text in texts
-    ]
-    prompts = [
-        f"{placeholders(len(row.frames))}\n{question}"
-        for row, question in zip(rows, questions, strict=True)
-    ]
-    answers = [one.answer for one in facts]
-    listed: dict[str, Sequence[Sequence[Any]]] = {
-        "frames": [row.frames for row in rows],
-        "options": [one.options for one in facts],
-        "answer_number": [answer.number for answer in answers],
-        "templates": [text.ids for text in texts],
-    }
-    varying: dict[str, Sequence[Any]] = {
+    columns = RowColumns(*_cpu.row_columns(rows))
+    texts = _texts(place, told, columns)
+    options = record_schema().field("options").type
+    arrays = {
+        **_shared(place, len(rows)),
         **_by_task(place, told),
-        "question": questions,
-        "answer": [text.answer for text in texts],
-        "answer_type": [answer.type for answer in answers],
-        "answer_text": [answer.text for answer in answers],
-        "answer_unit": [answer.unit for answer in answers],
-        "evidence": [
-            _cpu.canonical_json({**one.evidence, "items": row.items})
-            for row, one in zip(rows, facts, strict=True)
-        ],
+        **_answers([one.answer for one in facts]),
+        **_images(place, columns, [one.marks for one in facts]),
+        **texts._asdict(),
+        "messages": _messages(columns, texts),
+        "options": list_array([one.options for one in facts], options),
+        "evidence": string_array(
+            _cpu.evidence_json([one.evidence for one in facts], [row.items for row in rows])
+        ),
     }
-    nested = {
-        **_images(place, listed["frames"], [one.marks for one in facts]),
-        "messages": _messages(prompts, varying["answer"]),
-    }
-    return _table(len(rows), _shared(place), varying, listed, nested)
+    return pa.Table.from_arrays([arrays[name] for name in COLUMNS], schema=record_schema())
 
 
-def _shared(place: Place) -> dict[str, Any]:
+class RowColumns(NamedTuple):
+    """The numbers of n rows, one row after the other.
+
+    Attributes:
+        frames: Frames in the order shown.
+        frame_ends: (n,) where those of each row end.
+        keys: What draws are keyed by: the frames ascending, then the items.
+        key_ends: (n,) where that of each row ends.
+    """
+
+    frames: NDArray[np.int64]
+    frame_ends: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    key_ends: NDArray[np.int64]
+
+    @property
+    def image_count(self) -> NDArray[np.int64]:
+        """(n,) images of each row."""
+        return np.diff(self.frame_ends, prepend=0)
+
+
+def _shared(place: Place, count: int) -> dict[str, pa.Array]:
     """What all records of a scene have in common."""
-    return {
+    values = {
         "source": place.source, "space": place.space, "scene": place.scene, "split": place.split,
         "recipe": place.recipe.name, "seed": place.seed, "rule": place.rule,
         "depth_map": place.depth_map, "record_version": SCHEMA_VERSION,
     }  # fmt: skip
+    schema = record_schema()
+    return {
+        name: pa.repeat(pa.scalar(value, schema.field(name).type), count)
+        for name, value in values.items()
+    }
 
 
-def _by_task(place: Place, told: Sequence[Told]) -> dict[str, list[str]]:
+def _by_task(place: Place, told: Sequence[Told]) -> dict[str, pa.Array]:
     """The columns that the task decides, and the ids; ValueError for a word of another set."""
-    out: dict[str, list[str]] = {name: [] for name in ("task", "question_type", "form", "id")}
-    for engine, rows, facts in told:
-        words, task = frozenset(engine.words), engine.task
+    for engine, _, facts in told:
+        words = frozenset(engine.words)
         for one in facts:
             if one.answer.text is not None and one.answer.text not in words:
-                raise ValueError(f"{task}: {one.answer.text!r} is not one of {engine.words}")
-        out["task"] += [task] * len(rows)
-        out["question_type"] += [engine.question_type] * len(rows)
-        out["form"] += [form_of(task)] * len(rows)
-        out["id"] += record_ids(place.recipe.name, task, place.source, place.scene, rows)
-    return out
+                raise ValueError(f"{engine.task}: {one.answer.text!r} is not one of {engine.words}")
+    which = pa.array(np.arange(len(told)).repeat([len(one.rows) for one in told]))
+    engines = [one.engine for one in told]
+    names = {
+        "task": [engine.task for engine in engines],
+        "question_type": [engine.question_type for engine in engines],
+        "form": [form_of(engine.task) for engine in engines],
+    }
+    scene = f"{place.source}|{place.scene}|"
+    ids = [
+        string_array(
+            _cpu.record_ids(
+                f"{place.recipe.name}|{engine.task}|{scene}", f"{engine.task}/{place.scene}/",
+                list(rows),
+            )
+        )
+        for engine, rows, _ in told
+    ]  # fmt: skip
+    return {
+        "id": pa.concat_arrays(ids) if ids else pa.array([], pa.string()),
+        **{name: pa.array(values, pa.string()).take(which) for name, values in names.items()},
+    }
 
 
-def _table(
-    count: int,
-    shared: Mapping[str, Any],
-    varying: Mapping[str, Sequence[Any]],
-    listed: Mapping[str, Sequence[Sequence[Any]]],
-    nested: Mapping[str, pa.Array],
-) -> pa.Table:
-    """The columns in the order of the schema."""
-    arrays = []
-    for field in record_schema():
-        name, kind = field.name, field.type
-        if name in shared:
-            arrays.append(pa.repeat(pa.scalar(shared[name], kind), count))
-        elif name in varying:
-            arrays.append(pa.array(varying[name], kind))
-        else:
-            arrays.append(nested[name] if name in nested else list_array(listed[name], kind))
-    return pa.Table.from_arrays(arrays, schema=record_schema())
+def _answers(answers: Sequence[Answer]) -> dict[str, pa.Array]:
+    """The columns of the typed answers, without their sentences."""
+    numbers = [answer.number for answer in answers]
+    return {
+        "answer_type": pa.array([answer.type for answer in answers], pa.string()),
+        "answer_text": pa.array([answer.text for answer in answers], pa.string()),
+        "answer_unit": pa.array([answer.unit for answer in answers], pa.string()),
+        "answer_number": list_array(numbers, record_schema().field("answer_number").type),
+    }
 
 
 def placeholders(image_count: int) -> str:
@@ -183,63 +201,80 @@ def _lines(image_count: int) -> str:
 _PLACEHOLDERS = ("", PLACEHOLDER, *(_lines(count) for count in range(2, 33)))
 
 
-def _renderer(task: str, recipe: Recipe) -> Callable[..., Text]:
-    return wording_of(task, recipe.wordings, described=recipe.descriptions).render
-
-
-def _texts(place: Place, told: Sequence[Told]) -> list[Text]:
+def _texts(place: Place, told: Sequence[Told], rows: RowColumns) -> Texts:
     """The wording of every row; its draws do not depend on the order in which frames are shown."""
-    keys = [(*sorted(row.frames), *row.items) for one in told for row in one.rows]
-    numbers = np.fromiter(chain.from_iterable(keys), np.int64)
-    ends, counts = np.cumsum(list(map(len, keys))), [len(one.rows) for one in told]
-    drawn = []
+    counts = [len(one.rows) for one in told]
+    draws = []
     for slot in ("description", "question", "answer"):
         states = np.array([place.state(one.engine.task, slot) for one in told], dtype=np.uint64)
-        drawn.append(fold_lists(states.repeat(counts), numbers, ends).tolist())
+        draws.append(fold_lists(states.repeat(counts), rows.keys, rows.key_ends))
+    lines: dict[tuple[str, str], int] = {}  # task and variant, and their place among all
+    which = [
+        lines.setdefault((task, fact.variant), len(lines))
+        for task, facts in ((one.engine.task, one.facts) for one in told) for fact in facts
+    ]  # fmt: skip
     recipe = place.recipe
-    renderers = chain.from_iterable(
-        repeat(_renderer(one.engine.task, recipe), len(one.rows)) for one in told
+    return drawn_texts(
+        [
+            wording_of(task, recipe.wordings, described=recipe.descriptions).lines(variant)
+            for task, variant in lines
+        ],
+        np.array(which, dtype=np.int64),
+        np.stack(draws),
+        [fact.slots for one in told for fact in one.facts],
     )
-    facts = (fact for one in told for fact in one.facts)
-    return [
-        render(d, q, a, one.slots, one.variant)
-        for render, one, d, q, a in zip(renderers, facts, *drawn, strict=True)
-    ]
 
 
 def _images(
-    place: Place,
-    frames: Sequence[Sequence[int]],
-    marks: Sequence[tuple[tuple[Mark, ...], ...]],
+    place: Place, rows: RowColumns, marks: Sequence[tuple[tuple[Mark, ...], ...]]
 ) -> dict[str, pa.Array]:
-    """The columns `frame_names` and `images`, taken from the scene's table of frames."""
-    schema, table = record_schema(), place.frame_table
-    names, images = schema.field("frame_names").type, schema.field("images").type
-    flat = [table.row_of[frame] for shown in frames for frame in shown]
-    taken = table.images.take(pa.array(flat, pa.int32()))
-    offsets = pa.array(np.cumsum([0, *map(len, frames)]), pa.int32())
-    on_images = [
-        on_it
-        for shown, on_them in zip(frames, marks, strict=True)
-        for on_it in (on_them or ((),) * len(shown))
-    ]
-    image = images.value_type
+    """The columns of frames and images, these taken from the scene's table."""
+    schema = record_schema()
+    kind = schema.field("images").type.value_type
+    taken = place.frame_table.take(rows.frames)
+    offsets = pa.array(np.concatenate([[0], rows.frame_ends]).astype(np.int32))
     children = [taken.field(name) for name in ("uri", "width", "height")]
-    values = pa.StructArray.from_arrays(
-        [*children, list_array(on_images, image.field("marks").type)], fields=list(image)
+    images = pa.StructArray.from_arrays(
+        [*children, _marks(rows, marks, kind.field("marks").type)], fields=list(kind)
     )
+    values = {
+        "frames": pa.array(rows.frames.astype(np.int32)),
+        "frame_names": taken.field("name"),
+        "images": images,
+    }
     return {
-        "frame_names": pa.ListArray.from_arrays(offsets, taken.field("name"), type=names),
-        "images": pa.ListArray.from_arrays(offsets, values, type=images),
+        name: pa.ListArray.from_arrays(offsets, column, type=schema.field(name).type)
+        for name, column in values.items()
     }
 
 
-def _messages(prompts: Sequence[str], answers: Sequence[str]) -> pa.Array:
+def _marks(
+    rows: RowColumns, marks: Sequence[tuple[tuple[Mark, ...], ...]], kind: pa.DataType
+) -> pa.ListArray:
+    """The marks of every image; most rows have none."""
+    counts = np.zeros(len(rows.frames), dtype=np.int32)
+    marked = [row for row, on_them in enumerate(marks) if on_them]
+    ends = rows.frame_ends.tolist()
+    for row in marked:
+        counts[ends[row] - len(marks[row]) : ends[row]] = [len(on_it) for on_it in marks[row]]
+    flat = list_array([[mark for row in marked for on_it in marks[row] for mark in on_it]], kind)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, flat.values, type=kind)
+
+
+def _messages(rows: RowColumns, texts: Texts) -> pa.Array:
     """The column `messages`: a user turn and an assistant turn for each row."""
-    kind, count = record_schema().field("messages").type, len(prompts)
-    contents = [turn for pair in zip(prompts, answers, strict=True) for turn in pair]
-    values = pa.StructArray.from_arrays(
-        [pa.array(["user", "assistant"] * count, pa.string()), pa.array(contents, pa.string())],
-        fields=list(kind.value_type),
+    kind, count = record_schema().field("messages").type, len(rows.key_ends)
+    most = int(rows.image_count.max(initial=0))
+    shown = pa.array([placeholders(images) for images in range(most + 1)], pa.string())
+    prompts = pc.binary_join_element_wise(
+        shown.take(pa.array(rows.image_count)), texts.question, "\n"
     )
-    return pa.ListArray.from_arrays(pa.array(range(0, 2 * count + 1, 2), pa.int32()), values, kind)
+    # Prompt, answer, prompt, answer, ...: of both columns joined, row k and row count + k.
+    turns = np.arange(2 * count).reshape(2, count).T.ravel()
+    contents = pa.concat_arrays([prompts, texts.answer]).take(pa.array(turns))
+    roles = pa.array(["user", "assistant"], pa.string()).take(pa.array(np.arange(2 * count) % 2))
+    values = pa.StructArray.from_arrays([roles, contents], fields=list(kind.value_type))
+    return pa.ListArray.from_arrays(
+        pa.array(np.arange(0, 2 * count + 1, 2, dtype=np.int32)), values, type=kind
+    )

@@ -146,10 +146,16 @@ class FrameImage(NamedTuple):
 
 
 class FrameTable(NamedTuple):
-    """Images of frames as an Arrow struct array (name, uri, width, height), and where each is."""
+    """Frames, ascending, and their images as an Arrow struct array (name, uri, width, height)."""
 
-    row_of: Mapping[int, int]
+    frame: NDArray[np.int64]
     images: pa.StructArray
+
+    def take(self, frames: NDArray[np.int64]) -> pa.StructArray:
+        """The images of frames, each of which must be there."""
+        import pyarrow as pa
+
+        return self.images.take(pa.array(np.searchsorted(self.frame, frames)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +202,8 @@ class Place:
         """The images of all frames as columns, for composing many rows."""
         import pyarrow as pa
 
-        images = list(self.frame_images.values())
+        frames = sorted(self.frame_images)
+        images = [self.frame_images[frame] for frame in frames]
         columns = {
             name: pa.array([getattr(image, name) for image in images], kind)
             for name, kind in (
@@ -205,7 +212,7 @@ class Place:
             )
         }  # fmt: skip
         return FrameTable(
-            {frame: row for row, frame in enumerate(self.frame_images)},
+            np.array(frames, dtype=np.int64),
             pa.StructArray.from_arrays(list(columns.values()), names=list(columns)),
         )
 

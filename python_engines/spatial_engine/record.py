@@ -140,25 +140,9 @@ def record_id(
         >>> record_id("default", "camera_movement.distance", "scannet", "scene0000_00", [25, 9], [])
         'camera_movement.distance/scene0000_00/6d89d84431275b0d'
     """
-    return record_ids(recipe, task, source, scene, [(frames, items)])[0]
-
-
-def record_ids(
-    recipe: str,
-    task: str,
-    source: str,
-    scene: str,
-    rows: Iterable[tuple[Iterable[int], Iterable[int]]],
-) -> list[str]:
-    """`record_id` for many (frames, items) of one scene."""
-    start = hashlib.blake2b(f"{recipe}|{task}|{source}|{scene}|".encode(), digest_size=8)
-    prefix, out = f"{task}/{scene}/", []
-    for frames, items in rows:
-        digest = start.copy()
-        shown, about = ",".join(map(str, sorted(frames))), ",".join(map(str, items))
-        digest.update(f"{shown}|{about}".encode())
-        out.append(prefix + digest.hexdigest())
-    return out
+    shown, about = ",".join(map(str, sorted(frames))), ",".join(map(str, items))
+    text = f"{recipe}|{task}|{source}|{scene}|{shown}|{about}"
+    return f"{task}/{scene}/{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def check_record(record: QARecord) -> None:

@@ -24,22 +24,23 @@ _KEYS = {
 }  # fmt: skip
 
 
-class Text(NamedTuple):
-    """The text of one record and the ids of the templates that gave it."""
-
-    description: str
-    question: str
-    answer: str
-    ids: tuple[str, str, str]
+Pieces = tuple[str, ...]  # a template as text, slot, text, slot, ..., text
 
 
-class _Line(NamedTuple):
-    id: str
-    text: str
-    has_slots: bool
+class Lines(NamedTuple):
+    """What one variant of a task may say.
 
-    def fill(self, slots: Mapping[str, str]) -> str:
-        return self.text.format_map(slots) if self.has_slots else self.text
+    Attributes:
+        counts: How many descriptions, questions and answers there are.
+        asked: Each description with each question, questions running fastest.
+        told: Each answer.
+        ids: Ids of the descriptions, then of the questions, then of the answers.
+    """
+
+    counts: tuple[int, int, int]
+    asked: tuple[Pieces, ...]
+    told: tuple[Pieces, ...]
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +73,14 @@ class Wording:
     forbid: tuple[str, ...] = ()
     coordinates: bool = False
     least: tuple[int, int, int] = (4, 15, 5)
-    _made: dict[str, tuple[tuple[_Line, ...], ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _made: dict[str, Lines] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def render(
-        self,
-        description: int,
-        question: int,
-        answer: int,
-        slots: Mapping[str, str],
-        variant: str = "",
-    ) -> Text:
-        """Choose one template of each kind, each by its own draw, and fill the slots.
+    def lines(self, variant: str = "") -> Lines:
+        """What a variant may say, made on first use.
 
         Args:
-            description: Uniform 64-bit integer that chooses the description.
-            question: The same for the question.
-            answer: The same for the answer.
-            slots: Values of all slots.
             variant: Which list of questions or answers; the other kind may have one list for all.
         """
-        descriptions, questions, answers = self._lines(variant)
-        # Multiply-shift, as `draws.uniform_below`; written out because this runs for each record.
-        d = descriptions[(description * len(descriptions)) >> 64]
-        q = questions[(question * len(questions)) >> 64]
-        a = answers[(answer * len(answers)) >> 64]
-        return Text(d.fill(slots), q.fill(slots), a.fill(slots), (d.id, q.id, a.id))
-
-    def _lines(self, variant: str) -> tuple[tuple[_Line, ...], ...]:
-        """Descriptions, questions and answers of a variant with their ids, made on first use."""
         if variant not in self._made:
             asked = variant if variant in self.questions or variant not in self.answers else ""
             told = variant if variant in self.answers else ""
@@ -110,14 +89,21 @@ class Wording:
                 f"question.{asked}" if asked else "question": self.questions[asked],
                 f"answer.{variant}" if variant != asked else "answer": self.answers[told],
             }
-            self._made[variant] = tuple(
+            descriptions, questions, answers = lists.values()
+            self._made[variant] = Lines(
+                (len(descriptions), len(questions), len(answers)),
+                tuple(_pieces(f"{d}\n{q}" if d else q) for d in descriptions for q in questions),
+                tuple(map(_pieces, answers)),
                 tuple(
-                    _Line(f"{self.task}/{kind}/{k}", text, "{" in text)
-                    for k, text in enumerate(texts)
-                )
-                for kind, texts in lists.items()
-            )
+                    f"{self.task}/{kind}/{k}"
+                    for kind, texts in lists.items() for k in range(len(texts))
+                ),
+            )  # fmt: skip
         return self._made[variant]
+
+
+def _pieces(text: str) -> Pieces:
+    return tuple(SLOT.split(text))
 
 
 def _lists(value: Any) -> dict[str, tuple[str, ...]]:

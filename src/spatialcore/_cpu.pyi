@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -107,6 +107,14 @@ def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, nump
     """
     The sums, and how many pairs the exact mode summed again in float64.
     """
+def evidence_json(evidence: list, items: list) -> tuple:
+    """
+    The canonical JSON of each dictionary with a list of items as "items": offsets and bytes of a column.
+    """
+def fill_texts(templates: list, which: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], slots: list) -> tuple:
+    """
+    The template that each row takes with its slots filled: offsets and bytes of a column.
+    """
 def find_path(free: typing.Annotated[numpy.typing.ArrayLike, numpy.bool], start: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], goal: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]) -> typing.Any:
     """
     Cells (N, 2) of the shortest walk and its cost, or None.
@@ -170,6 +178,14 @@ def pairwise_overlap(visible: typing.Any, threads: typing.SupportsInt | typing.S
 def project_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], *, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
     """
     uv (F, P, 2) and depth (F, P); spatialcore.projection.project_points is the contract.
+    """
+def record_ids(start: str, label: str, rows: list) -> tuple:
+    """
+    The label and the BLAKE2b-8 hex of `start` and `f1,f2|i1,i2` of each row: offsets and bytes of a column.
+    """
+def row_columns(rows: list) -> tuple:
+    """
+    Frames as shown and where those of each row end; and the same of its key: frames ascending, then items.
     """
 def set_isa(name: str) -> None:
     """

@@ -170,11 +170,12 @@ def draw_rows(
     return fold_table(text_hash(seed, task, source, scene, slot), table)
 
 
-def uniform_below_rows(values: NDArray[np.uint64], n: int) -> NDArray[np.int64]:
-    """`uniform_below` of many draws; n below 2**32."""
-    if not 1 <= n < 1 << 32:
-        raise ValueError(f"n must lie in [1, 2**32), got {n}")
-    half, factor = np.uint64(32), np.uint64(n)
+def uniform_below_rows(values: NDArray[np.uint64], n: ArrayLike) -> NDArray[np.int64]:
+    """`uniform_below` of many draws; n, one for all or one for each, lies below 2**32."""
+    most = np.asarray(n)
+    if most.size and not (most.min() >= 1 and most.max() < 1 << 32):
+        raise ValueError(f"n must lie in [1, 2**32), got {most.min()} to {most.max()}")
+    half, factor = np.uint64(32), most.astype(np.uint64)
     low = (values & np.uint64(0xFFFFFFFF)) * factor >> half
     return (((values >> half) * factor + low) >> half).astype(np.int64)
 

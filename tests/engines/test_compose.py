@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Canonical JSON has the bytes of the json module, whatever the value."""
+"""Compiled columns: JSON has the bytes of the json module, ids and keys are those of one row."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -12,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spatial_engine.compose import canonical_json, placeholders
+from spatial_engine.record import record_id
+from spatial_engine.texts import string_array
+from spatialcore import _cpu
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS = st.none() | st.booleans() | st.integers() | FLOATS | st.text()
+INTS = st.integers(-(2**63), 2**63 - 1)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner)
 )
@@ -63,6 +68,37 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     with pytest.raises(RecursionError):
         canonical_json(value)
     assert canonical_json({"x": 1}) == '{"x":1}'
+
+
+@given(st.lists(st.tuples(st.dictionaries(st.text(), VALUES, max_size=4), st.lists(INTS))))
+def test_evidence_is_json_with_the_items(rows: list[tuple[dict[str, Any], list[int]]]) -> None:
+    rows = [({k: v for k, v in one.items() if k != "items"}, items) for one, items in rows]
+    evidence, items = [one for one, _ in rows], [tuple(items) for _, items in rows]
+    column = string_array(_cpu.evidence_json(evidence, items))
+    assert column.to_pylist() == [expected({**one, "items": items}) for one, items in rows]
+
+
+@given(st.lists(st.tuples(st.lists(INTS, max_size=60), st.lists(INTS, max_size=60))))
+def test_compiled_ids_and_keys_are_those_of_one_row(
+    rows: list[tuple[list[int], list[int]]],
+) -> None:
+    """Texts from none to many blocks of 128 bytes."""
+    ids = string_array(_cpu.record_ids("default|task|source|scene|", "task/scene/", rows))
+    assert ids.to_pylist() == [
+        record_id("default", "task", "source", "scene", frames, items) for frames, items in rows
+    ]
+    frames, frame_ends, keys, key_ends = _cpu.row_columns(rows)
+    assert frames.tolist() == [frame for shown, _ in rows for frame in shown]
+    assert keys.tolist() == [n for shown, items in rows for n in (*sorted(shown), *items)]
+    assert np.diff(frame_ends, prepend=0).tolist() == [len(shown) for shown, _ in rows]
+    assert np.diff(key_ends, prepend=0).tolist() == [len(f) + len(i) for f, i in rows]
+
+
+@pytest.mark.parametrize("length", [0, 100, 126, 127, 128, 129, 254, 255, 256, 1000])
+def test_ids_around_the_ends_of_a_block(length: int) -> None:
+    text = "x" * length
+    digest = hashlib.blake2b(f"{text}|".encode(), digest_size=8).hexdigest()
+    assert string_array(_cpu.record_ids(text, "", [((), ())])).to_pylist() == [digest]
 
 
 def test_placeholders_are_numbered_from_two_images_on() -> None:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import numpy as np
 import pytest
 
 from spatial_engine.engines import ENGINES
+from spatial_engine.texts import drawn_texts
 from spatial_engine.wording import Wording, load_wordings, wording_of
 from spatial_engine.wording_lint import lint
 from spatialcore.relations.recipe import Recipe
@@ -61,24 +64,52 @@ def test_the_linter_bites(change: dict[str, object], complaint: str) -> None:
     assert any(complaint in problem for problem in found), found
 
 
+def drawn(wording: Wording, draws: tuple[int, int, int], **slots: str) -> tuple[str, str, Any]:
+    """Question, answer and template ids of one record."""
+    columns = np.array(draws, dtype=np.uint64).reshape(3, 1)
+    texts = drawn_texts([wording.lines()], np.zeros(1, np.int64), columns, [slots])
+    question, answer, ids = (column.to_pylist()[0] for column in texts)
+    return question, answer, ids
+
+
 def test_drawn_templates_are_the_ones_named() -> None:
     wording = wording_of("camera_movement.distance")
-    text = wording.render(*[(1 << 64) - 1] * 3, {"distance_mm": "12"})
-    assert text.ids[1] == f"camera_movement.distance/question/{len(wording.questions['']) - 1}"
-    assert "`12`" in text.answer
+    question, answer, ids = drawn(wording, ((1 << 64) - 1,) * 3, distance_mm="12")
+    assert question == f"{wording.descriptions[-1]}\n{wording.questions[''][-1]}"
+    assert ids[1] == f"camera_movement.distance/question/{len(wording.questions['']) - 1}"
+    assert answer == wording.answers[""][-1].format(distance_mm="12")
+    assert "`12`" in answer
+
+
+def test_each_record_draws_from_the_lines_of_its_own_task() -> None:
+    wordings = [wording_of(f"camera_movement.{axis}_direction") for axis in "xyz"]
+    draws = np.array([[0, 1 << 63, 5], [1 << 63, 0, 5], [1 << 62, 1 << 62, 0]], dtype=np.uint64)
+    lines, slots = [wording.lines() for wording in wordings], [{"direction": "\u00e9t\u00e9"}] * 3
+    texts = drawn_texts(lines, np.array([2, 0, 2]), draws, slots)
+    for k, (task, answer) in enumerate(zip((2, 0, 2), texts.answer.to_pylist(), strict=True)):
+        alone = drawn(wordings[task], tuple(draws[:, k].tolist()), direction="\u00e9t\u00e9")
+        assert alone[1:] == (answer, texts.templates[k].as_py())
+        assert alone[0] == texts.question[k].as_py()
+        assert "`\u00e9t\u00e9`" in answer
+
+
+def test_a_record_that_lacks_a_slot_is_refused() -> None:
+    with pytest.raises(KeyError, match="distance_mm"):
+        drawn(wording_of("camera_movement.distance"), (0, 0, 0), angle_deg="12")
 
 
 def test_a_recipe_may_cut_every_list_to_its_first_texts() -> None:
     whole, one = wording_of("camera_movement.distance"), wording_of("camera_movement.distance", 1)
     assert one.questions[""] == whole.questions[""][:1]
     for draw in (0, 1 << 63, (1 << 64) - 1):
-        text = one.render(*[draw] * 3, {"distance_mm": "12"})
-        assert all(name.endswith("/0") for name in text.ids)
+        _, _, ids = drawn(one, (draw, draw, draw), distance_mm="12")
+        assert all(name.endswith("/0") for name in ids)
     with pytest.raises(ValueError, match="negative"):
         Recipe(wordings=-1)
 
 
 def test_a_recipe_may_leave_descriptions_out() -> None:
     bare = wording_of("spatial_relation.image_side", described=False)
-    assert bare.render(5, 0, 0, {"first": "lamp", "word": "left"}).description == ""
+    question, _, _ = drawn(bare, (5, 0, 0), first="lamp", word="left")
+    assert question == bare.questions[""][0].format(first="lamp")
     assert bare.questions == wording_of("spatial_relation.image_side").questions

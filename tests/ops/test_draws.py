@@ -137,3 +137,6 @@ def test_groups_that_do_not_fit_are_refused() -> None:
 def test_many_draws_are_mapped_as_each_alone(values: list[int], n: int) -> None:
     found = uniform_below_rows(np.array(values, dtype=np.uint64), n)
     assert found.tolist() == [uniform_below(value, n) for value in values]
+    counts = [n - k % n for k in range(len(values))]
+    found = uniform_below_rows(np.array(values, dtype=np.uint64), counts)
+    assert found.tolist() == list(map(uniform_below, values, counts))
