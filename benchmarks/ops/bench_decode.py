@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.ops.compare import Comparison, write
 from benchmarks.ops.room import make
@@ -116,28 +117,43 @@ def compare_inflate(title: str, images: list[bytes]) -> Comparison:
     return table
 
 
-def compare_ply(path: Path, vertex_count: int) -> Comparison:
-    kind = [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("red", "u1"),
-        ("green", "u1"),
-        ("blue", "u1"),
-    ]
-    vertices = np.zeros(vertex_count, kind)
-    for axis, name in enumerate("xyz"):
-        vertices[name] = np.random.default_rng(axis).normal(size=vertex_count)
-    lines = [f"property {'float' if k == '<f4' else 'uchar'} {name}" for name, k in kind]
+VERTEX = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
+)
+FACE = np.dtype([("count", "u1"), ("vertices", "<i4", 3)])
+
+
+def write_mesh(path: Path, vertex_count: int) -> NDArray[np.void]:
+    """A mesh with colours and two triangles a vertex, as scanners write them; its vertices."""
+    rng = np.random.default_rng(0)
+    vertices = np.zeros(vertex_count, VERTEX)
+    for name in "xyz":
+        vertices[name] = rng.normal(size=vertex_count)
+    for name in ("red", "green", "blue"):
+        vertices[name] = rng.integers(0, 256, vertex_count)
+    faces = np.zeros(2 * vertex_count, FACE)
+    faces["count"] = 3
+    faces["vertices"] = rng.integers(0, vertex_count, (len(faces), 3))
+    kinds = {"f": "float", "u": "uchar"}
+    lines = [f"property {kinds[VERTEX[name].kind]} {name}" for name in VERTEX.names or ()]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {vertex_count}", *lines]
-    path.write_bytes("\n".join([*header, "end_header", ""]).encode() + vertices.tobytes())
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    path.write_bytes("\n".join([*header, ""]).encode() + vertices.tobytes() + faces.tobytes())
+    return vertices
+
+
+def compare_ply(path: Path, vertex_count: int) -> Comparison:
+    """Positions and colours; trimesh and open3d's mesh reader also take the faces."""
+    vertices = write_mesh(path, vertex_count)
     expected = np.stack([vertices[n] for n in "xyz"], axis=1).astype(np.float64)
-    table = Comparison("PLY vertices", "vertices/s", vertex_count, expected)
+    table = Comparison(
+        "PLY of 200,000 vertices and 400,000 faces", "vertices/s", vertex_count, expected
+    )
 
     def plyfile() -> Any:
         from plyfile import PlyData
 
-        vertex = PlyData.read(path)["vertex"]
+        vertex = PlyData.read(path, known_list_len={"face": {"vertex_indices": 3}})["vertex"]
         return np.stack([vertex[n] for n in "xyz"], axis=1)
 
     def trimesh() -> Any:
@@ -145,9 +161,22 @@ def compare_ply(path: Path, vertex_count: int) -> Comparison:
 
         return np.asarray(load(path, process=False).vertices)
 
-    table.add("ours", lambda: read_ply(path).points_world)
+    def open3d(tensors: bool, mesh: bool) -> Any:
+        import open3d as o3d
+
+        io = o3d.t.io if tensors else o3d.io
+        read = (io.read_triangle_mesh if mesh else io.read_point_cloud)(str(path))
+        if tensors:
+            return (read.vertex if mesh else read.point).positions.numpy()
+        return np.asarray(read.vertices if mesh else read.points)
+
+    table.add("ours, vertices", lambda: read_ply(path).points_world)
+    table.add("ours, vertices and faces", lambda: read_ply(path, triangles=True).points_world)
     table.add("plyfile", plyfile, needs="plyfile")
     table.add("trimesh", trimesh, needs="trimesh")
+    table.add("open3d, vertices", lambda: open3d(False, False), needs="open3d")
+    table.add("open3d, vertices as tensors", lambda: open3d(True, False), needs="open3d")
+    table.add("open3d, vertices and faces", lambda: open3d(False, True), needs="open3d")
     return table
 
 

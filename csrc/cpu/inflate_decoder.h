@@ -35,61 +35,76 @@ constexpr uint16_t kDistanceBase[30] = {
 [[noreturn]] inline void damaged(const char* what) { throw std::invalid_argument(what); }
 
 inline uint32_t length_entry(int symbol) {
-  if (symbol < 256) return make_entry(symbol, kLiteral, 0);
-  if (symbol == 256) return make_entry(0, kEnd, 0);
+  if (symbol < 256) return make_entry(symbol, kLiteral, 1, 0);
+  if (symbol == 256) return make_entry(0, kEnd, 0, 0);
   if (symbol > 285) return huffman::kNoSymbol;  // reserved
-  return make_entry(kLengthBase[symbol - 257], kBase, kLengthExtra[symbol - 257]);
+  return make_entry(kLengthBase[symbol - 257], kBase, 0, kLengthExtra[symbol - 257]);
 }
 
 inline uint32_t distance_entry(int symbol) {
   if (symbol > 29) return huffman::kNoSymbol;
-  return make_entry(kDistanceBase[symbol], kBase, symbol < 4 ? 0 : symbol / 2 - 1);
+  return make_entry(kDistanceBase[symbol], kBase, 0, symbol < 4 ? 0 : symbol / 2 - 1);
 }
 
-struct Decoder {
+// The next bits of the stream. A function that decodes keeps its own copy in registers: bytes
+// written through `out` may alias anything that is reached by a pointer.
+struct BitBuffer {
   const uint8_t* in;
+  uint64_t bits = 0;
+  uint32_t count = 0;
+
+  // At least 56 bits afterwards; the low `count` bits stay as they are.
+  void refill() {
+    uint64_t word;
+    std::memcpy(&word, in, 8);  // little-endian hosts only, as the whole library
+    bits |= word << count;
+    in += (63 - count) >> 3;
+    count |= 56;
+  }
+  uint32_t peek(uint32_t n) const { return static_cast<uint32_t>(bits & ((uint64_t{1} << n) - 1)); }
+  void skip(uint32_t n) {
+    bits >>= n;
+    count -= n;
+  }
+  uint32_t take(uint32_t n) {
+    const uint32_t value = peek(n);
+    skip(n);
+    return value;
+  }
+  // The base of an entry plus its extra bits, which follow the code.
+  uint32_t take_base(uint32_t entry) {
+    const uint32_t both = peek(huffman::consumed_by(entry));
+    skip(huffman::consumed_by(entry));
+    return huffman::value_of(entry) + (both >> huffman::second_of(entry));
+  }
+  uint32_t in_subtable(uint32_t pointer, const uint32_t* table) {
+    skip(huffman::consumed_by(pointer));
+    return table[huffman::value_of(pointer) + peek(huffman::second_of(pointer))];
+  }
+};
+
+struct Decoder {
+  BitBuffer stream;
   const uint8_t* in_end;
   uint8_t* out_begin;
   uint8_t* out;
   uint8_t* out_end;
-  uint64_t bits = 0;
-  uint32_t bit_count = 0;
   uint32_t length_table[kLengthCapacity];
   uint32_t distance_table[kDistanceCapacity];
 
   void refill() {
-    if (in > in_end + 8) damaged("compressed data ends too early");
-    uint64_t word;
-    std::memcpy(&word, in, 8);  // little-endian hosts only, as the whole library
-    bits |= word << bit_count;
-    in += (63 - bit_count) >> 3;
-    bit_count |= 56;
+    if (stream.in > in_end + 8) damaged("compressed data ends too early");
+    stream.refill();
   }
-  uint32_t take(uint32_t n) {
-    const uint32_t value = static_cast<uint32_t>(bits & ((uint64_t{1} << n) - 1));
-    bits >>= n;
-    bit_count -= n;
-    return value;
-  }
-
-  // Consumes the code of `entry`, through its subtable where the code is long.
-  uint32_t follow(uint32_t entry, const uint32_t* table) {
-    take(huffman::length_of(entry));
-    if (huffman::kind_of(entry) != kSubtable) return entry;
-    const uint32_t index = static_cast<uint32_t>(bits & ((1u << huffman::extra_of(entry)) - 1));
-    entry = table[huffman::value_of(entry) + index];
-    take(huffman::length_of(entry));
-    return entry;
-  }
-
   void read_code_lengths();
   void use_fixed_code();
   void stored_block();
+  bool fast_symbols();
   void compressed_block();
-  void copy_match(uint32_t length, uint32_t distance);
   void build(const uint8_t* lengths, int length_count, int distance_count) {
     huffman::build_table<kLengthBits, kLengthCapacity>(lengths, length_count, length_entry,
                                                        length_table);
+    huffman::join_literals<kLengthBits>(length_table);
     huffman::build_table<kDistanceBits, kDistanceCapacity>(lengths + length_count, distance_count,
                                                            distance_entry, distance_table);
   }
@@ -106,23 +121,24 @@ inline void Decoder::read_code_lengths() {
   static constexpr uint8_t kOrder[19] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
                                          11, 4,  12, 3, 13, 2, 14, 1, 15};
   refill();
-  const int length_count = take(5) + 257, distance_count = take(5) + 1, precode_count = take(4) + 4;
+  const int length_count = stream.take(5) + 257, distance_count = stream.take(5) + 1;
+  const int precode_count = stream.take(4) + 4;
   if (length_count > 286 || distance_count > 30) damaged("too many Huffman codes");
   uint8_t precode_lengths[19] = {};
   for (int i = 0; i < precode_count; ++i) {
     refill();
-    precode_lengths[kOrder[i]] = take(3);
+    precode_lengths[kOrder[i]] = stream.take(3);
   }
   uint32_t precode[1 << kPrecodeBits];
   huffman::build_table<kPrecodeBits, 1 << kPrecodeBits>(
-      precode_lengths, 19, [](int s) { return make_entry(s, kLiteral, 0); }, precode);
+      precode_lengths, 19, [](int s) { return make_entry(s, kLiteral, 1, 0); }, precode);
   uint8_t lengths[286 + 30];
   const int total = length_count + distance_count;
   for (int i = 0; i < total;) {
     refill();
-    const uint32_t entry = precode[bits & ((1 << kPrecodeBits) - 1)];
-    if (!huffman::length_of(entry)) damaged("code length outside the code");
-    take(huffman::length_of(entry));
+    const uint32_t entry = precode[stream.peek(kPrecodeBits)];
+    if (entry == huffman::kNoSymbol) damaged("code length outside the code");
+    stream.skip(huffman::consumed_by(entry));
     const uint32_t symbol = huffman::value_of(entry);
     if (symbol < 16) {
       lengths[i++] = symbol;
@@ -130,7 +146,9 @@ inline void Decoder::read_code_lengths() {
     }
     if (symbol == 16 && i == 0) damaged("repeated code length without a first one");
     const uint8_t value = symbol == 16 ? lengths[i - 1] : 0;
-    const int repeat = symbol == 16 ? 3 + take(2) : symbol == 17 ? 3 + take(3) : 11 + take(7);
+    const int repeat = symbol == 16   ? 3 + stream.take(2)
+                       : symbol == 17 ? 3 + stream.take(3)
+                                      : 11 + stream.take(7);
     if (i + repeat > total) damaged("too many code lengths");
     std::memset(lengths + i, value, repeat);
     i += repeat;

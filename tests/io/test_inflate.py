@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,6 +20,23 @@ STRATEGIES = (
     zlib.Z_RLE,
     zlib.Z_FIXED,
 )
+
+
+@pytest.fixture(scope="module", params=_cpu.isas(), autouse=True)
+def each_instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
+    _cpu.set_isa(request.param)
+    yield
+    _cpu.set_isa("")
+
+
+def residuals(seed: int, size: int) -> bytes:
+    """16-bit differences as filtered depth has them: codes of 1 to 15 bits, runs between them."""
+    rng = np.random.default_rng(seed)
+    spread = rng.choice([0.3, 4.0, 60.0, 2000.0], size // 256 + 1)
+    values = np.rint(rng.laplace(0, np.repeat(spread, 256)[: size // 2])).astype(">i2")
+    for start in rng.integers(0, len(values), 40):
+        values[start : start + rng.integers(1, 400)] = values[start]
+    return values.tobytes()
 
 
 def compress(payload: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
@@ -81,6 +99,28 @@ def test_checksum_is_verified() -> None:
     stream[-1] ^= 1
     with pytest.raises(ValueError, match="checksum"):
         _cpu.inflate(bytes(stream), 500)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_long_codes(level: int, strategy: int) -> None:
+    for seed in range(4):
+        payload = residuals(seed, 200_000)
+        stream = compress(payload, level, strategy)
+        assert _cpu.inflate(stream, len(payload)).tobytes() == payload
+
+
+def test_damage_far_from_the_ends() -> None:
+    for seed in range(100):
+        payload = residuals(seed, 60_000)
+        stream = bytearray(compress(payload, 1 + seed % 9, STRATEGIES[seed % 4]))
+        rng = np.random.default_rng(seed)
+        stream[rng.integers(2, len(stream))] ^= 1 << int(rng.integers(8))
+        if seed % 5 == 0:
+            stream = stream[: rng.integers(1, len(stream))]
+        # A flipped bit or a missing end is always seen: by a code, a limit or the checksum.
+        with pytest.raises(ValueError):  # noqa: PT011 - each form of damage has its own wording
+            _cpu.inflate(bytes(stream), len(payload))
 
 
 @given(st.integers(0, 2**32 - 1))

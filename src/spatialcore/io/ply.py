@@ -104,6 +104,17 @@ def _open_header(path: Path) -> tuple[list[_Element], int, int]:
     return elements, start, size
 
 
+def _read_rows(path: Path, row: np.dtype[np.void], start: int, count: int) -> NDArray[np.void]:
+    """Whole rows of an element. Read, not mapped: the faults of a map cost more than the copy."""
+    try:
+        rows = np.fromfile(path, row, count, offset=start)
+    except OSError as error:
+        raise SceneFormatError(path, f"cannot be read: {error}") from error
+    if len(rows) != count:
+        raise SceneFormatError(path, f"ends after {len(rows)} of {count} rows")
+    return rows
+
+
 def ply_vertex_count(path: Path) -> int:
     """Number of vertices, from the header, checked against the file's size."""
     elements, _, _ = _open_header(path)
@@ -124,11 +135,16 @@ def _read_triangles(
         raise SceneFormatError(path, f"declares {face.count} faces, the file is too short")
     if face.count == 0:
         return np.zeros((0, 3), np.int32)
-    rows = np.memmap(path, row, "r", start, (face.count,))
-    triangles = np.asarray(rows["vertices"]).astype(np.int64)
-    if (rows["count"] != 3).any() or triangles.min() < 0 or triangles.max() >= vertex_count:
-        raise SceneFormatError(path, "has faces that are not triangles of its vertices")
-    return triangles.astype(np.int32)
+    rows = _read_rows(path, row, start, face.count)
+    triangles = np.empty((face.count, 3), np.int32)
+    for i in range(3):
+        column = rows["vertices"][:, i]
+        if column.min() < 0 or column.max() >= vertex_count:
+            raise SceneFormatError(path, "has faces that name vertices which are not there")
+        triangles[:, i] = column
+    if (rows["count"] != 3).any():
+        raise SceneFormatError(path, "has faces that are not triangles")
+    return triangles
 
 
 def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
@@ -152,7 +168,7 @@ def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
     colour = None
     end = start + vertex.count * row.itemsize
     if vertex.count:
-        rows = np.memmap(path, row, "r", start, (vertex.count,))
+        rows = _read_rows(path, row, start, vertex.count)
         with np.errstate(over="ignore", invalid="ignore"):
             for i, name in enumerate("xyz"):
                 xyz[:, i] = rows[name]
