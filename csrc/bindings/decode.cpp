@@ -8,6 +8,7 @@
 #include "bindings/bind.h"
 #include "spatialcore/depth_png.h"
 #include "spatialcore/inflate.h"
+#include "spatialcore/row_fields.h"
 
 namespace py = pybind11;
 
@@ -68,11 +69,29 @@ py::array_t<uint8_t> inflate(const py::buffer& stream, int64_t size) {
   return bytes;
 }
 
+py::array_t<uint8_t> fields(const py::buffer& rows, size_t row_bytes, size_t offset, size_t width) {
+  const ByteView view = view_bytes(rows);
+  if (row_bytes == 0 || view.size % row_bytes != 0 || width > row_bytes ||
+      offset > row_bytes - width) {
+    throw py::value_error("bytes " + std::to_string(offset) + " to " +
+                          std::to_string(offset + width) + " of rows of " +
+                          std::to_string(row_bytes) + " do not fit " + std::to_string(view.size));
+  }
+  const size_t row_count = view.size / row_bytes;
+  py::array_t<uint8_t> out({row_count, width});
+  uint8_t* to = out.mutable_data();
+  py::gil_scoped_release nogil;
+  copy_fields(view.bytes, row_count, row_bytes, offset, width, to);
+  return out;
+}
+
 }  // namespace
 
 void bind_decode(py::module_& m) {
   m.def("decode_depth_png", &decode_png, py::arg("png"), py::arg("max_pixels"),
         "Decode a plain 16-bit greyscale PNG to (h, w) uint16; ValueError when it is damaged.");
+  m.def("copy_fields", &fields, py::arg("rows"), py::arg("row_bytes"), py::arg("offset"),
+        py::arg("width"), "Bytes [offset, offset + width) of packed rows: (n, width) uint8.");
   m.def(
       "depth_png_header",
       [](const py::buffer& png) {

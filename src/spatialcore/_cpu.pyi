@@ -7,7 +7,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -94,6 +94,10 @@ def cells_along(start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing
 def cluster_labels(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str, cut: typing.SupportsFloat | typing.SupportsIndex, min_size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int32]:
     """
     Labels of the clusters below the cut. Above 8,192 tracks `condensed` is overwritten.
+    """
+def copy_fields(rows: typing_extensions.Buffer, row_bytes: typing.SupportsInt | typing.SupportsIndex, offset: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
+    """
+    Bytes [offset, offset + width) of packed rows: (n, width) uint8.
     """
 def decode_depth_png(png: typing_extensions.Buffer, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint16]:
     """

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.paths import file_size
 
@@ -136,15 +139,31 @@ def _read_triangles(
     if face.count == 0:
         return np.zeros((0, 3), np.int32)
     rows = _read_rows(path, row, start, face.count)
-    triangles = np.empty((face.count, 3), np.int32)
-    for i in range(3):
-        column = rows["vertices"][:, i]
-        if column.min() < 0 or column.max() >= vertex_count:
-            raise SceneFormatError(path, "has faces that name vertices which are not there")
-        triangles[:, i] = column
-    if (rows["count"] != 3).any():
-        raise SceneFormatError(path, "has faces that are not triangles")
+    fields = _cpu.copy_fields(rows.view(np.uint8).data, row.itemsize, row["count"].itemsize, 12)
+    triangles = fields.view(np.int32)
+    if (rows["count"] != 3).any() or triangles.min() < 0 or triangles.max() >= vertex_count:
+        raise SceneFormatError(path, "has faces that are not triangles of its vertices")
     return triangles
+
+
+def _columns(rows: NDArray[np.void], names: tuple[str, str, str], kind: str) -> NDArray[Any] | None:
+    """(n, 3) neighbouring fields of one type; None where the file has no such three."""
+    fields: Mapping[str, Any] = rows.dtype.fields or {}
+    found = [fields.get(name) for name in names]
+    item = np.dtype(kind)
+    offsets = [field[1] for field in found if field is not None and field[0] == item]
+    if len(offsets) != 3 or np.diff(offsets).tolist() != [item.itemsize] * 2:
+        return None
+    width = 3 * item.itemsize
+    return _cpu.copy_fields(rows.view(np.uint8).data, rows.itemsize, offsets[0], width).view(item)
+
+
+def _positions(rows: NDArray[np.void]) -> NDArray[np.float32]:
+    found = _columns(rows, ("x", "y", "z"), "<f4")
+    if found is not None:
+        return found
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.stack([rows[name] for name in "xyz"], axis=1).astype(np.float32)
 
 
 def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
@@ -164,17 +183,7 @@ def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
     elements, start, size = _open_header(path)
     vertex = elements[0]
     row = _vertex_type(vertex, path)
-    xyz = np.empty((vertex.count, 3), np.float32)
-    colour = None
+    rows = _read_rows(path, row, start, vertex.count)
     end = start + vertex.count * row.itemsize
-    if vertex.count:
-        rows = _read_rows(path, row, start, vertex.count)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i, name in enumerate("xyz"):
-                xyz[:, i] = rows[name]
-        types = dict(vertex.properties)
-        if all(types.get(name) == "<u1" for name in ("red", "green", "blue")):
-            colour = np.stack([rows[name] for name in ("red", "green", "blue")], axis=1)
-        del rows
     faces = _read_triangles(path, elements, end, size, vertex.count) if triangles else None
-    return PlyMesh(xyz, colour, faces)
+    return PlyMesh(_positions(rows), _columns(rows, ("red", "green", "blue"), "u1"), faces)
