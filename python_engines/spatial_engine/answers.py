@@ -12,17 +12,22 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spatial_engine.marks import COLOURS, Mark, draw_marks, mark_radius
 from spatialcore.relations.walks import TURNS, Step
 
 __all__ = [
     "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Parsed", "Step", "answer_span",
-    "coordinate", "draw_marks", "integer", "letter", "mark_radius", "norm1000", "number",
-    "parse_answer", "round_number", "steps", "vector", "word",
+    "coordinate", "draw_marks", "integer", "integers", "letter", "mark_radius", "norm1000",
+    "number", "parse_answer", "round_number", "round_numbers", "steps", "vector", "vectors", "word",
 ]  # fmt: skip
 
+Float64 = NDArray[np.float64]
 AnswerType = Literal["word", "letter", "integer", "number", "vector", "coordinate", "steps"]
 Rounding = Literal["nearest", "truncate"]
 Dialect = Literal["multispa", "lenient"]
@@ -41,8 +46,7 @@ _STEP = re.compile(r"^([a-z-]+)(?: (-?\d+) deg)? (\d+(?:\.\d+)?) m(?: (.+))?$")
 _LETTER_PHRASE = re.compile(r"(?:^|[\s(\[:*])([A-Da-d])(?=$|[\s)\].,:;*!])(?!\s+[a-z])")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A typed answer, as the columns `answer_type`, `_text`, `_number` and `_unit` hold it.
 
     Attributes:
@@ -65,11 +69,13 @@ class Answer:
         return answer_span(self)
 
 
+@lru_cache(maxsize=256)
 def word(value: str) -> Answer:
     """A word of a closed set."""
     return Answer("word", "word", text=value)
 
 
+@lru_cache(maxsize=256)
 def letter(value: str) -> Answer:
     """A letter of a choice."""
     return Answer("letter", "letter", text=value)
@@ -80,6 +86,24 @@ def integer(value: float, unit: str, rounding: Rounding = "nearest") -> Answer:
     return Answer("integer", unit, number=(round_number(value, rounding),))
 
 
+def integers(
+    values: Float64, unit: str, rounding: Rounding = "nearest"
+) -> list[tuple[Answer, str]]:
+    """`integer` of n values, each with its text.
+
+    Example:
+        >>> [text for _, text in integers(np.array([2.5, -0.4]), "mm")]
+        ['2', '0']
+    """
+    whole = round_numbers(values, rounding)
+    return [
+        (Answer("integer", unit, None, (value,)), text)
+        for value, text in zip(
+            whole.tolist(), map(str, whole.astype(np.int64).tolist()), strict=True
+        )
+    ]
+
+
 def number(value: float, unit: str, decimals: int = 1) -> Answer:
     """A number with decimals, rounded half to even: 2.34 m is 2.3."""
     return Answer("number", unit, number=(round(value, decimals) + 0.0,))
@@ -88,6 +112,17 @@ def number(value: float, unit: str, decimals: int = 1) -> Answer:
 def vector(values: Sequence[float], unit: str, rounding: Rounding = "nearest") -> Answer:
     """Three whole numbers of `unit`."""
     return Answer("vector", unit, number=tuple(round_number(v, rounding) for v in values))
+
+
+def vectors(
+    values: Float64, unit: str, rounding: Rounding = "nearest"
+) -> list[tuple[Answer, list[str]]]:
+    """`vector` of n values (n, 3), each with the texts of its components."""
+    whole = round_numbers(values, rounding)
+    return [
+        (Answer("vector", unit, None, tuple(value)), list(map(str, texts)))
+        for value, texts in zip(whole.tolist(), whole.astype(np.int64).tolist(), strict=True)
+    ]
 
 
 def coordinate(x: float, y: float) -> Answer:
@@ -111,6 +146,12 @@ def round_number(value: float, rounding: Rounding = "nearest") -> float:
         (2.0, 0.0, -3.0)
     """
     return float(math.trunc(value) if rounding == "truncate" else round(value))
+
+
+def round_numbers(values: Float64, rounding: Rounding = "nearest") -> Float64:
+    """`round_number` of an array."""
+    whole = np.trunc(values) if rounding == "truncate" else np.rint(values)
+    return np.asarray(whole + 0.0)  # minus zero plus zero is zero
 
 
 def norm1000(u: float, v: float, width: int, height: int) -> tuple[int, int]:

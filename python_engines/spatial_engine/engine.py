@@ -114,8 +114,7 @@ def _unfilled(columns: NDArray[Any]) -> list[tuple[int, ...]]:
     return [tuple(n for n in row if n >= 0) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a row says, before any text.
 
     Attributes:

@@ -330,7 +330,7 @@ def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> Non
             index.recipe, manifest["seed"], record.split,
         )  # fmt: skip
         lie = (record.answer_number[0] + 1, *record.answer_number[1:])
-        typed = dataclasses.replace(record.typed_answer, number=lie)
+        typed = record.typed_answer._replace(number=lie)
         false = record.answer.replace(f"`{record.typed_answer.span}`", f"`{typed.span}`")
         turns = (record.messages[0], dataclasses.replace(record.messages[1], content=false))
         changed = dataclasses.replace(record, answer=false, answer_number=lie, messages=turns)

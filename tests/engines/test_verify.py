@@ -50,7 +50,7 @@ def falsified(record: QARecord) -> QARecord:
     """The smallest lie: one unit more, or another word of the same task."""
     if record.answer_number:
         number = (record.answer_number[0] + 1, *record.answer_number[1:])
-        typed = dataclasses.replace(record.typed_answer, number=number)
+        typed = record.typed_answer._replace(number=number)
         return with_answer(record, typed.span, answer_number=number)
     if record.answer_type == "steps":
         first, *rest = record.typed_answer.steps

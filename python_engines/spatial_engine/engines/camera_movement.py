@@ -8,7 +8,7 @@ for the order in which the two images are shown, which is a keyed draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -64,15 +64,30 @@ _PITCH = ("pitch_direction", "pitch_angle")
 _ROLL_GUARDED = ("x_direction", "y_direction", "vector", *_YAW, *_PITCH)
 
 
-class Motion(NamedTuple):
-    """How camera 2 stands to camera 1; angles are None where up is unknown, degrees."""
+class Motions(NamedTuple):
+    """How camera 2 stands to camera 1, for n pairs; degrees, None where up is unknown.
 
-    translation: tuple[float, float, float]
-    distance: float
-    dyaw: float | None
-    dpitch: float | None
-    roll_change: float | None
-    pitches: tuple[float, float]
+    Attributes:
+        translation: (n, 3) metres in camera 1's frame.
+        distance: (n,) metres.
+        dyaw, dpitch, roll_change: (n,) camera 2's less camera 1's.
+        pitches: (n, 2) of both cameras.
+    """
+
+    translation: Float64
+    distance: Float64
+    dyaw: Float64 | None
+    dpitch: Float64 | None
+    roll_change: Float64 | None
+    pitches: Float64
+
+
+class Views(NamedTuple):
+    """What both frames of a pair see, and the hashes of their poses."""
+
+    intersection: int
+    counts: list[int]
+    hashes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,54 +198,54 @@ class CameraMovement:
         shown = np.array([row.frames for row in rows], dtype=np.int64).reshape(-1, 2)
         at = np.searchsorted(pairs.key, (shown.min(axis=1) << 32) | shown.max(axis=1))
         count, hashes = visible_counts(context), poses.hashes
-        return [
-            self._facts(
-                context.recipe, motion, intersection,
-                [count[first], count[second]], [hashes[first], hashes[second]],
+        views = [
+            Views(intersection, [count[first], count[second]], [hashes[first], hashes[second]])
+            for intersection, (first, second) in zip(
+                pairs.intersection[at].tolist(), shown.tolist(), strict=True
             )
-            for motion, intersection, (first, second) in zip(
-                _motions(context, poses, shown), pairs.intersection[at].tolist(), shown.tolist(),
-                strict=True,
+        ]
+        return self._facts(context.recipe, _motions(context, poses, shown), views)
+
+    def _facts(self, recipe: Recipe, motions: Motions, views: Sequence[Views]) -> list[Facts]:
+        columns = (
+            motions.translation.tolist(), motions.distance.tolist(),
+            *(
+                [None] * len(views) if angle is None else angle.tolist()
+                for angle in (motions.dyaw, motions.dpitch, motions.roll_change)
+            ),
+        )  # fmt: skip
+        evidence: list[dict[str, Any]] = [
+            {
+                "translation_m": translation, "distance_m": distance, "dyaw_deg": dyaw,
+                "dpitch_deg": dpitch, "roll_change_deg": roll_change, "intersection": seen,
+                "visible_counts": counts, "pose_hashes": hashes,
+            }
+            for (seen, counts, hashes), translation, distance, dyaw, dpitch, roll_change in zip(
+                views, *columns, strict=True
             )
         ]  # fmt: skip
+        told = self._told(recipe, motions)
+        return [
+            Facts(answer, numbers, slots)
+            for (answer, slots), numbers in zip(told, evidence, strict=True)
+        ]
 
-    def _facts(
-        self,
-        recipe: Recipe,
-        motion: Motion,
-        intersection: int,
-        counts: list[int],
-        hashes: list[str],
-    ) -> Facts:
-        answer, slots = self._answer(recipe, motion)
-        evidence: dict[str, Any] = {
-            "translation_m": list(motion.translation),
-            "distance_m": motion.distance,
-            "dyaw_deg": motion.dyaw,
-            "dpitch_deg": motion.dpitch,
-            "roll_change_deg": motion.roll_change,
-            "intersection": intersection,
-            "visible_counts": counts,
-            "pose_hashes": hashes,
-        }
-        return Facts(answer, evidence, slots)
-
-    def _answer(self, recipe: Recipe, motion: Motion) -> tuple[Answer, dict[str, str]]:
+    def _told(self, recipe: Recipe, motions: Motions) -> list[tuple[Answer, dict[str, str]]]:
+        """Answer and slots of each pair."""
         truncated = self.task in recipe.truncated_tasks
         rounding: answers.Rounding = "truncate" if truncated else recipe.rounding
         if self.words:
-            value = _value(self.quantity, motion)
-            answer = answers.word(self.words[0] if value > 0 else self.words[1])
-            return answer, {"direction": answer.span}
+            no, yes = ((answers.word(word), {"direction": word}) for word in self.words[::-1])
+            return [yes if is_yes else no for is_yes in (_values(self.quantity, motions) > 0)]
         if self.quantity == "vector":
-            answer = answers.vector([1000 * v for v in motion.translation], "mm", rounding)
-            x, y, z = (str(int(n)) for n in answer.number)
-            return answer, {"x_mm": x, "y_mm": y, "z_mm": z}
+            names = ("x_mm", "y_mm", "z_mm")
+            found = answers.vectors(1000 * motions.translation, "mm", rounding)
+            return [(answer, dict(zip(names, xyz, strict=True))) for answer, xyz in found]
         if self.quantity == "distance":
-            answer = answers.integer(1000 * motion.distance, "mm", rounding)
-            return answer, {"distance_mm": answer.span}
-        answer = answers.integer(abs(_value(self.quantity, motion)), "degree", rounding)
-        return answer, {"angle_deg": answer.span}
+            lengths = answers.integers(1000 * motions.distance, "mm", rounding)
+            return [(answer, {"distance_mm": text}) for answer, text in lengths]
+        turns = answers.integers(np.abs(_values(self.quantity, motions)), "degree", rounding)
+        return [(answer, {"angle_deg": text}) for answer, text in turns]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The same facts from the source's poses and depth, by plain matrix products."""
@@ -240,22 +255,22 @@ class CameraMovement:
         known = reference.up != "unknown"
         angles = [_reference_angles(W) for W in (W1, W2)]
         turn = [float(b - a) for a, b in zip(*angles, strict=True)]
-        motion = Motion(
-            (float(relative[0, 3]), float(relative[1, 3]), float(relative[2, 3])),
-            float(np.linalg.norm(relative[:3, 3])),
-            wrap_deg(turn[0]) if known else None,
-            turn[1] if known else None,
-            wrap_deg(turn[2]) if known else None,
-            (angles[0][1], angles[1][1]),
+        motion = Motions(
+            relative[None, :3, 3],
+            np.array([np.linalg.norm(relative[:3, 3])]),
+            np.array([wrap_deg(turn[0])]) if known else None,
+            np.array([turn[1]]) if known else None,
+            np.array([wrap_deg(turn[2])]) if known else None,
+            np.array([[angles[0][1], angles[1][1]]]),
         )
         seen = [reference.visible(frame) for frame in (first, second)]
         counts = [int(mask.sum()) for mask in seen]
         common = int((seen[0] & seen[1]).sum())
         hashes = [pose_hash(W1), pose_hash(W2)]
-        facts = self._facts(reference.recipe, motion, common, counts, hashes)
+        facts = self._facts(reference.recipe, motion, [Views(common, counts, hashes)])[0]
         return facts, self._rejection(reference.recipe, motion, common, sum(counts) - common)
 
-    def _rejection(self, recipe: Recipe, motion: Motion, common: int, union: int) -> str:
+    def _rejection(self, recipe: Recipe, motion: Motions, common: int, union: int) -> str:
         """The first guard that the pair breaks, or "" when it may be asked about."""
         guards = recipe.guards
         low, high = recipe.band_percent
@@ -264,30 +279,31 @@ class CameraMovement:
         if self._roll_guarded(guards):
             if motion.roll_change is None:
                 return "up_unknown"
-            if abs(motion.roll_change) > guards.max_roll_change_deg:
+            if abs(motion.roll_change[0]) > guards.max_roll_change_deg:
                 return "roll"
+        distance = float(motion.distance[0])
         if self.needs_up:
-            value = _value(self.quantity, motion)
+            value = float(_values(self.quantity, motion)[0])
             if self.quantity in _YAW:
-                if max(abs(p) for p in motion.pitches) > guards.max_abs_pitch_deg:
+                if np.abs(motion.pitches).max() > guards.max_abs_pitch_deg:
                     return "steep_view"
                 if abs(value) > guards.max_yaw_turn_deg:
                     return "half_turn"
             return "dead_zone" if abs(value) < guards.min_angle_deg else ""
         if self.quantity in _AXIS:
-            least = max(guards.min_component_m, guards.min_component_share * motion.distance)
-            return "dead_zone" if abs(_value(self.quantity, motion)) < least else ""
-        return "dead_zone" if motion.distance < guards.min_distance_m else ""
+            least = max(guards.min_component_m, guards.min_component_share * distance)
+            return "dead_zone" if abs(_values(self.quantity, motion)[0]) < least else ""
+        return "dead_zone" if distance < guards.min_distance_m else ""
 
 
-def _value(quantity: str, motion: Motion) -> float:
-    """The signed number behind a direction or an angle."""
+def _values(quantity: str, motions: Motions) -> Float64:
+    """(n,) the signed numbers behind a direction or an angle."""
     if quantity in _AXIS:
-        return motion.translation[_AXIS[quantity]]
-    value = motion.dyaw if quantity in _YAW else motion.dpitch
-    if value is None:
+        return motions.translation[:, _AXIS[quantity]]
+    values = motions.dyaw if quantity in _YAW else motions.dpitch
+    if values is None:
         raise ValueError(f"{quantity} needs a known up direction")
-    return value
+    return values
 
 
 def _translation_rows(
@@ -300,24 +316,19 @@ def _translation_rows(
     return a, b, c
 
 
-def _motions(
-    context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]
-) -> Iterator[Motion]:
-    """`Motion` of each pair of frames (n, 2), by the arithmetic of `candidates`."""
+def _motions(context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]) -> Motions:
+    """How the cameras of pairs of frames (n, 2) stand, by the arithmetic of `candidates`."""
     a, b = poses.rows(shown[:, 0]), poses.rows(shown[:, 1])
     x, y, z = _translation_rows(poses, a, b)
-    distance = np.sqrt((x * x + y * y) + z * z)
-    translations = zip(x.tolist(), y.tolist(), z.tolist(), strict=True)
-    pitches = zip(poses.pitch[a].tolist(), poses.pitch[b].tolist(), strict=True)
-    if context.scene.up == "unknown":
-        unknown = [None] * len(shown)
-        return map(Motion, translations, distance.tolist(), unknown, unknown, unknown, pitches)
     turn, roll = (wrap_degrees(angle[b] - angle[a]) for angle in (poses.yaw, poses.roll))
     tilt = poses.pitch[b] - poses.pitch[a]
-    return map(
-        Motion, translations, distance.tolist(), turn.tolist(), tilt.tolist(), roll.tolist(),
-        pitches,
+    found = Motions(
+        np.stack([x, y, z], axis=1), np.sqrt((x * x + y * y) + z * z), turn, tilt, roll,
+        np.stack([poses.pitch[a], poses.pitch[b]], axis=1),
     )  # fmt: skip
+    if context.scene.up == "unknown":
+        return found._replace(dyaw=None, dpitch=None, roll_change=None)
+    return found
 
 
 def _reference_angles(W: Float64) -> tuple[float, float, float]:

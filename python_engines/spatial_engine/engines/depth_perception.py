@@ -139,22 +139,22 @@ class DepthValue:
         evidence: list[list[dict[str, Any]]],
     ) -> list[Facts]:
         rounding = _rounding(place.recipe, self.task)
-        depths = [answers.integer(mm, "mm", rounding) for mm in (1000 * views.z[:, 0]).tolist()]
+        depths = answers.integers(1000 * views.z[:, 0], "mm", rounding)
         if self.form == "coordinate":
             return [
                 Facts(
                     answer, {**seen, "norm1000": [x, y]},
-                    {"depth_mm": answer.span, "x": str(x), "y": str(y)},
+                    {"depth_mm": text, "x": str(x), "y": str(y)},
                 )
-                for answer, (seen,), ((x, y),) in zip(
+                for (answer, text), (seen,), ((x, y),) in zip(
                     depths, evidence, views_norm1000(views.uv, size).tolist(), strict=True
                 )
             ]  # fmt: skip
         colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
         marks = marks_at(views.uv, size, place.recipe.guards.mark_radius_share, colours)
         return [
-            Facts(answer, seen, {"depth_mm": answer.span}, (mark,))
-            for answer, (seen,), mark in zip(depths, evidence, marks, strict=True)
+            Facts(answer, seen, {"depth_mm": text}, (mark,))
+            for (answer, text), (seen,), mark in zip(depths, evidence, marks, strict=True)
         ]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:

@@ -11,7 +11,7 @@ questions. Three below the truth could only stand at 0.4, 0.6 and 0.8 of it, whi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -162,14 +162,14 @@ class NumericChoice:
         listed = ", ".join(f"{name}. {text}" for name, text in zip(LETTERS, options, strict=True))
         evidence = {**facts.evidence, "number": facts.answer.number[0]}
         slots = {**facts.slots, "options": listed, "letter": letter}
-        return replace(
-            facts, answer=answers.letter(letter), evidence=evidence, slots=slots, options=options
+        return facts._replace(
+            answer=answers.letter(letter), evidence=evidence, slots=slots, options=options
         )
 
 
 def _text(answer: Answer, value: float) -> str:
     """A number as the open answer writes it, without its unit, which the question names."""
-    return replace(answer, number=(value,)).span
+    return answer._replace(number=(value,)).span
 
 
 NUMERIC_CHOICE = tuple(

@@ -150,14 +150,10 @@ class ObjectMovement:
         """Answer and slots of each row."""
         rounding = "truncate" if self.task in recipe.truncated_tasks else recipe.rounding
         if self.quantity == "distance":
-            found = [answers.integer(mm, "mm", rounding) for mm in (1000 * distance).tolist()]
-            return [(answer, {"distance_mm": answer.span}) for answer in found]
-        found = [answers.vector(mm, "mm", rounding) for mm in (1000 * vector).tolist()]
-        names = ("x_mm", "y_mm", "z_mm")
-        return [
-            (answer, {k: str(int(x)) for k, x in zip(names, answer.number, strict=True)})
-            for answer in found
-        ]
+            lengths = answers.integers(1000 * distance, "mm", rounding)
+            return [(answer, {"distance_mm": text}) for answer, text in lengths]
+        names, found = ("x_mm", "y_mm", "z_mm"), answers.vectors(1000 * vector, "mm", rounding)
+        return [(answer, dict(zip(names, xyz, strict=True))) for answer, xyz in found]
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The displacement from the clip's own readings, by plain matrix products."""
