@@ -11,7 +11,8 @@
 namespace spatialcore {
 
 // Adds whole blocks of 16 bytes to both sums of Adler-32 and moves past them.
-inline void sum_blocks(const uint8_t*& bytes, size_t& size, uint32_t& low, uint32_t& high) {
+inline void sum_blocks([[maybe_unused]] const uint8_t*& bytes, [[maybe_unused]] size_t& size,
+                       [[maybe_unused]] uint32_t& low, [[maybe_unused]] uint32_t& high) {
 #if defined(__SSSE3__)
   const __m128i weights = _mm_setr_epi8(16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1);
   const __m128i ones = _mm_set1_epi16(1), zero = _mm_setzero_si128();

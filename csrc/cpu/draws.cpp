@@ -14,7 +14,9 @@ namespace spatialcore {
 namespace {
 
 constexpr int64_t kBlock = 512;  // 16 KiB of points, ids and hits stay in the first-level cache
-constexpr IsaTable<DrawLoop> kLoops{draw_loop_baseline, draw_loop_avx2};
+// AArch64 multiplies 64 bits in scalar registers alone: the baseline is its loop.
+constexpr IsaTable<DrawLoop> kLoops{draw_loop_baseline, SC_AVX2(draw_loop_avx2),
+                                    SC_AVX512(draw_loop_avx512), nullptr};
 
 struct Drawn {
   uint64_t value;

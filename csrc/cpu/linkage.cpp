@@ -17,11 +17,9 @@ namespace {
 
 constexpr int64_t kSmall = 64;  // a matrix of this size is not worth compacting
 
-#if defined(__x86_64__)
-constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, linkage_loops_avx2};
-#else
-constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, nullptr};
-#endif
+// The baseline's vectors are NEON registers on AArch64.
+constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, SC_AVX2(linkage_loops_avx2),
+                                        SC_AVX512(linkage_loops_avx512), nullptr};
 
 template <class Matrix>
 class Chain {

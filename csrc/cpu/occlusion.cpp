@@ -15,12 +15,8 @@
 namespace spatialcore {
 namespace {
 
-constexpr IsaTable<OcclusionFn> kLoops{occlusion_baseline,
-#if defined(__x86_64__)
-                                       occlusion_avx2};
-#else
-                                       nullptr};
-#endif
+constexpr IsaTable<OcclusionFn> kLoops{occlusion_baseline, SC_AVX2(occlusion_avx2),
+                                       SC_AVX512(occlusion_avx512), SC_NEON(occlusion_neon)};
 
 template <class T, class D>
 void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<const double, 3> poses,

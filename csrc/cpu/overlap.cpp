@@ -11,7 +11,9 @@
 namespace spatialcore {
 namespace {
 
-constexpr IsaTable<DenseTileFn> kDenseTile{overlap_dense_baseline, overlap_dense_avx2};
+constexpr IsaTable<DenseTileFn> kDenseTile{overlap_dense_baseline, SC_AVX2(overlap_dense_avx2),
+                                           SC_AVX512(overlap_dense_avx512),
+                                           SC_NEON(overlap_dense_neon)};
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

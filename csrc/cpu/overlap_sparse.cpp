@@ -11,7 +11,9 @@
 namespace spatialcore {
 namespace {
 
-constexpr IsaTable<SparseTileFn> kSparseTile{overlap_sparse_baseline, overlap_sparse_avx2};
+constexpr IsaTable<SparseTileFn> kSparseTile{overlap_sparse_baseline, SC_AVX2(overlap_sparse_avx2),
+                                             SC_AVX512(overlap_sparse_avx512),
+                                             SC_NEON(overlap_sparse_neon)};
 
 // Cycles for the 16 pairs of two groups, measured with AVX2; docs/ops/overlap.md.
 constexpr double kDenseBlockCycles = 60;    // a block of 512 points

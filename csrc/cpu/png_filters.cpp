@@ -83,7 +83,8 @@ void undo_filter(uint8_t filter, uint8_t* row, const uint8_t* above, size_t byte
 }
 
 // Rows from `row` on that may run as one wavefront: kLanes, or 0.
-int wavefront_rows(const uint8_t* row, size_t stride, int64_t rows_left, int64_t width) {
+int wavefront_rows([[maybe_unused]] const uint8_t* row, [[maybe_unused]] size_t stride,
+                   [[maybe_unused]] int64_t rows_left, [[maybe_unused]] int64_t width) {
 #if defined(__SSE4_1__)
   if (rows_left < kLanes || width < kLanes) return 0;
   for (int k = 0; k < kLanes; ++k) {

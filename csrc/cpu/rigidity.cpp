@@ -56,11 +56,10 @@ void for_pairs(const Clip& clip, const std::vector<S>& packed, ChangeFn<S> kerne
 
 template <class S, ChangeMode kMode>
 ChangeFn<S> pick() {
-#if defined(__x86_64__)
-  static constexpr IsaTable<ChangeFn<S>> kTable{change_baseline<S, kMode>, change_avx2<S, kMode>};
-#else
-  static constexpr IsaTable<ChangeFn<S>> kTable{change_baseline<S, kMode>, nullptr};
-#endif
+  // The baseline's vectors are NEON registers on AArch64.
+  static constexpr IsaTable<ChangeFn<S>> kTable{change_baseline<S, kMode>,
+                                                SC_AVX2(change_avx2<S, kMode>),
+                                                SC_AVX512(change_avx512<S, kMode>), nullptr};
   return kTable.active();
 }
 

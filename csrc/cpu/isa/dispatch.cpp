@@ -12,23 +12,21 @@ constexpr int kUnset = -1;
 std::atomic<int> chosen{kUnset};
 
 Isa best_isa() {
-  static const Isa best = isa_runs_here(Isa::kAvx2) ? Isa::kAvx2 : Isa::kBaseline;
+  static const Isa best = [] {
+    Isa last = Isa::kBaseline;
+    for (int i = 0; i < kIsaCount; ++i) {
+      if (machine_has(static_cast<Isa>(i))) last = static_cast<Isa>(i);
+    }
+    return last;
+  }();
   return best;
 }
 
 }  // namespace
 
-const char* isa_name(Isa isa) { return isa == Isa::kAvx2 ? "avx2" : "baseline"; }
-
-bool isa_runs_here(Isa isa) {
-  if (isa == Isa::kBaseline) return true;
-#if defined(__x86_64__)
-  // Haswell and later, Zen and later: the AVX2 loops also use FMA and BMI2.
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-#else
-  return false;
-#endif
+const char* isa_name(Isa isa) {
+  static constexpr const char* kNames[kIsaCount] = {"baseline", "avx2", "avx512", "neon"};
+  return kNames[static_cast<int>(isa)];
 }
 
 Isa active_isa() {
@@ -39,7 +37,7 @@ Isa active_isa() {
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (int i = 0; i < kIsaCount; ++i) {
-    if (isa_runs_here(static_cast<Isa>(i))) names.emplace_back(isa_name(static_cast<Isa>(i)));
+    if (machine_has(static_cast<Isa>(i))) names.emplace_back(isa_name(static_cast<Isa>(i)));
   }
   return names;
 }
@@ -52,7 +50,7 @@ void set_isa(const std::string& name) {
   for (int i = 0; i < kIsaCount; ++i) {
     const Isa isa = static_cast<Isa>(i);
     if (name != isa_name(isa)) continue;
-    SC_REQUIRE(isa_runs_here(isa), "this machine does not run the instruction set " + name);
+    SC_REQUIRE(machine_has(isa), "this machine does not run the instruction set " + name);
     chosen.store(i);
     return;
   }

@@ -17,5 +17,7 @@ int64_t draw_loop_baseline(uint64_t state, const int64_t* ids, int64_t count, ui
                            int64_t* at, uint64_t* values);
 int64_t draw_loop_avx2(uint64_t state, const int64_t* ids, int64_t count, uint64_t bound,
                        int64_t* at, uint64_t* values);
+int64_t draw_loop_avx512(uint64_t state, const int64_t* ids, int64_t count, uint64_t bound,
+                         int64_t* at, uint64_t* values);
 
 }  // namespace spatialcore

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linkage loops that the compiler maps to AVX2 registers.
+// Linkage loops in AVX2 registers.
+namespace spatialcore {
+namespace {
+constexpr int kRegisterBytes = 32;
+}
+}  // namespace spatialcore
+
 #include "cpu/isa/linkage_body.inc"
 
 namespace spatialcore {

@@ -21,5 +21,6 @@ using LinkageLoops = LinkageLoopsTable (*)();
 
 LinkageLoopsTable linkage_loops_baseline();
 LinkageLoopsTable linkage_loops_avx2();
+LinkageLoopsTable linkage_loops_avx512();
 
 }  // namespace spatialcore

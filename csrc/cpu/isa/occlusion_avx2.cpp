@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Occlusion loops for AVX2, FMA and BMI2. Compiled with -mavx2 -mfma -mbmi -mbmi2 -mpopcnt.
+// Occlusion loops for AVX2, FMA and BMI2. Eight lanes.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -9,6 +9,8 @@ namespace {
 
 using Float = float __attribute__((vector_size(32)));
 using Int = int32_t __attribute__((vector_size(32)));
+using Mask = Int;  // all bits of a lane or none
+constexpr int kLanes = 8;
 
 inline Float splat(double x) { return _mm256_set1_ps(static_cast<float>(x)); }
 inline Float load(const float* p) { return _mm256_loadu_ps(p); }

@@ -65,5 +65,9 @@ int64_t occlusion_baseline(const OcclusionFrame& frame, const BlockView& blocks,
                            int64_t last, uint64_t* bits, Pending* pending);
 int64_t occlusion_avx2(const OcclusionFrame& frame, const BlockView& blocks, int64_t first,
                        int64_t last, uint64_t* bits, Pending* pending);
+int64_t occlusion_avx512(const OcclusionFrame& frame, const BlockView& blocks, int64_t first,
+                         int64_t last, uint64_t* bits, Pending* pending);
+int64_t occlusion_neon(const OcclusionFrame& frame, const BlockView& blocks, int64_t first,
+                       int64_t last, uint64_t* bits, Pending* pending);
 
 }  // namespace spatialcore

@@ -19,14 +19,13 @@ using SparseTileFn = void (*)(const SparseRows& rows, int64_t group_a, int64_t g
 
 void overlap_dense_baseline(const MaskRows&, int64_t, int64_t, int64_t, int64_t, uint32_t*,
                             int64_t);
-void overlap_sparse_baseline(const SparseRows&, int64_t, int64_t, uint32_t*);
-#if defined(__x86_64__)
 void overlap_dense_avx2(const MaskRows&, int64_t, int64_t, int64_t, int64_t, uint32_t*, int64_t);
+void overlap_dense_avx512(const MaskRows&, int64_t, int64_t, int64_t, int64_t, uint32_t*, int64_t);
+void overlap_dense_neon(const MaskRows&, int64_t, int64_t, int64_t, int64_t, uint32_t*, int64_t);
+void overlap_sparse_baseline(const SparseRows&, int64_t, int64_t, uint32_t*);
 void overlap_sparse_avx2(const SparseRows&, int64_t, int64_t, uint32_t*);
-#else
-constexpr DenseTileFn overlap_dense_avx2 = nullptr;
-constexpr SparseTileFn overlap_sparse_avx2 = nullptr;
-#endif
+void overlap_sparse_avx512(const SparseRows&, int64_t, int64_t, uint32_t*);
+void overlap_sparse_neon(const SparseRows&, int64_t, int64_t, uint32_t*);
 
 // Calls visit(block_of_a, block_of_b) for every 512-point block that both groups occupy.
 template <class Visit>

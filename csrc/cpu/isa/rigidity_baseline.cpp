@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rigidity over blocks of two tracks in plain C++: one vector is an array that the compiler maps to
-// the widest registers of the baseline.
+// Rigidity over blocks of two tracks in the compiler's vectors of 16 bytes: SSE registers with
+// x86-64-v2, NEON registers on AArch64.
 #include <cmath>
 
 #include "cpu/isa/rigidity_loops.h"
@@ -9,49 +9,52 @@ namespace spatialcore {
 namespace {
 
 template <class S>
+struct Registers;
+template <>
+struct Registers<float> {
+  using V = float __attribute__((vector_size(16)));
+  using Bits = int32_t __attribute__((vector_size(16)));  // all bits of a lane or none
+};
+template <>
+struct Registers<double> {
+  using V = double __attribute__((vector_size(16)));
+  using Bits = int64_t __attribute__((vector_size(16)));
+};
+
+template <class S>
 struct Plain {
   static constexpr int kLanes = 16 / sizeof(S);
-  struct V {
-    S lane[kLanes];
-  };
-  template <class Fn>
-  static V each(Fn fn) {
-    V out;
-    for (int n = 0; n < kLanes; ++n) out.lane[n] = fn(n);
-    return out;
-  }
+  using V = typename Registers<S>::V;
+  using Bits = typename Registers<S>::Bits;
+
   static V load(const S* p) {
-    return each([=](int n) { return p[n]; });
+    V v;
+    __builtin_memcpy(&v, p, sizeof(v));
+    return v;
   }
-  static void store(S* p, const V& v) {
-    for (int n = 0; n < kLanes; ++n) p[n] = v.lane[n];
+  static void store(S* p, V v) { __builtin_memcpy(p, &v, sizeof(v)); }
+  static V all(S value) { return V{} + value; }
+  static V from_row(V column, const S* row) { return column - row[0]; }
+  static V sub(V a, V b) { return a - b; }
+  static V add(V a, V b) { return a + b; }
+  static V mul(V a, V b) { return a * b; }
+  static V sqrt(V a) {
+    V root;
+    for (int n = 0; n < kLanes; ++n) root[n] = std::sqrt(a[n]);
+    return root;
   }
-  static V all(S value) {
-    return each([=](int) { return value; });
+  static V abs(V a) {
+    const V sign = -V{};
+    return reinterpret_cast<V>(reinterpret_cast<Bits>(a) & ~reinterpret_cast<Bits>(sign));
   }
-  static V sub(const V& a, const V& b) {
-    return each([&](int n) { return a.lane[n] - b.lane[n]; });
-  }
-  static V add(const V& a, const V& b) {
-    return each([&](int n) { return a.lane[n] + b.lane[n]; });
-  }
-  static V mul(const V& a, const V& b) {
-    return each([&](int n) { return a.lane[n] * b.lane[n]; });
-  }
-  static V sqrt(const V& a) {
-    return each([&](int n) { return std::sqrt(a.lane[n]); });
-  }
-  static V abs(const V& a) {
-    return each([&](int n) { return std::fabs(a.lane[n]); });
-  }
-  static V where_greater(const V& a, const V& b, const V& value) {
-    return each([&](int n) { return a.lane[n] > b.lane[n] ? value.lane[n] : S{0}; });
-  }
-  static V where_at_least(const V& a, const V& b, const V& value) {
-    return each([&](int n) { return a.lane[n] >= b.lane[n] ? value.lane[n] : S{0}; });
-  }
-  static V min(const V& a, const V& b) {
-    return each([&](int n) { return a.lane[n] < b.lane[n] ? a.lane[n] : b.lane[n]; });
+  static V add_where_greater(V sum, V a, V b, V value) { return sum + choose(a > b, value, V{}); }
+  static V add_where_at_least(V sum, V a, V b, V value) { return sum + choose(a >= b, value, V{}); }
+  static V min(V a, V b) { return choose(a < b, a, b); }
+
+ private:
+  static V choose(Bits mask, V a, V b) {
+    return reinterpret_cast<V>((mask & reinterpret_cast<Bits>(a)) |
+                               (~mask & reinterpret_cast<Bits>(b)));
   }
 };
 

@@ -26,14 +26,21 @@ template <class S, ChangeMode kMode>
 void change_baseline(const ChangeBlock<S>& block);
 template <class S, ChangeMode kMode>
 void change_avx2(const ChangeBlock<S>& block);
+template <class S, ChangeMode kMode>
+void change_avx512(const ChangeBlock<S>& block);
 
-// `Simd` gives a vector of S: kLanes, load, all, sub, add, mul, sqrt, abs, where_greater, min.
-// kRows rows keep their previous distance and sums in registers.
+// `Simd` gives a vector of S: kLanes, load (of columns), store, all, from_row (columns minus a
+// row's coordinate), sub, add, mul, sqrt, abs, add_where_greater, add_where_at_least, min. A vector
+// with more lanes than a block has columns takes several rows; kRows vectors of rows keep their
+// previous distances and sums in registers.
+template <class Simd>
+constexpr int kRowsOf = Simd::kLanes <= kTrackBlock ? 1 : Simd::kLanes / kTrackBlock;
+
 template <class Simd, class S>
 inline typename Simd::V distance_to(const typename Simd::V* c, const S* r) {
-  const auto dx = Simd::sub(c[0], Simd::all(r[0]));
-  const auto dy = Simd::sub(c[1], Simd::all(r[kTrackBlock]));
-  const auto dz = Simd::sub(c[2], Simd::all(r[2 * kTrackBlock]));
+  const auto dx = Simd::from_row(c[0], r);
+  const auto dy = Simd::from_row(c[1], r + kTrackBlock);
+  const auto dz = Simd::from_row(c[2], r + 2 * kTrackBlock);
   return Simd::sqrt(Simd::add(Simd::add(Simd::mul(dx, dx), Simd::mul(dy, dy)), Simd::mul(dz, dz)));
 }
 
@@ -48,7 +55,7 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
   const V first[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
 #pragma GCC unroll 4
   for (int a = 0; a < kRows; ++a) {
-    previous[a] = distance_to<Simd>(first, r + a);
+    previous[a] = distance_to<Simd>(first, r + a * kRowsOf<Simd>);
     sum[a] = zero;
     near[a] = kMode == ChangeMode::kExact ? Simd::all(S{3e38f}) : zero;
   }
@@ -57,15 +64,15 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
     const V now[3] = {Simd::load(c), Simd::load(c + kTrackBlock), Simd::load(c + 2 * kTrackBlock)};
 #pragma GCC unroll 4
     for (int a = 0; a < kRows; ++a) {
-      const V d = distance_to<Simd>(now, r + a);
+      const V d = distance_to<Simd>(now, r + a * kRowsOf<Simd>);
       const V change = Simd::abs(Simd::sub(d, previous[a]));
       previous[a] = d;
       if constexpr (kMode == ChangeMode::kRms) {
         // A change is missing iff it is NaN, and then not >= 0.
-        sum[a] = Simd::add(sum[a], Simd::where_at_least(change, zero, Simd::mul(change, change)));
-        near[a] = Simd::add(near[a], Simd::where_at_least(change, zero, Simd::all(1)));
+        sum[a] = Simd::add_where_at_least(sum[a], change, zero, Simd::mul(change, change));
+        near[a] = Simd::add_where_at_least(near[a], change, zero, Simd::all(1));
       } else {
-        sum[a] = Simd::add(sum[a], Simd::where_greater(change, floor, change));
+        sum[a] = Simd::add_where_greater(sum[a], change, floor, change);
       }
       if constexpr (kMode == ChangeMode::kExact) {
         // min returns its second operand when the first is NaN.
@@ -75,7 +82,7 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
   }
 #pragma GCC unroll 4
   for (int a = 0; a < kRows; ++a) {
-    const int64_t at = (row + a) * kTrackBlock + column;
+    const int64_t at = (row + a * kRowsOf<Simd>)*kTrackBlock + column;
     Simd::store(block.sum + at, sum[a]);
     if constexpr (kMode == ChangeMode::kExact || kMode == ChangeMode::kRms) {
       Simd::store(block.near + at, near[a]);
@@ -85,7 +92,7 @@ inline void change_rows(const ChangeBlock<S>& block, int64_t row, int64_t column
 
 template <class Simd, class S, ChangeMode kMode, int kRows>
 inline void change_block(const ChangeBlock<S>& block) {
-  for (int64_t row = 0; row < kTrackBlock; row += kRows) {
+  for (int64_t row = 0; row < kTrackBlock; row += kRows * kRowsOf<Simd>) {
     for (int64_t column = 0; column < kTrackBlock; column += Simd::kLanes) {
       change_rows<Simd, S, kMode, kRows>(block, row, column);
     }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <limits>
+
+#include "bits.h"
+#include "cpu/point_blocks.h"
+#include "spatialcore/occlusion.h"
+
+namespace spatialcore {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr int64_t kWidth = 64, kHeight = 48;
+
+// A room of points that are mostly on walls, some anywhere, on pixel ties, missing or far away.
+template <class T>
+std::vector<T> points_of(int64_t count, Random& random) {
+  std::vector<T> points(3 * count);
+  for (int64_t p = 0; p < count; ++p) {
+    T* at = &points[3 * p];
+    for (int a = 0; a < 3; ++a) at[a] = static_cast<T>(random.uniform(-3, 3));
+    if (!random.one_in(4)) at[random.below(3)] = static_cast<T>(random.one_in(2) ? -3 : 3);
+    if (random.one_in(9)) at[2] = 2, at[0] = static_cast<T>(std::rint(at[0] * 20) / 20);
+    if (random.one_in(60)) at[random.below(3)] = static_cast<T>(random.one_in(2) ? kNan : kInf);
+    if (random.one_in(80)) at[0] = static_cast<T>(2e9);
+  }
+  return points;
+}
+
+struct Views {
+  std::vector<double> K, poses;
+  std::vector<uint16_t> millimetres;
+  std::vector<float> metres;
+};
+
+Views views_of(int64_t frame_count, Random& random) {
+  Views views;
+  for (int64_t f = 0; f < frame_count; ++f) {
+    const double focal = random.uniform(20, 60);
+    for (double k : {focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0}) views.K.push_back(k);
+    // A rotation by a rational angle: no function of the C library, whose bits may differ.
+    const double t = random.uniform(-1, 1), c = (1 - t * t) / (1 + t * t), s = 2 * t / (1 + t * t);
+    const double still = random.one_in(5) ? 0 : 1;
+    for (double m : {c, 0.0, s, still * random.uniform(-1, 1), 0.0, 1.0, 0.0, 0.0, -s, 0.0, c,
+                     still * random.uniform(0, 3), 0.0, 0.0, 0.0, 1.0}) {
+      views.poses.push_back(m);
+    }
+    if (random.one_in(30)) views.poses[16 * f + 3] = kNan;
+    for (int64_t k = 0; k < kWidth * kHeight; ++k) {
+      const bool hole = random.one_in(6);
+      views.millimetres.push_back(hole ? 0 : static_cast<uint16_t>(random.uniform(1500, 6000)));
+      views.metres.push_back(random.one_in(50) ? static_cast<float>(kNan)
+                                               : static_cast<float>(random.uniform(-0.2, 6)));
+    }
+  }
+  return views;
+}
+
+template <class T>
+void add_occlusion(int64_t count, int64_t frame_count, bool strict, Random& random, Hash& hash) {
+  const std::vector<T> points = points_of<T>(count, random);
+  const Views v = views_of(frame_count, random);
+  const View<const double, 3> K{v.K.data(), {frame_count, 3, 3}};
+  const View<const double, 3> poses{v.poses.data(), {frame_count, 4, 4}};
+  const PixelMap map = strict ? PixelMap{1, 0, 1, 0} : PixelMap{0.5, -0.25, 0.5, -0.25};
+  const int64_t scale = strict ? 1 : 2;
+  OcclusionRule rule{scale * kWidth,     scale * kHeight, kWidth, kHeight, 0.001, map,
+                     {strict, 0.1, 0.05}};
+  std::vector<uint64_t> words(frame_count * ((count + 63) / 64) + 1);
+  const PointBlocks blocks({points.data(), sizeof(T) == 8, count}, frame_count, 1);
+  visible_points_cpu(blocks, K, poses, {v.millimetres.data(), false}, rule, words.data(), 1);
+  hash.add(words);
+  rule.depth_scale = 1;
+  visible_points_cpu(blocks, K, poses, {v.metres.data(), true}, rule, words.data(), 1);
+  hash.add(words);
+}
+
+}  // namespace
+
+void report_occlusion(const std::string& set) {
+  for (const bool strict : {false, true}) {
+    Hash hash;
+    Random random(7 + strict);
+    for (const int64_t count : {0, 1, 63, 64, 257, 2048, 5000}) {
+      add_occlusion<float>(count, 5, strict, random, hash);
+      add_occlusion<double>(count, 3, strict, random, hash);
+    }
+    add_occlusion<float>(9000, 50, strict, random, hash);   // enough to be sorted
+    add_occlusion<double>(40000, 3, strict, random, hash);  // more than one run of blocks
+    report(set, strict ? "occlusion_strict" : "occlusion_tolerance", hash);
+  }
+}
+
+}  // namespace spatialcore
