@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which compiled sets this machine runs: each asks for just the instructions that its files are
-// compiled with (cmake/instruction_sets.cmake), and for the system's leave to use their registers.
+// compiled with (csrc/cpu/CMakeLists.txt), and for the system's leave to use their registers.
 #include "cpu/isa/dispatch.h"
 
 namespace spatialcore {

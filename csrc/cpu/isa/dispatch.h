@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-// A function of a set where the build compiles that set (cmake/instruction_sets.cmake), nullptr
+// A function of a set where the build compiles that set (csrc/cpu/CMakeLists.txt), nullptr
 // elsewhere.
 #if defined(SPATIALCORE_AVX2)
 #define SC_AVX2(...) __VA_ARGS__
