@@ -79,24 +79,14 @@ def make_plan(
         PlanError: The recipe does not fit the index, a space is on both sides of the split, a scene
             is unknown, or no record can be made; the message then holds the reasons.
     """
-    recipe = _fitting(index, recipe)
-    tasks = select_tasks(config.tasks, recipe)
-    if config.benchmark is not None:
-        tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
-    scenes = _planned_scenes(index, config)
-    quota = cell_quotas(tasks, scenes, recipe, config)
-    plan = Plan(
-        index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
-        {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
-        thresholds=(), rejections=(), shards=(),
-        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
-    )  # fmt: skip
+    plan, quota = _asked(index, config, _fitting(index, recipe))
+    scenes = plan.scenes
     with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
         # A piece on another machine does not see this folder and lists candidates again.
         jobs = _jobs(plan, Path(folder) if executor == "local" else None)
         passes = partial(run_all, items=jobs, executor=executor, workers=workers)
         counted = _in_order(_told(passes(count_candidates), "count", len(jobs), on_progress))
-        available, allocations = _allocate(quota, scenes, counted, recipe, config)
+        available, allocations = _allocate(quota, scenes, counted, plan.recipe, config)
         pick = partial(pick_hashes, takes=_takes(allocations))
         picked = _told(passes(pick), "choose", len(jobs), on_progress)
         thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
@@ -122,6 +112,22 @@ def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
             f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
         )
     return recipe
+
+
+def _asked(index: Index, config: PlanConfig, recipe: Recipe) -> tuple[Plan, dict[Cell, int]]:
+    """A plan that says what is asked, and takes nothing yet; and the rows asked of each cell."""
+    tasks = select_tasks(config.tasks, recipe)
+    if config.benchmark is not None:
+        tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
+    scenes = _planned_scenes(index, config)
+    quota = cell_quotas(tasks, scenes, recipe, config)
+    plan = Plan(
+        index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
+        {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
+        thresholds=(), rejections=(), shards=(),
+        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
+    )  # fmt: skip
+    return plan, quota
 
 
 def _sources(index: Index) -> dict[str, dict[str, Any]]:
