@@ -252,12 +252,12 @@ def _marks(
     rows: RowColumns, marks: Sequence[tuple[tuple[Mark, ...], ...]], kind: pa.DataType
 ) -> pa.ListArray:
     """The marks of every image; most rows have none."""
+    marked = [on_them for on_them in marks if on_them]
     counts = np.zeros(len(rows.frames), dtype=np.int32)
-    marked = [row for row, on_them in enumerate(marks) if on_them]
-    ends = rows.frame_ends.tolist()
-    for row in marked:
-        counts[ends[row] - len(marks[row]) : ends[row]] = [len(on_it) for on_it in marks[row]]
-    flat = list_array([[mark for row in marked for on_it in marks[row] for mark in on_it]], kind)
+    counts[np.repeat([bool(on_them) for on_them in marks], rows.image_count)] = [
+        len(on_it) for on_them in marked for on_it in on_them
+    ]
+    flat = list_array([[mark for on_them in marked for on_it in on_them for mark in on_it]], kind)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, flat.values, type=kind)
 

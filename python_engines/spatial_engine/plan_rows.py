@@ -8,6 +8,7 @@ listed from the index.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -41,7 +42,7 @@ def write_plan_rows(path: Path, plan: Plan, listed: Listed) -> None:
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     schema = _schema().with_metadata({_MARK: plan.hash()})
     with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
         for table in _shards(plan, listed):

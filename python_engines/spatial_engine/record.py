@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +225,7 @@ def list_array(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(element):
         children = []
         for child in element:
-            column = [getattr(item, child.name) for item in flat]
+            column = list(map(attrgetter(child.name), flat))
             nested = pa.types.is_list(child.type)
             children.append(
                 list_array(column, child.type) if nested else pa.array(column, child.type)
