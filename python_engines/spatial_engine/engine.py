@@ -332,6 +332,28 @@ class Engine(Protocol):
         """
 
 
+class OneBin:
+    """For engines whose rows have no overlap or size to balance."""
+
+    __slots__ = ()
+
+    def bin_count(self, recipe: Recipe) -> int:
+        """One."""
+        del recipe
+        return 1
+
+
+class OneStratum:
+    """For engines whose words need no shares: answers are numbers, or letters by keyed draws."""
+
+    __slots__ = ()
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """One."""
+        del recipe
+        return (("", 1.0),)
+
+
 def family_of(task: str) -> str:
     """Family of a task, which also names its template file."""
     return task.partition(".")[0]

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engine import (
+    CandidateTable,
+    Facts,
+    OneBin,
+    OneStratum,
+    Place,
+    Row,
+    SceneContext,
+)
 from spatial_engine.engines.frame_points import (
     Int64,
     Views,
@@ -81,7 +89,7 @@ def _drawn(place: Place, task: str, rows: Sequence[Row], slot: str) -> NDArray[n
 
 
 @dataclass(frozen=True, slots=True)
-class DepthValue:
+class DepthValue(OneStratum):
     """How deep is one point?
 
     Attributes:
@@ -106,11 +114,6 @@ class DepthValue:
     def bin_count(self, recipe: Recipe) -> int:
         """Bins of depth."""
         return depth_bins(recipe)
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames within the scene's quota."""
@@ -168,7 +171,7 @@ class DepthValue:
 
 
 @dataclass(frozen=True, slots=True)
-class DepthComparison:
+class DepthComparison(OneBin, OneStratum):
     """Which of two points is closer, or farther?
 
     Attributes:
@@ -194,16 +197,6 @@ class DepthComparison:
     def words(self) -> tuple[str, ...]:
         """The two letters, where points are marked."""
         return _LETTERS if self.form == "marked" else ()
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One."""
-        del recipe
-        return 1
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One: letters and order are keyed draws, each half and half."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames, each with the second point of the smallest draw."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneBin, OneStratum, Row, SceneContext
 from spatial_engine.engines.layout_scene import answered
 from spatial_engine.engines.navigation_scene import (
     NavigationScene,
@@ -30,7 +30,6 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
 
 _LETTERS = "ABCD"
 _TURNS = ("left", "right", "back")
@@ -57,7 +56,7 @@ def _unseen(scene: NavigationScene, items: Sequence[int]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RoutePlan:
+class RoutePlan(OneBin, OneStratum):
     """The missing turns of a walk that goes straight from object to object."""
 
     task: ClassVar[str] = "scene_layout.route_plan"
@@ -65,16 +64,6 @@ class RoutePlan:
     kind: ClassVar[Literal["scene", "clip"]] = "scene"
     words: ClassVar[tuple[str, ...]] = tuple(_LETTERS)
     needs_up: ClassVar[bool] = True
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One: there is no overlap to balance."""
-        del recipe
-        return 1
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every walk over a few unique objects whose turns, and those of its start, are clear."""
@@ -159,7 +148,7 @@ def _spoken(turns: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class NavigationInstructions:
+class NavigationInstructions(OneBin, OneStratum):
     """How to walk from one object to another, turn by turn.
 
     A row's items are the object one starts at, the one that is faced there, and the goal.
@@ -170,16 +159,6 @@ class NavigationInstructions:
     kind: ClassVar[Literal["scene", "clip"]] = "scene"
     words: ClassVar[tuple[str, ...]] = ()
     needs_up: ClassVar[bool] = True
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One: there is no overlap to balance."""
-        del recipe
-        return 1
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every ordered pair of a few unique objects, with each object one can face at first."""

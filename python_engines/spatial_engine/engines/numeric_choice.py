@@ -18,7 +18,7 @@ import numpy as np
 
 from spatial_engine import answers
 from spatial_engine.answers import Answer
-from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneBin, Place, Row, SceneContext
 from spatial_engine.engines.scene_layout import SceneLayout
 from spatialcore.draws import uniform_below
 
@@ -73,7 +73,7 @@ def wrong_numbers(truth: int, draw: Callable[[str, int], int]) -> tuple[int, ...
 
 
 @dataclass(frozen=True, slots=True)
-class NumericChoice:
+class NumericChoice(OneBin):
     """A numeric task of scene_layout with four numbers to choose from.
 
     Attributes:
@@ -94,11 +94,6 @@ class NumericChoice:
     def question_type(self) -> str:
         """That of the open task, marked: the public benchmark asks for the number."""
         return f"{self.open.question_type}_choice"
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One."""
-        del recipe
-        return 1
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each letter where the recipe balances words."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
 from spatial_engine.engines.object_views import (
     BINS,
     TOLERANCE,
@@ -51,7 +51,7 @@ class _Bins(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectSize:
+class ObjectSize(OneStratum):
     """A side of a named object.
 
     Attributes:
@@ -76,11 +76,6 @@ class ObjectSize:
     def bin_count(self, recipe: Recipe) -> int:
         """One, or one for each size of a set where bins have to be seen."""
         return MOST_COVER_SIZE if recipe.coverage == "bins" else 1
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Covering sets of every object that may be asked about, at most 100 of a size."""

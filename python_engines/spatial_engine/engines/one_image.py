@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneBin, Row, SceneContext
 from spatial_engine.engines.layout_scene import (
     LayoutScene,
     answered,
@@ -113,7 +113,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class OneImage:
+class OneImage(OneBin):
     """One of the one-image tasks.
 
     Attributes:
@@ -142,11 +142,6 @@ class OneImage:
     def needs_up(self) -> bool:
         """No: left and right are the image's, and near is near."""
         return False
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One: there is no overlap to balance."""
-        del recipe
-        return 1
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """An equal share for each word, or for 1, 2, 3 and more."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneBin, Row, SceneContext
 from spatial_engine.engines.layout_scene import (
     LayoutScene,
     answered,
@@ -59,7 +59,7 @@ _LETTERS = "ABCD"
 
 
 @dataclass(frozen=True, slots=True)
-class SceneLayout:
+class SceneLayout(OneBin):
     """One of the layout tasks.
 
     Attributes:
@@ -92,11 +92,6 @@ class SceneLayout:
             return tuple(_LETTERS[: len(SECTORS[self.form])])
         choice = self.quantity in ("relative_distance", "appearance_order")
         return tuple(_LETTERS) if choice else ()
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One: there is no overlap to balance."""
-        del recipe
-        return 1
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each sector of a direction where the recipe balances words."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneBin, Row, SceneContext
 from spatial_engine.engines.layout_scene import (
     LayoutScene,
     answered,
@@ -43,7 +43,7 @@ _VIEWED = ("side", "depth")
 
 
 @dataclass(frozen=True, slots=True)
-class SpatialRelation:
+class SpatialRelation(OneBin):
     """One type of relation between two objects, or of two objects to a third.
 
     Attributes:
@@ -68,11 +68,6 @@ class SpatialRelation:
     def words(self) -> tuple[str, ...]:
         """The closed set of answers; they exclude each other."""
         return WORDS[self.relation]
-
-    def bin_count(self, recipe: Recipe) -> int:
-        """One: there is no overlap to balance."""
-        del recipe
-        return 1
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """An equal share for each word where the recipe balances words."""

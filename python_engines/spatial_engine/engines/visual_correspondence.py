@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engine import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
 from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin, pair_swap, visible_counts
 from spatial_engine.engines.frame_points import (
     Float64,
@@ -74,7 +74,7 @@ def _key_columns(rows: Sequence[Row]) -> list[Int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(OneStratum):
     """Find a point of image 1 in image 2.
 
     Attributes:
@@ -105,11 +105,6 @@ class Match:
         """Overlap bins of the recipe's band."""
         low, high = recipe.band_percent
         return (high - low) // recipe.bin_percent
-
-    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One: letters are keyed draws."""
-        del recipe
-        return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs in the band, each with its point and, for a choice, its distractors."""
