@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instruction sets that this machine lacks, emulated: `python -m tests.native.instruction_sets`.
 
-Builds the CPU kernels without Python and runs every operation on random inputs, edges and NaN, once
-with the AVX-512 loops by SIMDe (their functions in plain C) and once for AArch64 under qemu. Every
-set of every machine has to give the same hash for the same operation. Exits 1 where one does not.
+Builds the CPU kernels without Python and runs every operation on random inputs, edges and NaN:
 
-What it needs: cmake, g++ and, on Debian, `libsimde-dev` or `g++-aarch64-linux-gnu` and `qemu-user`.
+    simde    the AVX-512 loops with SIMDe's functions, which are plain C
+    aarch64  baseline and NEON under qemu
+    bochs    the machine code of this build on an emulated Ice Lake (tests.native.bare_machine)
+
+Every set of every machine has to give the same hash for the same operation. Exits 1 where one does
+not. What it needs: cmake, g++ and, on Debian, `libsimde-dev`, or `g++-aarch64-linux-gnu` and
+`qemu-user`, or the packages that `bare_machine` names. Names as arguments choose.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.native.bare_machine import boot, cannot_boot
 
 SOURCE = Path(__file__).with_name("isa")
 SIMDE_FOLDERS = ("/usr/include", "/usr/local/include", "/opt/homebrew/include")
@@ -51,6 +57,7 @@ TARGETS = {
             "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
         ),
     ),
+    "bochs": Target("bochs", ("baseline", "avx2", "avx512"), ("cmake", "g++")),
 }
 
 
@@ -65,6 +72,8 @@ def cannot_run(name: str) -> str:
     missing = [tool for tool in TARGETS[name].tools if shutil.which(tool) is None]
     if missing:
         return f"{', '.join(missing)} not installed"
+    if name == "bochs":
+        return cannot_boot()
     if name != "simde":
         return ""
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -82,10 +91,11 @@ def build(name: str, folder: Path, *more: str) -> Path:
     return folder / "isa_bits"
 
 
-def hashes(program: Path, *runner: str) -> Hashes:
+def hashes(name: str, program: Path) -> Hashes:
     """The hash of every operation by instruction set; "all" has the operations without sets."""
+    said = boot(program) if name == "bochs" else _run(*TARGETS[name].runner, str(program))
     found: Hashes = {}
-    for line in _run(*runner, str(program)).splitlines():
+    for line in said.splitlines():
         set_name, operation, value = line.split()
         found.setdefault(set_name, {})[operation] = value
     return found
@@ -111,14 +121,14 @@ def _run(*command: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Compare the named targets, both by default, with each other."""
+    """Compare the named targets, all by default, with each other."""
     failed, reference = 0, None
-    for name in ["host", *(arguments or ["simde", "aarch64"])]:
+    for name in ["host", *(arguments or [one for one in TARGETS if one != "host"])]:
         if reason := cannot_run(name):
             print(f"{name}: skipped, {reason}")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            found = hashes(build(name, Path(folder)), *TARGETS[name].runner)
+            found = hashes(name, build(name, Path(folder)))
         reference = reference or found
         wrong = differences(found)
         for set_name in ("baseline", "all"):

@@ -63,7 +63,8 @@ void report_askable() {
   Random random(29);
   const std::vector<float> points = points_of<float>(random);
   const std::vector<uint16_t> depth = millimetres_of(random);
-  const std::vector<uint64_t> visible((kPoints + 63) / 64, ~uint64_t{0});
+  std::vector<uint64_t> visible((kPoints + 63) / 64, ~uint64_t{0});
+  visible.back() >>= 64 * visible.size() - kPoints;  // no bit without a point
   std::vector<uint64_t> askable(visible.size());
   const OcclusionRule view{kWidth,       kHeight,           kWidth, kHeight, 0.001,
                            {1, 0, 1, 0}, {false, 0.1, 0.05}};
