@@ -83,7 +83,7 @@ bench: $(VENV)/.developed
 	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks --short
 
 bench-full: $(VENV)/.developed
-	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks
+	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.ops.bench_scaling
 
 clean:
 	rm -rf build demo $(VENV)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 # Module, arguments of a short and of a whole run, whether it takes --real, seconds for each.
 SUITES: dict[str, tuple[list[str], list[str], bool, tuple[int, int]]] = {
-    "ops.bench_occlusion": (["--points", "200000", "--frames", "12"], [], False, (60, 900)),
+    "ops.bench_occlusion": (["--points", "200000", "--frames", "12"], [], True, (90, 900)),
     "ops.bench_overlap": (["--short"], [], False, (60, 300)),
     "ops.bench_rigidity": (["--short"], [], False, (60, 300)),
     "ops.bench_coverage": ([], [], False, (30, 60)),

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+PERFORMANCE = README.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- speed:begin -->\n", "<!-- speed:end -->"
+SCALING = ("<!-- scaling:begin -->\n", "<!-- scaling:end -->")
 _OURS = ("ours", "spatialcore")
 
 
@@ -48,13 +50,33 @@ def speed_table(result: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def with_table(readme: str, table: str) -> str:
-    """The README with the text between its markers replaced."""
-    head, _, rest = readme.partition(BEGIN)
-    _, marker, tail = rest.partition(END)
-    if not marker:
-        raise SystemExit("README.md lacks the markers of the speed table")
-    return head + BEGIN + table + marker + tail
+def scaling_line(row: dict[str, Any]) -> str:
+    """One operation at one size."""
+    two = "" if row["two_wall"] is None else f"{row['one_wall'] / row['two_wall']:.2f}x"
+    peer = "" if row["peer"] is None else f"{row['peer'] / row['one']:.1f}x {row['peer_name']}"
+    return f"| {row['op']} | {row['size']} | {row['one']:,.4g} | {two} | {peer} |"
+
+
+def scaling_table(result: dict[str, Any]) -> str:
+    """The text between the markers of docs/performance.md."""
+    before, after = result["load"]
+    return "\n".join([
+        f"{result['machine']['cpu']}, load {before:.1f} before and {after:.1f} after.",
+        "",
+        "| operation | frames x points, or tracks | ms, one thread | two threads | peer |",
+        "|---|---:|---:|---:|---:|",
+        *map(scaling_line, result["rows"]),
+        "",
+    ])  # fmt: skip
+
+
+def with_table(page: str, table: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
+    """The page with the text between the markers replaced."""
+    head, begin, rest = page.partition(markers[0])
+    _, end, tail = rest.partition(markers[1])
+    if not (begin and end):
+        raise SystemExit("the page lacks the markers of the table")
+    return head + begin + table + end + tail
 
 
 def main() -> int:

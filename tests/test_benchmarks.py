@@ -49,3 +49,11 @@ def test_the_readme_holds_the_table_of_a_stored_result():
     ]
     made = [table.speed_table(r) for r in results if "left_out" in r]
     assert any(table.with_table(stored, text) == stored for text in made)
+
+
+def test_the_scaling_table_is_the_stored_one():
+    table = _table()
+    path = ROOT / "benchmarks" / "results" / "scaling.json"
+    stored = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    made = table.scaling_table(json.loads(path.read_text(encoding="utf-8")))
+    assert table.with_table(stored, made, table.SCALING) == stored

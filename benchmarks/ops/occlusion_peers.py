@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ops.room import SIZE, K
 
-W, H = SIZE
-
-
-def numpy_float64(points: Any, poses: Any, depth: Any) -> Any:
+def numpy_float64(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     """As published: homogeneous coordinates, whole-array masks."""
+    H, W = depth[0].shape
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1).T
     out = np.zeros((len(poses), len(points)), bool)
     for f, pose in enumerate(poses):
@@ -31,8 +28,9 @@ def numpy_float64(points: Any, poses: Any, depth: Any) -> Any:
     return np.packbits(out, axis=1, bitorder="little")
 
 
-def numpy_float32(points: Any, poses: Any, depth: Any) -> Any:
+def numpy_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     """Best effort: float32, points compacted after each test, bits packed."""
+    H, W = depth[0].shape
     xyz, one = np.ascontiguousarray(points.T, np.float32), np.float32
     fx, fy, cx, cy = (one(K[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     out = np.zeros((len(poses), (len(points) + 7) // 8), np.uint8)
@@ -53,10 +51,11 @@ def numpy_float32(points: Any, poses: Any, depth: Any) -> Any:
     return out
 
 
-def torch_float32(points: Any, poses: Any, depth: Any) -> Any:
+def torch_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     import torch
 
     torch.set_num_threads(1)
+    H, W = depth[0].shape
     xyz = torch.from_numpy(np.ascontiguousarray(points.T))
     k = torch.from_numpy(K).float()
     out = np.zeros((len(poses), (len(points) + 7) // 8), np.uint8)
@@ -79,7 +78,8 @@ def _numba_loop() -> Callable[..., None]:
     import numba
 
     @numba.njit(fastmath=True)
-    def loop(points, rows, depth, out):
+    def loop(points, rows, depth, K, out):
+        _, H, W = depth.shape
         fx, fy = np.float32(K[0, 0]), np.float32(K[1, 1])
         cx, cy = np.float32(K[0, 2]), np.float32(K[1, 2])
         for f in range(len(rows)):
@@ -106,17 +106,17 @@ def _numba_loop() -> Callable[..., None]:
 _compiled: list[Callable[..., None]] = []
 
 
-def numba_float32(points: Any, poses: Any, depth: Any) -> Any:
+def numba_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     if not _compiled:
         _compiled.append(_numba_loop())
     out = np.zeros((len(poses), (len(points) + 7) // 8), np.uint8)
-    _compiled[0](points, poses[:, :3].astype(np.float32), depth, out)
+    _compiled[0](points, poses[:, :3].astype(np.float32), depth, K, out)
     return out
 
 
-def installed() -> dict[str, Callable[[Any, Any, Any], Any]]:
+def installed() -> dict[str, Callable[..., Any]]:
     """Peers that this environment has."""
-    peers: dict[str, Callable[[Any, Any, Any], Any]] = {
+    peers: dict[str, Callable[..., Any]] = {
         "numpy float64, as published": numpy_float64,
         "numpy float32, best effort": numpy_float32,
     }
