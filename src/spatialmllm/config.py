@@ -116,7 +116,8 @@ class ConnectorConfig:
     learned weights. `merge` makes one token of 2 x 2 x 2: "pixel_shuffle" (published) puts all
     channels side by side, "conv" learns `merge_dim` channels of each 2 x 2 (None = those of a
     spatial token) and puts the two frames side by side. `bottleneck` is the width between the two
-    matrices (None = the merged width, as published).
+    matrices (None = the merged width, as published). `initializer_range` is the spread of its
+    matrices in a model that starts from random weights.
     """
 
     kind: str = "mlp_add"
@@ -125,6 +126,7 @@ class ConnectorConfig:
     merge_dim: int | None = None
     bottleneck: int | None = None
     zero_init_last: bool = False
+    initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
         if self.kind not in CONNECTORS:
@@ -237,6 +239,7 @@ class SpatialMLLMConfig:
             "merge_dim": self.connector.merge_dim,
             "bottleneck": self.connector.bottleneck,
             "zero_init_last": self.connector.zero_init_last,
+            "initializer_range": self.connector.initializer_range,
         }
         if self.spatial is not None:
             flat["spatial_config"] = {
@@ -343,6 +346,7 @@ def _connector(flat: Mapping[str, Any]) -> ConnectorConfig:
         merge_dim=values.get("merge_dim"),
         bottleneck=values.get("bottleneck"),
         zero_init_last=bool(values.get("zero_init_last", False)),
+        initializer_range=float(values.get("initializer_range", 0.02)),
     )
 
 

@@ -3,7 +3,7 @@
 
 | name              | y                                                        | at the start    |
 |-------------------|----------------------------------------------------------|-----------------|
-| `mlp_add`         | x + W2 GELU(W1 RMSNorm(s))                               | W ~ N(0, 0.02)  |
+| `mlp_add`         | x + W2 GELU(W1 RMSNorm(s))                               | W ~ N(0, std)   |
 | `gated`           | x + sigmoid(w z + b) z, z = W2 GELU(W1 RMSNorm(s))       | y = x           |
 | `concat`          | x + V2 GELU(V1 [x ; W2 GELU(W1 RMSNorm(s))])             | y = x           |
 | `cross_attention` | a + M(LN a), a = x + A(LN x, LN(W f))                    | y = x           |
@@ -27,7 +27,6 @@ from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.merge import pixel_shuffle
 
 _EPS = 1e-6
-_INIT_STD = 0.02
 _HEADS = 8
 _MLP_RATIO = 4
 
@@ -99,18 +98,20 @@ class ConvMerge(nn.Module):
 class Connector(nn.Module):
     """Base of all connectors; called with the tower's tokens and the features of their contexts.
 
-    `mix` joins the encoder's layers before (None: one layer is used as it is).
+    `mix` joins the encoder's layers before (None: one layer is used as it is); `init_std` is the
+    spread of the matrices that `reset` draws.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.mix: LayerMix | None = None
+        self.init_std = 0.02
 
     def reset(self, generator: torch.Generator | None = None) -> None:
-        """Matrices N(0, 0.02), biases 0, norms 1; then what `zeroed` names is set to zero."""
+        """Matrices N(0, init_std), biases 0, norms 1; then what `zeroed` names is set to zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.normal_(module.weight, std=_INIT_STD, generator=generator)
+                nn.init.normal_(module.weight, std=self.init_std, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, RMSNorm | nn.LayerNorm):
@@ -276,6 +277,7 @@ def build_connector(config: SpatialMLLMConfig) -> Connector | None:
         connector = CrossAttention(spatial, out)
     else:
         connector = _merged_connector(config, spatial, out)
+    connector.init_std = chosen.initializer_range
     if len(chosen.layers) > 1:
         connector.mix = LayerMix(spatial, len(chosen.layers))
     return connector

@@ -97,3 +97,22 @@ def test_other_connectors_survive_their_file(toy, tmp_path, kind):
     assert again.settings.connector.kind == kind
     pairs = zip(model.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_spread_of_the_matrices_is_the_configured_one(toy):
+    import torch
+
+    from spatialmllm.config import SpatialMLLMConfig
+    from spatialmllm.model import build
+
+    chosen = replace(toy.config.connector, kind="mlp_add", initializer_range=0.12)
+    wide = replace(toy.config, connector=chosen)
+    assert SpatialMLLMConfig.from_json(wide.to_json()).connector == chosen
+    published = replace(toy.config, connector=replace(chosen, initializer_range=0.02))
+    for made, plain in zip(
+        build(wide, seed=3).connector.mlp.parameters(),
+        build(published, seed=3).connector.mlp.parameters(),
+        strict=True,
+    ):
+        # The same draws, six times as wide; biases are zero in both.
+        torch.testing.assert_close(made, 6 * plain, rtol=1e-6, atol=0)
