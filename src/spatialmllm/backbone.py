@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import DynamicCache
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
     Qwen2_5_VLTextConfig,
@@ -74,9 +75,31 @@ def build_decoder(config: TextConfig, attention: str = "sdpa") -> Any:
     return Qwen2_5_VLTextModel(text_config(config, attention))
 
 
+class PatchRows(nn.Module):
+    """The library's patch embedding as one product of matrices.
+
+    Its convolution steps by whole kernels, so a row of pixels meets the whole kernel once; as a
+    product it takes a quarter of the time on a CPU, forward and backward.
+
+    Args:
+        proj: The library's convolution, whose name and shape published files have.
+    """
+
+    def __init__(self, proj: nn.Conv3d) -> None:
+        super().__init__()
+        self.proj = proj
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(n, 3 * 2 * 14 * 14) -> (n, C)."""
+        weight = self.proj.weight
+        return F.linear(rows.to(weight.dtype), weight.flatten(1), self.proj.bias)
+
+
 def build_tower(config: VisionConfig, attention: str = "sdpa") -> Any:
     """The 2-D vision transformer with its patch merger."""
-    return Qwen2_5_VisionTransformerPretrainedModel(vision_config(config, attention))
+    tower = Qwen2_5_VisionTransformerPretrainedModel(vision_config(config, attention))
+    tower.patch_embed = PatchRows(tower.patch_embed.proj)
+    return tower
 
 
 def run_tower(tower: nn.Module, pixels: Tensor, grids: Tensor) -> Tensor:
