@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "bits.h"
+#include "cpu/isa/draws_loops.h"
 #include "spatialcore/draws.h"
 #include "spatialcore/overlap.h"
 #include "spatialcore/rigidity.h"
@@ -108,6 +109,24 @@ void report_linkage(const std::string& set) {
   }
 }
 
+// The loop itself: every bit of the draws, and one that is the bound.
+void add_drawn(Random& random, Hash& hash) {
+  constexpr IsaTable<DrawLoop> kLoops{draw_loop_baseline, SC_AVX2(draw_loop_avx2),
+                                      SC_AVX512(draw_loop_avx512), nullptr};
+  for (int64_t count = 0; count < 40; ++count) {
+    std::vector<int64_t> ids(count), at(count);
+    for (int64_t& id : ids) id = static_cast<int64_t>(random.bits());
+    std::vector<uint64_t> values(count);
+    const uint64_t state = random.bits();
+    for (int64_t k = -1; k < count; k += 3) {
+      const uint64_t bound = k < 0 ? ~uint64_t{0} : fold(state, static_cast<uint64_t>(ids[k]));
+      const int64_t found =
+          kLoops.active()(state, ids.data(), count, bound, at.data(), values.data());
+      for (int64_t n = 0; n < found; ++n) hash.add(at[n]), hash.add(values[n]);
+    }
+  }
+}
+
 void report_draws(const std::string& set) {
   Hash hash;
   Random random(19);
@@ -125,6 +144,7 @@ void report_draws(const std::string& set) {
       hash.add(out);
     }
   }
+  add_drawn(random, hash);
   report(set, "draws", hash);
 }
 
