@@ -49,7 +49,7 @@ struct Plain {
   }
   static V add_where_greater(V sum, V a, V b, V value) { return sum + choose(a > b, value, V{}); }
   static V add_where_at_least(V sum, V a, V b, V value) { return sum + choose(a >= b, value, V{}); }
-  static V min(V a, V b) { return choose(a < b, a, b); }
+  static V min(V a, V b) { return a < b ? a : b; }
 
  private:
   static V choose(Bits mask, V a, V b) {
