@@ -28,7 +28,7 @@ SUITES: dict[str, tuple[list[str], list[str], bool, tuple[int, int]]] = {
     "ops.bench_overlap": (["--short"], [], False, (60, 300)),
     "ops.bench_rigidity": (["--short"], [], False, (60, 300)),
     "ops.bench_coverage": ([], [], False, (30, 60)),
-    "ops.bench_decode": (["--short"], [], True, (45, 120)),
+    "ops.bench_decode": (["--short"], [], True, (60, 300)),
     "pipeline.bench_generate": (["--short"], [], True, (120, 900)),
     "pipeline.bench_index": (["--short"], [], True, (120, 600)),
 }
