@@ -101,6 +101,7 @@ def main() -> int:
             else:
                 left_out.pop(name, None)
                 tables += tables_of(name, path)
+    tables.sort(key=lambda table: [*SUITES].index(table["suite"]))
     host["load_after"] = os.getloadavg()
     content = {"machine": host, "short": given.short, "left_out": left_out, "tables": tables}
     RESULTS.mkdir(exist_ok=True)
