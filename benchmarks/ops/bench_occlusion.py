@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ops import occlusion_peers
+from benchmarks.ops.captured import captured
 from benchmarks.ops.harness import Table, fastest, fastest_wall, write
-from benchmarks.ops.room import Scene, captured, make
+from benchmarks.ops.room import Scene, make
 from spatialcore import BitMask, _cpu, visible_points
 from spatialcore.io.open import open_source
 

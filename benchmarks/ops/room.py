@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points, cameras and depth maps for the benchmarks: a ray-cast box room, or a captured scene."""
+"""A furnished box room as points, a walk of cameras and ray-cast depth, for the benchmarks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from spatialcore.io.open import open_source
-from spatialcore.types import invert_pose
 
 ROOM = np.array([6.0, 8.0, 2.7])  # metres
 K = np.array([[577.0, 0, 319.5], [0, 577.0, 239.5], [0, 0, 1]])
@@ -20,7 +16,7 @@ SIZE = (640, 480)
 
 @dataclass(frozen=True)
 class Scene:
-    """Surface points in random order, and F posed depth maps in millimetres with 16 % holes."""
+    """Points in random order, and F posed depth maps in millimetres (the room: 16 % holes)."""
 
     points_world: NDArray[np.float32]
     cam_from_world: NDArray[np.float64]
@@ -44,25 +40,6 @@ def make(point_count: int, frame_count: int, seed: int = 0) -> Scene:
     poses, origin = _walk(frame_count)
     depth = np.stack([_cast(rng, p, o, centre, half) for p, o in zip(poses, origin, strict=True)])
     return Scene(rng.permutation(points).astype(np.float32), poses, depth, K, SIZE)
-
-
-def captured(root: Path, scene_id: str, point_count: int) -> Scene:
-    """A captured scene seen by its depth camera; the points are a draw of its own readings."""
-    scene = open_source(root).open(scene_id)
-    frames = [f for f in scene.frames if f.valid]
-    depth = np.stack([scene.read_depth(f) for f in frames])
-    rng, clouds = np.random.default_rng(0), []
-    for frame, raw in zip(frames, depth, strict=True):
-        row, column = np.nonzero(raw)
-        take = rng.choice(len(row), min(len(row), -(-point_count // len(frames))), replace=False)
-        row, column = row[take], column[take]
-        ray = np.linalg.inv(scene.depth.K) @ np.stack([column, row, np.ones(len(row))])
-        camera = ray * (raw[row, column] * scene.depth_scale)
-        pose = frame.world_from_cam
-        clouds.append((pose[:3, :3] @ camera).T + pose[:3, 3])
-    points = rng.permutation(np.concatenate(clouds)).astype(np.float32)
-    poses = np.stack([invert_pose(f.world_from_cam) for f in frames])
-    return Scene(points, poses, depth, scene.depth.K, depth.shape[:0:-1])
 
 
 def _walls(rng: np.random.Generator, count: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from benchmarks.ops.captured import reading_points
 from benchmarks.ops.compare import Comparison, write
 from benchmarks.ops.room import SIZE, K, make
 from benchmarks.pipeline import published
@@ -61,17 +62,7 @@ def real_files(root: Path, scene_id: str, point_count: int = 168_000) -> Files:
     """A captured scene; its cloud is a draw of its own depth readings."""
     scene = open_source(root).open(scene_id)
     frames = [f for f in scene.frames if f.valid]
-    rng, clouds = np.random.default_rng(0), []
-    for frame in frames:
-        d = scene.read_depth(frame).astype(np.float64) * scene.depth_scale
-        row, column = np.nonzero(d)
-        take = rng.choice(len(row), min(len(row), -(-point_count // len(frames))), replace=False)
-        row, column = row[take], column[take]
-        pixel = np.stack([column, row, np.ones(len(row))])
-        camera = np.linalg.inv(scene.depth.K) @ pixel * d[row, column]
-        pose = frame.world_from_cam
-        clouds.append((pose[:3, :3] @ camera).T + pose[:3, 3])
-    points = np.concatenate(clouds).astype(np.float32)
+    points = reading_points(scene, frames, point_count)
     poses = np.stack([invert_pose(f.world_from_cam) for f in frames])
     folder = root / scene_id / "posed_images"
     if not folder.exists():
