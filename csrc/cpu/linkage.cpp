@@ -75,7 +75,7 @@ class Chain {
     size_[y] += size_[x];
     gone_[x] = kInf;
     --left_;
-    matrix_.store(y, gone_.data());
+    matrix_.store(y, x, gone_.data());
   }
 
   void compact() {

@@ -15,10 +15,13 @@ namespace spatialcore {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-// Row-major square copy; rows are read in place.
+// Row-major square copy; rows are read in place. A union writes its row and not its column: a cache
+// line for each cluster. Another row fetches what has changed when it is next read, and half of the
+// rows are gone before that.
 class Square {
  public:
-  Square(const double* condensed, int64_t n) : n_(n), values_(large_array<double>(n * n)) {
+  Square(const double* condensed, int64_t n)
+      : n_(n), values_(large_array<double>(n * n)), seen_(n, 0), written_(n, kNever) {
     constexpr int64_t kTile = 64;  // both halves of a tile stay in the first-level cache
     for (int64_t top = 0; top < n; top += kTile) {
       for (int64_t left = top; left < n; left += kTile) {
@@ -33,26 +36,45 @@ class Square {
     for (int64_t i = 0; i < n; ++i) values_[i * n + i] = kInf;
   }
   int64_t size() const { return n_; }
-  double* row(int64_t i) { return values_.get() + i * n_; }
-  // Row y was rewritten: its column follows.
-  void store(int64_t y, const double* alive) {
-    const double* row_y = row(y);
-    for (int64_t j = 0; j < n_; ++j) {
-      if (alive[j] == 0.0) values_[j * n_ + y] = row_y[j];
+  double* row(int64_t i) {
+    double* out = values_.get() + i * n_;
+    for (int64_t u = seen_[i]; u < union_count(); ++u) {
+      const int64_t y = unions_[u];
+      if (written_[y] == u) out[y] = values_[y * n_ + i];
     }
+    seen_[i] = union_count();
+    return out;
+  }
+  // Row y was rewritten; slot x is gone.
+  void store(int64_t y, int64_t x, const double* /*gone*/) {
+    written_[x] = kNever;
+    written_[y] = union_count();
+    unions_.push_back(y);
+    seen_[y] = union_count();
   }
   // Keeps the listed slots (ascending); writes never pass reads.
   void keep(const std::vector<int64_t>& slots) {
     const int64_t m = static_cast<int64_t>(slots.size());
+    for (const int64_t slot : slots) row(slot);
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < m; ++j) values_[i * m + j] = values_[slots[i] * n_ + slots[j]];
     }
     n_ = m;
+    unions_.clear();
+    std::fill(seen_.begin(), seen_.end(), 0);
+    std::fill(written_.begin(), written_.end(), kNever);
   }
 
  private:
+  static constexpr int64_t kNever = -1;
+
+  int64_t union_count() const { return static_cast<int64_t>(unions_.size()); }
+
   int64_t n_;
   LargeArray<double> values_;
+  std::vector<int64_t> unions_;   // the slots that were rewritten, in order
+  std::vector<int64_t> seen_;     // of each slot: how many unions its row holds
+  std::vector<int64_t> written_;  // of each slot: its last place in unions_
 };
 
 // The condensed array itself; a row is gathered into one of two buffers.
@@ -70,9 +92,9 @@ class Condensed {
     last_ = out.data();
     return last_;
   }
-  void store(int64_t y, const double* alive) {
+  void store(int64_t y, int64_t /*x*/, const double* gone) {
     for (int64_t j = 0; j < n_; ++j) {
-      if (alive[j] != 0.0 || j == y) continue;
+      if (gone[j] != 0.0 || j == y) continue;
       values_[condensed_row(std::min(j, y), n_) + std::max(j, y)] = last_[j];
     }
   }
