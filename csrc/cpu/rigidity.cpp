@@ -27,7 +27,8 @@ struct Clip {
   Range range;
 };
 
-// Runs `kernel` over all blocks i <= j and hands every pair i < j to `take`.
+// Runs `kernel` over all blocks i <= j and hands the pairs of track i with `count` tracks from j on
+// to `take`.
 template <class S, class Take>
 void for_pairs(const Clip& clip, const std::vector<S>& packed, ChangeFn<S> kernel, int threads,
                Take take) {
@@ -42,12 +43,11 @@ void for_pairs(const Clip& clip, const std::vector<S>& packed, ChangeFn<S> kerne
       for (int64_t bi = begin * kBlockGroup; bi < std::min(last_block, bj + 1); ++bi) {
         kernel({packed.data() + bi * size, packed.data() + bj * size, clip.step_count,
                 static_cast<S>(clip.noise_floor), sum, near});
+        const int64_t j_end = std::min(n, (bj + 1) * kTrackBlock);
         for (int64_t i = bi * kTrackBlock; i < std::min(n, (bi + 1) * kTrackBlock); ++i) {
-          const int64_t j_end = std::min(n, (bj + 1) * kTrackBlock);
-          for (int64_t j = std::max(i + 1, bj * kTrackBlock); j < j_end; ++j) {
-            const int64_t at = (i % kTrackBlock) * kTrackBlock + j % kTrackBlock;
-            take(i, j, sum[at], near[at]);
-          }
+          const int64_t j = std::max(i + 1, bj * kTrackBlock);
+          const int64_t at = (i % kTrackBlock) * kTrackBlock + j % kTrackBlock;
+          if (j < j_end) take(i, j, j_end - j, sum + at, near + at);
         }
       }
     }
@@ -68,15 +68,18 @@ void sum_float64(const Clip& clip, ChangeMode mode, double* condensed, int threa
   const auto packed = pack<double>(clip.tracks, clip.step_count, clip.track_count, zero, threads);
   const int64_t n = clip.track_count;
   if (mode == ChangeMode::kRms) {
-    for_pairs<double>(clip, packed, pick<double, ChangeMode::kRms>(), threads,
-                      [=](int64_t i, int64_t j, double sum, double count) {
-                        condensed[condensed_row(i, n) + j] =
-                            count > 0 ? std::sqrt(sum / count) : kNeverTogether;
-                      });
+    for_pairs<double>(
+        clip, packed, pick<double, ChangeMode::kRms>(), threads,
+        [=](int64_t i, int64_t j, int64_t count, const double* sum, const double* present_count) {
+          double* out = condensed + condensed_row(i, n) + j;
+          for (int64_t k = 0; k < count; ++k) {
+            out[k] = present_count[k] > 0 ? std::sqrt(sum[k] / present_count[k]) : kNeverTogether;
+          }
+        });
   } else {
     for_pairs<double>(clip, packed, pick<double, ChangeMode::kSum>(), threads,
-                      [=](int64_t i, int64_t j, double sum, double) {
-                        condensed[condensed_row(i, n) + j] = sum;
+                      [=](int64_t i, int64_t j, int64_t count, const double* sum, const double*) {
+                        std::copy_n(sum, count, condensed + condensed_row(i, n) + j);
                       });
   }
 }
@@ -87,13 +90,16 @@ void sum_float32(const Clip& clip, ChangeMode mode, double* condensed, int64_t* 
       pack<float>(clip.tracks, clip.step_count, clip.track_count, clip.range.middle, threads);
   const int64_t n = clip.track_count;
   if (mode == ChangeMode::kFast) {
-    for_pairs<float>(
-        clip, packed, pick<float, ChangeMode::kFast>(), threads,
-        [=](int64_t i, int64_t j, float sum, float) { condensed[condensed_row(i, n) + j] = sum; });
+    for_pairs<float>(clip, packed, pick<float, ChangeMode::kFast>(), threads,
+                     [=](int64_t i, int64_t j, int64_t count, const float* sum, const float*) {
+                       std::copy_n(sum, count, condensed + condensed_row(i, n) + j);
+                     });
     return;
   }
-  const auto wide = by_track(clip.tracks, clip.step_count, n, threads);
-  const int64_t run = clip.step_count * 3;
+  static constexpr IsaTable<PairSumFn> kPairSum{pair_sum_baseline, SC_AVX2(pair_sum_avx2),
+                                                SC_AVX512(pair_sum_avx512), nullptr};
+  const PairSumFn pair_sum = kPairSum.active();
+  const SingleTracks singles(clip.tracks, clip.step_count, n, threads);
   const Reach reach(clip.tracks, clip.step_count, n);
   const double largest = clip.range.largest, floor = clip.noise_floor;
   // Most pairs are clear of the floor by the margin of the longest distance that there can be.
@@ -101,13 +107,16 @@ void sum_float32(const Clip& clip, ChangeMode mode, double* condensed, int64_t* 
   std::atomic<int64_t> redone{0};
   for_pairs<float>(
       clip, packed, pick<float, ChangeMode::kExact>(), threads,
-      [&](int64_t i, int64_t j, float sum, float near) {
-        double value = sum;
-        if (!(near > widest) && !(near > float32_margin(largest, floor, reach(i, j)))) {
-          value = redo_pair(&wide[i * run], &wide[j * run], clip.step_count, floor);
+      [&](int64_t i, int64_t j, int64_t count, const float* sum, const float* near) {
+        double* out = condensed + condensed_row(i, n) + j;
+        std::copy_n(sum, count, out);
+        for (int64_t k = 0; k < count; ++k) {
+          if (near[k] > widest || near[k] > float32_margin(largest, floor, reach(i, j + k))) {
+            continue;
+          }
+          out[k] = pair_sum(singles[i], singles[j + k], clip.step_count, floor);
           redone.fetch_add(1, std::memory_order_relaxed);
         }
-        condensed[condensed_row(i, n) + j] = value;
       });
   if (redone_count) *redone_count = redone.load();
 }

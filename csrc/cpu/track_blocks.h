@@ -130,37 +130,31 @@ class Reach {
   std::vector<Ball> balls_;
 };
 
-// (T, N, 3) -> (N, T, 3), missing points NaN: one pair reads two short runs of memory.
-inline std::vector<double> by_track(const double* tracks, int64_t step_count, int64_t track_count,
-                                    int threads) {
-  constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> out(step_count * track_count * 3);
-  parallel_for(track_count, 64, threads, [&](int64_t begin, int64_t end) {
-    for (int64_t t = 0; t < step_count; ++t) {
-      for (int64_t n = begin; n < end; ++n) {
-        const double* p = tracks + (t * track_count + n) * 3;
-        const bool here = present(p);
-        double* to = out.data() + (n * step_count + t) * 3;
-        for (int axis = 0; axis < 3; ++axis) to[axis] = here ? p[axis] : kMissing;
+// (T, N, 3) -> (N, 3, T), missing points NaN: one pair reads six runs of memory, steps side by
+// side.
+class SingleTracks {
+ public:
+  SingleTracks(const double* tracks, int64_t step_count, int64_t track_count, int threads)
+      : step_count_(step_count), values_(track_count * 3 * step_count) {
+    constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+    parallel_for(track_count, 8, threads, [&](int64_t begin, int64_t end) {
+      for (int64_t t = 0; t < step_count; ++t) {
+        for (int64_t n = begin; n < end; ++n) {
+          const double* p = tracks + (t * track_count + n) * 3;
+          const bool here = present(p);
+          double* to = values_.data() + n * 3 * step_count + t;
+          for (int axis = 0; axis < 3; ++axis) to[axis * step_count] = here ? p[axis] : kMissing;
+        }
       }
-    }
-  });
-  return out;
-}
-
-// One pair in float64 from the two runs of `by_track`.
-inline double redo_pair(const double* a, const double* b, int64_t step_count, double noise_floor) {
-  double sum = 0.0, previous = std::numeric_limits<double>::quiet_NaN();
-  for (int64_t t = 0; t < step_count; ++t, a += 3, b += 3) {
-    const double dx = b[0] - a[0], dy = b[1] - a[1], dz = b[2] - a[2];
-    const double d = std::sqrt((dx * dx + dy * dy) + dz * dz);
-    const double change = std::fabs(d - previous);
-    previous = d;
-    // Chosen without a branch, which would be guessed wrong every other time.
-    const double counted[2] = {0.0, change};
-    sum += counted[change > noise_floor];
+    });
   }
-  return sum;
-}
+
+  // (3, T): the coordinates of one track.
+  const double* operator[](int64_t n) const { return values_.data() + n * 3 * step_count_; }
+
+ private:
+  int64_t step_count_;
+  std::vector<double> values_;
+};
 
 }  // namespace spatialcore

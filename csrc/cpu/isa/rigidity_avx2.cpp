@@ -67,4 +67,8 @@ template void change_avx2<double, ChangeMode::kRms>(const ChangeBlock<double>&);
 template void change_avx2<float, ChangeMode::kExact>(const ChangeBlock<float>&);
 template void change_avx2<float, ChangeMode::kFast>(const ChangeBlock<float>&);
 
+double pair_sum_avx2(const double* a, const double* b, int64_t step_count, double noise_floor) {
+  return pair_sum<Avx2<double>>(a, b, step_count, noise_floor);
+}
+
 }  // namespace spatialcore

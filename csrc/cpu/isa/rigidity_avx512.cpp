@@ -72,4 +72,8 @@ template void change_avx512<double, ChangeMode::kRms>(const ChangeBlock<double>&
 template void change_avx512<float, ChangeMode::kExact>(const ChangeBlock<float>&);
 template void change_avx512<float, ChangeMode::kFast>(const ChangeBlock<float>&);
 
+double pair_sum_avx512(const double* a, const double* b, int64_t step_count, double noise_floor) {
+  return pair_sum<Avx512<double>>(a, b, step_count, noise_floor);
+}
+
 }  // namespace spatialcore

@@ -70,4 +70,8 @@ template void change_baseline<double, ChangeMode::kRms>(const ChangeBlock<double
 template void change_baseline<float, ChangeMode::kExact>(const ChangeBlock<float>&);
 template void change_baseline<float, ChangeMode::kFast>(const ChangeBlock<float>&);
 
+double pair_sum_baseline(const double* a, const double* b, int64_t step_count, double noise_floor) {
+  return pair_sum<Plain<double>>(a, b, step_count, noise_floor);
+}
+
 }  // namespace spatialcore

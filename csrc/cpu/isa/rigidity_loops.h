@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loop of rigidity over a block of 8 x 8 pairs, once for each instruction set.
+// The inner loops of rigidity, over a block of 8 x 8 pairs and over one pair, once for each
+// instruction set.
 #pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "cpu/isa/dispatch.h"
 #include "spatialcore/rigidity.h"
@@ -28,6 +33,14 @@ template <class S, ChangeMode kMode>
 void change_avx2(const ChangeBlock<S>& block);
 template <class S, ChangeMode kMode>
 void change_avx512(const ChangeBlock<S>& block);
+
+// Sum of the changes of one pair in float64. Tracks are (3, step_count), missing points NaN.
+using PairSumFn = double (*)(const double* a, const double* b, int64_t step_count,
+                             double noise_floor);
+
+double pair_sum_baseline(const double* a, const double* b, int64_t step_count, double noise_floor);
+double pair_sum_avx2(const double* a, const double* b, int64_t step_count, double noise_floor);
+double pair_sum_avx512(const double* a, const double* b, int64_t step_count, double noise_floor);
 
 // `Simd` gives a vector of S: kLanes, load (of columns), store, all, from_row (columns minus a
 // row's coordinate), sub, add, mul, sqrt, abs, add_where_greater, add_where_at_least, min. A vector
@@ -97,6 +110,31 @@ inline void change_block(const ChangeBlock<S>& block) {
       change_rows<Simd, S, kMode, kRows>(block, row, column);
     }
   }
+}
+
+// The body of PairSumFn: vectors along the steps, as the compiler makes them for the set of `Simd`;
+// only the sum, whose order is promised, goes step by step.
+template <class Simd>
+inline double pair_sum(const double* a, const double* b, int64_t step_count, double noise_floor) {
+  constexpr int64_t kRun = 64;  // steps whose distances are at hand before they are compared
+  double d[kRun + 1], counted[kRun], sum = 0.0;
+  d[0] = std::numeric_limits<double>::quiet_NaN();
+  for (int64_t begin = 0; begin < step_count; begin += kRun) {
+    const int64_t count = std::min(kRun, step_count - begin);
+    const double *ax = a + begin, *ay = ax + step_count, *az = ay + step_count;
+    const double *bx = b + begin, *by = bx + step_count, *bz = by + step_count;
+    for (int64_t t = 0; t < count; ++t) {
+      const double dx = bx[t] - ax[t], dy = by[t] - ay[t], dz = bz[t] - az[t];
+      d[t + 1] = std::sqrt((dx * dx + dy * dy) + dz * dz);
+    }
+    for (int64_t t = 0; t < count; ++t) {
+      const double change = std::fabs(d[t + 1] - d[t]);
+      counted[t] = change > noise_floor ? change : 0.0;
+    }
+    for (int64_t t = 0; t < count; ++t) sum += counted[t];
+    d[0] = d[count];
+  }
+  return sum;
 }
 
 }  // namespace spatialcore
