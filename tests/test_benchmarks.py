@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,9 @@ def test_the_scaling_table_is_the_stored_one():
     stored = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     made = table.scaling_table(json.loads(path.read_text(encoding="utf-8")))
     assert table.with_table(stored, made, table.SCALING) == stored
+
+
+def test_every_kernel_gives_the_bits_of_the_baseline_before_it_is_timed():
+    command = [sys.executable, "-m", "pytest", "-q", "benchmarks/commits", "--benchmark-disable"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
