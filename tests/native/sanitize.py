@@ -62,7 +62,9 @@ def run_tests(module: Path, sanitizer: str, tests: list[str]) -> int:
         "UBSAN_OPTIONS": f"{common}:print_stacktrace=1",
         # A test forks after threads ran, which the pool allows.
         "TSAN_OPTIONS": f"{common}:die_after_fork=0",
+        # The threads of other libraries meet at barriers that the sanitizer does not know.
         "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
     }
     pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-p", PLUGIN, "-p", "no:cacheprovider"]
     # setarch -R: ThreadSanitizer of gcc 12 refuses some layouts of randomised addresses.
