@@ -38,7 +38,7 @@ def batches(pixel_map: PixelMap, rule, random_count: int, real: Path | None):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=100_000_000, help="random point-frames")
-    parser.add_argument("--real", type=Path, help="folder of the captured scenes")
+    parser.add_argument("--real", type=Path, help="the folder that holds rgbd/")
     options = parser.parse_args()
     for rule_name, rule in RULES.items():
         for map_name, pixel_map in MAPS.items():
