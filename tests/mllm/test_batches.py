@@ -201,3 +201,38 @@ def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
     with pytest.raises(FileNotFoundError, match="no records of the split 'val'"):
         RecordSet.open([RecordFolder(out)], split="val")
     assert every.image(every[0], 0).size == (84, 84)
+
+
+def test_rows_read_together_equal_rows_read_alone(toy):
+    from spatial_engine.record import records_to_table
+    from spatialmllm.records import RecordSet
+
+    tables = [records_to_table(toy.records[:4]), records_to_table(toy.records[4:])]
+    records = RecordSet([tables[0], tables[1].slice(0, 0), tables[1]], {})
+    assert list(records) == list(toy.records) == [records[i] for i in range(len(records))]
+    rows = [5, 0, 5, len(records) - 1, 3]
+    assert records.at(rows) == [toy.records[row] for row in rows]
+    assert records.at([]) == []
+    for row in (-1, len(records)):
+        with pytest.raises(IndexError, match=f"row {row} of"):
+            records.at([0, row])
+    assert not list(RecordSet([], {}))
+
+
+def test_records_in_several_pieces_keep_their_rows(toy, monkeypatch):
+    from spatial_engine.record import records_to_table
+    from spatialmllm import records as module
+
+    monkeypatch.setattr(module, "_PIECE_BYTES", 1)
+    records = module.RecordSet([records_to_table([record]) for record in toy.records], {})
+    rows = list(range(len(records)))[::-1]
+    assert records.at(rows) == [toy.records[row] for row in rows]
+    assert list(records.first(3)) == list(toy.records[:3])
+
+
+def test_a_still_stands_in_both_places_of_its_pair():
+    from spatialmllm.preprocessing import Medium, medium_rows, patch_rows
+
+    frame = np.random.default_rng(0).integers(0, 256, (1, 56, 84, 3), dtype=np.uint8)
+    rows = medium_rows(Medium(frame, still=True))
+    assert np.array_equal(rows, patch_rows(np.concatenate([frame, frame])))

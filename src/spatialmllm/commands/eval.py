@@ -110,7 +110,7 @@ def _evaluate(options: Options, records: RecordSet) -> int:
         if model is not None:
             _answer(options, records, model, options.out / name, blind=True)
             baselines[name] = _responses(options.out / name, records)
-    every = [records[row] for row in range(len(records))]
+    every = list(records)
     baselines |= _without_model(options, every)
     responses = _responses(options.out, records)
     report = _score(every, responses, baselines)

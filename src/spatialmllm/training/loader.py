@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
+from itertools import islice
 from typing import Any
 
 import torch
@@ -34,8 +35,9 @@ class SequenceData(Dataset[dict[str, Any]]):
     def __getitem__(self, sequences: Rows[Sequence]) -> dict[str, Any]:
         samples: list[Sample] = []
         bad: list[str] = []
+        read = iter(self._records.at([row for sequence in sequences for row in sequence.rows]))
         for sequence in sequences:
-            records = [self._records[row] for row in sequence.rows]
+            records = list(islice(read, len(sequence.rows)))
             try:
                 samples.append(self._builder.sample(records, self._records))
             except (SpatialCoreError, ValueError, OSError) as error:

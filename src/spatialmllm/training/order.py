@@ -79,8 +79,7 @@ class SequenceOrder:
         self, records: RecordSet, builder: SampleBuilder, turns_per_sequence: int
     ) -> list[_Shown]:
         found: dict[str, list[tuple[int, str, int]]] = {}
-        for row in range(len(records)):
-            record = records[row]
+        for row, record in enumerate(records):
             try:
                 length = len(builder.encode([record]).ids)
             except ValueError as error:

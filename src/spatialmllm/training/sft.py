@@ -283,8 +283,7 @@ def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
             "or --init-qwen DIR and --init-vggt DIR"
         )
     texts = [SYSTEM_PROMPT]
-    for row in range(len(records)):
-        record = records[row]
+    for record in records:
         texts += [record.question, record.answer, *(turn.content for turn in record.messages)]
     return build_tiny(texts)
 
