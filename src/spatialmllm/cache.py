@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ class ImageCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._resolved: dict[Path, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(
@@ -45,9 +47,11 @@ class ImageCache:
             decode: Makes the pixels.
         """
         path = self._path(root, reference, size)
-        shape = (*size, 3)
-        if path.is_file() and path.stat().st_size == int(np.prod(shape)):
-            return np.fromfile(path, dtype=np.uint8).reshape(shape)
+        height, width = size
+        with suppress(FileNotFoundError):
+            kept = np.fromfile(path, dtype=np.uint8)
+            if kept.size == height * width * 3:
+                return kept.reshape(height, width, 3)
         pixels = np.ascontiguousarray(decode())
         path.parent.mkdir(exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -56,10 +60,15 @@ class ImageCache:
         return pixels
 
     def _path(self, root: Path, reference: ImageRef, size: tuple[int, int]) -> Path:
-        file = root / reference.uri.partition("#")[0]
+        # Links are followed once for a root: an image's own path would cost more than its pixels.
+        if root not in self._resolved:
+            self._resolved[root] = str(root.resolve())
+        file = os.path.normpath(f"{self._resolved[root]}/{reference.uri.partition('#')[0]}")
+        changed = (0, 0)
         # A file that is not there has no entry: decoding it raises what is wrong with it.
-        state = file.stat() if file.exists() else None
-        changed = (0, 0) if state is None else (state.st_size, state.st_mtime_ns)
-        key = f"{file.resolve()}|{reference.uri}|{changed}|{reference.marks}|{size}"
+        with suppress(FileNotFoundError):
+            state = Path(file).stat()
+            changed = (state.st_size, state.st_mtime_ns)
+        key = f"{file}|{reference.uri}|{changed}|{reference.marks}|{size}"
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.rgb"

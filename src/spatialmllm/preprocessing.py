@@ -135,21 +135,31 @@ def patch_rows(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         (t * h * w, 1176) float32. Rows run over time, merged row, merged column and the 2 x 2
         patches of a merged token; a row holds channel, frame of the pair, y, x.
     """
-    count, height, width, _ = frames.shape
-    mean = np.asarray(PIXEL_MEAN, dtype=np.float32)
-    std = np.asarray(PIXEL_STD, dtype=np.float32)
-    pixels = (frames.astype(np.float32) / np.float32(255) - mean) / std
-    h, w = height // PATCH, width // PATCH
-    parts = pixels.reshape(count // PAIR, PAIR, h // 2, 2, PATCH, w // 2, 2, PATCH, 3)
-    # t, pair, H, sh, y, W, sw, x, channel -> t, H, W, sh, sw, channel, pair, y, x
-    return parts.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(-1, 3 * PAIR * PATCH * PATCH)
+    return _rows(frames, PAIR)
 
 
 def medium_rows(medium: Medium) -> NDArray[np.float32]:
     """`patch_rows` of a medium; a still stands in both places of its pair."""
-    if medium.still:
-        return patch_rows(np.concatenate([medium.frames, medium.frames]))
-    return patch_rows(medium.frames)
+    if not medium.still:
+        return _rows(medium.frames, PAIR)
+    once = _rows(medium.frames, 1).reshape(-1, 3, 1, PATCH * PATCH)
+    return np.repeat(once, PAIR, axis=2).reshape(-1, 3 * PAIR * PATCH * PATCH)
+
+
+def _rows(frames: NDArray[np.uint8], together: int) -> NDArray[np.float32]:
+    """Rows of `together` frames each: ordered as bytes first, which are a quarter of the floats."""
+    count, height, width, _ = frames.shape
+    h, w = height // PATCH, width // PATCH
+    parts = frames.reshape(count // together, together, h // 2, 2, PATCH, w // 2, 2, PATCH, 3)
+    # t, pair, H, sh, y, W, sw, x, channel -> t, H, W, sh, sw, channel, pair, y, x
+    rows = parts.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(-1, 3, together * PATCH * PATCH)
+    mean = np.asarray(PIXEL_MEAN, dtype=np.float32)[:, None]
+    std = np.asarray(PIXEL_STD, dtype=np.float32)[:, None]
+    pixels = rows.astype(np.float32)
+    pixels /= np.float32(255)
+    pixels -= mean
+    pixels /= std
+    return pixels.reshape(len(rows), -1)
 
 
 def uniform_indices(count: int, k: int) -> list[int]:
