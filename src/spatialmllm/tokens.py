@@ -43,6 +43,7 @@ SPECIAL_TOKENS = (
 _CONTROL = (TURN_START, TURN_END, VISION_START, VISION_END, IMAGE_PAD, VIDEO_PAD, PAD)
 UNKNOWN = "<unk>"
 TINY_LIMIT = 1024
+_KNOWN_TEXTS = 4096
 # A word keeps the space before it; every digit, sign and bracket stands alone.
 _TINY_PIECES = r" ?[A-Za-z]+|\n|[^A-Za-z\n]"
 _BOX = re.compile(r"<\|box_start\|>\((\d+),(\d+)\),\((\d+),(\d+)\)<\|box_end\|>")
@@ -74,6 +75,8 @@ class ChatTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        # Headers, system prompts and templates come again and again.
+        self._known: dict[str, tuple[int, ...]] = {}
         for token in _CONTROL:
             if tokenizer.token_to_id(token) is None:
                 raise ValueError(f"the tokenizer has no token {token!r}")
@@ -113,7 +116,13 @@ class ChatTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it become their ids."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        ids = self._known.get(text)
+        if ids is None:
+            if len(self._known) >= _KNOWN_TEXTS:
+                self._known.clear()
+            ids = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+            self._known[text] = ids
+        return list(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, without control tokens."""

@@ -92,3 +92,15 @@ def test_boxes():
 
     assert parse_box("at " + format_box(1, 2, 30, 1000)) == (1, 2, 30, 1000)
     assert parse_box("nowhere") is None
+
+
+def test_remembered_texts_are_bounded_and_equal(tokenizer, monkeypatch):
+    from spatialmllm import tokens
+
+    monkeypatch.setattr(tokens, "_KNOWN_TEXTS", 4)
+    texts = [f"object {i}" for i in range(9)]
+    first = [tokenizer.encode(text) for text in texts]
+    assert len(tokenizer._known) <= 4
+    first[-1].append(-1)
+    fresh = tokens.ChatTokenizer.from_json(tokenizer.to_json())
+    assert [tokenizer.encode(text) for text in texts] == [fresh.encode(text) for text in texts]
