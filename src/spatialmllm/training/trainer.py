@@ -152,6 +152,7 @@ class SpatialTrainer(Trainer):
                 parameter_groups(self.model if model is None else model, recipe),
                 betas=(recipe.beta1, recipe.beta2),
                 eps=recipe.eps,
+                fused=True,
             )
         return self.optimizer
 
