@@ -9,7 +9,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import DynamicCache
+from transformers import AttentionInterface, DynamicCache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
     Qwen2_5_VLTextConfig,
     Qwen2_5_VLVisionConfig,
@@ -21,6 +23,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from spatialmllm.config import TextConfig, VisionConfig
 
+# What the library calls the decoder's attention where ours is asked for "sdpa".
+PACKED = "sdpa_packed"
 _NEW_CONFIGS = int(transformers.__version__.partition(".")[0]) >= 5
 
 
@@ -72,7 +76,73 @@ def vision_config(config: VisionConfig, attention: str = "sdpa") -> Any:
 
 def build_decoder(config: TextConfig, attention: str = "sdpa") -> Any:
     """Embeddings, decoder layers and final norm, without a head."""
-    return Qwen2_5_VLTextModel(text_config(config, attention))
+    return Qwen2_5_VLTextModel(text_config(config, PACKED if attention == "sdpa" else attention))
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    sequence_lengths: list[int] | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """The library's causal attention, each of the sequences that lie end to end alone.
+
+    Args:
+        module: The attention layer.
+        query: (1, heads, T, head size).
+        key: (1, key heads, T, head size).
+        value: As `key`.
+        attention_mask: For sequences side by side: then the library's function does it all.
+        sequence_lengths: Lengths of the sequences, which sum to T; None: they lie side by side.
+        **kwargs: What the library's function takes.
+
+    Returns:
+        (1, T, heads, head size), and no weights.
+    """
+    if sequence_lengths is None:
+        mixed, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return mixed, None
+    parts = zip(*(x.split(sequence_lengths, dim=2) for x in (query, key, value)), strict=True)
+    alone = [sdpa_attention_forward(module, *part, None, **kwargs)[0] for part in parts]
+    return torch.cat(alone, dim=1), None
+
+
+AttentionInterface.register(PACKED, packed_attention)
+AttentionMaskInterface.register(PACKED, sdpa_mask)
+
+
+def run_decoder(decoder: Any, embeddings: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+    """Hidden states of a padded batch; with packed attention no layer computes padding.
+
+    Args:
+        decoder: What `build_decoder` made.
+        embeddings: (B, L, d).
+        mask: (B, L), 1 on real tokens.
+        positions: (3, B, L).
+
+    Returns:
+        (B, L, d); at padding without meaning, and 0 with packed attention.
+    """
+    if decoder.config._attn_implementation != PACKED:
+        result = decoder(
+            inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False
+        )
+        return result.last_hidden_state
+    real = mask.flatten().nonzero().squeeze(1)
+    flat = embeddings.flatten(0, 1)
+    result = decoder(
+        inputs_embeds=flat.index_select(0, real)[None],
+        # Nothing is hidden but what is later, which the attention sees to.
+        attention_mask={"full_attention": None},
+        position_ids=positions.flatten(1)[:, None, real],
+        use_cache=False,
+        sequence_lengths=[count for count in mask.sum(dim=1).tolist() if count],
+    )
+    hidden = result.last_hidden_state[0]
+    return hidden.new_zeros(flat.shape).index_copy(0, real, hidden).view_as(embeddings)
 
 
 class PatchRows(nn.Module):

@@ -23,6 +23,7 @@ from spatialmllm.backbone import (
     build_decoder,
     build_tower,
     restore_rotary,
+    run_decoder,
     run_tower,
     set_checkpointing,
 )
@@ -306,12 +307,8 @@ class SpatialMLLM(nn.Module):
             visual = self.encode_visual(
                 pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still
             )
-        hidden = self.model(
-            inputs_embeds=self.embed(input_ids, visual),
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            use_cache=False,
-        ).last_hidden_state
+        embeddings = self.embed(input_ids, visual)
+        hidden = run_decoder(self.model, embeddings, attention_mask, position_ids)
         if labels is None:
             return ModelOutput(None, self.logits(hidden))
         return ModelOutput(self._loss(hidden, labels, num_items_in_batch), None)

@@ -236,3 +236,27 @@ def test_a_still_stands_in_both_places_of_its_pair():
     frame = np.random.default_rng(0).integers(0, 256, (1, 56, 84, 3), dtype=np.uint8)
     rows = medium_rows(Medium(frame, still=True))
     assert np.array_equal(rows, patch_rows(np.concatenate([frame, frame])))
+
+
+def test_padding_changes_no_loss_and_no_gradient(toy, builder):
+    import torch
+
+    from spatialmllm.batches import collate
+    from spatialmllm.model import build
+
+    images = toy.images
+    batch = collate([builder.sample(toy.records[i : i + 1], images) for i in (0, 2, 5)], toy.config)
+    assert (batch["attention_mask"].sum(dim=1) < batch["attention_mask"].shape[1]).any()
+    found = []
+    # The eager form computes padding and hides it; the packed one leaves it out.
+    for attention in ("eager", "sdpa"):
+        model = build(toy.config, seed=7, attention=attention).train()
+        loss = model(**batch).loss
+        loss.backward()
+        grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), grads))
+    (eager, expected), (packed, grads) = found
+    torch.testing.assert_close(packed, eager)
+    assert grads.keys() == expected.keys()
+    for name in grads:
+        torch.testing.assert_close(grads[name], expected[name], rtol=1e-4, atol=1e-6)
