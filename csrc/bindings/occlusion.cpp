@@ -4,12 +4,15 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings/bind.h"
 #include "cpu/morton.h"
 #include "cpu/point_blocks.h"
+#include "cpu/thread_pool.h"
 #include "spatialcore/check.h"
 
 namespace py = pybind11;
@@ -29,10 +32,10 @@ py::array contiguous(const py::array& array) {
   return py::array::ensure(array, py::array::c_style);
 }
 
-DepthMaps depth_maps(const py::array& depth) {
+bool is_float(const py::array& depth) {
   SC_REQUIRE(has_type<float>(depth) || has_type<uint16_t>(depth),
              "depth must have dtype uint16 or float32");
-  return {depth.data(), has_type<float>(depth)};
+  return has_type<float>(depth);
 }
 
 DepthRule depth_rule(const py::object& rule) {
@@ -62,29 +65,46 @@ struct Call {
   int threads;
 };
 
-void run_frames(const Call& call, int64_t first, int64_t count, const DepthMaps& depth,
-                uint64_t* words) {
+void run_frames(const Call& call, int64_t first, const std::vector<const void*>& maps,
+                bool is_float, uint64_t* words) {
+  const int64_t count = static_cast<int64_t>(maps.size());
   const View<const double, 3> K{call.K + 9 * first, {count, 3, 3}};
   const View<const double, 3> poses{call.cam_from_world + 16 * first, {count, 4, 4}};
   const int64_t row_words = (call.points->points().count + 63) / 64;
   py::gil_scoped_release release;
-  visible_points_cpu(*call.points, K, poses, depth, call.rule, words + first * row_words,
-                     call.threads);
+  visible_points_cpu(*call.points, K, poses, {maps.data(), is_float}, call.rule,
+                     words + first * row_words, call.threads);
 }
 
-// Maps come one by one: each is tested right after it was made, while it is in cache.
-void run_stream(Call& call, const py::iterable& maps, uint64_t* words) {
-  int64_t frame = 0;
-  for (const py::handle item : maps) {
-    SC_REQUIRE(frame < call.frame_count, "depth has more maps than poses");
-    const py::array map = contiguous(py::reinterpret_borrow<py::array>(item));
+// Maps come one by one. One thread tests each right after it was made, while it is in cache;
+// several wait for some maps together, since to wake them takes as long as to test a map.
+void run_stream(Call& call, const py::iterable& source, uint64_t* words) {
+  constexpr int kMapsHeld = 32;
+  const size_t most = call.threads == 1 ? 1 : std::max(kMapsHeld, call.threads);
+  std::vector<py::array> held;
+  int64_t done = 0;
+  const auto test = [&] {
+    std::vector<const void*> maps;
+    for (const py::array& map : held) maps.push_back(map.data());
+    run_frames(call, done, maps, is_float(held[0]), words);
+    done += static_cast<int64_t>(held.size());
+    held.clear();
+  };
+  for (const py::handle item : source) {
+    SC_REQUIRE(done + static_cast<int64_t>(held.size()) < call.frame_count,
+               "depth has more maps than poses");
+    held.push_back(contiguous(py::reinterpret_borrow<py::array>(item)));
+    const py::array& map = held.back();
     SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
+    SC_REQUIRE(is_float(map) == is_float(held[0]) && map.shape(0) == held[0].shape(0) &&
+                   map.shape(1) == held[0].shape(1),
+               "depth maps must share one type and size");
     call.rule.depth_height = map.shape(0);
     call.rule.depth_width = map.shape(1);
-    run_frames(call, frame, 1, depth_maps(map), words);
-    ++frame;
+    if (held.size() == most) test();
   }
-  SC_REQUIRE(frame == call.frame_count, "depth has fewer maps than poses");
+  if (!held.empty()) test();
+  SC_REQUIRE(done == call.frame_count, "depth has fewer maps than poses");
 }
 
 Words visible_points(const py::array& points_world, const Doubles& K, const Doubles& poses,
@@ -101,6 +121,7 @@ Words visible_points(const py::array& points_world, const Doubles& K, const Doub
     py::gil_scoped_release release;
     return PointBlocks(scene, frames, threads);
   }();
+  if (threads <= 0) threads = available_threads();
   Call call{&blocks, K.data(), poses.data(), frames, {}, threads};
   call.rule = {image_size.first, image_size.second, 0, 0, depth_scale, pixel_map(depth_from_image),
                depth_rule(rule)};
@@ -116,7 +137,9 @@ Words visible_points(const py::array& points_world, const Doubles& K, const Doub
   SC_REQUIRE(maps.ndim() == 3 && maps.shape(0) == frames, "depth must have shape (F, h, w)");
   call.rule.depth_height = maps.shape(1);
   call.rule.depth_width = maps.shape(2);
-  run_frames(call, 0, frames, depth_maps(maps), out);
+  std::vector<const void*> frame_maps;
+  for (py::ssize_t f = 0; f < frames; ++f) frame_maps.push_back(maps.data(f));
+  run_frames(call, 0, frame_maps, is_float(maps), out);
   return words;
 }
 

@@ -20,7 +20,8 @@ constexpr IsaTable<OcclusionFn> kLoops{occlusion_baseline, SC_AVX2(occlusion_avx
 
 template <class T, class D>
 void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<const double, 3> poses,
-                   const D* depth, const OcclusionRule& rule, uint64_t* words, int threads) {
+                   const void* const* depth, const OcclusionRule& rule, uint64_t* words,
+                   int threads) {
   const int64_t frame_count = poses.shape[0], count = blocks.points().count;
   const int64_t row_words = (count + 63) / 64;
   const int64_t run_count = (blocks.view().block_count + kRunBlocks - 1) / kRunBlocks;
@@ -35,7 +36,7 @@ void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<cons
                            rule,
                            poses.row(f),
                            pinhole(K.row(f)),
-                           depth + f * rule.depth_width * rule.depth_height,
+                           static_cast<const D*>(depth[f]),
                            words + f * row_words};
   };
   parallel_for(frame_count * part_count, 1, threads, [&](int64_t first, int64_t last) {
@@ -48,29 +49,17 @@ void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<cons
   for (int64_t f = 0; f < frame_count; ++f) task(f).run_far();
 }
 
-template <class D>
-void visible_from(const PointBlocks& blocks, View<const double, 3> K, View<const double, 3> poses,
-                  const D* depth, const OcclusionRule& rule, uint64_t* words, int threads) {
-  if (blocks.points().is_float64) {
-    visible_typed<double>(blocks, K, poses, depth, rule, words, threads);
-  } else {
-    visible_typed<float>(blocks, K, poses, depth, rule, words, threads);
-  }
-}
-
 }  // namespace
 
 void visible_points_cpu(const PointBlocks& blocks, View<const double, 3> K,
                         View<const double, 3> cam_from_world, const DepthMaps& depth,
                         const OcclusionRule& rule, uint64_t* words, int threads) {
   if (blocks.points().count == 0) return;
-  if (depth.is_float) {
-    visible_from(blocks, K, cam_from_world, static_cast<const float*>(depth.pointer), rule, words,
-                 threads);
-  } else {
-    visible_from(blocks, K, cam_from_world, static_cast<const uint16_t*>(depth.pointer), rule,
-                 words, threads);
-  }
+  const bool wide = blocks.points().is_float64;
+  const auto run =
+      wide ? (depth.is_float ? visible_typed<double, float> : visible_typed<double, uint16_t>)
+           : (depth.is_float ? visible_typed<float, float> : visible_typed<float, uint16_t>);
+  run(blocks, K, cam_from_world, depth.maps, rule, words, threads);
 }
 
 }  // namespace spatialcore

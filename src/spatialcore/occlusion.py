@@ -182,8 +182,9 @@ def visible_points(
             (`spatialcore._cpu.morton_order`) spare a sort.
         K: (3, 3) or (F, 3, 3) of the colour image, pixels, zero skew.
         cam_from_world: (F, 4, 4).
-        depth: (F, h, w) uint16 or float32, or an iterable of F such maps. Of an iterable one map
-            is held at a time, so that each is tested while it is in cache.
+        depth: (F, h, w) uint16 or float32, or an iterable of F such maps. One thread holds
+            one map of an iterable at a time, and tests it while it is in cache; several hold 32, or
+            one each where they are more.
         image_size: (W, H) of the colour image.
         depth_scale: Metres per unit; required for integer depth, None means 1.0 for float depth.
             A file's "shift" of 1000 is 0.001.

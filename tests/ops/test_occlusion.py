@@ -2,6 +2,7 @@
 import os
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -257,9 +258,8 @@ class TestProperties:
         # cam_from_world times the inverse turn, composed exactly: columns change places and sign.
         cam[:, :, 0], cam[:, :, 1] = -view.cam_from_world[:, :, 1], view.cam_from_world[:, :, 0]
         moved = look(View(turned, view.K, cam, view.depth)).to_bool()
-        same = look(view).to_bool()
         # (r0 X + r1 Y) commutes under the turn, so even the last bit agrees.
-        assert (moved == same).all()
+        assert (moved == look(view).to_bool()).all()
 
     def test_moving_world_and_cameras_agrees_away_from_edges(self):
         view = random_view(4, 20_000, 1, dtype=np.float64)
@@ -287,20 +287,24 @@ class TestProperties:
 
 
 class TestInputs:
-    def test_iterable_of_maps_is_taken_one_by_one(self):
-        view = random_view(6, 3000, 5)
-        held = []
+    @pytest.mark.parametrize(("threads", "most"), [(1, 2), (2, 33)])
+    def test_few_maps_of_an_iterable_are_held(self, threads, most):
+        view = random_view(6, 3000, 70)
+        made, most_alive = [], []
 
         def maps():
-            for depth_map in view.depth:
-                held.append(1)
-                yield depth_map
+            for reading in view.depth:
+                one = reading.copy()
+                made.append(weakref.ref(one))
+                most_alive.append(sum(ref() is not None for ref in made))
+                yield one
+                del one
 
         stream = View(view.points_world, view.K, view.cam_from_world, maps())
-        assert look(stream) == look(view)
-        assert len(held) == 5
         listed = View(view.points_world, view.K, view.cam_from_world, list(view.depth))
-        assert look(listed, backend="reference") == look(view)
+        assert look(stream, threads=threads) == look(listed, backend="reference")
+        assert len(made) == 70
+        assert max(most_alive) <= most
 
     def test_non_contiguous_arrays(self):
         view = random_view(7, 800, 4)

@@ -46,7 +46,7 @@ SC_HD inline bool is_visible(const OcclusionRule& r, const double* pose, const P
 
 // One map per frame, all uint16 or all float32.
 struct DepthMaps {
-  const void* pointer;  // (F, h, w)
+  const void* const* maps;  // F pointers to (h, w)
   bool is_float;
 };
 

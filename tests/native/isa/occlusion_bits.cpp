@@ -63,10 +63,19 @@ Views views_of(int64_t frame_count, Random& random) {
   return views;
 }
 
+template <class D>
+std::vector<const void*> maps_of(const std::vector<D>& readings, int64_t frame_count) {
+  std::vector<const void*> maps;
+  for (int64_t f = 0; f < frame_count; ++f) maps.push_back(&readings[f * kWidth * kHeight]);
+  return maps;
+}
+
 template <class T>
 void add_occlusion(int64_t count, int64_t frame_count, bool strict, Random& random, Hash& hash) {
   const std::vector<T> points = points_of<T>(count, random);
   const Views v = views_of(frame_count, random);
+  const auto millimetres = maps_of(v.millimetres, frame_count);
+  const auto metres = maps_of(v.metres, frame_count);
   const View<const double, 3> K{v.K.data(), {frame_count, 3, 3}};
   const View<const double, 3> poses{v.poses.data(), {frame_count, 4, 4}};
   const PixelMap map = strict ? PixelMap{1, 0, 1, 0} : PixelMap{0.5, -0.25, 0.5, -0.25};
@@ -75,10 +84,10 @@ void add_occlusion(int64_t count, int64_t frame_count, bool strict, Random& rand
                      {strict, 0.1, 0.05}};
   std::vector<uint64_t> words(frame_count * ((count + 63) / 64) + 1);
   const PointBlocks blocks({points.data(), sizeof(T) == 8, count}, frame_count, 1);
-  visible_points_cpu(blocks, K, poses, {v.millimetres.data(), false}, rule, words.data(), 1);
+  visible_points_cpu(blocks, K, poses, {millimetres.data(), false}, rule, words.data(), 1);
   hash.add(words);
   rule.depth_scale = 1;
-  visible_points_cpu(blocks, K, poses, {v.metres.data(), true}, rule, words.data(), 1);
+  visible_points_cpu(blocks, K, poses, {metres.data(), true}, rule, words.data(), 1);
   hash.add(words);
 }
 
