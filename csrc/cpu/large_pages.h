@@ -24,11 +24,13 @@ using LargeArray = std::unique_ptr<T[], FreeDeleter>;
 template <class T>
 LargeArray<T> large_array(int64_t count) {
   constexpr size_t kPage = size_t{2} << 20;
-  const size_t bytes = (static_cast<size_t>(count) * sizeof(T) + kPage - 1) / kPage * kPage;
-  void* memory = std::aligned_alloc(kPage, bytes);
-  if (memory == nullptr) throw std::bad_alloc();
+  const size_t needed = static_cast<size_t>(count) * sizeof(T);
+  const bool large = needed > 2 * kPage;  // the zeroing of a large page costs a small matrix more
+  const size_t bytes = (needed + kPage - 1) / kPage * kPage;
+  void* memory = large ? std::aligned_alloc(kPage, bytes) : std::malloc(needed);
+  if (memory == nullptr && needed > 0) throw std::bad_alloc();
 #if defined(__linux__)
-  madvise(memory, bytes, MADV_HUGEPAGE);  // a hint: where it is refused, pages stay small
+  if (large) madvise(memory, bytes, MADV_HUGEPAGE);  // a hint: where refused, pages stay small
 #endif
   return LargeArray<T>(static_cast<T*>(memory));
 }
