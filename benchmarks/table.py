@@ -28,9 +28,14 @@ def line(table: dict[str, Any]) -> str | None:
         return None
     best = min(peers, key=lambda row: row["ratio"])
     slowest = max(peers, key=lambda row: row["ratio"])
-    cells = [table["title"].split(";")[0], ours["name"], f"{best['ratio']:.2g}x {best['name']}"]
-    cells.append("" if slowest is best else f"{slowest['ratio']:.3g}x {slowest['name']}")
+    cells = [table["title"].split(";")[0], ours["name"], f"{_times(best)} {best['name']}"]
+    cells.append("" if slowest is best else f"{_times(slowest)} {slowest['name']}")
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _times(row: dict[str, Any]) -> str:
+    ratio = row["ratio"]
+    return f"{ratio:.2g}x" if ratio < 100 else f"{ratio:,.0f}x"
 
 
 def speed_table(result: dict[str, Any]) -> str:
