@@ -65,10 +65,16 @@ def compare(
 
 def from_jaccard(distance: Any, count: np.ndarray) -> np.ndarray:
     """Shared points of every pair; the libraries give 1 - IoU, some of them of one triangle."""
-    iou = 1.0 - np.asarray(distance, dtype=np.float64)
-    iou = np.triu(iou[: len(count), : len(count)], 1)
-    iou = iou + iou.T + np.eye(len(count))
+    above = np.triu_indices(len(count), 1)  # the rest may never have been written
+    iou = np.eye(len(count))
+    iou[above] = 1.0 - np.asarray(distance)[above].astype(np.float64)
+    iou.T[above] = iou[above]
     return np.rint(iou * (count[:, None] + count[None, :]) / (1.0 + iou))
+
+
+def from_hamming(distance: Any, count: np.ndarray) -> np.ndarray:
+    """Shared points of every pair from the number of points that one of both sees."""
+    return (count[:, None] + count[None, :] - distance) / 2
 
 
 def octets_of(mask: BitMask) -> np.ndarray:
@@ -87,13 +93,17 @@ def add_peers(table: Comparison, mask: BitMask, every: bool) -> None:
     bits = mask.to_bool().view(np.int8)
 
     for name, run, needs, result in peer_runs(octets, bits, every):
-        jaccard = result == "jaccard"
+        counted: dict[str, Callable[[Any], np.ndarray]] = {
+            "jaccard": lambda d: from_jaccard(d, count),
+            "hamming": lambda d: from_hamming(d, count),
+            "count": np.asarray,
+        }
         table.add(
             name,
             run,
             needs=needs,
-            result=(lambda d: from_jaccard(d, count)) if jaccard else np.asarray,
-            tolerance=1.0 if jaccard else 0.0,
+            result=counted[result],
+            tolerance=1.0 if result == "jaccard" else 0.0,
             repeats=2,
         )
     if every:
@@ -114,6 +124,21 @@ def peer_runs(
 
         return simsimd.cdist(octets, octets, metric="jaccard", dtype="bin8")
 
+    def faiss_hammings() -> Any:
+        import faiss
+
+        frame_count, octet_count = octets.shape
+        out = np.empty((frame_count, frame_count), np.int32)
+        rows = faiss.swig_ptr(octets)
+        faiss.hammings(rows, rows, frame_count, frame_count, octet_count, faiss.swig_ptr(out))
+        return out
+
+    def torch_matmul() -> Any:
+        import torch
+
+        flags = torch.from_numpy(single)
+        return (flags @ flags.T).numpy()
+
     def scipy_sparse() -> Any:
         from scipy.sparse import csr_matrix
 
@@ -129,8 +154,10 @@ def peer_runs(
     return [
         *fastest,
         ("simsimd cdist jaccard (both triangles)", simsimd, "simsimd", "jaccard"),
+        ("faiss hammings (both triangles)", faiss_hammings, "faiss", "hamming"),
         ("scipy.sparse A @ A.T", scipy_sparse, "scipy", "count"),
         ("numpy float32 matmul", lambda: single @ single.T, "numpy", "count"),
+        ("torch float32 matmul", torch_matmul, "torch", "count"),
     ]
 
 
