@@ -39,9 +39,9 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def result_path(host: dict[str, Any]) -> Path:
-    """Where the figures of a machine are stored."""
-    return RESULTS / f"{slug(host['cpu'])}.json"
+def result_path(host: dict[str, Any], short: bool) -> Path:
+    """Where the figures of a machine are stored; a short run's stay out of the repository."""
+    return RESULTS / f"{slug(host['cpu'])}{'-short' if short else ''}.json"
 
 
 def kept(stored: Path, only: list[str] | None) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -90,7 +90,7 @@ def main() -> int:
     real = given.real.resolve() if given.real else None
     host = machine()
     host |= {"cores": os.cpu_count(), "load_before": os.getloadavg()}
-    tables, left_out = kept(result_path(host), given.only)
+    tables, left_out = kept(result_path(host, given.short), given.only)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.only or SUITES:
             path = Path(folder) / f"{name}.json"
@@ -105,7 +105,7 @@ def main() -> int:
     host["load_after"] = os.getloadavg()
     content = {"machine": host, "short": given.short, "left_out": left_out, "tables": tables}
     RESULTS.mkdir(exist_ok=True)
-    result = result_path(host)
+    result = result_path(host, given.short)
     result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"\n{result.relative_to(ROOT)}")
     return 1 if left_out else 0

@@ -65,3 +65,11 @@ def test_every_kernel_gives_the_bits_of_the_baseline_before_it_is_timed():
     command = [sys.executable, "-m", "pytest", "-q", "benchmarks/commits", "--benchmark-disable"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_short_run_leaves_the_stored_figures_alone():
+    from benchmarks.__main__ import result_path
+
+    host = {"cpu": "Some CPU @ 2.0 GHz"}
+    assert result_path(host, False).name == "some-cpu-2-0-ghz.json"
+    assert result_path(host, True).name == "some-cpu-2-0-ghz-short.json"
