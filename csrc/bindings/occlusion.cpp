@@ -32,7 +32,7 @@ py::array contiguous(const py::array& array) {
   return py::array::ensure(array, py::array::c_style);
 }
 
-bool is_float(const py::array& depth) {
+bool has_float_readings(const py::array& depth) {
   SC_REQUIRE(has_type<float>(depth) || has_type<uint16_t>(depth),
              "depth must have dtype uint16 or float32");
   return has_type<float>(depth);
@@ -86,7 +86,7 @@ void run_stream(Call& call, const py::iterable& source, uint64_t* words) {
   const auto test = [&] {
     std::vector<const void*> maps;
     for (const py::array& map : held) maps.push_back(map.data());
-    run_frames(call, done, maps, is_float(held[0]), words);
+    run_frames(call, done, maps, has_float_readings(held[0]), words);
     done += static_cast<int64_t>(held.size());
     held.clear();
   };
@@ -96,8 +96,8 @@ void run_stream(Call& call, const py::iterable& source, uint64_t* words) {
     held.push_back(contiguous(py::reinterpret_borrow<py::array>(item)));
     const py::array& map = held.back();
     SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
-    SC_REQUIRE(is_float(map) == is_float(held[0]) && map.shape(0) == held[0].shape(0) &&
-                   map.shape(1) == held[0].shape(1),
+    SC_REQUIRE(has_float_readings(map) == has_float_readings(held[0]) &&
+                   map.shape(0) == held[0].shape(0) && map.shape(1) == held[0].shape(1),
                "depth maps must share one type and size");
     call.rule.depth_height = map.shape(0);
     call.rule.depth_width = map.shape(1);
@@ -139,7 +139,7 @@ Words visible_points(const py::array& points_world, const Doubles& K, const Doub
   call.rule.depth_width = maps.shape(2);
   std::vector<const void*> frame_maps;
   for (py::ssize_t f = 0; f < frames; ++f) frame_maps.push_back(maps.data(f));
-  run_frames(call, 0, frame_maps, is_float(maps), out);
+  run_frames(call, 0, frame_maps, has_float_readings(maps), out);
   return words;
 }
 
