@@ -46,10 +46,10 @@ demo: $(VENV)/.installed
 SEEDS ?= 0
 
 tiny: $(VENV)/.developed
-	$(BIN)/spatialcore gate tiny runs/tiny --seeds $(SEEDS) --page docs/tiny-gate.md
+	$(BIN)/python -m benchmarks.gate tiny runs/tiny --seeds $(SEEDS) --page docs/tiny-gate.md
 
 small: $(VENV)/.developed
-	$(BIN)/spatialcore gate small runs/small --seeds $(SEEDS) --minutes 9.5
+	$(BIN)/python -m benchmarks.gate small runs/small --seeds $(SEEDS) --minutes 9.5
 
 test: $(VENV)/.developed lint
 	$(BIN)/python -m pytest -m "not slow"

@@ -25,8 +25,8 @@ from spatialcore import project_points
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
 from spatialcore.types import invert_pose
+from spatialmllm.data.preprocessing import uniform_indices
 from spatialmllm.geometry import PointMaps, from_depth, unproject
-from spatialmllm.preprocessing import uniform_indices
 from spatialmllm.sampling import coverage_of, frame_scores, select_frames, spread_by_score
 from spatialmllm.voxels import voxel_sets
 

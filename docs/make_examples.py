@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from spatial_engine.opened import OpenedRecord, open_records
+from spatial_engine.dataset.dataset import OpenedRecord, open_records
 from spatial_engine.view import choose_examples
 
 DOCS = Path(__file__).resolve().parent

@@ -184,7 +184,7 @@ def test_events_time_each_call_of_a_queue(monkeypatch):
 def test_every_table_runs_on_the_host(kernels_on_host, tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from benchmarks.device import measure, small_run
-    from spatialcore.relations import pool
+    from spatialcore.index import make as pool
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     monkeypatch.setattr(pool, "open_device", lambda name: HostTorch())

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.device.tables import Variant
+from spatialcore.index.index import build_index
 from spatialcore.io.open import open_sources
-from spatialcore.relations.index import build_index
 from spatialcore.sample import SampleConfig, make_sample
 
 

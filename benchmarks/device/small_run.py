@@ -13,8 +13,8 @@ from benchmarks.device import occlusion, overlap, rigidity
 from benchmarks.device.tables import Variant
 from spatialcore import DepthViews, project_points, visible_points
 from spatialcore._libraries import on_host
-from spatialcore.relations.askable import askable_points, askable_rule
-from spatialcore.relations.recipe import Guards
+from spatialcore.index.askable import askable_points, askable_rule
+from spatialcore.index.recipe import Guards
 
 RATES = {"copy_bytes": 1.0, "matrix_int8": 1.0}
 

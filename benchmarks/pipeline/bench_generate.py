@@ -26,22 +26,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.ops.compare import Comparison, Measured, write
-from spatial_engine import pipeline
-from spatial_engine.compose import Told, compose_table
-from spatial_engine.engine import family_of
+from spatial_engine.check.verify import verify
+from spatial_engine.dataset import make as pipeline
+from spatial_engine.dataset.compose import Told, compose_table
+from spatial_engine.dataset.shard_rows import open_scene, rows_of_shard
 from spatial_engine.engines import ENGINES
-from spatial_engine.plan import ROWS_NAME, Plan, PlanConfig
-from spatial_engine.planning import make_plan
-from spatial_engine.record import write_table
-from spatial_engine.shard_rows import open_scene, rows_of_shard
-from spatial_engine.verify import verify
+from spatial_engine.engines.base import family_of
+from spatial_engine.plan.make import make_plan
+from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
+from spatial_engine.records.record import write_table
 from spatialcore.errors import PlanError
+from spatialcore.index.config import IndexConfig
+from spatialcore.index.index import Index
+from spatialcore.index.make import build_index
+from spatialcore.index.recipe import load_recipe
 from spatialcore.io.open import open_sources
 from spatialcore.io.options import ReadOptions
-from spatialcore.relations.config import IndexConfig
-from spatialcore.relations.index import Index
-from spatialcore.relations.pool import build_index
-from spatialcore.relations.recipe import load_recipe
 from spatialcore.sample import SampleConfig, make_sample
 
 CHECKED_ROWS = 20  # of each task, by the reference

@@ -120,7 +120,7 @@ def compare(title: str, files: Files) -> Comparison:
     maps = [decode_depth_png(p.read_bytes(), p) for p in files.pngs]
     _, from_memory = timed(lambda: ours(files, maps), 3)
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder, "maps.npy")  # as spatialcore.relations.depth_cache keeps them
+        cache = Path(folder, "maps.npy")  # as spatialcore.index.depth_cache keeps them
         np.save(cache, np.stack(maps))
         _, from_cache = timed(lambda: ours(files, np.load(cache, mmap_mode="r")), 3)
     expected, peer = timed(lambda: theirs(files), 1)

@@ -76,7 +76,7 @@ void bind_cloud(py::module_& m) {
       .def("add_frame", &add_frame, py::arg("depth"), py::arg("depth_scale"), py::arg("K"),
            py::arg("world_from_cam"), py::kw_only(), py::arg("depth_min"), py::arg("depth_max"),
            py::arg("edge_relative"), py::arg("edge_absolute"), py::arg("instance") = py::none(),
-           "Add the readings of one frame; spatialcore.relations.cloud is the contract.")
+           "Add the readings of one frame; spatialcore.index.cloud is the contract.")
       .def(
           "count", [](const LockedCloud& self, int n) { return self.cloud.count(n); },
           py::arg("min_frames"), "Voxels with readings of at least so many frames.")

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord, open_records
-    from spatial_engine.record import QARecord
+    from spatial_engine.dataset.dataset import OpenedRecord, open_records
+    from spatial_engine.records.record import QARecord
 
 __all__ = ["OpenedRecord", "QARecord", "open_records"]
 
@@ -15,11 +15,11 @@ __all__ = ["OpenedRecord", "QARecord", "open_records"]
 def __getattr__(name: str) -> Any:
     """Import a public name on first use: `import spatial_engine` itself imports nothing."""
     if name in ("open_records", "OpenedRecord"):
-        from spatial_engine import opened
+        from spatial_engine.dataset import dataset
 
-        return getattr(opened, name)
+        return getattr(dataset, name)
     if name == "QARecord":
-        from spatial_engine.record import QARecord
+        from spatial_engine.records.record import QARecord
 
         return QARecord
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

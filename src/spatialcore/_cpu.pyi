@@ -16,7 +16,7 @@ class VoxelCloud:
         ...
     def add_frame(self, depth: numpy.ndarray, depth_scale: typing.SupportsFloat | typing.SupportsIndex, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], world_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], *, depth_min: typing.SupportsFloat | typing.SupportsIndex, depth_max: typing.SupportsFloat | typing.SupportsIndex, edge_relative: typing.SupportsFloat | typing.SupportsIndex, edge_absolute: typing.SupportsFloat | typing.SupportsIndex, instance: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None = None) -> None:
         """
-        Add the readings of one frame; spatialcore.relations.cloud is the contract.
+        Add the readings of one frame; spatialcore.index.cloud is the contract.
         """
     def count(self, min_frames: typing.SupportsInt | typing.SupportsIndex) -> int:
         """

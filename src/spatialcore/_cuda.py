@@ -21,7 +21,7 @@ from spatialcore.errors import BackendUnavailable
 from spatialcore.occlusion import DepthRule, DepthViews, PixelMap
 
 if TYPE_CHECKING:
-    from spatialcore.relations.askable import AskableRule
+    from spatialcore.index.askable import AskableRule
 
 # Below this many frames a tile of the tensor cores is mostly padding (docs/ops/overlap.md).
 TENSOR_CORE_FRAMES = 64
@@ -136,7 +136,7 @@ def visible_points_batch(
 def askable_points(scene: DepthViews, visible: BitMask, rule: AskableRule) -> Any:
     """Words of the visible points that pass the guards; float32 points.
 
-    Contract: `spatialcore.relations.askable`.
+    Contract: `spatialcore.index.askable`.
     """
     lib = library(scene.points_world)
     view = _View(lib, scene, DepthRule())

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spatialmllm.checkpoints import load, save
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.features import spatial_tokens
-    from spatialmllm.model import SpatialMLLM
+    from spatialmllm.model.features import spatial_tokens
+    from spatialmllm.model.model import SpatialMLLM
     from spatialmllm.sampling import select_frames
 
 __all__ = ["SpatialMLLM", "SpatialMLLMConfig", "load", "save", "select_frames", "spatial_tokens"]
 
 _HOME = {
-    "SpatialMLLM": "spatialmllm.model",
+    "SpatialMLLM": "spatialmllm.model.model",
     "SpatialMLLMConfig": "spatialmllm.config",
     "load": "spatialmllm.checkpoints",
     "save": "spatialmllm.checkpoints",
     "select_frames": "spatialmllm.sampling",
-    "spatial_tokens": "spatialmllm.features",
+    "spatial_tokens": "spatialmllm.model.features",
 }
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spatialmllm.backbone import new_cache
-from spatialmllm.model import SpatialMLLM
+from spatialmllm.model.backbone import new_cache
+from spatialmllm.model.model import SpatialMLLM
 
 
 @dataclass(frozen=True, slots=True)

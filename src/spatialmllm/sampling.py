@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from spatialcore.coverage import max_coverage
 from spatialcore.draws import permutation
+from spatialmllm.data.preprocessing import uniform_indices
 from spatialmllm.geometry import GeometryProvider, PointMaps
-from spatialmllm.preprocessing import uniform_indices
 from spatialmllm.voxels import DIVISIONS, VoxelSets, voxel_sets
 
 Method = Literal["uniform", "random", "space_aware", "score"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from spatial_engine.commands import generate
-from spatial_engine.opened import open_records
-from spatial_engine.record import QARecord
+from spatial_engine.dataset.dataset import open_records
+from spatial_engine.records.record import QARecord
 from spatialcore.sample import SampleConfig, make_sample
 
 PATH = Path(__file__).with_name("golden.json")

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_engine.compose import make
-from spatial_engine.engine import Row, SceneContext, candidates_of
+from spatial_engine.dataset.compose import make
 from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import Row, SceneContext, candidates_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
-from spatialcore.relations.index import Index, build_index
-from spatialcore.relations.recipe import Guards, Recipe, load_recipe
+from spatialcore.index.index import Index, build_index
+from spatialcore.index.recipe import Guards, Recipe, load_recipe
 from spatialcore.types import Scene
-from tests.relations.scenes import MemorySource, look, ray_depth, room_scene
+from tests.index.scenes import MemorySource, look, ray_depth, room_scene
 
 # Camera 1 looks along +x: its right is -y, its down is -z. Camera 2 stands 0.2 m forward, 0.3 m to
 # the right and 0.1 m up, has turned 20 degrees to the left and 10 degrees down.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from spatial_engine.commands import generate, score, show, stats, view
-from spatial_engine.opened import open_records
+from spatial_engine.dataset.dataset import open_records
 from spatialcore.io.images import open_image
 
 

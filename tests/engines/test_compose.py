@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatial_engine.compose import canonical_json, placeholders
-from spatial_engine.record import record_id
-from spatial_engine.texts import string_array
+from spatial_engine.dataset.compose import canonical_json, placeholders
+from spatial_engine.dataset.texts import string_array
+from spatial_engine.records.record import record_id
 from spatialcore import _cpu
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

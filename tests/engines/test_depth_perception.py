@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spatial_engine.commands import generate
-from spatial_engine.opened import open_records
-from spatial_engine.record import QARecord
+from spatial_engine.dataset.dataset import open_records
+from spatial_engine.records.record import QARecord
 from spatialcore.io.open import open_source
 from spatialcore.types import Scene
 

@@ -18,9 +18,9 @@ from spatial_engine.commands import export as export_command
 from spatial_engine.commands import generate
 from spatial_engine.commands import merge as merge_command
 from spatial_engine.commands import verify as verify_command
+from spatial_engine.dataset.dataset import OpenedRecord, open_records
 from spatial_engine.export import TARGETS
 from spatial_engine.export.card import licence_of
-from spatial_engine.opened import OpenedRecord, open_records
 from spatial_engine.scoring.multispa import score
 
 

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from spatial_engine import answers
-from spatial_engine.balance import (
+from spatial_engine.plan.balance import (
     SmallestHashes,
     allocate,
     bin_quotas,
     largest_remainder,
     most_of_a_word,
 )
-from spatial_engine.marks import Mark, draw_marks, letter_corner
-from spatial_engine.record import (
+from spatial_engine.records import answers
+from spatial_engine.records.marks import Mark, draw_marks, letter_corner
+from spatial_engine.records.record import (
     ImageRef,
     Message,
     QARecord,

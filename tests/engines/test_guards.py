@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from spatial_engine.engine import Row, SceneContext
 from spatial_engine.engines import engine_of
-from spatial_engine.reference import ReferenceScene
+from spatial_engine.engines.base import Row, SceneContext
+from spatial_engine.reference.scene import ReferenceScene
+from spatialcore.index import Index, IndexConfig, Recipe, build_index, load_recipe
 from spatialcore.io.open import open_sources
-from spatialcore.relations import Index, IndexConfig, Recipe, build_index, load_recipe
 from spatialcore.types import Source
 
 HAIR = 1e-6

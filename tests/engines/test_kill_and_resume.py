@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from spatial_engine import sharding
 from spatial_engine.commands import generate, plan, verify
+from spatial_engine.plan import shards as sharding
 from spatialcore.commands import index
 from tests.engines.test_pipeline import FAMILIES, data_bytes
 

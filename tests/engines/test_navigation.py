@@ -8,13 +8,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spatial_engine.answers import parse_answer, steps
-from spatial_engine.compose import make
-from spatial_engine.engine import SceneContext
+from spatial_engine.dataset.compose import make
+from spatial_engine.engines.base import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.navigation import NavigationInstructions, RoutePlan, _longer, _route
 from spatial_engine.engines.navigation_scene import NavigationScene, navigation_scene
-from spatial_engine.record import check_record
+from spatial_engine.records.answers import parse_answer, steps
+from spatial_engine.records.record import check_record
 from spatial_engine.scoring.multispa import score
 from spatialcore.relations.free_space import FreeSpace, free_space, passable_runs, space_of_runs
 from spatialcore.relations.scene_object import SceneObject

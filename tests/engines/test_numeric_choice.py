@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatial_engine.compose import make
-from spatial_engine.engine import SceneContext
+from spatial_engine.dataset.compose import make
+from spatial_engine.engines.base import SceneContext
 from spatial_engine.engines.numeric_choice import (
     LETTERS,
     NUMERIC_CHOICE,

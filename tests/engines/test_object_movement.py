@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spatial_engine.answers import parse_answer
-from spatial_engine.compose import make
-from spatial_engine.engine import FrameImage, Place, Row, SceneContext, candidates_of
+from spatial_engine.dataset.compose import make
+from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.track_pairs import clip_view, distance_bins
-from spatial_engine.wording import wording_of
-from spatialcore.relations.recipe import Recipe, load_recipe
+from spatial_engine.records.answers import parse_answer
+from spatial_engine.records.wording import wording_of
+from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Camera, Frame, Track3D
 
 T, N = 12, 8
@@ -309,11 +309,11 @@ def test_the_published_switches_are_fields_of_the_recipe() -> None:
 
 def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> None:
     """Records of the sample clips are re-derived from their source; one millimetre more is not."""
+    from spatial_engine.check.verify import check_against, load_manifest
     from spatial_engine.commands import generate
-    from spatial_engine.contexts import open_index, reopen_source
-    from spatial_engine.opened import open_records
-    from spatial_engine.reference import ReferenceScene
-    from spatial_engine.verify import check_against, load_manifest
+    from spatial_engine.dataset.dataset import open_records
+    from spatial_engine.plan.open import open_index, reopen_source
+    from spatial_engine.reference.scene import ReferenceScene
 
     out = tmp_path / "out"
     clips = str(sample_dir / "tapvid3d")

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from spatial_engine.commands import generate, stats, verify
-from spatial_engine.engine import FrameImage, Place, Row, SceneContext, candidates_of
+from spatial_engine.dataset.dataset import open_records
+from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION, SETS_PER_OBJECT
 from spatial_engine.engines.object_views import covering_sets
-from spatial_engine.opened import open_records
 from spatialcore.bitmask import BitMask
-from spatialcore.relations.objects import object_frame_table, object_rows, view_set_table
-from spatialcore.relations.recipe import Recipe, load_recipe
+from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
+from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Cloud, Object3D
 
 HEIGHT, LENGTH, WIDTH = OBJECT_PERCEPTION
-RECIPES = Path(__file__).parents[2] / "src/spatialcore/relations/recipes"
+RECIPES = Path(__file__).parents[2] / "src/spatialcore/index/recipes"
 
 
 def bench(lower: int = 1000, shift: float = 0.0, length: float = 1.0) -> np.ndarray:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatial_engine.engine import FrameImage, Place, Row
+from spatial_engine.engines.base import FrameImage, Place, Row
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.one_image import ONE_IMAGE, View
-from spatialcore.relations.recipe import Recipe
+from spatialcore.index.recipe import Recipe
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from tests.relations.rooms import block

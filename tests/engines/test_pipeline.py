@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from spatial_engine.commands import generate, plan, stats, verify
-from spatial_engine.opened import open_records
-from spatial_engine.pipeline import prepare, run_shard
-from spatial_engine.plan import Plan
+from spatial_engine.dataset.dataset import open_records
+from spatial_engine.dataset.make import prepare, run_shard
+from spatial_engine.plan.plan import Plan
 from spatialcore.commands import index
 from spatialcore.errors import PlanError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_engine import shard_files
-from spatial_engine.shard_files import repeated_ids, sampled
+from spatial_engine.check import files as shard_files
+from spatial_engine.check.files import repeated_ids, sampled
 
 IDS = {Path("a"): ["x", "y", "z"], Path("b"): ["u", "x"], Path("c"): []}
 

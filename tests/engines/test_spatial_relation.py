@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from spatial_engine.answers import parse_answer
-from spatial_engine.compose import make
-from spatial_engine.engine import SceneContext
+from spatial_engine.dataset.compose import make
+from spatial_engine.engines.base import SceneContext
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
-from spatial_engine.wording import SLOT, load_wordings
+from spatial_engine.records.answers import parse_answer
+from spatial_engine.records.wording import SLOT, load_wordings
 from tests.engines.test_scene_layout import scene
 
 ENGINES = {engine.relation: engine for engine in SPATIAL_RELATION}

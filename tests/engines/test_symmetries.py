@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_engine.answers import norm1000
-from spatial_engine.compose import make
-from spatial_engine.engine import Row, SceneContext, candidates_of
+from spatial_engine.dataset.compose import make
 from spatial_engine.engines import ENGINES, engine_of
+from spatial_engine.engines.base import Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
-from spatialcore.relations.config import IndexConfig
-from spatialcore.relations.index import Index, build_index
-from spatialcore.relations.recipe import Recipe, load_recipe
+from spatial_engine.records.answers import norm1000
+from spatialcore.index.config import IndexConfig
+from spatialcore.index.index import Index, build_index
+from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Scene, Track3D
 from tests.engines.test_camera_movement import FIRST, SECOND, scene_of
 from tests.engines.test_object_movement import context_of as clip_context
 from tests.engines.test_object_movement import moving_clip
-from tests.relations.scenes import MemorySource, room_scene
+from tests.index.scenes import MemorySource, room_scene
 
 FAMILIES = ("camera_movement", "depth_perception", "visual_correspondence", "object_perception")
 SCENE_TASKS = [e.task for e in ENGINES if e.task.partition(".")[0] in FAMILIES]

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from spatial_engine.commands import generate, verify
+from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines import ENGINES, select_tasks
-from spatial_engine.opened import open_records
-from spatial_engine.plan import PlanConfig
-from spatial_engine.planning import make_plan
-from spatial_engine.record import QARecord
+from spatial_engine.plan.make import make_plan
+from spatial_engine.plan.plan import PlanConfig
+from spatial_engine.records.record import QARecord
 from spatialcore.errors import PlanError
+from spatialcore.index import Index, IndexConfig, build_index, load_recipe
 from spatialcore.io.open import open_sources
-from spatialcore.relations import Index, IndexConfig, build_index, load_recipe
 
 
 def test_the_published_subtasks_are_26() -> None:

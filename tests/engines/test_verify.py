@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from spatial_engine.answers import steps
+from spatial_engine.check.verify import check_against, load_manifest
 from spatial_engine.commands import generate
-from spatial_engine.contexts import open_index, reopen_source
-from spatial_engine.opened import open_records
-from spatial_engine.record import Message, QARecord
-from spatial_engine.reference import ReferenceScene
-from spatial_engine.verify import check_against, load_manifest
+from spatial_engine.dataset.dataset import open_records
+from spatial_engine.plan.open import open_index, reopen_source
+from spatial_engine.records.answers import steps
+from spatial_engine.records.record import Message, QARecord
+from spatial_engine.reference.scene import ReferenceScene
 
 
 @pytest.fixture(scope="module")

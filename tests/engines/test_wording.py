@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spatial_engine.dataset.texts import drawn_texts
 from spatial_engine.engines import ENGINES
-from spatial_engine.texts import drawn_texts
-from spatial_engine.wording import Wording, load_wordings, wording_of
-from spatial_engine.wording_lint import lint
-from spatialcore.relations.recipe import Recipe
+from spatial_engine.records.wording import Wording, load_wordings, wording_of
+from spatial_engine.records.wording_lint import lint
+from spatialcore.index.recipe import Recipe
 
 FAMILIES = sorted({engine.task.partition(".")[0] for engine in ENGINES})
 

@@ -63,8 +63,8 @@ def fabricated():
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory, fabricated):
     """Eight rooms of records, their images, a tokenizer and the configuration that fits it."""
-    from spatialmllm.records import RecordSet
-    from spatialmllm.tokens import build_tiny
+    from spatialmllm.data.records import RecordSet
+    from spatialmllm.data.tokens import build_tiny
 
     root = tmp_path_factory.mktemp("toy")
     records = fabricated.make_records(root, 8)

@@ -8,8 +8,8 @@ import json
 import numpy as np
 from PIL import Image
 
-from spatial_engine.answers import integer, word
-from spatial_engine.record import ImageRef, Message, QARecord, check_record, record_id
+from spatial_engine.records.answers import integer, word
+from spatial_engine.records.record import ImageRef, Message, QARecord, check_record, record_id
 
 WIDTH, HEIGHT = 84, 84
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 230)}
@@ -89,7 +89,7 @@ def make_records(root, scenes, *, split="train", seed=0, first=0):
 
 def write_folder(out, root, records):
     """A record folder as `generate` writes it, reduced to what readers need."""
-    from spatial_engine.record import write_records
+    from spatial_engine.records.record import write_records
 
     by_split = {}
     for record in records:

@@ -124,7 +124,7 @@ def encoder():
     import torch
 
     from spatialmllm.config import SpatialEncoderConfig
-    from spatialmllm.vggt.aggregator import Aggregator
+    from spatialmllm.model.vggt.aggregator import Aggregator
 
     config = SpatialEncoderConfig(
         img_size=56, embed_dim=16, depth=2, num_heads=2, patch_embed_depth=2, patch_embed_heads=2
@@ -168,7 +168,7 @@ def test_layers_are_returned_as_asked_and_batches_do_not_mix(encoder):
 def test_merge_order_equals_a_slow_loop():
     import torch
 
-    from spatialmllm.merge import pixel_shuffle
+    from spatialmllm.model.merge import pixel_shuffle
 
     t, h, w, dim = 2, 4, 6, 3
     features = torch.arange(2 * t * h * w * dim, dtype=torch.float32).view(2 * t, h * w, dim)
@@ -190,7 +190,7 @@ def test_merge_order_equals_a_slow_loop():
 def test_stills_stand_in_both_places_of_their_pair():
     import torch
 
-    from spatialmllm.merge import pair_frames
+    from spatialmllm.model.merge import pair_frames
 
     features = torch.arange(6.0).view(6, 1, 1)
     grids = [(1, 4, 4), (2, 4, 4), (1, 4, 4)]

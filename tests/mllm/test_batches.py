@@ -8,20 +8,20 @@ from PIL import Image
 
 @pytest.fixture(scope="module")
 def model(toy):
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     return build(toy.config, seed=7).eval()
 
 
 @pytest.fixture(scope="module")
 def builder(toy):
-    from spatialmllm.batches import SampleBuilder
+    from spatialmllm.data.batches import SampleBuilder
 
     return SampleBuilder(toy.config, toy.tokenizer)
 
 
 def _medium(seed, *, frames=1, width=56, height=56, still=True):
-    from spatialmllm.preprocessing import Medium
+    from spatialmllm.data.preprocessing import Medium
 
     rng = np.random.default_rng(seed)
     return Medium(rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8), still=still)
@@ -30,7 +30,7 @@ def _medium(seed, *, frames=1, width=56, height=56, still=True):
 def _logits(model, samples):
     import torch
 
-    from spatialmllm.batches import collate
+    from spatialmllm.data.batches import collate
 
     batch = collate(samples, model.settings)
     batch.pop("labels")
@@ -58,7 +58,7 @@ def test_rows_of_a_batch_equal_their_solo_runs(model, builder, toy):
 def test_swapping_the_images_changes_the_tokens_of_both(model):
     import torch
 
-    from spatialmllm.batches import Sample, collate
+    from spatialmllm.data.batches import Sample, collate
 
     def tokens(media):
         batch = collate([Sample([model.settings.ids.image] * 8, [-100] * 8, media)], model.settings)
@@ -78,7 +78,7 @@ def test_swapping_the_images_changes_the_tokens_of_both(model):
 
 
 def test_a_context_encodes_every_still_once(model, builder):
-    from spatialmllm.batches import collate, contexts
+    from spatialmllm.data.batches import collate, contexts
 
     media = [_medium(0), _medium(1), _medium(2, frames=4, still=False), _medium(3, width=84)]
     assert contexts(media) == [[0, 1, 2], [3]]
@@ -101,8 +101,8 @@ def test_contexts_of_two_samples_never_meet(model, builder):
 
 @pytest.mark.parametrize(("count", "pairs"), [(1, 1), (3, 2), (4, 2), (5, 3)])
 def test_odd_clips_repeat_the_last_frame_in_both_tensors(toy, count, pairs):
-    from spatialmllm.batches import Sample, collate
-    from spatialmllm.preprocessing import clip
+    from spatialmllm.data.batches import Sample, collate
+    from spatialmllm.data.preprocessing import clip
 
     images = [Image.new("RGB", (60, 50), (i * 40, 0, 0)) for i in range(count)]
     medium = clip(images, toy.config.processor)
@@ -124,7 +124,7 @@ def test_eval_prompts_are_training_sequences_up_to_the_header(builder, toy):
 
 
 def test_targets_and_conversations(toy):
-    from spatialmllm.batches import SampleBuilder
+    from spatialmllm.data.batches import SampleBuilder
 
     pair = toy.records[:2]
     text = toy.tokenizer.decode(SampleBuilder(toy.config, toy.tokenizer).encode(pair).ids)
@@ -139,7 +139,7 @@ def test_targets_and_conversations(toy):
 def test_too_long_is_refused_not_cut(toy):
     from dataclasses import replace
 
-    from spatialmllm.batches import SampleBuilder
+    from spatialmllm.data.batches import SampleBuilder
 
     short = replace(toy.config, processor=replace(toy.config.processor, max_tokens=20))
     with pytest.raises(ValueError, match="the limit is 20"):
@@ -147,7 +147,7 @@ def test_too_long_is_refused_not_cut(toy):
 
 
 def test_blind_images_are_grey_and_of_the_same_size(toy):
-    from spatialmllm.batches import SampleBuilder
+    from spatialmllm.data.batches import SampleBuilder
 
     sample = SampleBuilder(toy.config, toy.tokenizer, blind=True).sample(
         [toy.records[2]], toy.images
@@ -157,9 +157,9 @@ def test_blind_images_are_grey_and_of_the_same_size(toy):
 
 
 def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, fabricated):
-    from spatial_engine.answers import Mark, draw_marks, word
-    from spatialmllm.batches import SampleBuilder
-    from spatialmllm.preprocessing import resize_image
+    from spatial_engine.records.answers import Mark, draw_marks, word
+    from spatialmllm.data.batches import SampleBuilder
+    from spatialmllm.data.preprocessing import resize_image
 
     mark = Mark(30.0, 40.0, 6, "blue", "A")
     record = fabricated.make_record(
@@ -174,9 +174,9 @@ def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, f
 
 
 def test_missing_and_changed_images_are_named(toy, fabricated, tmp_path):
-    from spatial_engine.answers import word
+    from spatial_engine.records.answers import word
     from spatialcore.errors import RecordError
-    from spatialmllm.records import RecordSet
+    from spatialmllm.data.records import RecordSet
 
     gone = fabricated.make_record("spatial_relation.x", "room9", ["gone.png"], "?", word("left"))
     records = RecordSet.of([toy.records[0], gone], {"toy": toy.root})
@@ -189,7 +189,7 @@ def test_missing_and_changed_images_are_named(toy, fabricated, tmp_path):
 
 
 def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
-    from spatialmllm.records import RecordFolder, RecordSet, parse_folder, shared_spaces
+    from spatialmllm.data.records import RecordFolder, RecordSet, parse_folder, shared_spaces
 
     out = fabricated.write_folder(tmp_path / "out", toy.root, toy.records)
     every = RecordSet.open([RecordFolder(out)])
@@ -204,8 +204,8 @@ def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
 
 
 def test_rows_read_together_equal_rows_read_alone(toy):
-    from spatial_engine.record import records_to_table
-    from spatialmllm.records import RecordSet
+    from spatial_engine.records.record import records_to_table
+    from spatialmllm.data.records import RecordSet
 
     tables = [records_to_table(toy.records[:4]), records_to_table(toy.records[4:])]
     records = RecordSet([tables[0], tables[1].slice(0, 0), tables[1]], {})
@@ -220,8 +220,8 @@ def test_rows_read_together_equal_rows_read_alone(toy):
 
 
 def test_records_in_several_pieces_keep_their_rows(toy, monkeypatch):
-    from spatial_engine.record import records_to_table
-    from spatialmllm import records as module
+    from spatial_engine.records.record import records_to_table
+    from spatialmllm.data import records as module
 
     monkeypatch.setattr(module, "_PIECE_BYTES", 1)
     records = module.RecordSet([records_to_table([record]) for record in toy.records], {})
@@ -231,7 +231,7 @@ def test_records_in_several_pieces_keep_their_rows(toy, monkeypatch):
 
 
 def test_a_still_stands_in_both_places_of_its_pair():
-    from spatialmllm.preprocessing import Medium, medium_rows, patch_rows
+    from spatialmllm.data.preprocessing import Medium, medium_rows, patch_rows
 
     frame = np.random.default_rng(0).integers(0, 256, (1, 56, 84, 3), dtype=np.uint8)
     rows = medium_rows(Medium(frame, still=True))
@@ -241,8 +241,8 @@ def test_a_still_stands_in_both_places_of_its_pair():
 def test_padding_changes_no_loss_and_no_gradient(toy, builder):
     import torch
 
-    from spatialmllm.batches import collate
-    from spatialmllm.model import build
+    from spatialmllm.data.batches import collate
+    from spatialmllm.model.model import build
 
     images = toy.images
     batch = collate([builder.sample(toy.records[i : i + 1], images) for i in (0, 2, 5)], toy.config)

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatial_engine.record import Mark
+from spatial_engine.records.record import Mark
 
 
 @pytest.fixture
 def place(toy, tmp_path):
     """A copy of the toy pictures, and a builder with a cache."""
-    from spatialmllm.batches import SampleBuilder
-    from spatialmllm.cache import ImageCache
-    from spatialmllm.records import RecordSet
+    from spatialmllm.data.batches import SampleBuilder
+    from spatialmllm.data.cache import ImageCache
+    from spatialmllm.data.records import RecordSet
 
     root = tmp_path / "images"
     shutil.copytree(toy.root, root)

@@ -12,7 +12,7 @@ import pytest
 def saved(tmp_path, tiny_config):
     """A tiny model, its folder, and inputs that touch every part."""
     from spatialmllm.checkpoints import save
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     model = build(tiny_config, seed=2)
     save(model, tmp_path / "model", tokenizer_json="{}")
@@ -24,7 +24,7 @@ def _logits(model):
 
     generator = torch.Generator().manual_seed(0)
     ids = torch.tensor([[1, 8, 10, 10, 10, 10, 9, 5]])
-    from spatialmllm.positions import sequence_positions
+    from spatialmllm.data.positions import sequence_positions
 
     made = sequence_positions(ids[0].numpy(), [(1, 4, 4)], (10, 11), stride=1.0)
     dtype = next(model.parameters()).dtype
@@ -111,8 +111,8 @@ def test_bf16_files_keep_their_type_unless_told_otherwise(saved, tmp_path):
 def test_library_buffers_are_restored_right_after_loading(saved):
     import torch
 
-    from spatialmllm.backbone import build_decoder, build_tower
     from spatialmllm.checkpoints import load
+    from spatialmllm.model.backbone import build_decoder, build_tower
 
     _, folder = saved
     loaded = load(folder)
@@ -153,8 +153,8 @@ def test_separate_qwen_and_vggt_files(saved, tmp_path, layouts, newer_names):
 
 
 def test_a_qwen_config_of_the_form_of_the_library_is_read(saved, tmp_path):
-    from spatialmllm.backbone import text_config, vision_config
     from spatialmllm.checkpoints import load
+    from spatialmllm.model.backbone import text_config, vision_config
 
     model, folder = saved
     qwen = {n: t for n, t in _tensors(folder).items() if n.startswith(("visual.", "model."))}
@@ -222,7 +222,7 @@ def test_damaged_and_foreign_files(tmp_path):
 def test_weights_depend_on_the_seed_alone(tiny_config):
     import torch
 
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     state = torch.get_rng_state()
     first, second, third = (build(tiny_config, seed=s) for s in (1, 1, 2))

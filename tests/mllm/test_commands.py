@@ -188,7 +188,7 @@ def test_help_loads_no_torch(verb):
 @pytest.mark.parametrize("name", ["tiny", "small"])
 def test_shipped_recipes_build(name):
     from spatialmllm.config import SpecialIds
-    from spatialmllm.model import build_meta
+    from spatialmllm.model.model import build_meta
     from spatialmllm.training.recipe import load_recipe, recipe_from
 
     recipe = load_recipe(name)
@@ -214,7 +214,7 @@ def test_the_published_recipe_matches_the_published_run():
 def test_memory_of_the_published_run():
     """54.8 GB for what is trained and 3.1 GB for what is frozen."""
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.model import build_meta
+    from spatialmllm.model.model import build_meta
     from spatialmllm.training.sft import estimate_memory
 
     model = build_meta(SpatialMLLMConfig()).freeze(["vision", "spatial"])

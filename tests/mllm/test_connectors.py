@@ -14,7 +14,7 @@ def _configured(toy, kind):
 
 @pytest.fixture
 def batch(toy):
-    from spatialmllm.batches import SampleBuilder, collate
+    from spatialmllm.data.batches import SampleBuilder, collate
 
     builder = SampleBuilder(toy.config, toy.tokenizer)
     return collate([builder.sample([toy.records[i]], toy.images) for i in (0, 2)], toy.config)
@@ -24,7 +24,7 @@ def batch(toy):
 def test_starts_exactly_as_the_base_model_and_then_learns(toy, batch, kind):
     import torch
 
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     model = build(_configured(toy, kind), seed=1).eval()
     base = build(toy.config.without_spatial_encoder(), seed=1).eval()
@@ -48,7 +48,7 @@ def test_starts_exactly_as_the_base_model_and_then_learns(toy, batch, kind):
 def test_mlp_add_by_hand():
     import torch
 
-    from spatialmllm.connectors import MlpAdd
+    from spatialmllm.model.connectors import MlpAdd
 
     connector = MlpAdd(4, 2, 3, zero_init_last=False)
     connector.reset(torch.Generator().manual_seed(0))
@@ -64,7 +64,7 @@ def test_mlp_add_by_hand():
 def test_cross_attention_sees_its_own_pair_only():
     import torch
 
-    from spatialmllm.connectors import CrossAttention, PairedFeatures
+    from spatialmllm.model.connectors import CrossAttention, PairedFeatures
 
     generator = torch.Generator().manual_seed(0)
     connector = CrossAttention(6, 16)
@@ -89,7 +89,7 @@ def test_other_connectors_survive_their_file(toy, tmp_path, kind):
     import torch
 
     from spatialmllm.checkpoints import load, save
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     model = build(_configured(toy, kind), seed=3)
     save(model, tmp_path / "model")
@@ -103,7 +103,7 @@ def test_the_spread_of_the_matrices_is_the_configured_one(toy):
     import torch
 
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     chosen = replace(toy.config.connector, kind="mlp_add", initializer_range=0.12)
     wide = replace(toy.config, connector=chosen)

@@ -6,8 +6,8 @@ import pytest
 
 @pytest.fixture(scope="module")
 def ready(toy):
-    from spatialmllm.batches import SampleBuilder, collate
-    from spatialmllm.model import build
+    from spatialmllm.data.batches import SampleBuilder, collate
+    from spatialmllm.model.model import build
 
     model = build(toy.config, seed=5)
     builder = SampleBuilder(toy.config, toy.tokenizer)
@@ -20,7 +20,7 @@ def _uncached(model, sample, steps):
     """Recompute the whole sequence for every token; positions continue after the prompt's."""
     import torch
 
-    from spatialmllm.batches import collate
+    from spatialmllm.data.batches import collate
 
     batch = collate([sample], model.settings)
     batch.pop("labels")

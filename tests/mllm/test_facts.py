@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialmllm.facts import conversation_key, deal, fact_group
+from spatialmllm.training.conversations import conversation_key, deal, fact_group
 
 
 @given(
@@ -45,7 +45,7 @@ def test_the_order_depends_on_seed_epoch_and_key():
     ],
 )
 def test_joined_facts(fabricated, first, second, joined):
-    from spatial_engine.answers import word
+    from spatial_engine.records.answers import word
 
     records = [
         fabricated.make_record(task, "room", ["a.png"], "Which?", word("left"))
@@ -55,7 +55,7 @@ def test_joined_facts(fabricated, first, second, joined):
 
 
 def test_other_objects_are_other_facts_and_other_marks_other_images(fabricated):
-    from spatial_engine.answers import Mark, word
+    from spatial_engine.records.answers import Mark, word
 
     def make(**options):
         return fabricated.make_record(

@@ -23,7 +23,7 @@ KEPT = {
 
 
 def gate(*arguments):
-    from spatialmllm.commands.gate import main
+    from benchmarks.gate.__main__ import main
 
     return main([str(argument) for argument in arguments])
 
@@ -31,8 +31,8 @@ def gate(*arguments):
 @pytest.fixture(scope="module")
 def in_process():
     """Commands run in this process: seven times loading torch is most of a small gate's time."""
+    from benchmarks.gate import run as module
     from spatialcore.cli import main
-    from spatialmllm.evaluation import gate as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "run_command", lambda arguments, _: main(list(arguments)))
@@ -47,7 +47,7 @@ def tiny_place(tmp_path_factory, in_process):
 
 
 def test_every_piece_of_the_tiny_gate_runs(tiny_place):
-    from spatialmllm.evaluation.gate import GATES
+    from benchmarks.gate.run import GATES
     from spatialmllm.evaluation.run import read_responses
 
     times = json.loads((tiny_place / "out/times.json").read_text())
@@ -96,7 +96,7 @@ def row(gain, low, **baselines):
     [(0.10, 0.01, True), (0.0999, 0.05, False), (0.2, 0.0, False), (0.3, -0.1, False)],
 )
 def test_a_task_needs_its_margin_and_an_interval_above_nothing(gain, low, passed):
-    from spatialmllm.evaluation.gate_page import SeedResult, is_passed, verdict
+    from benchmarks.gate.page import SeedResult, is_passed, verdict
 
     assert is_passed(row(gain, low)) is passed
     seed = SeedResult("seed 0", [row(gain, low)] * 2, {}, {})
@@ -105,8 +105,8 @@ def test_a_task_needs_its_margin_and_an_interval_above_nothing(gain, low, passed
 
 
 def test_the_page_compares_seeds(tiny_place):
-    from spatialmllm.evaluation.gate import GATES
-    from spatialmllm.evaluation.gate_page import judge, write_page
+    from benchmarks.gate.page import judge, write_page
+    from benchmarks.gate.run import GATES
 
     result = judge(GATES["tiny"], tiny_place / "out")
     both = [replace(result.seeds[0], name="seed 0", tasks=[row(0.2, 0.1)]),
@@ -144,11 +144,11 @@ def test_gates_of_a_gpu_say_so_without_one(tmp_path, capsys):
 
 
 def test_the_small_gate_makes_its_records_on_any_machine(tmp_path, capsys, in_process):
-    from spatialmllm.evaluation.gate import GATES
-    from spatialmllm.records import RecordFolder, RecordSet
+    from benchmarks.gate.run import GATES
+    from spatialmllm.data.records import RecordFolder, RecordSet
 
     assert gate("small", tmp_path, "--data", "--rooms", "4", "--workers", "1") == 0
-    assert "spatialcore gate small" in capsys.readouterr().out
+    assert "python -m benchmarks.gate small" in capsys.readouterr().out
     for split in ("train", "val"):
         found = RecordSet.open([RecordFolder(tmp_path / split)], split=split)
         assert set(found.column("task")) == set(GATES["small"].tasks)
@@ -158,7 +158,7 @@ def test_the_small_gate_makes_its_records_on_any_machine(tmp_path, capsys, in_pr
 def test_questions_of_the_gates_are_few_enough_and_enough():
     import tomllib
 
-    from spatialmllm.evaluation.gate import GATES, questions
+    from benchmarks.gate.run import GATES, questions
 
     for gate_, low, high in ((GATES["tiny"], 600, 10_000), (GATES["small"], 0, 500)):
         quota = tomllib.loads(questions(gate_, "val").read_text())["quota"]
@@ -167,7 +167,7 @@ def test_questions_of_the_gates_are_few_enough_and_enough():
 
 
 def test_the_full_size_is_planned_without_memory():
-    from spatialmllm.evaluation.full_size import RECIPE, full_size_config, planned
+    from benchmarks.gate.full_size import RECIPE, full_size_config, planned
     from spatialmllm.training.recipe import load_recipe
 
     recipe = load_recipe(RECIPE)
@@ -178,8 +178,8 @@ def test_the_full_size_is_planned_without_memory():
 
 
 def test_a_pass_and_a_step_are_measured(tiny_config):
-    from spatialmllm.evaluation.full_size import made_up_sample, measure_model
-    from spatialmllm.model import build
+    from benchmarks.gate.full_size import made_up_sample, measure_model
+    from spatialmllm.model.model import build
     from spatialmllm.training.recipe import load_recipe
 
     recipe = load_recipe("tiny")

@@ -13,8 +13,8 @@ from PIL import Image
 @pytest.fixture(scope="module")
 def encoder():
     from spatialmllm.config import SpatialEncoderConfig
-    from spatialmllm.vggt.config import HeadsConfig, VGGTConfig
-    from spatialmllm.vggt.model import VGGT
+    from spatialmllm.model.vggt.config import HeadsConfig, VGGTConfig
+    from spatialmllm.model.vggt.model import VGGT
 
     sizes = SpatialEncoderConfig(
         img_size=56, embed_dim=16, depth=4, num_heads=2, patch_embed_depth=1, patch_embed_heads=2,
@@ -38,7 +38,7 @@ class _Told:
     def __call__(self, frames, heads):
         import torch
 
-        from spatialmllm.vggt.model import Geometry
+        from spatialmllm.model.vggt.model import Geometry
 
         self.size = tuple(frames.shape)
         m, K, depth = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in self._known)
@@ -49,8 +49,8 @@ def test_depth_and_cameras_become_world_points(encoder):
     """Exact geometry in gives exact points out, at integer pixel centres and after thinning."""
     import torch
 
-    from spatialmllm.vggt.cameras import decode_cameras, encode_cameras
-    from spatialmllm.vggt.geometry import from_vggt
+    from spatialmllm.model.vggt.cameras import decode_cameras, encode_cameras
+    from spatialmllm.model.vggt.geometry import from_vggt
 
     rng = np.random.default_rng(0)
     rows, columns = 28, 42
@@ -79,8 +79,8 @@ def test_depth_and_cameras_become_world_points(encoder):
 
 @pytest.mark.parametrize("source", ["depth", "point_head"])
 def test_every_point_source_chooses_frames(encoder, source):
+    from spatialmllm.model.vggt.geometry import from_vggt
     from spatialmllm.sampling import select_frames
-    from spatialmllm.vggt.geometry import from_vggt
 
     rng = np.random.default_rng(1)
     pictures = [Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)) for _ in range(6)]
@@ -95,8 +95,8 @@ def test_every_point_source_chooses_frames(encoder, source):
 
 
 def test_missing_heads_and_unknown_sources(encoder):
-    from spatialmllm.vggt.geometry import from_vggt, input_size
-    from spatialmllm.vggt.model import VGGT
+    from spatialmllm.model.vggt.geometry import from_vggt, input_size
+    from spatialmllm.model.vggt.model import VGGT
 
     with pytest.raises(ValueError, match="needs the heads"):
         from_vggt(VGGT(encoder.config, ("camera",)), lambda _: None)

@@ -16,7 +16,7 @@ TRACK_TENSORS, TRACK_PARAMETERS = 394, 65_941_396
 
 def small_config(**heads):
     from spatialmllm.config import SpatialEncoderConfig
-    from spatialmllm.vggt.config import HeadsConfig, VGGTConfig
+    from spatialmllm.model.vggt.config import HeadsConfig, VGGTConfig
 
     return VGGTConfig(
         SpatialEncoderConfig(
@@ -32,7 +32,7 @@ def small_config(**heads):
 def encoder():
     import torch
 
-    from spatialmllm.vggt.model import VGGT
+    from spatialmllm.model.vggt.model import VGGT
 
     model = VGGT(small_config()).eval()
     generator = torch.Generator().manual_seed(7)
@@ -54,8 +54,8 @@ def _weights(module):
 def full_size():
     import torch
 
-    from spatialmllm.vggt.config import VGGTConfig
-    from spatialmllm.vggt.model import VGGT
+    from spatialmllm.model.vggt.config import VGGTConfig
+    from spatialmllm.model.vggt.model import VGGT
 
     with torch.device("meta"):
         return VGGT(VGGTConfig())
@@ -198,7 +198,7 @@ def test_camera_head_equals_the_plain_computation(encoder):
 def test_activations_by_hand():
     import torch
 
-    from spatialmllm.vggt.heads import activate
+    from spatialmllm.model.vggt.heads import activate
 
     raw = torch.tensor([-2.0, 0.0, 1.0, 0.5]).view(4, 1, 1)
     values, confidence = activate(raw, "inv_log")
@@ -216,7 +216,7 @@ def test_position_grid_by_hand():
     """Two rows and three columns of a picture of 4:3; the half diagonal is 1."""
     import torch
 
-    from spatialmllm.vggt.heads import position_grid
+    from spatialmllm.model.vggt.heads import position_grid
 
     grid = position_grid(8, 2, 3, 4 / 3, device=torch.device("cpu")).double().numpy()
     assert grid.shape == (8, 2, 3)
@@ -320,7 +320,7 @@ def _dense(layers, w, rows, columns):
 def test_dense_heads_equal_the_plain_computation(encoder, name, rows, columns):
     import torch
 
-    from spatialmllm.vggt.heads import ACTIVATIONS
+    from spatialmllm.model.vggt.heads import ACTIVATIONS
 
     head = getattr(encoder, f"{name}_head")
     generator = torch.Generator().manual_seed(3)

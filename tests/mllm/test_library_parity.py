@@ -13,8 +13,8 @@ def pair(tiny):
     import torch
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-    from spatialmllm.backbone import text_config, vision_config
-    from spatialmllm.model import build
+    from spatialmllm.model.backbone import text_config, vision_config
+    from spatialmllm.model.model import build
 
     config = tiny(connector="none")
     ours = build(config, seed=4).eval()
@@ -50,7 +50,7 @@ def pair(tiny):
 def _positions(inputs, stride=1.0):
     import torch
 
-    from spatialmllm.positions import sequence_positions
+    from spatialmllm.data.positions import sequence_positions
 
     grids = [*inputs["grid_image"].tolist(), *inputs["grid_video"].tolist()]
     made = sequence_positions(inputs["input_ids"][0].numpy(), grids, (10, 11), stride=stride)
@@ -96,7 +96,7 @@ def test_positions_equal_those_of_the_library_where_its_rule_is_ours(pair):
     expected, delta = library.model.get_rope_index(
         ids, mm_token_type_ids=kinds, image_grid_thw=inputs["grid_image"]
     )
-    from spatialmllm.positions import sequence_positions
+    from spatialmllm.data.positions import sequence_positions
 
     made = sequence_positions(ids[0].numpy(), [(1, 4, 6)], (10, 11), stride=1.0)
     assert torch.equal(torch.from_numpy(made.ids)[:, None], expected)
@@ -109,7 +109,7 @@ def test_tower_returns_raster_order(pair):
 
     import torch
 
-    from spatialmllm.backbone import run_tower
+    from spatialmllm.model.backbone import run_tower
 
     tower = copy.deepcopy(pair[0].visual)
     for block in tower.blocks:
@@ -131,7 +131,7 @@ def test_patch_rows_equal_those_of_the_library_processor():
     module = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
 
     from spatialmllm.config import ProcessorConfig
-    from spatialmllm.preprocessing import patch_rows, resize_image
+    from spatialmllm.data.preprocessing import patch_rows, resize_image
 
     pixels = np.random.default_rng(0).integers(0, 256, (95, 130, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)

@@ -112,11 +112,11 @@ def test_loading_merges_what_training_computed(folder, base, adapted):
     import torch
     from safetensors.torch import load_file
 
-    from spatialmllm.batches import SampleBuilder, collate
     from spatialmllm.checkpoints import load
     from spatialmllm.checkpoints.adapter import AdapterConfig
-    from spatialmllm.records import RecordSet, parse_folder
-    from spatialmllm.tokens import ChatTokenizer
+    from spatialmllm.data.batches import SampleBuilder, collate
+    from spatialmllm.data.records import RecordSet, parse_folder
+    from spatialmllm.data.tokens import ChatTokenizer
     from spatialmllm.training.lora import add_adapter
     from spatialmllm.training.recipe import LORA_TARGETS
 
@@ -241,7 +241,7 @@ def test_adapters_that_do_not_fit_are_refused(adapted, tmp_path):
 def test_the_shipped_recipe_trains_what_it_says():
     from spatialmllm.checkpoints.adapter import AdapterConfig
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.model import build_meta, parameter_counts
+    from spatialmllm.model.model import build_meta, parameter_counts
     from spatialmllm.training.lora import add_adapter
     from spatialmllm.training.recipe import load_recipe, recipe_from
 

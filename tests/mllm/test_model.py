@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def batch(toy):
-    from spatialmllm.batches import SampleBuilder, collate
+    from spatialmllm.data.batches import SampleBuilder, collate
 
     builder = SampleBuilder(toy.config, toy.tokenizer)
     return collate([builder.sample([toy.records[i]], toy.images) for i in (0, 2)], toy.config)
@@ -14,13 +14,13 @@ def batch(toy):
 
 @pytest.fixture
 def model(toy):
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     return build(toy.config, seed=1)
 
 
 def test_gradients_reach_every_part_when_nothing_is_frozen(model, batch):
-    from spatialmllm.model import PARTS
+    from spatialmllm.model.model import PARTS
 
     model.freeze([]).train()
     model(**batch).loss.backward()
@@ -37,7 +37,7 @@ def test_gradients_reach_every_part_when_nothing_is_frozen(model, batch):
 
 @pytest.mark.parametrize("part", ["vision", "merger", "spatial", "connector", "decoder"])
 def test_frozen_parts_have_no_gradient_and_stay_in_evaluation_mode(model, batch, part):
-    from spatialmllm.model import PARTS
+    from spatialmllm.model.model import PARTS
 
     model.freeze([part]).train()
     model(**batch).loss.backward()
@@ -108,7 +108,7 @@ def test_counts_must_match(model, batch):
 
 
 def test_without_connector_no_spatial_encoder_is_built(toy, batch):
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     plain = build(toy.config.without_spatial_encoder(), seed=1)
     assert plain.aggregator is None
@@ -120,7 +120,7 @@ def test_without_connector_no_spatial_encoder_is_built(toy, batch):
 def test_checkpointing_changes_no_gradient(toy, batch):
     import torch
 
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     gradients = []
     for enabled in (False, True):
@@ -138,7 +138,7 @@ def test_zero_initialised_connector_starts_as_the_base_model(toy, batch):
 
     import torch
 
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     connector = replace(toy.config.connector, zero_init_last=True)
     model = build(replace(toy.config, connector=connector), seed=1).eval()
@@ -163,6 +163,6 @@ def test_importing_the_package_no_torch():
     import subprocess
     import sys
 
-    code = "import sys, spatialmllm, spatialmllm.config, spatialmllm.preprocessing, \
-spatialmllm.positions; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = "import sys, spatialmllm, spatialmllm.config, spatialmllm.data.preprocessing, \
+spatialmllm.data.positions; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatialmllm.positions import sequence_positions
+from spatialmllm.data.positions import sequence_positions
 
 IMAGE, VIDEO = 90, 91
 

@@ -13,7 +13,7 @@ def _size(shapes):
 @pytest.fixture(scope="module")
 def full_size():
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.model import build_meta
+    from spatialmllm.model.model import build_meta
 
     model = build_meta(SpatialMLLMConfig())
     return {name: tuple(p.shape) for name, p in model.named_parameters()}
@@ -37,7 +37,7 @@ def test_full_size_model_has_exactly_the_names_and_shapes_of_v11(full_size, layo
 
 def test_without_connector_it_is_qwen(layouts):
     from spatialmllm.config import SpatialMLLMConfig
-    from spatialmllm.model import build_meta
+    from spatialmllm.model.model import build_meta
 
     model = build_meta(SpatialMLLMConfig().without_spatial_encoder())
     assert {n: tuple(p.shape) for n, p in model.named_parameters()} == layouts.qwen()

@@ -22,7 +22,7 @@ def _random(module, seed=0):
 def test_layers_are_mixed_by_softmax_after_their_norms():
     import torch
 
-    from spatialmllm.connectors import LayerMix
+    from spatialmllm.model.connectors import LayerMix
 
     mix = _random(LayerMix(6, 3))
     layers = [torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(i)) for i in range(3)]
@@ -41,7 +41,7 @@ def test_conv_merge_equals_a_slow_loop():
     """Frame-major: the first frame's channels come first, and no frame enters another's."""
     import torch
 
-    from spatialmllm.connectors import ConvMerge, PairedFeatures
+    from spatialmllm.model.connectors import ConvMerge, PairedFeatures
 
     t, h, w, dim, out = 2, 4, 6, 3, 5
     merge = _random(ConvMerge(dim, out))
@@ -67,14 +67,14 @@ def test_conv_merge_equals_a_slow_loop():
 
 @pytest.fixture(scope="module")
 def media(toy):
-    from spatialmllm.preprocessing import still
+    from spatialmllm.data.preprocessing import still
 
     processor = toy.config.processor
     return [still(toy.images.image(toy.records[2], k), processor) for k in range(2)]
 
 
 def _built(toy, **options):
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
 
     return build(
         replace(toy.config, connector=replace(toy.config.connector, **options)), seed=1
@@ -102,8 +102,8 @@ def test_an_even_mix_of_equal_layers_is_that_layer(toy):
 def test_every_choice_trains_and_survives_its_file(toy, tmp_path, kind, options):
     import torch
 
-    from spatialmllm.batches import SampleBuilder, collate
     from spatialmllm.checkpoints import load, save
+    from spatialmllm.data.batches import SampleBuilder, collate
 
     model = _built(toy, kind=kind, **options)
     builder = SampleBuilder(model.settings, toy.tokenizer)
@@ -144,8 +144,8 @@ def test_spatial_tokens_are_what_the_decoder_gets(toy, media):
     import torch
 
     from spatialmllm import spatial_tokens
-    from spatialmllm.batches import SampleBuilder, collate
-    from spatialmllm.preprocessing import Medium
+    from spatialmllm.data.batches import SampleBuilder, collate
+    from spatialmllm.data.preprocessing import Medium
 
     model = _built(toy)
     tokens = spatial_tokens(model, media)

@@ -16,7 +16,7 @@ ANSWERS = [
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from spatialmllm.tokens import build_tiny
+    from spatialmllm.data.tokens import build_tiny
 
     return build_tiny(ANSWERS)
 
@@ -29,7 +29,7 @@ def test_answers_are_decoded_to_themselves(tokenizer, answer):
 
 
 def test_special_tokens_have_fixed_ids_and_digits_stand_alone(tokenizer):
-    from spatialmllm.tokens import SPECIAL_TOKENS, ChatTokenizer
+    from spatialmllm.data.tokens import SPECIAL_TOKENS, ChatTokenizer
 
     assert [tokenizer.encode(token) for token in SPECIAL_TOKENS] == [[i] for i in range(13)]
     assert len(tokenizer.encode("-1234,")) == 6
@@ -39,7 +39,7 @@ def test_special_tokens_have_fixed_ids_and_digits_stand_alone(tokenizer):
 
 
 def test_labels_cover_content_turn_end_and_newline_only(tokenizer):
-    from spatialmllm.tokens import Turn
+    from spatialmllm.data.tokens import Turn
 
     turns = [
         Turn("system", "The camera"),
@@ -58,7 +58,7 @@ def test_labels_cover_content_turn_end_and_newline_only(tokenizer):
 
 
 def test_a_prompt_is_the_training_sequence_up_to_the_answer(tokenizer):
-    from spatialmllm.tokens import Turn
+    from spatialmllm.data.tokens import Turn
 
     asked = [Turn("system", "The camera"), Turn("user", "It is?")]
     prompt = tokenizer.prompt(asked, [])
@@ -69,7 +69,7 @@ def test_a_prompt_is_the_training_sequence_up_to_the_answer(tokenizer):
 
 
 def test_what_cannot_be_written_is_refused(tokenizer):
-    from spatialmllm.tokens import ChatTokenizer, Turn
+    from spatialmllm.data.tokens import ChatTokenizer, Turn
 
     with pytest.raises(ValueError, match="cannot write"):
         tokenizer.conversation([Turn("assistant", "`wardrobe`")], [])
@@ -88,14 +88,14 @@ def test_what_cannot_be_written_is_refused(tokenizer):
 
 
 def test_boxes():
-    from spatialmllm.tokens import format_box, parse_box
+    from spatialmllm.data.tokens import format_box, parse_box
 
     assert parse_box("at " + format_box(1, 2, 30, 1000)) == (1, 2, 30, 1000)
     assert parse_box("nowhere") is None
 
 
 def test_remembered_texts_are_bounded_and_equal(tokenizer, monkeypatch):
-    from spatialmllm import tokens
+    from spatialmllm.data import tokens
 
     monkeypatch.setattr(tokens, "_KNOWN_TEXTS", 4)
     texts = [f"object {i}" for i in range(9)]

@@ -79,7 +79,7 @@ def reference(recipe, folder, tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(reference, toy):
     from spatialmllm.checkpoints import load
-    from spatialmllm.tokens import ChatTokenizer
+    from spatialmllm.data.tokens import ChatTokenizer
 
     out, result, losses, events = reference
     assert result.finished
@@ -169,7 +169,7 @@ def test_another_run_in_the_folder_is_refused(recipe, folder, reference):
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_records(recipe, folder, tmp_path, monkeypatch):
-    from spatialmllm.model import SpatialMLLM
+    from spatialmllm.model.model import SpatialMLLM
     from spatialmllm.training.trainer import TrainingFailed
 
     inner = SpatialMLLM._loss
@@ -228,7 +228,7 @@ def test_every_step_sees_the_same_sequences_on_any_number_of_processes(recipe, f
 
 
 def test_settings_that_would_silently_change_results(recipe, folder, tmp_path):
-    from spatialmllm.model import SpatialMLLM
+    from spatialmllm.model.model import SpatialMLLM
     from spatialmllm.training.sft import prepare, training_arguments
 
     args = training_arguments(prepare(_request(recipe, folder, tmp_path)))
@@ -241,7 +241,7 @@ def test_settings_that_would_silently_change_results(recipe, folder, tmp_path):
 
 
 def test_groups_decay_matrices_only_and_skip_frozen_parts(recipe, toy):
-    from spatialmllm.model import build
+    from spatialmllm.model.model import build
     from spatialmllm.training.parameters import parameter_groups
 
     model = build(toy.config).freeze(["vision", "spatial"])

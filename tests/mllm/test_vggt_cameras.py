@@ -13,7 +13,7 @@ def test_cameras_by_hand():
     """A quarter turn about z and angles of view of 90 degrees: focal length = half a side."""
     import torch
 
-    from spatialmllm.vggt.cameras import decode_cameras, encode_cameras
+    from spatialmllm.model.vggt.cameras import decode_cameras, encode_cameras
 
     half = math.sqrt(0.5)
     encoding = torch.tensor([1.0, 2, 3, 0, 0, half, half, math.pi / 2, math.pi / 2])
@@ -35,7 +35,7 @@ def test_rotations_and_quaternions_are_inverse_in_every_branch():
     import torch
     from scipy.spatial.transform import Rotation
 
-    from spatialmllm.vggt.cameras import quaternion_from_rotation, rotation_from_quaternion
+    from spatialmllm.model.vggt.cameras import quaternion_from_rotation, rotation_from_quaternion
 
     rng = np.random.default_rng(0)
     quaternions = rng.normal(size=(200, 4))

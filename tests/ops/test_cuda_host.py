@@ -273,8 +273,8 @@ def test_scenes_of_all_sizes_and_types_are_two_launches(cuda: ModuleType) -> Non
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type) -> None:
-    from spatialcore.relations.askable import askable_points, askable_rule
-    from spatialcore.relations.recipe import Guards
+    from spatialcore.index.askable import askable_points, askable_rule
+    from spatialcore.index.recipe import Guards
 
     given = scene(35, 500, dtype)
     seen = visible_points(**given._asdict(), rule=DepthRule.strict())

@@ -306,8 +306,8 @@ def test_triton(torch: Any, name: str) -> None:
 
 
 def test_the_index_of_the_gpu_is_the_index_of_the_cpu(gpu: Library, tmp_path: Path) -> None:
+    from spatialcore.index.index import build_index
     from spatialcore.io.open import open_sources
-    from spatialcore.relations.index import build_index
     from spatialcore.sample import SampleConfig, make_sample
 
     config = SampleConfig(rooms=1, clips=1, preset="tiny", layouts=("scannet", "tapvid3d"))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from spatial_engine.commands import generate
+from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines import ENGINES
-from spatial_engine.opened import open_records
-from spatial_engine.record import QARecord
+from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import baseline_responses, chance, expected_random
 from spatial_engine.scoring.multispa import score
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from spatial_engine.answers import Answer, coordinate, integer, letter, number, vector, word
-from spatial_engine.record import ImageRef, QARecord, check_record, write_records
+from spatial_engine.records.answers import Answer, coordinate, integer, letter, number, vector, word
+from spatial_engine.records.record import ImageRef, QARecord, check_record, write_records
 from spatial_engine.scoring import score
 from spatial_engine.scoring.baselines import baseline_responses, chance
 from spatial_engine.scoring.report import (

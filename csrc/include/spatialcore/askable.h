@@ -9,8 +9,8 @@
 //              a share of at least edge_share has |d - z| <= max(edge_relative z, edge_absolute)
 //
 // float64 throughout, one operation order, so the bits equal
-// src/spatialcore/relations/reference.py. Cost: one projection and about pi disc_radius^2 readings
-// for each visible point. Test: tests/relations/test_askable.py.
+// src/spatial_engine/reference/index.py. Cost: one projection and about pi disc_radius^2 readings
+// for each visible point. Test: tests/index/test_askable.py.
 #pragma once
 
 #include <cstdint>

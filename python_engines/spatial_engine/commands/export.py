@@ -25,7 +25,7 @@ from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord
+    from spatial_engine.dataset.dataset import OpenedRecord
 
 TargetName = Literal[
     "multispa", "internvl", "llava", "qwen", "trl", "llamafactory", "swift", "sharegpt",
@@ -70,8 +70,8 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    from spatial_engine.check.verify import load_manifest
     from spatial_engine.export import Exported, export
-    from spatial_engine.verify import load_manifest
 
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be positive, got {options.limit}")
@@ -93,7 +93,7 @@ def _run(options: Options) -> int:
 
 
 def _matching(options: Options) -> Iterator[OpenedRecord]:
-    from spatial_engine.opened import open_records
+    from spatial_engine.dataset.dataset import open_records
 
     globs = globs_of(options.tasks) or ("*",)
     for opened in open_records(options.records):

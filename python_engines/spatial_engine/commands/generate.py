@@ -82,9 +82,9 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.pipeline import generate
-    from spatial_engine.plan import Plan
-    from spatialcore.relations.index import Index
+    from spatial_engine.dataset.make import generate
+    from spatial_engine.plan.plan import Plan
+    from spatialcore.index.index import Index
 
     started = time.perf_counter()
     part = shard_of(options.shard)
@@ -143,11 +143,11 @@ def _index_sources(options: Options) -> Path:
     from dataclasses import asdict
 
     from spatialcore.errors import SceneFormatError
+    from spatialcore.index.config import IndexConfig
+    from spatialcore.index.index import build_index
+    from spatialcore.index.recipe import load_recipe
     from spatialcore.io.open import open_sources
     from spatialcore.io.options import ReadOptions
-    from spatialcore.relations.config import IndexConfig
-    from spatialcore.relations.index import build_index
-    from spatialcore.relations.recipe import load_recipe
 
     if not options.sources:
         raise ValueError("name scenes, an index or a plan")

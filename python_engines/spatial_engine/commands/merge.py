@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.merge import merge
+    from spatial_engine.dataset.merge import merge
 
     summary = merge(options.records, options.output)
     text = f"{options.output}: {summary['rows']} records in {summary['shards']} shards"

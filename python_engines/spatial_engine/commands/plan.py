@@ -23,7 +23,7 @@ from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatial_engine.plan import Plan, PlanConfig
+    from spatial_engine.plan.plan import Plan, PlanConfig
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Selection:
 
     def config(self) -> PlanConfig:
         """The plan's configuration; ValueError when a field is out of range."""
-        from spatial_engine.plan import PlanConfig
+        from spatial_engine.plan.plan import PlanConfig
 
         return PlanConfig(
             seed=self.seed,
@@ -101,10 +101,10 @@ def _run(options: Options) -> int:
 
 def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Plan:
     """Plan an index and save the plan."""
-    from spatial_engine.plan import ROWS_NAME
-    from spatial_engine.planning import make_plan
-    from spatialcore.relations.index import Index
-    from spatialcore.relations.recipe import load_recipe
+    from spatial_engine.plan.make import make_plan
+    from spatial_engine.plan.plan import ROWS_NAME
+    from spatialcore.index.index import Index
+    from spatialcore.index.recipe import load_recipe
 
     recipe = None if select.recipe is None else load_recipe(select.recipe)
     with ProgressBar() as bar:
@@ -118,7 +118,7 @@ def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Pl
 
 def as_json(plan: Plan) -> dict[str, Any]:
     """What the plan promises."""
-    from spatial_engine.pipeline import rejections_by_task, shortfall
+    from spatial_engine.dataset.make import rejections_by_task, shortfall
 
     return {
         "rows": plan.rows,
@@ -140,7 +140,7 @@ def rows_by_task(plan: Plan) -> dict[str, int]:
 
 def as_text(plan: Plan, output: Path) -> str:
     """The plan as a table: rows, what is missing, and why candidates were refused."""
-    from spatial_engine.pipeline import rejections_by_task, shortfall
+    from spatial_engine.dataset.make import rejections_by_task, shortfall
 
     missing, reasons = shortfall(plan), rejections_by_task(plan)
     width = max(map(len, plan.tasks))

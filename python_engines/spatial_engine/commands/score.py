@@ -22,7 +22,7 @@ import tyro
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
-    from spatial_engine.record import QARecord
+    from spatial_engine.records.record import QARecord
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
@@ -114,7 +114,7 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
 
 
 def _read(folder: Path, split: str) -> Iterator[QARecord]:
-    from spatial_engine.record import read_records
+    from spatial_engine.records.record import read_records
 
     for part in sorted((folder / "data" / split).glob("part-*.parquet")):
         yield from read_records(part)

@@ -24,7 +24,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord
+    from spatial_engine.dataset.dataset import OpenedRecord
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _run(options: Options) -> int:
 
 
 def _choose(options: Options) -> list[OpenedRecord]:
-    from spatial_engine.opened import open_records
+    from spatial_engine.dataset.dataset import open_records
 
     everything = open_records(options.records)
     if options.id is not None:

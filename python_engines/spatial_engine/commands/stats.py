@@ -21,7 +21,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
-    from spatial_engine.stats import DatasetStats, TaskStats
+    from spatial_engine.dataset.stats import DatasetStats, TaskStats
 
 _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
 
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.stats import dataset_stats
+    from spatial_engine.dataset.stats import dataset_stats
 
     stats = dataset_stats(options.records)
     if options.json:
@@ -61,7 +61,7 @@ def _print(stats: DatasetStats) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spatial_engine.stats import TaskStats
+    from spatial_engine.dataset.stats import TaskStats
 
     console = Console()
     table = Table(

@@ -22,7 +22,7 @@ from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatial_engine.verify import VerifyReport
+    from spatial_engine.check.verify import VerifyReport
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.verify import verify
+    from spatial_engine.check.verify import verify
 
     roots = {}
     for text in options.root:

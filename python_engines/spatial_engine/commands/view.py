@@ -25,7 +25,7 @@ from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord
+    from spatial_engine.dataset.dataset import OpenedRecord
     from spatial_engine.view import Example
 
 
@@ -80,7 +80,7 @@ def _run(options: Options) -> int:
 
 def _choose(options: Options) -> tuple[dict[str, int], list[OpenedRecord]]:
     """Rows of each task, and the records to show; one pass that keeps what it shows."""
-    from spatial_engine.opened import open_records
+    from spatial_engine.dataset.dataset import open_records
     from spatial_engine.view import choose_examples
 
     globs = globs_of(options.tasks) or ("*",)

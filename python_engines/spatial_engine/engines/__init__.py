@@ -7,7 +7,7 @@ import difflib
 import fnmatch
 from collections.abc import Iterable
 
-from spatial_engine.engine import Engine, family_of
+from spatial_engine.engines.base import Engine, family_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
 from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
 from spatial_engine.engines.navigation import NAVIGATION
@@ -18,7 +18,7 @@ from spatial_engine.engines.one_image import ONE_IMAGE
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
-from spatialcore.relations.recipe import Recipe
+from spatialcore.index.recipe import Recipe
 
 ENGINES: tuple[Engine, ...] = (
     *CAMERA_MOVEMENT,

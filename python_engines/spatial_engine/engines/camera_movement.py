@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.answers import Answer
-from spatial_engine.engine import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, Row, SceneContext
 from spatial_engine.engines.frame_pairs import (
     CameraPoses,
     band_pairs,
@@ -28,10 +26,12 @@ from spatial_engine.engines.frame_pairs import (
     wrap_deg,
     wrap_degrees,
 )
+from spatial_engine.records import answers
+from spatial_engine.records.answers import Answer
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Guards, Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Guards, Recipe
 
 Float64 = NDArray[np.float64]
 Quantity = Literal[

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.engine import (
+from spatial_engine.engines.base import (
     CandidateTable,
     Facts,
     OneBin,
@@ -42,12 +41,13 @@ from spatial_engine.engines.frame_points import (
     unseen_frames,
     views_norm1000,
 )
+from spatial_engine.records import answers
 
 if TYPE_CHECKING:
-    from spatial_engine.marks import Mark
-    from spatial_engine.reference import ReferenceScene
+    from spatial_engine.records.marks import Mark
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Guards, Recipe
     from spatialcore.occlusion import PixelMap
-    from spatialcore.relations.recipe import Guards, Recipe
 
 Form = Literal["marked", "coordinate"]
 BIN_M = 0.5  # depth values are balanced over bins of this width

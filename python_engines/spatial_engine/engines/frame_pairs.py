@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engine import SceneContext
+from spatial_engine.engines.base import SceneContext
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
-    from spatialcore.relations.recipe import Recipe
+    from spatialcore.index.recipe import Recipe
 
 Float64 = NDArray[np.float64]
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engine import SceneContext
-from spatial_engine.marks import COLOURS, Mark, mark_radius
+from spatial_engine.engines.base import SceneContext
+from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
 from spatialcore.occlusion import PixelMap
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
+    from spatial_engine.reference.scene import ReferenceScene
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

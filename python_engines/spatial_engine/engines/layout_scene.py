@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engine import Place, Row, SceneContext
+from spatial_engine.engines.base import Place, Row, SceneContext
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.room import room_size
@@ -24,8 +24,8 @@ from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 SHOWN_FRAMES = 16
 """Frames of a layout question, spread evenly over the valid ones."""
@@ -180,7 +180,7 @@ def layout_scene(context: SceneContext) -> LayoutScene:
 
 
 def _from_index(context: SceneContext) -> LayoutScene:
-    from spatialcore.relations.scene_graph import scene_objects
+    from spatialcore.index.scene_graph import scene_objects
 
     scene, recipe = context.scene, context.recipe
     frames = shown_frames(scene.valid_frames.tolist())
@@ -203,8 +203,8 @@ def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> Layo
 
 
 def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
-    from spatialcore.relations.objects import is_excluded
-    from spatialcore.relations.scene_graph import objects_of_points
+    from spatialcore.index.objects import is_excluded
+    from spatialcore.index.scene_graph import objects_of_points
     from spatialcore.types import Scene
 
     opened, recipe, cloud = reference.source, reference.recipe, reference.cloud

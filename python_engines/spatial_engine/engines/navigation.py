@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, OneBin, OneStratum, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneBin, OneStratum, Row, SceneContext
 from spatial_engine.engines.layout_scene import answered
 from spatial_engine.engines.navigation_scene import (
     NavigationScene,
     navigation_scene,
     reference_navigation,
 )
+from spatial_engine.records import answers
 from spatialcore.relations import walks
 from spatialcore.relations.free_space import FreeSpace, passable_runs
 from spatialcore.relations.routes import Route, TurnRules, plan_route, route_turns
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
+    from spatial_engine.reference.scene import ReferenceScene
 
 _LETTERS = "ABCD"
 _TURNS = ("left", "right", "back")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from spatial_engine.engine import SceneContext
+from spatial_engine.engines.base import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
+from spatialcore.index.scene_graph import scene_floor
 from spatialcore.relations.free_space import FreeSpace, free_space
-from spatialcore.relations.scene_graph import scene_floor
 from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
+    from spatial_engine.reference.scene import ReferenceScene
 
 T = TypeVar("T")
 POOL = 8

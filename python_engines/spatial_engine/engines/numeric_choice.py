@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from spatial_engine import answers
-from spatial_engine.answers import Answer
-from spatial_engine.engine import CandidateTable, Facts, OneBin, Place, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Place, Row, SceneContext
 from spatial_engine.engines.scene_layout import SceneLayout
+from spatial_engine.records import answers
+from spatial_engine.records.answers import Answer
 from spatialcore.draws import uniform_below
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 LETTERS = ("A", "B", "C", "D")
 WRONG = 3

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.answers import Answer
-from spatial_engine.engine import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, Place, Row, SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at, views_norm1000
 from spatial_engine.engines.track_pairs import (
     BINS,
@@ -29,11 +27,13 @@ from spatial_engine.engines.track_pairs import (
     clip_view,
     lengths,
 )
-from spatial_engine.marks import mark_radius
+from spatial_engine.records import answers
+from spatial_engine.records.answers import Answer
+from spatial_engine.records.marks import mark_radius
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 Float64 = NDArray[np.float64]
 Quantity = Literal["distance", "vector"]

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
 from spatial_engine.engines.object_views import (
     BINS,
     TOLERANCE,
@@ -30,13 +29,14 @@ from spatial_engine.engines.object_views import (
     object_axis,
     seen_objects,
 )
+from spatial_engine.records import answers
 from spatialcore.coverage import MOST_COVER_SIZE
-from spatialcore.relations.objects import axis_sides, is_excluded, object_rows, seen_threshold
-from spatialcore.relations.tables import ObjectRow
+from spatialcore.index.objects import axis_sides, is_excluded, object_rows, seen_threshold
+from spatialcore.index.tables import ObjectRow
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
     from spatialcore.types import Scene
 
 Axis = Literal["height", "length", "width"]

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engine import SceneContext
+from spatial_engine.engines.base import SceneContext
 from spatialcore.coverage import MOST_COVER_FRAMES, covering_sets_by_bins, seen_bins
-from spatialcore.relations.objects import axis_sides, is_excluded, object_vertices, seen_threshold
-from spatialcore.relations.tables import ObjectRow
+from spatialcore.index.objects import axis_sides, is_excluded, object_vertices, seen_threshold
+from spatialcore.index.tables import ObjectRow
 
 BINS = 10
 TOLERANCE = 0.1  # of the side: how much of it a set may miss

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, OneBin, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Row, SceneContext
 from spatial_engine.engines.layout_scene import (
     LayoutScene,
     answered,
     layout_scene,
     reference_layout,
 )
+from spatial_engine.records import answers
 from spatialcore.relations import pairs
 from spatialcore.relations.scene_object import viewer_range
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64, invert_pose
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 Quantity = Literal["object_count", "image_side", "nearer"]
 TASKS: Mapping[str, str] = {

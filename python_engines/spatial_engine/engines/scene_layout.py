@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, OneBin, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Row, SceneContext
 from spatial_engine.engines.layout_scene import (
     LayoutScene,
     answered,
     layout_scene,
     reference_layout,
 )
+from spatial_engine.records import answers
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 Quantity = Literal[
     "object_count", "absolute_distance", "relative_distance", "relative_direction_easy",

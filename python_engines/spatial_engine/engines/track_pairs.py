@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engine import Place
-from spatial_engine.marks import mark_radius
+from spatial_engine.engines.base import Place
+from spatial_engine.records.marks import mark_radius
 from spatialcore.draws import fold_array, smallest_of_groups
-from spatialcore.relations.motion import tracks_in_world
+from spatialcore.index.motion import tracks_in_world
 
 if TYPE_CHECKING:
-    from spatialcore.relations.recipe import Recipe
+    from spatialcore.index.recipe import Recipe
     from spatialcore.types import Track3D
 
 Float64 = NDArray[np.float64]

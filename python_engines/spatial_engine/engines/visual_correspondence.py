@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine import answers
-from spatial_engine.engine import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
+from spatial_engine.engines.base import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
 from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin, pair_swap, visible_counts
 from spatial_engine.engines.frame_points import (
     Float64,
@@ -39,12 +38,13 @@ from spatial_engine.engines.frame_points import (
     smallest_askable,
     views_norm1000,
 )
+from spatial_engine.records import answers
 from spatialcore.draws import smallest_seen, uniform_below
 
 if TYPE_CHECKING:
-    from spatial_engine.marks import Mark
-    from spatial_engine.reference import ReferenceScene
-    from spatialcore.relations.recipe import Recipe
+    from spatial_engine.records.marks import Mark
+    from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.recipe import Recipe
 
 Form = Literal["choice", "coordinate"]
 LETTERS = ("A", "B", "C", "D")

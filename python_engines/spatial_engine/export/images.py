@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spatial_engine.marks import draw_marks
+from spatial_engine.records.marks import draw_marks
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord
-    from spatial_engine.record import ImageRef, QARecord
+    from spatial_engine.dataset.dataset import OpenedRecord
+    from spatial_engine.records.record import ImageRef, QARecord
 
 ImageMode = Literal["link", "copy", "none"]
 QUALITY = 95

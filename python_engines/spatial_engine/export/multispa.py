@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from spatial_engine.answers import METRES_PER
 from spatial_engine.export.sample import JsonLines, Sample
-from spatial_engine.record import QARecord
+from spatial_engine.records.answers import METRES_PER
+from spatial_engine.records.record import QARecord
 
 
 class Writer(JsonLines):

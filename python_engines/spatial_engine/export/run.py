@@ -19,7 +19,7 @@ from spatial_engine.export.images import ImageMode, ImageStore, encoded, marked
 from spatial_engine.export.sample import Sample, Target
 
 if TYPE_CHECKING:
-    from spatial_engine.opened import OpenedRecord
+    from spatial_engine.dataset.dataset import OpenedRecord
 
 # Target -> its file; the module of that name holds its Writer.
 TARGETS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from spatial_engine.record import PLACEHOLDER, QARecord
+from spatial_engine.records.record import PLACEHOLDER, QARecord
 
 
 @dataclass(frozen=True, slots=True)

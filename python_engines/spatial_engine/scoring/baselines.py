@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
-from spatial_engine.record import QARecord
+from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import closed_set, score
 from spatialcore.draws import draw, uniform_below
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spatial_engine.answers import Dialect
-from spatial_engine.record import QARecord
+from spatial_engine.records.answers import Dialect
+from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.report import paired_interval
 

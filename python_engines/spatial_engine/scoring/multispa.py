@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from spatial_engine.answers import Answer, AnswerType, Dialect, parse_answer
-from spatial_engine.record import QARecord
+from spatial_engine.records.answers import Answer, AnswerType, Dialect, parse_answer
+from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
 from spatialcore.relations.walks import walk

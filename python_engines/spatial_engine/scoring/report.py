@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from spatial_engine.answers import Dialect
-from spatial_engine.record import QARecord
+from spatial_engine.records.answers import Dialect
+from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import chance
 from spatial_engine.scoring.multispa import Score, score
 from spatialcore.errors import SpatialCoreError

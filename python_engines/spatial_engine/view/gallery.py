@@ -19,8 +19,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from spatial_engine.opened import OpenedRecord
-from spatial_engine.record import QARecord
+from spatial_engine.dataset.dataset import OpenedRecord
+from spatial_engine.records.record import QARecord
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage

@@ -25,8 +25,8 @@ from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatialcore.relations.config import IndexReport
-    from spatialcore.relations.recipe import Recipe
+    from spatialcore.index.config import IndexReport
+    from spatialcore.index.recipe import Recipe
     from spatialcore.types import Source
 
 
@@ -75,8 +75,8 @@ def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "index", __doc__)
     from spatialcore.errors import BackendUnavailable, SceneFormatError, SceneIndexError
-    from spatialcore.relations.config import IndexConfig
-    from spatialcore.relations.index import build_index
+    from spatialcore.index.config import IndexConfig
+    from spatialcore.index.index import build_index
 
     try:
         config = IndexConfig(_recipe(options))
@@ -107,7 +107,7 @@ def main(argv: list[str]) -> int:
 
 
 def _recipe(options: Options) -> Recipe:
-    from spatialcore.relations.recipe import load_recipe
+    from spatialcore.index.recipe import load_recipe
 
     recipe = load_recipe(options.recipe)
     if options.depth_map == "sizes" and recipe.depth_map != "from_sizes":

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spatialmllm.backbone import restore_rotary
 from spatialmllm.checkpoints.adapter import adapter_beside, merge_adapter
 from spatialmllm.checkpoints.files import SHOWN, StrPath, WeightFiles, match, read_json
 from spatialmllm.checkpoints.keys import CheckpointFormatError, is_tolerated, may_be_missing
@@ -23,7 +22,8 @@ from spatialmllm.config import (
     SpatialMLLMConfig,
     from_mapping,
 )
-from spatialmllm.model import SpatialMLLM, build_meta
+from spatialmllm.model.backbone import restore_rotary
+from spatialmllm.model.model import SpatialMLLM, build_meta
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spatialmllm.checkpoints.adapter import FOLDER, WEIGHTS, adapter_files, split_adapter
 from spatialmllm.config import SpatialMLLMConfig, to_mapping
-from spatialmllm.model import SpatialMLLM
+from spatialmllm.model.model import SpatialMLLM
 
 SHARD_BYTES = 4 * 10**9
 

@@ -12,8 +12,8 @@ import torch
 from spatialmllm.checkpoints.files import Match, StrPath, WeightFiles, match, read_json
 from spatialmllm.checkpoints.keys import SPATIAL_PREFIX, CheckpointFormatError
 from spatialmllm.checkpoints.save import SHARD_BYTES, write_folder
-from spatialmllm.vggt.config import HEADS, VGGTConfig
-from spatialmllm.vggt.model import VGGT
+from spatialmllm.model.vggt.config import HEADS, VGGTConfig
+from spatialmllm.model.vggt.model import VGGT
 
 
 def load_vggt(

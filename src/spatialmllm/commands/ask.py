@@ -19,7 +19,7 @@ from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
     from spatialmllm.config import ProcessorConfig
-    from spatialmllm.preprocessing import Medium
+    from spatialmllm.data.preprocessing import Medium
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 CHOICE_SUFFIX = "Answer with the option's letter from the given choices directly."
@@ -95,11 +95,11 @@ def question_text(question: str, options: tuple[str, ...]) -> str:
 def _ask(options: Options) -> int:
     import torch
 
-    from spatialmllm.batches import SampleBuilder, collate, to_device
     from spatialmllm.checkpoints import load
+    from spatialmllm.data.batches import SampleBuilder, collate, to_device
+    from spatialmllm.data.tokens import ChatTokenizer
     from spatialmllm.decoding import Sampling, generate
     from spatialmllm.evaluation.run import pick_device, pick_dtype
-    from spatialmllm.tokens import ChatTokenizer
 
     device = pick_device(options.device)
     model = load(options.model, dtype=pick_dtype(options.dtype, device), device=device).eval()
@@ -131,7 +131,7 @@ def _ask(options: Options) -> int:
 
 def _media(options: Options, processor: ProcessorConfig) -> list[Medium]:
     from spatialcore.io.images import decode_image
-    from spatialmllm.preprocessing import clip, read_clip, still
+    from spatialmllm.data.preprocessing import clip, read_clip, still
 
     media: list[Medium] = []
     for path in options.images:

@@ -21,8 +21,8 @@ import tyro
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
-    from spatial_engine.record import QARecord
-    from spatialmllm.records import RecordSet
+    from spatial_engine.records.record import QARecord
+    from spatialmllm.data.records import RecordSet
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
 
 def _records(options: Options) -> RecordSet:
     from spatialmllm.commands.train import parse_roots
-    from spatialmllm.records import RecordSet, parse_folder
+    from spatialmllm.data.records import RecordSet, parse_folder
 
     folder = parse_folder(options.records)
     records = RecordSet.open([folder], split=options.split, roots=parse_roots(options.root))
@@ -124,12 +124,12 @@ def _evaluate(options: Options, records: RecordSet) -> int:
 
 def _answer(options: Options, records: RecordSet, folder: Path, out: Path, *, blind: bool) -> int:
     """Let a model answer every record that has no line in `out` yet; how many it could not see."""
-    from spatialmllm.batches import SampleBuilder
-    from spatialmllm.cache import ImageCache
     from spatialmllm.checkpoints import load
+    from spatialmllm.data.batches import SampleBuilder
+    from spatialmllm.data.cache import ImageCache
+    from spatialmllm.data.tokens import ChatTokenizer
     from spatialmllm.decoding import Sampling
     from spatialmllm.evaluation.run import model_digest, pick_device, pick_dtype, run_eval
-    from spatialmllm.tokens import ChatTokenizer
 
     device = pick_device(options.device)
     model = load(folder, dtype=pick_dtype(options.dtype, device), device=device).eval()
@@ -166,7 +166,7 @@ def _responses(out: Path, records: RecordSet) -> dict[str, str]:
 def _without_model(options: Options, every: list[QARecord]) -> dict[str, dict[str, str]]:
     """Responses of frequency, random and oracle; the first two learn from the training split."""
     from spatial_engine.scoring.baselines import baseline_responses
-    from spatialmllm.records import RecordSet, parse_folder
+    from spatialmllm.data.records import RecordSet, parse_folder
 
     folder = parse_folder(options.records)
     known: list[QARecord] = []

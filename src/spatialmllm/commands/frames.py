@@ -124,7 +124,7 @@ def _from_vggt(options: Options) -> Callable[[Scene], GeometryProvider]:
         raise ValueError("--geometry vggt needs --model, a VGGT or Spatial-MLLM folder")
     from spatialmllm.checkpoints.vggt import load_vggt
     from spatialmllm.evaluation.run import pick_device
-    from spatialmllm.vggt.geometry import from_vggt
+    from spatialmllm.model.vggt.geometry import from_vggt
 
     heads = ("camera", "depth") if options.point_source == "depth" else ("point",)
     model = load_vggt(options.model, heads=heads, device=pick_device(options.device))
@@ -193,7 +193,7 @@ def _compare(
     """Share of the candidates' voxels that each sampler's frames see; one voxel set for all."""
     import numpy as np
 
-    from spatialmllm.preprocessing import uniform_indices
+    from spatialmllm.data.preprocessing import uniform_indices
     from spatialmllm.sampling import coverage_of, select_frames
     from spatialmllm.voxels import voxel_sets
 

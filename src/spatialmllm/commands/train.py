@@ -218,7 +218,7 @@ def _train(options: Options, prepared: Prepared) -> int:
 
 def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
     """Show records, sizes and memory, and the first batch as a picture with its text."""
-    from spatialmllm.model import parameter_counts
+    from spatialmllm.model.model import parameter_counts
     from spatialmllm.training.sft import estimate_memory, make_model
 
     model = make_model(prepared, meta=True)

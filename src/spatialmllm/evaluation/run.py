@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from spatialcore.errors import SpatialCoreError
-from spatialmllm.batches import Sample, SampleBuilder, collate, to_device
+from spatialmllm.data.batches import Sample, SampleBuilder, collate, to_device
+from spatialmllm.data.records import RecordSet
 from spatialmllm.decoding import Sampling, generate
-from spatialmllm.model import SpatialMLLM
-from spatialmllm.records import RecordSet
+from spatialmllm.model.model import SpatialMLLM
 
 RESPONSES, HEADER = "responses.jsonl", "eval.json"
 

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from spatialcore.errors import SpatialCoreError
-from spatialmllm.batches import Sample, SampleBuilder, collate
-from spatialmllm.records import RecordSet
+from spatialmllm.data.batches import Sample, SampleBuilder, collate
+from spatialmllm.data.records import RecordSet
 from spatialmllm.training.order import MicroBatches, Sequence
 
 

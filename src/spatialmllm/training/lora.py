@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from spatialcore.errors import BackendUnavailable
 from spatialmllm.checkpoints.adapter import AdapterConfig, is_adapter
 from spatialmllm.checkpoints.keys import CheckpointFormatError
-from spatialmllm.model import SpatialMLLM
+from spatialmllm.model.model import SpatialMLLM
 
 TRAINED = "trained.safetensors"
 

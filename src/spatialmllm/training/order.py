@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spatialcore.draws import permutation
-from spatialmllm.batches import SampleBuilder
-from spatialmllm.facts import conversation_key, deal, fact_group
-from spatialmllm.records import RecordSet
+from spatialmllm.data.batches import SampleBuilder
+from spatialmllm.data.records import RecordSet
+from spatialmllm.training.conversations import conversation_key, deal, fact_group
 
 
 @dataclass(frozen=True, slots=True)

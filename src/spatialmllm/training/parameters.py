@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from spatialmllm.model import PARTS
+from spatialmllm.model.model import PARTS
 from spatialmllm.training.recipe import OptimiserRecipe
 
 _RATE = {

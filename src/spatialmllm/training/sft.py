@@ -17,14 +17,14 @@ from transformers import TrainingArguments
 
 import spatialcore
 from spatialcore.errors import SpatialCoreError
-from spatialmllm.batches import SampleBuilder
-from spatialmllm.cache import ImageCache
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.config import SpatialMLLMConfig
-from spatialmllm.model import SpatialMLLM, build, build_meta, parameter_counts
-from spatialmllm.records import RecordSet, parse_folder, shared_spaces
-from spatialmllm.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
+from spatialmllm.data.batches import SampleBuilder
+from spatialmllm.data.cache import ImageCache
+from spatialmllm.data.records import RecordSet, parse_folder, shared_spaces
+from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
+from spatialmllm.model.model import SpatialMLLM, build, build_meta, parameter_counts
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import EventSink, StopRequest
 from spatialmllm.training.loader import SequenceData

@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.checkpoints.load import read_weights
 from spatialmllm.checkpoints.save import save
-from spatialmllm.model import SpatialMLLM
+from spatialmllm.model.model import SpatialMLLM
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import (
     EventSink,

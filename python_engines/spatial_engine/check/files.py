@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a data set as `verify` finds them: hashes, schema, ids, and which rows to check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.dataset.make import done_path, file_hash, shard_path
+from spatial_engine.records.record import read_tables
+from spatialcore.errors import RecordError
+
+SHOWN = 20  # of what is wrong; the rest is counted
+
+
+def check_files(
+    out: Path, numbers: Sequence[int]
+) -> tuple[list[Path], list[str], list[NDArray[Any]]]:
+    """Paths, problems, and the keys of the ids of each shard: 8 bytes a record are held."""
+    paths: list[Path] = []
+    problems, keys = [], []
+    for number in numbers:
+        done = done_path(out, number)
+        if not done.exists():
+            problems.append(f"shard {number} is missing; run the same generate again")
+            continue
+        report = json.loads(done.read_text(encoding="utf-8"))
+        path = shard_path(out, report["split"], number)
+        try:
+            if file_hash(path) != report["hash"]:
+                problems.append(
+                    f"{path.relative_to(out)}: the file is not the one that was written"
+                )
+            keys.append(id_keys(path))
+        except (RecordError, OSError) as error:
+            problems.append(str(error))
+            continue
+        paths.append(path)
+    twice = repeated_ids(paths, keys)[:SHOWN]
+    return paths, problems + [f"id {i} occurs more than once" for i in twice], keys
+
+
+def _ids(path: Path) -> Iterator[str]:
+    for table in read_tables(path):
+        yield from table.column("id").to_pylist()
+
+
+def id_keys(path: Path) -> NDArray[Any]:
+    """BLAKE2b-8 of the id of each record of a shard, as big-endian integers: (n,) uint64."""
+    digests = b"".join(hashlib.blake2b(i.encode(), digest_size=8).digest() for i in _ids(path))
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
+
+
+def repeated_ids(paths: Sequence[Path], keys: Sequence[NDArray[Any]]) -> list[str]:
+    """The ids that occur more than once; only those with an equal key are read a second time.
+
+    Args:
+        paths: The shards.
+        keys: `id_keys` of each.
+    """
+    every = np.sort(np.concatenate([np.zeros(0, np.uint64), *keys]))
+    twice = np.unique(every[1:][every[1:] == every[:-1]])
+    if not len(twice):
+        return []
+    found: Counter[str] = Counter()
+    for path, mine in zip(paths, keys, strict=True):
+        suspect = np.isin(mine, twice).tolist()
+        found.update(i for i, again in zip(_ids(path), suspect, strict=True) if again)
+    return [i for i, count in found.items() if count > 1]
+
+
+def sampled(keys: Sequence[NDArray[Any]], limit: int | None) -> list[frozenset[int] | None]:
+    """Rows to check of each shard: all, or those with the smallest hash of their id."""
+    if limit is None or sum(map(len, keys)) <= limit:
+        return [None] * len(keys)
+    taken = np.sort(np.argsort(np.concatenate(keys), kind="stable")[:limit])
+    ends = np.cumsum([len(mine) for mine in keys])
+    parts = np.split(taken, np.searchsorted(taken, ends[:-1]))
+    starts = ends - [len(mine) for mine in keys]
+    return [frozenset((p - start).tolist()) for p, start in zip(parts, starts, strict=True)]

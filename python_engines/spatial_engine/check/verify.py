@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verification: every record is made a second time from its source, and compared field by field.
+
+Files first (hash, schema, every column), then inputs, then answers. The second making goes through
+the float64 reference, never through masks, pair tables or kernels of the first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spatial_engine.check.files import SHOWN, check_files, sampled
+from spatial_engine.dataset.compose import compose_all
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import Facts, Place, Row, family_of
+from spatial_engine.executors import run_all
+from spatial_engine.plan.open import index_hash, open_index, reopen_source
+from spatial_engine.plan.plan import recipe_from_json
+from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
+from spatial_engine.records.wording import wording_hash
+from spatial_engine.reference.scene import ReferenceScene
+from spatialcore.errors import RecordError, SpatialCoreError
+
+SAMPLE_ROWS = 100_000
+_RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
+_TEXT_FIELDS = ("question", "answer", "messages", "templates")
+
+
+class Mismatch(NamedTuple):
+    """One field that does not follow from the source."""
+
+    id: str
+    field: str
+    stored: str
+    recomputed: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was checked.
+
+    Attributes:
+        total: Records of the data set.
+        checked: Records that were made again.
+        mismatch_count: Fields that differ.
+        mismatches: The first ones.
+        problems: Damaged files, changed inputs, repeated ids: found before any row is checked.
+        wording_changed: Whether the templates differ from those of the data set; texts were then
+            parsed, not compared.
+    """
+
+    total: int
+    checked: int
+    mismatch_count: int
+    mismatches: tuple[Mismatch, ...]
+    problems: tuple[str, ...] = ()
+    wording_changed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything agreed."""
+        return not self.problems and not self.mismatch_count
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One shard and the numbers of its rows to check; None is all."""
+
+    manifest: Mapping[str, Any]
+    path: Path
+    rows: frozenset[int] | None
+    roots: Mapping[str, Path]
+    index: Path
+    compare_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One run of `generate`: the whole data set, or what a merge took from one of several."""
+
+    manifest: Mapping[str, Any]
+    roots: Mapping[str, Path]
+    index: Path
+    compare_text: bool
+
+
+def load_manifest(out: Path) -> dict[str, Any]:
+    """OUT/manifest.json; RecordError when it is missing or broken."""
+    try:
+        return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{out}: not a data set: {error}") from error
+
+
+def source_roots(
+    manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None = None
+) -> dict[str, Path]:
+    """Root of each source: as given, else as recorded, else of that name beside or below OUT."""
+    roots = {}
+    for key, source in manifest["sources"].items():
+        recorded = Path(source["root"])
+        choices = [recorded, out / recorded.name, out.parent / recorded.name]
+        found = next((path for path in choices if path.exists()), recorded)
+        roots[key] = Path((given or {}).get(key, found))
+    return roots
+
+
+def index_folder(manifest: Mapping[str, Any], out: Path) -> Path:
+    """The data set's index: as recorded, else OUT/index."""
+    recorded = Path(manifest["index"])
+    return recorded if recorded.exists() else out / "index"
+
+
+def _parts(manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None) -> list[_Part]:
+    """The part of each shard: merged data sets keep their own seeds, indexes and wordings."""
+    found: list[_Part] = []
+    for one in manifest.get("merged", [manifest]):
+        families = tuple(sorted({family_of(task) for task in one["tasks"]}))
+        part = _Part(
+            one, source_roots(one, out, given), index_folder(one, out),
+            wording_hash(families) == one["wording"],
+        )  # fmt: skip
+        found += [part] * one["shards"]
+    return found
+
+
+def verify(
+    out: str | Path,
+    *,
+    sample: int | None = None,
+    everything: bool = False,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    fail_fast: bool = False,
+    roots: Mapping[str, Path] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Check a data set against its sources.
+
+    Args:
+        out: The data set.
+        sample: Check this many rows, the same ones every time; None is all up to 100,000 rows.
+        everything: Check all rows, however many.
+        workers: Processes.
+        shard: (i, n): only shards whose number is i modulo n.
+        fail_fast: Stop at the first shard with a mismatch.
+        roots: Source key -> folder, where sources have moved.
+        on_progress: Called with (shards done, shards in all).
+
+    Raises:
+        RecordError: There is no data set.
+    """
+    out = Path(out).resolve()
+    manifest = load_manifest(out)
+    numbers = list(range(shard[0], manifest["shards"], shard[1]))
+    paths, problems, keys = check_files(out, numbers)
+    total = sum(map(len, keys))
+    parts = _parts(manifest, out, roots)
+    for part in {id(part): part for part in parts}.values():
+        problems += _check_inputs(part.manifest, part.index, part.roots)
+    if problems:
+        return VerifyReport(total, 0, 0, (), tuple(problems))
+    chosen = sampled(keys, None if everything else sample or SAMPLE_ROWS)
+    jobs = [
+        _Job(part.manifest, path, rows, part.roots, part.index, part.compare_text)
+        for part, path, rows in zip((parts[n] for n in numbers), paths, chosen, strict=True)
+    ]
+    checked = count = 0
+    mismatches: list[Mismatch] = []
+    for done, (_, (rows, bad)) in enumerate(run_all(_check_shard, jobs, workers=workers), 1):
+        checked += rows
+        count += len(bad)
+        mismatches += bad[: SHOWN - len(mismatches)]
+        if on_progress is not None:
+            on_progress(done, len(jobs))
+        if bad and fail_fast:
+            break
+    changed = not all(part.compare_text for part in parts)
+    return VerifyReport(total, checked, count, tuple(mismatches), (), changed)
+
+
+def _check_inputs(
+    manifest: Mapping[str, Any], index_path: Path, roots: Mapping[str, Path]
+) -> list[str]:
+    """What has changed since the data set was made."""
+    problems = []
+    index = open_index(index_path)
+    for key, source in manifest["sources"].items():
+        for scene_id, mark in source["scenes"].items():
+            scene = index.open_scene(key, scene_id)
+            if index_hash(scene) != mark:
+                problems.append(f"index_changed: {key}/{scene_id} was indexed again")
+            problems += [
+                f"source_changed: {key}/{scene_id}: {name}"
+                for name in scene.changed_inputs(roots[key])
+            ]
+    return problems
+
+
+def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:
+    records = [
+        record
+        for row, record in enumerate(read_records(job.path, columns_only=True))
+        if job.rows is None or row in job.rows
+    ]
+    records.sort(key=lambda r: (r.source, r.scene, sorted(r.frames)))
+    out: list[Mismatch] = []
+    for (source, scene), rows in groupby(records, key=lambda r: (r.source, r.scene)):
+        out += _check_scene(job, source, scene, list(rows))
+    return len(records), out
+
+
+def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) -> list[Mismatch]:
+    entry = job.manifest["sources"].get(source)
+    if entry is None or scene not in entry["scenes"]:
+        return [
+            Mismatch(r.id, "scene", f"{source}/{scene}", "not in the manifest") for r in records
+        ]
+    opened = reopen_source(source, entry["kind"], job.roots[source], entry["options"]).open(scene)
+    recipe = recipe_from_json(job.manifest["recipe"])
+    index = open_index(job.index).open_scene(source, scene)
+    out: list[Mismatch] = []
+    for split in sorted({record.split for record in records}):
+        reference = ReferenceScene(opened, index, recipe, job.manifest["seed"], split)
+        mine = [record for record in records if record.split == split]
+        out += check_records(reference, mine, compare_text=job.compare_text)
+    return out
+
+
+def check_against(
+    reference: ReferenceScene, record: QARecord, *, compare_text: bool = True
+) -> list[Mismatch]:
+    """`check_records` of one record."""
+    return check_records(reference, [record], compare_text=compare_text)
+
+
+def check_records(
+    reference: ReferenceScene, records: Sequence[QARecord], *, compare_text: bool = True
+) -> list[Mismatch]:
+    """Make records of one scene again from their source and compare every field.
+
+    Args:
+        reference: The records' scene.
+        records: What is stored.
+        compare_text: Whether the templates are those of the data set.
+
+    Returns:
+        The fields that differ; a guard that a record breaks is the field "guard", and a record
+        that cannot be made again is the field "record".
+    """
+    out: list[Mismatch] = []
+    made: dict[str, list[_Made]] = {}
+    for record in records:
+        try:
+            check_record(record)
+            row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
+            engine = engine_of(record.task)
+            facts, broken = engine.recompute(reference, row)
+        except _REFUSALS as error:
+            out.append(_refused(record, error))
+            continue
+        made.setdefault(record.task, []).append(_Made(record, row, facts))
+        out += [Mismatch(record.id, "guard", "asked", broken)] if broken else []
+    for same_task in made.values():
+        out += _compare(reference.place, same_task, compare_text)
+    return out
+
+
+_REFUSALS = (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError)
+
+
+class _Made(NamedTuple):
+    """A stored record, and its facts made again."""
+
+    record: QARecord
+    row: Row
+    facts: Facts
+
+
+def _refused(record: QARecord, error: Exception) -> Mismatch:
+    return Mismatch(record.id, "record", record.answer, f"{type(error).__name__}: {error}")
+
+
+def _compare(place: Place, made: Sequence[_Made], compare_text: bool) -> list[Mismatch]:
+    """Compose the facts of one task's records, all at once, and compare."""
+    engine = engine_of(made[0].record.task)
+    try:
+        again = compose_all(engine, place, [m.row for m in made], [m.facts for m in made])
+    except _REFUSALS as error:
+        if len(made) == 1:
+            return [_refused(made[0].record, error)]
+        # One that cannot be composed must not hide the others.
+        return [found for one in made for found in _compare(place, [one], compare_text)]
+    return [
+        found
+        for one, recomputed in zip(made, again, strict=True)
+        for found in _fields_that_differ(one.record, recomputed, compare_text)
+    ]
+
+
+def _fields_that_differ(
+    record: QARecord, again: QARecord, compare_text: bool
+) -> Iterator[Mismatch]:
+    for name in COLUMNS:
+        stored, recomputed = getattr(record, name), getattr(again, name)
+        if stored == recomputed or (name in _TEXT_FIELDS and not compare_text):
+            continue
+        if name != "evidence":
+            yield Mismatch(record.id, name, str(stored), str(recomputed))
+            continue
+        for path, a, b in _differences(record.facts, json.loads(recomputed)):
+            yield Mismatch(record.id, f"evidence.{path}", str(a), str(b))
+
+
+def _differences(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Places where two JSON values differ by more than rounding."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        for name in a:
+            yield from _differences(a[name], b[name], f"{path}.{name}" if path else name)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for k, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from _differences(x, y, f"{path}[{k}]")
+    elif isinstance(a, float) and isinstance(b, (int, float)) and not isinstance(b, bool):
+        if not math.isclose(a, b, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
+            yield path, a, b
+    elif a != b or type(a) is not type(b):
+        yield path, a, b

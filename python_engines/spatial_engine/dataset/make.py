@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a plan: shards that are pure, idempotent, and resumed by their own done files.
+
+`run_shard` writes the Parquet file under a temporary name, syncs and renames it, then writes the
+shard's done file the same way. Nothing else is shared, so any worker on any machine may run any
+shard in any order, and a crash costs the shards it was in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatial_engine.dataset.compose import Told, compose_table
+from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
+from spatial_engine.executors import Executor, run_all
+from spatial_engine.plan.open import open_index
+from spatial_engine.plan.plan import Plan
+from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
+from spatialcore.errors import PlanError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEvent:
+    """One shard is finished.
+
+    Attributes:
+        shard: Its number.
+        rows: Its records.
+        done: Shards finished so far, those of earlier runs included.
+        total: Shards of this run.
+        seconds: Time it took; 0 when an earlier run had made it.
+        reused: Whether an earlier run had made it.
+    """
+
+    shard: int
+    rows: int
+    done: int
+    total: int
+    seconds: float
+    reused: bool
+
+
+def shard_path(out: Path, split: str, shard: int) -> Path:
+    """`OUT/data/<split>/part-00042.parquet`."""
+    return out / "data" / split / f"part-{shard:05d}.parquet"
+
+
+def done_path(out: Path, shard: int) -> Path:
+    """`OUT/shards/00042.json`, whose presence means that the shard is done."""
+    return out / "shards" / f"{shard:05d}.json"
+
+
+def file_hash(path: Path) -> str:
+    """BLAKE2b-16 of a file, as hex."""
+    h = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            h.update(block)
+    return h.hexdigest()
+
+
+def make_manifest(plan: Plan) -> dict[str, Any]:
+    """What decides the bytes of a data set, and where its sources were; equal for every worker."""
+    import pyarrow as pa
+
+    import spatialcore
+
+    scenes: dict[str, dict[str, str]] = {}
+    for scene in plan.scenes:
+        scenes.setdefault(scene.source, {})[scene.scene] = scene.index_hash
+    return {
+        "version": MANIFEST_VERSION,
+        "record_version": SCHEMA_VERSION,
+        "versions": {
+            "spatialcore": spatialcore.__version__,
+            "numpy": np.__version__,
+            "pyarrow": pa.__version__,
+        },
+        "config": json.loads(json.dumps(dataclasses.asdict(plan.config))),
+        "seed": plan.config.seed,
+        "recipe": json.loads(plan.recipe.to_json()),
+        "tasks": list(plan.tasks),
+        "index": str(plan.index),
+        "sources": {
+            key: {**json.loads(json.dumps(dict(source))), "scenes": scenes.get(key, {})}
+            for key, source in plan.sources.items()
+        },
+        "plan_hash": plan.hash(),
+        "wording": plan.wording,
+        "shards": len(plan.shards),
+        "rows": plan.rows,
+    }
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
+    """The first field in which two manifests differ, as a sentence; "" when they are equal."""
+    for name in sorted(old.keys() | new.keys()):
+        a, b = old.get(name), new.get(name)
+        if a == b:
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            return difference(a, b, f"{prefix}{name}.")
+        return f"{prefix}{name} was {a!r}, is now {b!r}"
+    return ""
+
+
+def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Make OUT ready for a run: its manifest is written once, or compared with the one there.
+
+    Raises:
+        PlanError: OUT holds another data set; names the first field that differs. Or it holds
+            something that is no data set.
+    """
+    manifest = make_manifest(plan)
+    path = out / "manifest.json"
+    if overwrite and (path.exists() or _holds_shards(out)):
+        _clear(out)
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        differs = difference(_without_places(stored), _without_places(manifest))
+        if differs:
+            raise PlanError(
+                f"{out} holds another data set: {differs}; use --overwrite or another -o"
+            )
+        return manifest
+    foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN) if out.is_dir() else []
+    if foreign:
+        raise PlanError(f"{out} is not empty and not a data set: it holds {foreign[0]}")
+    if _holds_shards(out):
+        # A mark of a finished shard would be believed, though nothing says what it was made of.
+        raise PlanError(f"{out} holds shards but no manifest; use --overwrite or another -o")
+    (out / "shards").mkdir(parents=True, exist_ok=True)
+    for split in {shard.split for shard in plan.shards}:
+        (out / "data" / split).mkdir(parents=True, exist_ok=True)
+    write_json(path, manifest)
+    return manifest
+
+
+_OWN = ("index", "plan", "data", "shards")  # what `generate SRC` itself puts into OUT
+
+
+def _holds_shards(out: Path) -> bool:
+    return any((out / "shards").glob("*.json"))
+
+
+def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest without the folders of its index and sources: these may move between runs."""
+    sources = {
+        key: {name: value for name, value in source.items() if name != "root"}
+        for key, source in manifest["sources"].items()
+    }
+    return {**manifest, "index": "", "sources": sources}
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run wrote; the index stays, since it is checked by itself."""
+    import shutil
+
+    for name in ("manifest.json", "summary.json"):
+        (out / name).unlink(missing_ok=True)
+    for path in out.glob("log-*.jsonl"):
+        path.unlink()
+    for name in ("data", "shards"):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write canonical JSON under a temporary name, sync it, rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def shard_table(plan: Plan, number: int) -> pa.Table:
+    """The records of a shard, in their order: scene, task, then the order of candidates."""
+    return joined([part_table(part) for part in rows_of_shard(plan, number)])
+
+
+def part_table(part: PartRows) -> pa.Table:
+    """The records of one part of a shard."""
+    told = [Told(engine, rows, engine.facts(part.context, rows)) for engine, rows in part.tasks]
+    return compose_table(part.context.place, told)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of records one after the other."""
+    import pyarrow as pa
+
+    return pa.concat_tables(tables) if tables else record_schema().empty_table()
+
+
+@lru_cache(maxsize=2)
+def _open_plan(folder: Path) -> Plan:
+    return Plan.open(folder)
+
+
+def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
+    """Make one shard, or leave it when it is done. Returns the content of its done file.
+
+    Raises:
+        PlanError: The shard does not have the rows that the plan promises: the index has changed.
+    """
+    done = done_path(out, number)
+    shard = plan.shards[number]
+    target = shard_path(out, shard.split, number)
+    if done.exists() and target.exists():
+        return {**json.loads(done.read_text(encoding="utf-8")), "reused": True}
+    started = time.perf_counter()
+    with collector_paused():
+        table = shard_table(plan, number)
+    if len(table) != shard.rows:
+        raise PlanError(
+            f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
+            "the index is not the one that was planned on"
+        )
+    for folder in (target.parent, done.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    write_table(temporary, table)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(target)
+    report = {
+        "shard": number,
+        "split": shard.split,
+        "rows": len(table),
+        "bytes": target.stat().st_size,
+        "hash": file_hash(target),
+        "tasks": dict(sorted(Counter(table.column("task").to_pylist()).items())),
+        "seconds": round(time.perf_counter() - started, 3),
+        "process": os.getpid(),
+    }
+    write_json(done, report)
+    return {**report, "reused": False}
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Search for no cycles: records hold none, and many lists set it off again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _run_number(number: int, *, plan_folder: Path, out: Path) -> dict[str, Any]:
+    return run_shard(_open_plan(plan_folder), out, number)
+
+
+def generate(
+    plan_folder: str | Path,
+    out: str | Path,
+    *,
+    executor: Executor = "local",
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    overwrite: bool = False,
+) -> Iterator[ShardEvent]:
+    """Run a plan, or the i-th of n equal parts of it; yields an event for each finished shard.
+
+    Args:
+        plan_folder: A saved plan.
+        out: The data set's folder; it is resumed when it holds the same data set.
+        executor: Where shards run.
+        workers: Processes.
+        shard: (i, n): only shards whose number is i modulo n.
+        overwrite: Start afresh when the folder holds another data set.
+
+    Raises:
+        PlanError: The folder holds another data set, or the index has changed since the plan.
+    """
+    plan_folder, out = Path(plan_folder).resolve(), Path(out).resolve()
+    plan = Plan.open(plan_folder)
+    i, n = shard
+    if not 0 <= i < n:
+        raise ValueError(f"shard must be i/n with 0 <= i < n, got {i}/{n}")
+    prepare(plan, out, overwrite=overwrite)
+    numbers = list(range(i, len(plan.shards), n))
+    run = partial(_run_number, plan_folder=plan_folder, out=out)
+    log = out / f"log-{i}of{n}-{os.getpid()}.jsonl"
+    with log.open("a", encoding="utf-8") as lines:
+        results = run_all(run, numbers, executor=executor, workers=workers)
+        for done, (_, report) in enumerate(results, 1):
+            lines.write(json.dumps({"time": time.time(), **report}, sort_keys=True) + "\n")
+            lines.flush()
+            yield ShardEvent(
+                report["shard"], report["rows"], done, len(numbers),
+                0.0 if report["reused"] else report["seconds"], report["reused"],
+            )  # fmt: skip
+    summarise(plan, out)
+
+
+def summarise(plan: Plan, out: Path) -> dict[str, Any] | None:
+    """Write summary.json when every shard is done; None while some are missing."""
+    paths = [done_path(out, number) for number in range(len(plan.shards))]
+    if not all(path.exists() for path in paths):
+        return None
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    tasks: Counter[str] = Counter()
+    splits: Counter[str] = Counter()
+    for report in reports:
+        tasks.update(report["tasks"])
+        splits[report["split"]] += report["rows"]
+    skipped = [skip._asdict() for skip in open_index(plan.index).skipped]
+    summary = {
+        "rows": sum(report["rows"] for report in reports),
+        "bytes": sum(report["bytes"] for report in reports),
+        "shards": len(reports),
+        "splits": dict(splits),
+        "tasks": dict(tasks),
+        "shortfall": shortfall(plan),
+        "rejections": rejections_by_task(plan),
+        "skipped_scenes": skipped,
+    }
+    write_json(out / "summary.json", summary)
+    # Every shard is done, so what a killed run left half written serves nobody.
+    for left in out.glob("data/*/.*.tmp"):
+        left.unlink(missing_ok=True)
+    return summary
+
+
+def shortfall(plan: Plan) -> dict[str, int]:
+    """Rows that a task could not give of its quota, where any are missing."""
+    missing: Counter[str] = Counter()
+    for row in plan.thresholds:
+        missing[row.task] += row.quota - row.taken
+    return {task: count for task, count in sorted(missing.items()) if count > 0}
+
+
+def rejections_by_task(plan: Plan) -> dict[str, dict[str, int]]:
+    """Rejections by task and reason."""
+    out: dict[str, Counter[str]] = {}
+    for row in plan.rejections:
+        out.setdefault(row.task, Counter())[row.reason] += row.count
+    return {task: dict(sorted(counts.items())) for task, counts in sorted(out.items())}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rows a shard makes, with the scenes that they are about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import CandidateTable, Engine, Row, SceneContext, candidates_of
+from spatial_engine.plan.open import open_context, open_index
+from spatial_engine.plan.plan import Plan, PlannedScene, ScenePart
+from spatial_engine.plan.rows import read_plan_rows
+
+
+class PartRows(NamedTuple):
+    """What one part of a shard makes: rows of a scene, by task."""
+
+    context: SceneContext
+    tasks: list[tuple[Engine, list[Row]]]
+
+
+def rows_of_shard(plan: Plan, number: int) -> Iterator[PartRows]:
+    """The rows of a shard, scene after scene: as written down, or listed again."""
+    stored = None if plan.rows_file is None else read_plan_rows(plan, number)
+    for k, part in enumerate(plan.shards[number].parts):
+        context = open_scene(plan, plan.scene_of[part.source, part.scene])
+        found = _listed(plan, part, context) if stored is None else stored[k]
+        yield PartRows(context, [(engine_of(task), rows) for task, rows in found.items()])
+
+
+def _listed(plan: Plan, part: ScenePart, context: SceneContext) -> dict[str, list[Row]]:
+    """The candidates of a part of a scene that the plan takes, by task."""
+    scene = plan.scene_of[part.source, part.scene]
+    out = {}
+    for task in plan.tasks:
+        if (engine_of(task).kind == "clip") != scene.is_clip:
+            continue
+        taken = context.cached(("taken", task), partial(_taken, plan, scene, context, task))
+        rows = taken.between(part.low, part.high).rows()
+        if rows:
+            out[task] = rows
+    return out
+
+
+def _taken(plan: Plan, scene: PlannedScene, context: SceneContext, task: str) -> CandidateTable:
+    """The candidates of a scene that the plan takes."""
+    return plan.choose(candidates_of(engine_of(task), context), task, scene)
+
+
+@lru_cache(maxsize=1)
+def open_scene(plan: Plan, scene: PlannedScene) -> SceneContext:
+    """A scene, kept while shard after shard takes its part of it."""
+    index = open_index(plan.index)
+    context = open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
+    return dataclasses.replace(context, takes=partial(plan.takes, scene))

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a data set holds: counts, balance of answers, chance, numbers, rejections, duplicates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spatial_engine.dataset.dataset import data_files
+from spatial_engine.records.record import read_tables
+
+_COLUMNS = (
+    "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
+    "answer_unit", "frames", "scene", "images",
+)  # fmt: skip
+_ASKED = ("scene", "frames", "question")  # what makes two records the same question
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_TOLERANCE = 0.20  # of the truth: what scoring accepts as a right number
+_POINT_RADIUS = 50.0  # of 1000 along the width: what scoring accepts as the right point
+_GUESSES = 256  # truths that are tried as a constant answer
+
+
+@dataclass(slots=True)
+class TaskStats:
+    """One task.
+
+    Attributes:
+        rows: Its records.
+        sources: Records by source.
+        splits: Records by split.
+        answers: Records by word or letter.
+        numbers: Quantiles of the answer, of its norm where it has several numbers.
+        unit: Unit of the answer.
+        majority: Score of always giving one answer, the best one: the most frequent word; the
+            number within 20 % of the most truths; for several numbers, the best of the truths
+            themselves by the same rule, or for a point within 5 % of the image's width.
+    """
+
+    rows: int = 0
+    sources: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+    majority: float = 0.0
+
+
+@dataclass(slots=True)
+class DatasetStats:
+    """A whole data set; see `TaskStats`."""
+
+    rows: int
+    files: int
+    tasks: dict[str, TaskStats]
+    rejections: dict[str, dict[str, int]]
+    shortfall: dict[str, int]
+    skipped_scenes: list[dict[str, str]]
+    duplicate_ids: int
+    duplicate_questions: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def dataset_stats(out: str | Path) -> DatasetStats:
+    """Statistics of the finished shards of a data set; about 50 bytes a record are held.
+
+    Raises:
+        RecordError: There is no data set, or a file of it is damaged.
+    """
+    out = Path(out)
+    files = data_files(out)
+    tasks: dict[str, _Counts] = {}
+    ids: list[NDArray[np.uint64]] = []
+    questions: list[NDArray[np.uint64]] = []
+    for path in files:
+        for table in read_tables(path):
+            chosen = table.select(_COLUMNS)
+            for task in chosen.column("task").unique().to_pylist():
+                rows = chosen.filter(pc.equal(chosen.column("task"), task))
+                tasks.setdefault(task, _Counts()).add(rows)
+            asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
+            ids.append(_digests(chosen.column("id").to_pylist()))
+            questions.append(_digests(repr(key) for key in asked))
+    rows = sum(map(len, ids))
+    summary_path = out / "summary.json"
+    summary = json.loads(summary_path.read_text()) if summary_path.exists() else {}
+    return DatasetStats(
+        rows=rows,
+        files=len(files),
+        tasks={task: counts.finish() for task, counts in sorted(tasks.items())},
+        rejections=summary.get("rejections", {}),
+        shortfall=summary.get("shortfall", {}),
+        skipped_scenes=summary.get("skipped_scenes", []),
+        duplicate_ids=_repeated(ids),
+        duplicate_questions=_repeated(questions),
+    )
+
+
+def _digests(texts: Iterable[str]) -> NDArray[np.uint64]:
+    joined = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(joined, dtype=np.uint64)
+
+
+def _repeated(digests: list[NDArray[np.uint64]]) -> int:
+    """Values that occurred before."""
+    every = np.sort(np.concatenate(digests))
+    return int((every[1:] == every[:-1]).sum())
+
+
+class _Counts:
+    """The running counts of one task."""
+
+    def __init__(self) -> None:
+        self.sources: Counter[str] = Counter()
+        self.splits: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self.numbers: list[NDArray[np.float64]] = []
+        self.aspects: list[NDArray[np.float64]] = []
+        self.unit = ""
+
+    def add(self, rows: pa.Table) -> None:
+        """Count the rows of a table, all of this task."""
+        for name, counter in (("source", self.sources), ("split", self.splits)):
+            counter.update(_frequencies(rows.column(name)))
+        words = rows.column("answer_text").drop_null()
+        self.answers.update(_frequencies(words))
+        self.unit = rows.column("answer_unit")[0].as_py() or ""
+        if len(words) == len(rows):
+            return
+        numbers = rows.column("answer_number").combine_chunks()
+        width = len(numbers[0])
+        if not width:
+            return  # the steps of a walk are neither words nor numbers
+        self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
+        images = rows.column("images").combine_chunks()
+        # The last image of each row, where a point is asked for; rows may differ in their number.
+        last = images.values.take(pc.subtract(images.offsets[1:], 1))
+        height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
+        self.aspects.append(height / across)
+
+    def finish(self) -> TaskStats:
+        """The statistics."""
+        rows = sum(self.splits.values())
+        stats = TaskStats(
+            rows, dict(sorted(self.sources.items())), dict(sorted(self.splits.items())),
+            dict(sorted(self.answers.items())), unit=self.unit,
+        )  # fmt: skip
+        if self.answers:
+            stats.majority = max(self.answers.values()) / rows
+        if self.numbers:
+            values, aspects = np.concatenate(self.numbers), np.concatenate(self.aspects)
+            sizes = np.linalg.norm(values, axis=1)
+            stats.numbers = {
+                f"{q:g}": float(v)
+                for q, v in zip(_QUANTILES, np.quantile(sizes, _QUANTILES), strict=True)
+            }
+            stats.majority = self._best(values, sizes, aspects)
+        return stats
+
+    def _best(
+        self, values: NDArray[np.float64], sizes: NDArray[np.float64], aspects: NDArray[np.float64]
+    ) -> float:
+        if values.shape[1] == 1:
+            return best_constant(sizes)
+        if self.unit == "norm1000":
+            scale = np.stack([np.ones_like(aspects), aspects], axis=1)
+            return best_truth(values, np.full(len(values), _POINT_RADIUS), scale)
+        return best_truth(values, _TOLERANCE * sizes)
+
+
+def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+
+
+def best_constant(truths: NDArray[np.float64]) -> float:
+    """Share of truths that lie within 20 % of the best constant guess: the blind baseline.
+
+    A guess g is right for truth t iff 0.8 t <= g <= 1.2 t, so the best g is where most of these
+    intervals overlap; the count changes only at their ends.
+    """
+    starts, ends = np.sort((1 - _TOLERANCE) * truths), np.sort((1 + _TOLERANCE) * truths)
+    open_at = np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="left")
+    return float(open_at.max() / len(truths))
+
+
+def best_truth(
+    truths: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    scale: NDArray[np.float64] | None = None,
+) -> float:
+    """Share of truths that one of them, given as a constant answer, is right for.
+
+    Args:
+        truths: (N, D) answers; up to 256 of them, evenly spread in their order, are tried.
+        radii: (N,) how far from a truth an answer may be.
+        scale: (N, D) factors of the axes, None for 1: a pixel is not as wide as it is high in
+            units of 1/1000 of the image.
+    """
+    tried = np.unique(np.linspace(0, len(truths) - 1, _GUESSES).astype(np.int64))
+    best = 0
+    for guess in truths[tried]:
+        away = (truths - guess) * (1.0 if scale is None else scale)
+        best = max(best, int((np.linalg.norm(away, axis=1) <= radii).sum()))
+    return best / len(truths)

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a plan: quotas for each task, source and split, two passes over candidates, shards."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engines import engine_of, select_tasks
+from spatial_engine.engines.base import family_of
+from spatial_engine.executors import Executor, run_all
+from spatial_engine.plan.balance import (
+    Allocation,
+    SmallestHashes,
+    allocate,
+    largest_remainder,
+    most_of_a_word,
+)
+from spatial_engine.plan.open import index_hash
+from spatial_engine.plan.passes import (
+    Counted,
+    Picked,
+    SceneJob,
+    count_candidates,
+    pick_hashes,
+    picked_candidates,
+)
+from spatial_engine.plan.plan import (
+    Plan,
+    PlanConfig,
+    PlannedScene,
+    Rejected,
+    Threshold,
+)
+from spatial_engine.plan.quotas import BENCHMARK_FAMILIES, Cell, cell_quotas, scene_count
+from spatial_engine.plan.rows import write_plan_rows
+from spatial_engine.plan.shards import shards_of
+from spatial_engine.records.wording import wording_hash
+from spatialcore.draws import draw
+from spatialcore.errors import PlanError
+from spatialcore.index.index import Index
+from spatialcore.index.recipe import Recipe
+
+Event = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+
+
+def make_plan(
+    index: Index,
+    config: PlanConfig,
+    *,
+    recipe: Recipe | None = None,
+    rows_file: Path | None = None,
+    executor: Executor = "local",
+    workers: int | None = None,
+    on_progress: Event | None = None,
+) -> Plan:
+    """Plan the records of an index.
+
+    Args:
+        index: The index.
+        config: What is asked.
+        recipe: None is the index's; another one must agree with it in all that an index holds.
+        rows_file: Where the rows that the plan takes are written down, so that making them does not
+            list the candidates again; None writes nothing. Passes on Ray leave it out.
+        executor: Where the passes run.
+        workers: Processes.
+        on_progress: Called with (stage, scenes done, scenes in all).
+
+    Raises:
+        PlanError: The recipe does not fit the index, a space is on both sides of the split, a scene
+            is unknown, or no record can be made; the message then holds the reasons.
+    """
+    plan, quota = _asked(index, config, _fitting(index, recipe))
+    scenes = plan.scenes
+    with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
+        # A piece on another machine does not see this folder and lists candidates again.
+        jobs = _jobs(plan, Path(folder) if executor == "local" else None)
+        passes = partial(run_all, items=jobs, executor=executor, workers=workers)
+        counted = _in_order(_told(passes(count_candidates), "count", len(jobs), on_progress))
+        available, allocations = _allocate(quota, scenes, counted, plan.recipe, config)
+        pick = partial(pick_hashes, takes=_takes(allocations))
+        picked = _told(passes(pick), "choose", len(jobs), on_progress)
+        thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
+        plan = replace(
+            plan, thresholds=thresholds, rejections=_rejections(scenes, counted),
+            shards=shards_of(scenes, per_scene),
+        )  # fmt: skip
+        if not plan.rows:
+            raise PlanError(f"no record can be made. {reason_text(plan)}")
+        if rows_file is not None and executor == "local":
+            job_of = dict(zip(scenes, jobs, strict=True))
+            write_plan_rows(rows_file, plan, lambda scene: picked_candidates(job_of[scene]))
+            plan = replace(plan, rows_file=rows_file)
+    return plan
+
+
+def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
+    """The recipe of the plan; PlanError when the index was made for another."""
+    recipe = index.recipe if recipe is None else recipe
+    if recipe.index_hash() != index.recipe.index_hash():
+        raise PlanError(
+            f"recipe {recipe.name!r} does not fit the index, which was made with "
+            f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
+        )
+    return recipe
+
+
+def _asked(index: Index, config: PlanConfig, recipe: Recipe) -> tuple[Plan, dict[Cell, int]]:
+    """A plan that says what is asked, and takes nothing yet; and the rows asked of each cell."""
+    tasks = select_tasks(config.tasks, recipe)
+    if config.benchmark is not None:
+        tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
+    scenes = _planned_scenes(index, config)
+    quota = cell_quotas(tasks, scenes, recipe, config)
+    plan = Plan(
+        index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
+        {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
+        thresholds=(), rejections=(), shards=(),
+        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
+    )  # fmt: skip
+    return plan, quota
+
+
+def _sources(index: Index) -> dict[str, dict[str, Any]]:
+    return {
+        key: {"kind": source.kind, "root": str(source.root), "options": dict(source.options)}
+        for key, source in index.sources.items()
+    }
+
+
+def _jobs(plan: Plan, folder: Path | None) -> list[SceneJob]:
+    """A job for each scene; candidates wait in the folder."""
+    return [
+        SceneJob(
+            plan.index, plan.recipe, plan.config.seed, _tasks_for(plan.tasks, scene), scene,
+            plan.quotas_of(scene), None if folder is None else folder / f"{k}.npz",
+        )
+        for k, scene in enumerate(plan.scenes)
+    ]  # fmt: skip
+
+
+def _rejections(
+    scenes: tuple[PlannedScene, ...], counted: Sequence[Counted]
+) -> tuple[Rejected, ...]:
+    return tuple(
+        Rejected(task, scene.source, scene.scene, reason, count)
+        for scene, result in zip(scenes, counted, strict=True)
+        for task, reasons in sorted(result.rejected.items())
+        for reason, count in sorted(reasons.items())
+    )
+
+
+def _told(
+    results: Iterator[tuple[int, Result]], stage: str, count: int, on_progress: Event | None
+) -> Iterator[tuple[int, Result]]:
+    """The results as they come, each of them reported."""
+    for done, found in enumerate(results, 1):
+        if on_progress is not None:
+            on_progress(stage, done, count)
+        yield found
+
+
+def _in_order(results: Iterator[tuple[int, Result]]) -> list[Result]:
+    """Results by position, whatever order they come in."""
+    return [result for _, result in sorted(results, key=lambda found: found[0])]
+
+
+def reason_text(plan: Plan) -> str:
+    """The rejections by reason as one line, for messages."""
+    counts = plan.histogram()
+    if not counts:
+        return "There was nothing to ask about: no pair of frames, no point, no object."
+    return "Rejected: " + ", ".join(f"{reason} {count}" for reason, count in counts.items())
+
+
+def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...]:
+    wanted = set(config.scenes)
+    unknown = wanted - {scene for _, scene in index.scenes()}
+    if unknown:
+        raise PlanError(f"scene {sorted(unknown)[0]!r} is not in the index")
+    out, sides = [], defaultdict(set)
+    bound = config.val_share * 2.0**64
+    for scene in index:
+        split = scene.split
+        if split is None:
+            side = draw(config.seed, "split", scene.source, scene.space, [], "split")
+            split = "val" if side < bound else "train"
+        sides[scene.source, scene.space].add(split)
+        if (wanted and scene.scene not in wanted) or config.split not in (None, split):
+            continue
+        out.append(
+            PlannedScene(
+                scene.source, scene.scene, scene.space, split, scene.is_clip, index_hash(scene)
+            )
+        )  # fmt: skip
+    for (source, space), splits in sorted(sides.items()):
+        if len(splits) > 1:
+            raise PlanError(f"space {source}/{space} is in train and in val: that would leak")
+    if not out and config.split == "val":
+        raise PlanError("no scene is in val; --val-share 0.1 sends a tenth of the spaces there")
+    if not out:
+        raise PlanError("no scene is selected")
+    return tuple(sorted(out))
+
+
+def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
+    kind = "clip" if scene.is_clip else "scene"
+    return tuple(task for task in tasks if engine_of(task).kind == kind)
+
+
+def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tuple[int, ...]]]:
+    return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
+
+
+def _allocate(
+    quota: Mapping[Cell, int],
+    scenes: tuple[PlannedScene, ...],
+    counted: list[Counted],
+    recipe: Recipe,
+    config: PlanConfig,
+) -> tuple[dict[Cell, NDArray[np.int64]], dict[Cell, list[Allocation]]]:
+    available: dict[Cell, NDArray[np.int64]] = {}
+    allocations: dict[Cell, list[Allocation]] = {}
+    for cell, total in quota.items():
+        engine = engine_of(cell[0])
+        strata = engine.strata(recipe)
+        counts = np.zeros((len(strata), engine.bin_count(recipe)), np.int64)
+        for scene, result in zip(scenes, counted, strict=True):
+            if (scene.source, scene.split) == cell[1:] and cell[0] in result.histogram:
+                counts += result.histogram[cell[0]]
+        shares = largest_remainder(
+            total, {f"{s:03d}": share for s, (_, share) in enumerate(strata)}
+        )
+        balance = config.balance or recipe.balance
+        available[cell] = counts
+        parts = [
+            allocate(counts[s].tolist(), shares[f"{s:03d}"], balance) for s in range(len(strata))
+        ]
+        if engine.words and recipe.word_strata:
+            most = most_of_a_word([sum(part.taken) for part in parts])
+            parts = [
+                Allocation(part.quota, allocate(counts[s].tolist(), most[s], balance).taken)
+                if sum(part.taken) > most[s] else part
+                for s, part in enumerate(parts)
+            ]  # fmt: skip
+        allocations[cell] = parts
+    return available, allocations
+
+
+def _thresholds(
+    available: Mapping[Cell, NDArray[np.int64]],
+    allocations: Mapping[Cell, list[Allocation]],
+    scenes: tuple[PlannedScene, ...],
+    picked: Iterator[tuple[int, list[Picked]]],
+) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
+    """The last hash taken in each bin, and the hashes taken of each scene."""
+    chosen: dict[tuple[Cell, int, int], SmallestHashes] = {}
+    for k, result in picked:
+        scene = scenes[k]
+        for task, s, b, hashes in result:
+            cell = (task, scene.source, scene.split)
+            if (cell, s, b) not in chosen:
+                chosen[cell, s, b] = SmallestHashes(allocations[cell][s].taken[b])
+            chosen[cell, s, b].add(hashes, k)
+    rows = []
+    per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in scenes]
+    for cell, parts in allocations.items():
+        for s, part in enumerate(parts):
+            for b, quota in enumerate(part.quota):
+                have = int(available[cell][s, b])
+                if not (quota or have):
+                    continue
+                hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+                if (cell, s, b) in chosen:
+                    hashes, owners = chosen[cell, s, b].chosen()
+                for k in np.unique(owners):
+                    per_scene[k].append(hashes[owners == k])
+                last = int(hashes[-1]) if len(hashes) else 0
+                rows.append(Threshold(*cell, b, s, have, quota, len(hashes), last))
+    return tuple(rows), per_scene

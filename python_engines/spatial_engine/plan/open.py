@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening what a plan names: its index, its sources, and the context of a scene."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from spatial_engine.engines.base import SceneContext
+from spatial_engine.plan.plan import PlannedScene
+from spatialcore.errors import PlanError
+from spatialcore.index.index import Index
+from spatialcore.index.recipe import Recipe
+from spatialcore.index.store import SceneIndex
+from spatialcore.types import Source
+
+
+@lru_cache(maxsize=4)
+def open_index(path: Path) -> Index:
+    """An index, kept open in this process."""
+    return Index.open(path)
+
+
+def source_of(index: Index, key: str) -> Source:
+    """The source of an index, opened again for what stays there: tracks, images, meshes."""
+    entry = index.sources[key]
+    return reopen_source(key, entry.kind, entry.root, entry.options)
+
+
+def reopen_source(key: str, kind: str, root: str | Path, options: Mapping[str, Any]) -> Source:
+    """A source by its recorded kind, root and options."""
+    from spatialcore.io.open import open_source
+    from spatialcore.io.options import ReadOptions
+
+    plain: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in options.items()
+    }
+    return open_source(f"{kind}:{root}", ReadOptions(**plain), key=key)
+
+
+def index_hash(scene: SceneIndex) -> str:
+    """BLAKE2b-16 of a scene's scene.json, which holds the hashes of what it was made of."""
+    meta = (scene.path / "scene.json").read_bytes()
+    return hashlib.blake2b(meta, digest_size=16).hexdigest()
+
+
+def open_context(
+    index: Index,
+    scene: PlannedScene,
+    recipe: Recipe,
+    seed: int,
+    scene_quota: Mapping[str, int],
+) -> SceneContext:
+    """The context of a planned scene.
+
+    Raises:
+        PlanError: The scene was indexed again since the plan.
+    """
+    opened = index.open_scene(scene.source, scene.scene)
+    if index_hash(opened) != scene.index_hash:
+        raise PlanError(
+            f"{scene.source}/{scene.scene} was indexed again since the plan; plan again"
+        )
+    source = source_of(index, scene.source) if scene.is_clip else None
+    return SceneContext.open(
+        opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source
+    )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two passes of a plan over the candidates of a scene: how many there are, and which go first.
+
+Candidates are listed once. Between the passes all of them wait on disk, and after the second those
+that may be taken: as many as the bins of the scene can give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import CandidateTable, candidates_of
+from spatial_engine.plan.open import open_context, open_index
+from spatial_engine.plan.plan import PlannedScene
+from spatial_engine.plan.quotas import Cell
+from spatialcore.draws import smallest_of_groups
+from spatialcore.index.recipe import Recipe
+
+Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
+Tables = Iterator[tuple[str, CandidateTable]]  # by task
+_COLUMNS = tuple(f.name for f in fields(CandidateTable) if f.name != "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class SceneJob:
+    """What a worker needs to list the candidates of a scene.
+
+    Attributes:
+        spill: File of the candidates between the passes; None lists them in both.
+    """
+
+    index: Path
+    recipe: Recipe
+    seed: int
+    tasks: tuple[str, ...]
+    scene: PlannedScene
+    scene_quota: Mapping[str, int]
+    spill: Path | None
+
+    @property
+    def picked(self) -> Path | None:
+        """File of the candidates that the second pass picks."""
+        return None if self.spill is None else self.spill.with_suffix(".picked")
+
+
+class Counted(NamedTuple):
+    """The candidates of a scene by task, and how many were refused by reason."""
+
+    histogram: dict[str, NDArray[np.int64]]  # task -> (strata, bins)
+    rejected: dict[str, Mapping[str, int]]
+
+
+def _groups(job: SceneJob, task: str, table: CandidateTable) -> NDArray[np.int64]:
+    """Stratum and bin of each row as one number."""
+    bins = engine_of(task).bin_count(job.recipe)
+    return table.stratum.astype(np.int64) * bins + table.bin
+
+
+def _tables(job: SceneJob) -> Tables:
+    context = open_context(open_index(job.index), job.scene, job.recipe, job.seed, job.scene_quota)
+    for task in job.tasks:
+        yield task, candidates_of(engine_of(task), context)
+
+
+def count_candidates(job: SceneJob) -> Counted:
+    """Candidates by task, stratum and bin; they wait on disk for the second pass."""
+    out = Counted({}, {})
+
+    def counted() -> Tables:
+        for task, table in _tables(job):
+            engine, groups = engine_of(task), _groups(job, task, table)
+            shape = (len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
+            counts = np.bincount(groups, minlength=shape[0] * shape[1]).astype(np.int64)
+            out.histogram[task] = counts.reshape(shape)
+            if table.rejected:
+                out.rejected[task] = dict(table.rejected)
+            yield task, table
+
+    _write(job.spill, counted())
+    return out
+
+
+def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -> list[Picked]:
+    """For each bin of each task the hashes of this scene that may be among the smallest."""
+    out: list[Picked] = []
+
+    def picked() -> Tables:
+        for task, table in _tables(job) if job.spill is None else _read(job.spill, job.tasks):
+            taken = np.array(takes[task, job.scene.source, job.scene.split], dtype=np.int64)
+            # One more than is taken, to see whether the last has an equal.
+            most = np.where(taken, taken + 1, 0).ravel()
+            groups = _groups(job, task, table)
+            rows = smallest_of_groups(table.hash, groups, most)
+            groups = groups[rows]
+            for group in np.unique(groups).tolist():
+                s, b = divmod(group, taken.shape[1])
+                out.append((task, s, b, table.hash[rows[groups == group]]))
+            yield task, table.take(np.sort(rows))
+
+    _write(job.picked, picked())
+    if job.spill is not None:
+        job.spill.unlink()
+    return out
+
+
+def picked_candidates(job: SceneJob) -> dict[str, CandidateTable]:
+    """The candidates that `pick_hashes` picked, by task, in their order; read once."""
+    if job.picked is None:
+        raise ValueError("the candidates of this scene were not written down")
+    found = dict(_read(job.picked, job.tasks))
+    job.picked.unlink()
+    return found
+
+
+def _write(path: Path | None, tables: Tables) -> None:
+    """Write one table after the other, none held longer; without a path they are just made."""
+    if path is None:
+        for _ in tables:
+            continue
+        return
+    with ZipFile(path, "w") as archive:
+        for task, table in tables:
+            for name in _COLUMNS:
+                with archive.open(f"{task}:{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, getattr(table, name), allow_pickle=False)
+
+
+def _read(path: Path, tasks: tuple[str, ...]) -> Tables:
+    """The tables that `_write` wrote, in the order of the tasks."""
+    with np.load(path, allow_pickle=False) as columns:
+        for task in tasks:
+            yield task, CandidateTable(*(columns[f"{task}:{name}"] for name in _COLUMNS))

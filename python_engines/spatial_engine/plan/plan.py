@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: which candidates become records, decided before any text is made.
+
+Two passes over the candidates of every scene: histograms give the quotas, then the k smallest
+hashes of each bin are found. A plan is one threshold for each bin, not a list of rows: a candidate
+is taken iff its hash is at most the threshold of its bin. So a plan of millions of rows is
+kilobytes, and exact. What it takes is written beside it (plan_rows.py), to save listing it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatial_engine.engines.base import CandidateTable
+from spatialcore.errors import PlanError
+from spatialcore.index.recipe import Guards, Recipe
+
+PLAN_VERSION = 1
+ROWS_NAME = "rows.parquet"
+SHARD_ROWS = 4_500
+TOP_HASH = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlanConfig:
+    """What is asked of an index.
+
+    Attributes:
+        seed: Seed of every draw.
+        tasks: Globs of task names; () is every task of the recipe.
+        limit: Rows in all; None uses the recipe's quota table.
+        split: Only scenes of this split.
+        scenes: Only these scene ids; () is all.
+        val_share: Share of the spaces, of sources without their own list, that go to val.
+        balance: Where a bin's unused quota goes; None is the recipe's choice.
+        benchmark: "multispa": the shape of its benchmark instead of the recipe's quotas, 300 rows
+            of each of the 26 subtasks: a task, of object movement a task and a source.
+    """
+
+    seed: int = 0
+    tasks: tuple[str, ...] = ()
+    limit: int | None = None
+    split: Literal["train", "val"] | None = None
+    scenes: tuple[str, ...] = ()
+    val_share: float = 0.0
+    balance: Literal["carry", "even"] | None = None
+    benchmark: Literal["multispa"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be positive, got {self.limit}")
+        if self.limit is not None and self.benchmark is not None:
+            raise ValueError("a benchmark says how many rows there are; limit cannot be given")
+        if not 0.0 <= self.val_share <= 1.0:
+            raise ValueError(f"val_share must lie in [0, 1], got {self.val_share}")
+
+
+class PlannedScene(NamedTuple):
+    """One scene of the plan, and the hash of its index."""
+
+    source: str
+    scene: str
+    space: str
+    split: str
+    is_clip: bool
+    index_hash: str
+
+
+class ScenePart(NamedTuple):
+    """The candidates of a scene whose hash lies in [low, high]."""
+
+    source: str
+    scene: str
+    low: int
+    high: int
+
+
+class Shard(NamedTuple):
+    """One output file: its split, its scenes, and how many rows it will have."""
+
+    split: str
+    parts: tuple[ScenePart, ...]
+    rows: int
+
+
+class Threshold(NamedTuple):
+    """One bin of a task: what it had, was to give and gives, and up to which hash."""
+
+    task: str
+    source: str
+    split: str
+    bin: int
+    stratum: int
+    available: int
+    quota: int
+    taken: int
+    threshold: int
+
+
+class Rejected(NamedTuple):
+    """How many possibilities of a scene a guard turned away."""
+
+    task: str
+    source: str
+    scene: str
+    reason: str
+    count: int  # type: ignore[assignment]  # the column's name; tuple.count is not used
+
+
+class _Limits(NamedTuple):
+    """The thresholds of a task, source and split as arrays (strata, bins).
+
+    Attributes:
+        some: Whether the bin gives any row.
+        last: The last hash that is taken.
+    """
+
+    some: NDArray[np.bool_]
+    last: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Threshold]) -> _Limits:
+        """From rows that take something."""
+        shape = max(row.stratum for row in rows) + 1, max(row.bin for row in rows) + 1
+        out = cls(np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.uint64))
+        for row in rows:
+            out.some[row.stratum, row.bin] = True
+            out.last[row.stratum, row.bin] = row.threshold
+        return out
+
+    def take(
+        self, bin: NDArray[Any], stratum: NDArray[Any], hash: NDArray[np.uint64]
+    ) -> NDArray[np.bool_]:
+        """(n,) which rows are taken."""
+        strata, bins = self.some.shape
+        s, b = np.minimum(stratum, strata - 1), np.minimum(bin, bins - 1)
+        known = (stratum < strata) & (bin < bins)
+        return np.asarray(known & self.some[s, b] & (hash <= self.last[s, b]))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that `generate` needs, beside the index.
+
+    Attributes:
+        index: Folder of the index.
+        config: What was asked.
+        recipe: The recipe, whole.
+        tasks: Tasks of the plan, in the order of the engines.
+        sources: Source key -> {kind, root, options}.
+        scenes: Scenes in (source, scene) order.
+        scene_quota: (task, source, split) -> rows asked of each scene.
+        thresholds: One row for each bin that has candidates or a quota.
+        rejections: Counts by task, scene and reason.
+        shards: Output files in order.
+        wording: Hash of the template files.
+        rows_file: Where the rows that it takes are written down; None lists them again.
+    """
+
+    index: Path
+    config: PlanConfig
+    recipe: Recipe
+    tasks: tuple[str, ...]
+    sources: Mapping[str, Mapping[str, Any]]
+    scenes: tuple[PlannedScene, ...]
+    scene_quota: Mapping[tuple[str, str, str], int]
+    thresholds: tuple[Threshold, ...]
+    rejections: tuple[Rejected, ...]
+    shards: tuple[Shard, ...]
+    wording: str
+    rows_file: Path | None = None
+
+    @property
+    def rows(self) -> int:
+        """Records that the plan makes."""
+        return sum(shard.rows for shard in self.shards)
+
+    @cached_property
+    def scene_of(self) -> dict[tuple[str, str], PlannedScene]:
+        """Planned scenes by (source, scene)."""
+        return {(scene.source, scene.scene): scene for scene in self.scenes}
+
+    @cached_property
+    def _limits(self) -> dict[tuple[str, str, str], _Limits]:
+        rows: dict[tuple[str, str, str], list[Threshold]] = {}
+        for row in self.thresholds:
+            if row.taken:
+                rows.setdefault((row.task, row.source, row.split), []).append(row)
+        return {cell: _Limits.of(mine) for cell, mine in rows.items()}
+
+    def takes(
+        self,
+        scene: PlannedScene,
+        task: str,
+        bin: NDArray[Any],
+        stratum: ArrayLike,
+        hash: NDArray[np.uint64],
+    ) -> NDArray[np.bool_]:
+        """(n,) which rows of a scene are at most the threshold of their bin."""
+        limits = self._limits.get((task, scene.source, scene.split))
+        if limits is None:
+            return np.zeros(len(hash), dtype=bool)
+        return limits.take(bin, np.broadcast_to(stratum, len(hash)), hash)
+
+    def choose(self, table: CandidateTable, task: str, scene: PlannedScene) -> CandidateTable:
+        """The candidates of a scene that the plan takes."""
+        return table.take(self.takes(scene, task, table.bin, table.stratum, table.hash))
+
+    def quotas_of(self, scene: PlannedScene) -> dict[str, int]:
+        """Rows asked of a scene, by task."""
+        return {
+            task: self.scene_quota.get((task, scene.source, scene.split), 0) for task in self.tasks
+        }
+
+    def histogram(self) -> dict[str, int]:
+        """Rejections by reason, most frequent first."""
+        counts: dict[str, int] = {}
+        for row in self.rejections:
+            counts[row.reason] = counts.get(row.reason, 0) + row.count
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def hash(self) -> str:
+        """BLAKE2b-16 of what decides the records: not of where the index lies."""
+        meta = _meta(self)
+        for name in ("index", "sources"):
+            del meta[name]
+        text = json.dumps([meta, [list(row) for row in self.thresholds]], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """Write plan.json, thresholds.parquet and rejections.parquet; plan.json comes last."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.rows_file is None:  # those of an earlier plan are not this one's
+            (folder / ROWS_NAME).unlink(missing_ok=True)
+        _write_rows(folder / "thresholds.parquet", Threshold, self.thresholds)
+        _write_rows(folder / "rejections.parquet", Rejected, self.rejections)
+        temporary = folder / "plan.json.tmp"
+        temporary.write_text(json.dumps(_meta(self), indent=1, sort_keys=True) + "\n")
+        temporary.replace(folder / "plan.json")
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Plan:
+        """Read a plan; PlanError when there is none or it is of another version."""
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+            if meta["version"] != PLAN_VERSION:
+                raise PlanError(f"{folder}: plan version {meta['version']}, not {PLAN_VERSION}")
+            return _from_meta(folder, meta)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise PlanError(f"{folder}: not a plan: {type(error).__name__}: {error}") from error
+
+
+def _meta(plan: Plan) -> dict[str, Any]:
+    return {
+        "version": PLAN_VERSION,
+        "index": str(plan.index),
+        "config": dataclasses.asdict(plan.config),
+        "recipe": json.loads(plan.recipe.to_json()),
+        "tasks": list(plan.tasks),
+        "sources": {key: dict(value) for key, value in plan.sources.items()},
+        "scenes": [list(scene) for scene in plan.scenes],
+        "scene_quota": [[*key, value] for key, value in sorted(plan.scene_quota.items())],
+        "shards": [
+            {
+                "split": shard.split,
+                "rows": shard.rows,
+                "parts": [
+                    [*part[:2], f"{part.low:016x}", f"{part.high:016x}"] for part in shard.parts
+                ],
+            }
+            for shard in plan.shards
+        ],
+        "rows": plan.rows,
+        "wording": plan.wording,
+    }
+
+
+def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
+    config: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in meta["config"].items()
+    }
+    return Plan(
+        index=Path(meta["index"]),
+        config=PlanConfig(**config),
+        recipe=recipe_from_json(meta["recipe"]),
+        tasks=tuple(meta["tasks"]),
+        sources=meta["sources"],
+        scenes=tuple(PlannedScene(*row) for row in meta["scenes"]),
+        scene_quota={(t, s, p): n for t, s, p, n in meta["scene_quota"]},
+        thresholds=tuple(Threshold(*row) for row in _read_rows(folder / "thresholds.parquet")),
+        rejections=tuple(Rejected(*row) for row in _read_rows(folder / "rejections.parquet")),
+        shards=tuple(
+            Shard(
+                shard["split"],
+                tuple(ScenePart(a, b, int(lo, 16), int(hi, 16)) for a, b, lo, hi in shard["parts"]),
+                shard["rows"],
+            )
+            for shard in meta["shards"]
+        ),
+        wording=meta["wording"],
+        rows_file=folder / ROWS_NAME if (folder / ROWS_NAME).exists() else None,
+    )
+
+
+def recipe_from_json(table: Mapping[str, Any]) -> Recipe:
+    """The recipe whose `to_json` gave this table; TypeError or ValueError when it is none."""
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    fields["guards"] = Guards(**table["guards"])
+    return Recipe(**fields)
+
+
+def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"bin": pa.int16(), "stratum": pa.int8(), "threshold": pa.uint64()}
+    text = ("task", "source", "split", "scene", "reason")
+    columns = {
+        name: pa.array(
+            [row[k] for row in rows], pa.string() if name in text else types.get(name, pa.int64())
+        )
+        for k, name in enumerate(kind._fields)
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False)
+
+
+def _read_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, use_threads=False)
+    except pa.ArrowException as error:
+        raise PlanError(f"{path}: {error}") from error
+    return iter(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many rows each task, source and split is to give: by the recipe, a limit, or a benchmark."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import family_of
+from spatial_engine.plan.balance import largest_remainder
+from spatial_engine.plan.plan import PlanConfig, PlannedScene
+from spatialcore.index.recipe import Recipe
+
+BENCHMARK_ROWS = 300  # of each subtask of MultiSPA's benchmark
+BENCHMARK_FAMILIES = (
+    "camera_movement",
+    "depth_perception",
+    "visual_correspondence",
+    "object_perception",
+    "object_movement",
+)
+
+Cell = tuple[str, str, str]  # task, source, split
+
+
+def scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
+    """Scenes of a source and split that are of the task's kind."""
+    task, source, split = cell
+    clip = engine_of(task).kind == "clip"
+    return sum((s.source, s.split, s.is_clip) == (source, split, clip) for s in scenes)
+
+
+def cell_quotas(
+    tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, config: PlanConfig
+) -> dict[Cell, int]:
+    """Rows wanted of each task, source and split that has scenes of the task's kind."""
+    limit = config.limit
+    places = sorted({(s.source, s.split) for s in scenes})
+    counts = {
+        (task, *place): count
+        for task in tasks
+        for place in places
+        if (count := scene_count(scenes, (task, *place)))
+    }
+    quota: dict[Cell, int] = {}
+    for task in tasks:
+        mine = {"/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task}
+        if config.benchmark is not None:
+            quota |= _benchmark_quotas({c: n for c, n in counts.items() if c[0] == task})
+            continue
+        named = recipe.quota.get(task)
+        each = recipe.quota.get("*", 0)
+        spread = (
+            {name: each * n for name, n in mine.items()}
+            if named is None
+            else largest_remainder(named, mine)
+        )
+        for source, split in places:
+            if (task, source, split) in counts:
+                quota[task, source, split] = spread[f"{source}/{split}"]
+    if limit is None:
+        return quota
+    totals: dict[str, float] = defaultdict(float)
+    for (task, _, _), rows in quota.items():
+        totals[task] += rows
+    for task, rows in largest_remainder(limit, totals).items():
+        mine = {"/".join(cell[1:]): n for cell, n in quota.items() if cell[0] == task}
+        for name, share in largest_remainder(rows, mine).items():
+            source, _, split = name.rpartition("/")
+            quota[task, source, split] = share
+    return quota
+
+
+def _benchmark_quotas(counts: Mapping[Cell, int]) -> dict[Cell, int]:
+    """300 rows of a task, or of object movement of each source, in proportion to the scenes."""
+    by_subtask: dict[str, dict[str, Cell]] = defaultdict(dict)
+    for cell in counts:
+        task, source, split = cell
+        subtask = source if family_of(task) == "object_movement" else ""
+        by_subtask[subtask][f"{source}/{split}"] = cell
+    quota: dict[Cell, int] = {}
+    for cells in by_subtask.values():
+        shares = {name: counts[cell] for name, cell in cells.items()}
+        spread = largest_remainder(BENCHMARK_ROWS, shares)
+        quota |= {cell: spread[name] for name, cell in cells.items()}
+    return quota

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the templates: each returns what is wrong, in words, and nothing when all is well.
+
+A template may not repeat another one, lose a slot, hide its unit, show an answer, or hold a second
+machine answer. `forbid` of a task names the words that would change what is asked, such as "path
+length" where the answer is a straight line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from spatial_engine.records.wording import SLOT, Wording
+
+# How a question may name its unit.
+UNIT_WORDS = {
+    "mm": r"millimet(?:re|er)s?|\bmm\b",
+    "cm": r"centimet(?:re|er)s?|\bcm\b",
+    "m": r"\bmet(?:re|er)s?\b|\bm\b",
+    "m2": r"square met(?:re|er)s?|\bm2\b",
+    "degree": r"degrees?",
+    "count": r"how many|number|count",
+}
+_SPAN = re.compile(r"`([^`]*)`")
+
+
+def lint(wording: Wording) -> list[str]:
+    """Everything that is wrong with the templates of one task."""
+    return [
+        f"{wording.task}: {problem}"
+        for rule in (_counts, _repeats, _questions, _answers, _descriptions)
+        for problem in rule(wording)
+    ]
+
+
+def _folded(text: str) -> str:
+    """Text without case and punctuation: what a reader would call the same sentence."""
+    return " ".join(re.sub(r"[^\w{} ]", " ", text.casefold()).split())
+
+
+def _counts(wording: Wording) -> Iterator[str]:
+    descriptions, questions, answers = wording.least
+    if len(wording.descriptions) < descriptions:
+        yield f"{len(wording.descriptions)} descriptions, at least {descriptions} are wanted"
+    for kind, lists, least in (
+        ("questions", wording.questions, questions),
+        ("answers", wording.answers, answers),
+    ):
+        for variant, texts in lists.items():
+            if len(texts) < least:
+                yield f"{len(texts)} {kind} {variant}, at least {least} are wanted"
+
+
+def _repeats(wording: Wording) -> Iterator[str]:
+    lists = [wording.descriptions, *wording.questions.values(), *wording.answers.values()]
+    for texts in lists:
+        for text, count in Counter(map(_folded, texts)).items():
+            if count > 1:
+                yield f"occurs {count} times: {text!r}"
+
+
+def _slots(text: str, wanted: tuple[str, ...], repeated: tuple[str, ...]) -> Iterator[str]:
+    found = Counter(SLOT.findall(text))
+    for slot in wanted:
+        if found[slot] != 1 and not (found[slot] > 1 and slot in repeated):
+            yield f"slot {{{slot}}} occurs {found[slot]} times in {text!r}"
+    for slot in found.keys() - set(wanted):
+        yield f"unknown slot {{{slot}}} in {text!r}"
+
+
+def _questions(wording: Wording) -> Iterator[str]:
+    for texts in wording.questions.values():
+        for text in texts:
+            yield from _slots(text, wording.question_slots, wording.repeated)
+            yield from _plain(text, wording)
+            unit = UNIT_WORDS.get(wording.unit)
+            if unit and not re.search(unit, text, re.IGNORECASE):
+                yield f"names no unit: {text!r}"
+            missing = [w for w in wording.words if not re.search(rf"\b{w}\b", text, re.IGNORECASE)]
+            if missing:
+                yield f"does not offer {missing[0]!r}: {text!r}"
+
+
+def _descriptions(wording: Wording) -> Iterator[str]:
+    for text in wording.descriptions:
+        yield from _plain(text, wording)
+        if SLOT.search(text):
+            yield f"a description has no slots: {text!r}"
+        if wording.coordinates and "1000" not in text:
+            yield f"does not say that coordinates run to 1000: {text!r}"
+
+
+def _plain(text: str, wording: Wording) -> Iterator[str]:
+    """What neither a description nor a question may hold."""
+    if "`" in text:
+        yield f"a backtick outside an answer: {text!r}"
+    for word in wording.forbid:
+        if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE):
+            yield f"{word!r} changes the meaning: {text!r}"
+
+
+def _answers(wording: Wording) -> Iterator[str]:
+    for texts in wording.answers.values():
+        for text in texts:
+            spans = _SPAN.findall(text)
+            if len(spans) != 1 or text.count("`") != 2:
+                yield f"needs exactly one backticked span: {text!r}"
+                continue
+            yield from _slots(text, wording.answer_slots, wording.repeated)
+            outside = text.replace(f"`{spans[0]}`", "")
+            if SLOT.search(outside):
+                yield f"a slot outside the machine answer: {text!r}"

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of an index: the z-up world, the frame table, and how two frames relate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialcore.bitmask import BitMask
+from spatialcore.index.tables import FrameTable, PairTable
+from spatialcore.types import Float64, Frame, compose_poses, invert_pose, transform_points
+
+# Up directions closer to z than this are z: no reader knows better, and the points stay as stored.
+_UP_TIE = 1e-12
+
+
+class World(NamedTuple):
+    """How the index's world lies in the source's.
+
+    Attributes:
+        zup_from_world: (4, 4) rotation that takes up to +z; identity where up is unknown.
+        aligned_from_world: (4, 4) the source's axis alignment after that rotation.
+    """
+
+    zup_from_world: Float64
+    aligned_from_world: Float64
+
+
+def zup_rotation(world_up: ArrayLike) -> Float64:
+    """The rotation of the shortest arc that takes a direction to +z.
+
+    R = I + [v]x + [v]x^2 / (1 + c) with v = up x z, c = up . z; half a turn about x for -z.
+
+    Args:
+        world_up: (3,) direction, not zero.
+
+    Returns:
+        (4, 4) float64. Axis directions give exact permutations with signs.
+
+    Raises:
+        ValueError: Not three finite numbers, or all zero.
+
+    Example:
+        >>> zup_rotation((0.0, 1.0, 0.0))[:3, :3].tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]
+    """
+    up = np.asarray(world_up, dtype=np.float64)
+    if up.shape != (3,) or not np.isfinite(up).all() or not up.any():
+        raise ValueError(f"world_up must be three finite numbers, not all zero, got {up.tolist()}")
+    length = math.sqrt((float(up[0]) ** 2 + float(up[1]) ** 2) + float(up[2]) ** 2)
+    x, y, c = (float(n) / length for n in up)
+    out = np.eye(4)
+    if math.hypot(x, y) < _UP_TIE:
+        if c < 0:
+            out[1, 1] = out[2, 2] = -1.0
+        return out
+    k = 1.0 / (1.0 + c)
+    out[:3, :3] = [
+        [1.0 - k * (x * x), -k * (x * y), -x],
+        [-k * (x * y), 1.0 - k * (y * y), -y],
+        [x, y, 1.0 - k * (x * x + y * y)],
+    ]
+    return out + 0.0  # no negative zeros
+
+
+def index_world(world_up: ArrayLike | None, aligned_from_zup: ArrayLike | None) -> World:
+    """The fixed change of world of a scene: up to +z, then the source's axis alignment."""
+    zup = np.eye(4) if world_up is None else zup_rotation(world_up)
+    return World(zup, zup if aligned_from_zup is None else compose_poses(aligned_from_zup, zup))
+
+
+def move_points(world: World, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points in the index's world: computed in float64, stored as float32.
+
+    Unmoved worlds return the points as they are, bit for bit.
+
+    Args:
+        world: Change of world.
+        points_world: (P, 3) float32 metres.
+    """
+    if np.array_equal(world.aligned_from_world, np.eye(4)):
+        return np.ascontiguousarray(points_world, dtype=np.float32)
+    return transform_points(world.aligned_from_world, points_world).astype(np.float32)
+
+
+def frame_poses(world: World, frames: Sequence[Frame]) -> tuple[Float64, list[str]]:
+    """World poses of all frames, and why a frame cannot be used.
+
+    Returns:
+        world_from_cam: (F, 4, 4) in the index's world, NaN where there is none.
+        reasons: "" or a reason code: the reader's, "pose_missing", "pose_nonfinite" or
+            "pose_singular".
+    """
+    poses = np.full((len(frames), 4, 4), np.nan)
+    reasons = [f.reason for f in frames]
+    for k, frame in enumerate(frames):
+        if frame.world_from_cam is not None:
+            poses[k] = frame.world_from_cam
+        elif not reasons[k]:
+            reasons[k] = "pose_missing"
+    poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
+    poses = compose_poses(world.aligned_from_world, poses)
+    poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
+    invertible = np.isfinite(invert_pose(poses)).all(axis=(1, 2))
+    for k in np.flatnonzero(~invertible).tolist():
+        if not reasons[k]:
+            reasons[k] = "pose_singular" if np.isfinite(poses[k]).all() else "pose_nonfinite"
+    return poses, reasons
+
+
+def frame_table(
+    frames: Sequence[Frame],
+    world_from_cam: Float64,
+    reasons: Sequence[str],
+    image_size: tuple[int, int],
+    depth_size: tuple[int, int],
+    visible_count: Mapping[int, int],
+) -> FrameTable:
+    """The table of all frames; `visible_count` is by row."""
+    count = len(frames)
+    sizes = np.array([f.size or image_size for f in frames], np.int32).reshape(count, 2)
+    return FrameTable(
+        frame=np.array([f.index for f in frames], np.int32),
+        name=[f.name for f in frames],
+        valid=np.array([not r for r in reasons], np.bool_),
+        reason=list(reasons),
+        time=np.array([np.nan if f.time is None else f.time for f in frames], np.float64),
+        world_from_cam=world_from_cam,
+        image=[f.image for f in frames],
+        depth=[f.depth for f in frames],
+        width=sizes[:, 0].copy(),
+        height=sizes[:, 1].copy(),
+        depth_width=np.full(count, depth_size[0], np.int32),
+        depth_height=np.full(count, depth_size[1], np.int32),
+        visible_count=np.array([visible_count.get(k, 0) for k in range(count)], np.uint32),
+        sharpness=np.full(count, np.nan, np.float32),
+    )
+
+
+def yaw_pitch_deg(world_from_cam: ArrayLike) -> tuple[float, float]:
+    """Direction of view in a z-up world, in degrees.
+
+    f = third column of the rotation; yaw = atan2(f_y, f_x), counter-clockwise seen from above;
+    pitch = asin(f_z / |f|), positive = looking up.
+
+    Args:
+        world_from_cam: (4, 4), z up.
+    """
+    m = np.asarray(world_from_cam, dtype=np.float64)
+    x, y, z = float(m[0, 2]), float(m[1, 2]), float(m[2, 2])
+    length = math.sqrt((x * x + y * y) + z * z)
+    ratio = min(1.0, max(-1.0, z / length)) if length > 0 else math.nan
+    return math.degrees(math.atan2(y, x)), math.degrees(math.asin(ratio))
+
+
+def roll_deg(world_from_cam: ArrayLike) -> float:
+    """Roll in a z-up world, degrees: atan2(R[2,0], -R[2,1]); 0 = level, + = right side up."""
+    m = np.asarray(world_from_cam, dtype=np.float64)
+    return math.degrees(math.atan2(float(m[2, 0]), -float(m[2, 1])))
+
+
+def wrap_deg(angle_deg: ArrayLike) -> Float64:
+    """Differences of angles in [-180, 180], wrapped into (-180, 180]."""
+    a = np.asarray(angle_deg, dtype=np.float64)
+    a = np.where(a > 180.0, a - 360.0, a)
+    return np.where(a <= -180.0, a + 360.0, a)
+
+
+def pair_distance(world_from_cam_i: Float64, world_from_cam_j: Float64) -> Float64:
+    """Metres between camera centres: the length of the translation of cam_i_from_cam_j.
+
+    Args:
+        world_from_cam_i: (..., 4, 4).
+        world_from_cam_j: (..., 4, 4).
+    """
+    cam_i_from_cam_j = compose_poses(invert_pose(world_from_cam_i), world_from_cam_j)
+    x, y, z = (cam_i_from_cam_j[..., k, 3] for k in range(3))
+    return np.asarray(np.sqrt((x * x + y * y) + z * z))
+
+
+def pair_table(
+    visible: BitMask,
+    frames: NDArray[np.int32],
+    world_from_cam: Float64,
+    *,
+    up_known: bool,
+    threads: int | None = None,
+) -> PairTable:
+    """Every pair of frames that see a common point.
+
+    Args:
+        visible: F x P, on the host or on a GPU.
+        frames: (F,) int32 ascending frame of each row.
+        world_from_cam: (F, 4, 4) of the same rows, z up.
+        up_known: False leaves dyaw and dpitch NaN.
+        threads: CPU threads.
+    """
+    from spatialcore._libraries import on_host
+    from spatialcore.overlap import overlapping_pairs
+
+    angles = np.array([yaw_pitch_deg(m) if up_known else (np.nan, np.nan) for m in world_from_cam])
+    yaw, pitch = angles.reshape(-1, 2).T
+    blocks: list[PairTable] = []
+    for block in overlapping_pairs(visible, threads=threads):
+        i, j, intersection = map(on_host, block)
+        blocks.append(
+            PairTable(
+                i=frames[i],
+                j=frames[j],
+                intersection=intersection.astype(np.uint32, copy=False),
+                distance=pair_distance(world_from_cam[i], world_from_cam[j]),
+                dyaw_deg=wrap_deg(yaw[j] - yaw[i]),
+                dpitch_deg=pitch[j] - pitch[i],
+            )
+        )
+    table = join_tables(blocks)
+    order = np.lexsort((table.j, table.i))
+    columns: list[Any] = [column[order] for column in table]
+    return PairTable(*columns)
+
+
+def join_tables(blocks: Sequence[PairTable]) -> PairTable:
+    """Rows of all blocks, in order; an empty table for none."""
+    empty: list[Any] = [np.zeros(0, t) for t in ("i4", "i4", "u4", "f8", "f8", "f8")]
+    columns: list[Any] = [np.concatenate(c) for c in zip(empty, *blocks, strict=True)]
+    return PairTable(*columns)

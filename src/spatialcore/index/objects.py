@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects of a scene: their boxes, what each frame sees of them, and which frames cover them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.bitmask import BitMask
+from spatialcore.index.recipe import Recipe
+from spatialcore.index.tables import ObjectFrames, ObjectRow, ViewSetTable
+from spatialcore.relations.boxes import gravity_box
+from spatialcore.types import Float64, Object3D
+
+AXES = ("aligned", "oriented")
+
+
+def is_excluded(recipe: Recipe, raw_category: str, category: str) -> bool:
+    """Whether an object is structure (walls, floors, ...) rather than something to ask about."""
+    tested = category if recipe.excluded_on == "canonical" else raw_category
+    return tested in recipe.excluded_categories
+
+
+def seen_threshold(recipe: Recipe, vertex_count: int) -> int:
+    """Visible vertices from which on a frame sees an object.
+
+    Default max(20, ceil(5 %)), published max(1, floor(5 %)): the share is rounded up where the
+    least number is above 1.
+    """
+    share = recipe.object_min_share * vertex_count
+    # 0.05 * 40 must be 2 and not 3: shares are decimal, so rounding noise is taken off first.
+    share = round(share, 9)
+    rounded = math.ceil(share) if recipe.object_min_vertices > 1 else math.floor(share)
+    return max(recipe.object_min_vertices, rounded)
+
+
+def object_vertices(
+    instance: NDArray[np.int32], object_ids: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """Rows of each object's vertices, ascending."""
+    order = np.argsort(instance, kind="stable")
+    ordered = instance[order]
+    first = np.searchsorted(ordered, object_ids, side="left")
+    last = np.searchsorted(ordered, object_ids, side="right")
+    return [order[a:b] for a, b in zip(first, last, strict=True)]
+
+
+def object_rows(
+    objects: Sequence[Object3D], points: NDArray[np.float32], instance: NDArray[np.int32]
+) -> tuple[tuple[ObjectRow, ...], int]:
+    """Objects with vertices, by id, and how many have none.
+
+    Args:
+        objects: As annotated.
+        points: (P, 3) float32 in the index's world.
+        instance: (P,) object id of each point.
+    """
+    ordered = sorted(objects, key=lambda o: o.object_id)
+    vertices = object_vertices(instance, [o.object_id for o in ordered])
+    rows = []
+    for item, index in zip(ordered, vertices, strict=True):
+        found = points[index].astype(np.float64)
+        found = found[np.isfinite(found).all(axis=1)]
+        if not len(found):
+            continue
+        lo, hi = found.min(axis=0), found.max(axis=0)
+        box = gravity_box(found)
+        rows.append(
+            ObjectRow(
+                object_id=item.object_id,
+                raw_category=item.raw_category,
+                category=item.category,
+                vertex_count=len(found),
+                box_aligned=np.concatenate([lo, hi]),
+                box_center=box.center,
+                box_size=box.size,
+                box_R=box.R,
+            )
+        )
+    return tuple(rows), len(ordered) - len(rows)
+
+
+def visible_counts(
+    visible: BitMask, instance: NDArray[np.int32], object_ids: Sequence[int]
+) -> NDArray[np.int64]:
+    """(F, O) visible vertices: one counting pass over each frame's visible points."""
+    counts = np.zeros((visible.frame_count, len(object_ids)), np.int64)
+    if not len(object_ids):
+        return counts
+    ids = np.asarray(object_ids)
+    slot = np.searchsorted(ids, instance)
+    slot = np.where(ids[np.minimum(slot, len(ids) - 1)] == instance, slot, len(ids))
+    for frame in range(visible.frame_count):
+        found = np.bincount(slot[visible.indices(frame)], minlength=len(ids) + 1)
+        counts[frame] = found[: len(ids)]
+    return counts
+
+
+def object_frame_table(
+    rows: Sequence[ObjectRow],
+    points: NDArray[np.float32],
+    instance: NDArray[np.int32],
+    visible: BitMask,
+    frames: NDArray[np.int32],
+) -> ObjectFrames:
+    """What each frame sees of each object.
+
+    Args:
+        rows: Objects by id.
+        points: (P, 3) float32.
+        instance: (P,).
+        visible: F x P.
+        frames: (F,) frame of each row of the mask.
+    """
+    from spatialcore.coverage import axis_extents
+
+    ids = [r.object_id for r in rows]
+    counts = visible_counts(visible, instance, ids)
+    object_slot, frame_slot = np.nonzero(counts.T)
+    columns: list[Float64] = []
+    vertices = object_vertices(instance, ids)
+    for axes in AXES:
+        turns = np.stack([_axes(r, axes) for r in rows]) if rows else np.zeros((0, 3, 3))
+        lo, hi = axis_extents(points, visible, vertices, turns)
+        columns += [lo[object_slot, frame_slot], hi[object_slot, frame_slot]]
+    return ObjectFrames(
+        np.array(ids, np.int32)[object_slot],
+        frames[frame_slot],
+        counts.T[object_slot, frame_slot].astype(np.uint32),
+        *columns,
+    )
+
+
+def _axes(row: ObjectRow, axes: str) -> Float64:
+    """(3, 3) whose rows are the axes."""
+    return np.eye(3) if axes == "aligned" else row.box_R.T
+
+
+def axis_sides(row: ObjectRow, axes: str) -> dict[str, tuple[int, float]]:
+    """Height, length and width of an object: the axis that carries each, and its side in metres.
+
+    Height is z; of the horizontal sides the longer is length, the shorter width; on a tie length is
+    the first axis.
+    """
+    size = row.box_aligned[3:] - row.box_aligned[:3] if axes == "aligned" else row.box_size
+    length, width = (0, 1) if size[0] >= size[1] else (1, 0)
+    return {
+        "height": (2, float(size[2])),
+        "length": (length, float(size[length])),
+        "width": (width, float(size[width])),
+    }
+
+
+def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, recipe: Recipe) -> ViewSetTable:
+    """Minimal covering sets of the frames that see an object, for both kinds of axes.
+
+    Structure is left out, and so is a side of length 0.
+    """
+    from spatialcore.coverage import minimal_view_sets
+
+    ids: list[int] = []
+    axis_names: list[str] = []
+    axes_names: list[str] = []
+    blocks: list[NDArray[np.int32]] = []
+    for row in rows:
+        if is_excluded(recipe, row.raw_category, row.category):
+            continue
+        of_object = table.object_id == row.object_id
+        seen = of_object & (table.visible_count >= seen_threshold(recipe, row.vertex_count))
+        frames = table.frame[seen]
+        for name in ("height", "length", "width"):
+            for axes in AXES:
+                axis, side = axis_sides(row, axes)[name]
+                if not side > 0 or not len(frames):
+                    continue
+                lo = getattr(table, f"lo_{axes}")[seen, axis]
+                hi = getattr(table, f"hi_{axes}")[seen, axis]
+                sets = minimal_view_sets(lo, hi, side)
+                singles, pairs = frames[sets.singles], frames[sets.pairs]
+                block = np.full((len(singles) + len(pairs), 2), -1, np.int32)
+                block[: len(singles), 0] = singles
+                block[len(singles) :] = pairs
+                blocks.append(block)
+                ids += [row.object_id] * len(block)
+                axis_names += [name] * len(block)
+                axes_names += [axes] * len(block)
+    return ViewSetTable(
+        np.array(ids, np.int32),
+        axis_names,
+        axes_names,
+        np.concatenate(blocks) if blocks else np.zeros((0, 2), np.int32),
+    )

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One scene of an index on disk: read lazily, written as a whole or not at all.
+
+A scene's folder is made under a temporary name; every file is synced, scene.json comes last, and
+one rename publishes it. A folder without scene.json is not a scene.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.bitmask import BitMask
+from spatialcore.errors import SceneIndexError
+from spatialcore.index import tables
+from spatialcore.index.tables import (
+    FrameTable,
+    ObjectFrames,
+    ObjectRow,
+    PairTable,
+    PartTable,
+    ViewSetTable,
+)
+from spatialcore.types import Scene, Source, Track3D, invert_pose
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+INDEX_VERSION = 1
+_HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class SceneIndex:
+    """One indexed scene or clip. Everything is read on first use; masks are memory-mapped.
+
+    Attributes:
+        path: Folder `IDX/<source>/<scene>`.
+        meta: scene.json.
+    """
+
+    path: Path
+    meta: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> SceneIndex:
+        """Open a scene's folder; SceneIndexError when missing, partial or of another version."""
+        path = Path(path)
+        meta = read_json(path / "scene.json")
+        if meta.get("version") != INDEX_VERSION:
+            raise SceneIndexError(
+                f"{path}: index version {meta.get('version')}, not {INDEX_VERSION}"
+            )
+        return cls(path, meta)
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether this is a clip of tracks; a clip has frames and parts, no cloud and no masks."""
+        return bool(self.meta["is_clip"])
+
+    @property
+    def source(self) -> str:
+        """Key of the source."""
+        return str(self.meta["source"])
+
+    @property
+    def scene(self) -> str:
+        """Scene id."""
+        return str(self.meta["scene"])
+
+    @property
+    def space(self) -> str:
+        """Physical room or sequence; splits never cut through it."""
+        return str(self.meta["space"])
+
+    @property
+    def split(self) -> str | None:
+        """Side of the split, "train" or "val", where the source says so."""
+        return self.meta["split"]  # type: ignore[no-any-return]
+
+    @property
+    def metric(self) -> bool:
+        """Whether lengths are metres."""
+        return bool(self.meta["metric"])
+
+    @property
+    def up(self) -> Literal["given", "estimated", "unknown"]:
+        """How the up direction is known; tasks about gravity need one that is not unknown."""
+        return self.meta["up"]  # type: ignore[no-any-return]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the source gives a room-axis alignment, which is then applied."""
+        return bool(self.meta["aligned"])
+
+    @property
+    def color_K(self) -> NDArray[np.float64]:  # noqa: N802
+        """(3, 3) intrinsics of the colour images, pixels."""
+        return _matrix(self.meta["K_color"], 3)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(W, H) of the colour images."""
+        w, h = self.meta["image_size"]
+        return int(w), int(h)
+
+    @property
+    def depth_K(self) -> NDArray[np.float64] | None:  # noqa: N802
+        """(3, 3) intrinsics of the depth images, None when unknown."""
+        return None if self.meta["K_depth"] is None else _matrix(self.meta["K_depth"], 3)
+
+    @property
+    def depth_size(self) -> tuple[int, int]:
+        """(w, h) of the depth images, (0, 0) for clips."""
+        w, h = self.meta["depth_size"]
+        return int(w), int(h)
+
+    @property
+    def depth_scale(self) -> float:
+        """Metres per unit of the stored depth."""
+        return float(self.meta["depth_scale"])
+
+    @property
+    def depth_map(self) -> str:
+        """Pixel map that was used: "from_intrinsics", "from_sizes", "identity", "" for clips."""
+        return str(self.meta["recipe"]["map"])
+
+    @property
+    def zup_from_world(self) -> NDArray[np.float64]:
+        """(4, 4) rotation from the source's world to z up; identity where up is unknown."""
+        return _matrix(self.meta["zup_from_world"], 4)
+
+    @property
+    def aligned_from_world(self) -> NDArray[np.float64]:
+        """(4, 4) from the source's world to the index's: axis alignment after `zup_from_world`."""
+        return _matrix(self.meta["aligned_from_world"], 4)
+
+    @property
+    def point_count(self) -> int:
+        """P, points of the cloud (0 for clips)."""
+        return int(self.meta["point_count"])
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Counts of what was masked or dropped, by reason code."""
+        return self.meta["reasons"]  # type: ignore[no-any-return]
+
+    @cached_property
+    def frames(self) -> FrameTable:
+        """All frames, masked ones included."""
+        return tables.read_frames(self.path / "frames.parquet")
+
+    @cached_property
+    def valid_frames(self) -> NDArray[np.int32]:
+        """(F_valid,) int32 frame of each row of the masks."""
+        return self.frames.frame[self.frames.valid]
+
+    @cached_property
+    def row_of_frame(self) -> dict[int, int]:
+        """Row of the masks for each valid frame."""
+        return {int(f): k for k, f in enumerate(self.valid_frames)}
+
+    @cached_property
+    def table_row_of_frame(self) -> dict[int, int]:
+        """Row of `frames` for each frame."""
+        return {int(f): k for k, f in enumerate(self.frames.frame)}
+
+    def world_from_cam(self, frame: int) -> NDArray[np.float64]:
+        """(4, 4) pose of a frame in the z-up, aligned world."""
+        pose: NDArray[np.float64] = self.frames.world_from_cam[self.table_row_of_frame[int(frame)]]
+        return pose
+
+    def cam_from_world(self, frame: int) -> NDArray[np.float64]:
+        """(4, 4) inverse pose of a frame, by `invert_pose`."""
+        return invert_pose(self.world_from_cam(frame))
+
+    @cached_property
+    def points(self) -> NDArray[np.float32]:
+        """(P, 3) float32 metres in the z-up, aligned world, Morton order, memory-mapped."""
+        return _map(self.path / "points.npy", np.float32)
+
+    @cached_property
+    def source_row(self) -> NDArray[np.uint32]:
+        """(P,) uint32 row of each point in the source's cloud: the point id of records."""
+        return _map(self.path / "source_row.npy", np.uint32)
+
+    @cached_property
+    def instance(self) -> NDArray[np.int32]:
+        """(P,) int32 object id of each point, -1 = none."""
+        return _map(self.path / "instance.npy", np.int32)
+
+    @cached_property
+    def visible(self) -> BitMask:
+        """F_valid x P, row k is the k-th valid frame."""
+        return BitMask(_map(self.path / "visible.npy", np.uint64), self.point_count)
+
+    @cached_property
+    def askable(self) -> BitMask:
+        """Visible points that also pass the recipe's guards; `visible` where it has none."""
+        return BitMask(_map(self.path / "askable.npy", np.uint64), self.point_count)
+
+    @cached_property
+    def pairs(self) -> PairTable:
+        """Pairs of frames with a common point."""
+        return tables.read_pairs(self.path / "pairs.parquet")
+
+    @cached_property
+    def objects(self) -> tuple[ObjectRow, ...]:
+        """Objects with vertices, by id."""
+        return tables.read_objects(self.path / "objects.parquet")
+
+    @cached_property
+    def object_frames(self) -> ObjectFrames:
+        """What each frame sees of each object."""
+        return tables.read_object_frames(self.path / "object_frames.parquet")
+
+    @cached_property
+    def view_sets(self) -> ViewSetTable:
+        """Minimal covering sets of frames of each object and axis."""
+        return tables.read_view_sets(self.path / "view_sets.parquet")
+
+    @cached_property
+    def parts(self) -> PartTable:
+        """Rigid parts of a clip."""
+        return tables.read_parts(self.path / "parts.parquet")
+
+    def open_scene(self, source: Source) -> Scene:
+        """The scene in its source; SceneIndexError when this is a clip."""
+        opened = source.open(self.scene)
+        if not isinstance(opened, Scene):
+            raise SceneIndexError(f"{self.path}: a clip of tracks, not a scene")
+        return opened
+
+    def open_track(self, source: Source) -> Track3D:
+        """The clip in its source; SceneIndexError when this is a scene."""
+        opened = source.open(self.scene)
+        if not isinstance(opened, Track3D):
+            raise SceneIndexError(f"{self.path}: a scene, not a clip of tracks")
+        return opened
+
+    def changed_inputs(self, root: str | Path) -> tuple[str, ...]:
+        """Inputs under `root` that are missing or differ from when the index was made."""
+        old = self.meta["inputs"]
+        return tuple(n for n, mark in old.items() if input_mark(Path(root) / n) != mark)
+
+
+def _matrix(values: list[float], n: int) -> NDArray[np.float64]:
+    return np.array(values, dtype=np.float64).reshape(n, n)
+
+
+def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SceneIndexError(f"{path}: {error}") from error
+    if array.dtype != np.dtype(dtype):
+        raise SceneIndexError(f"{path}: holds {array.dtype}, not {np.dtype(dtype)}")
+    return array
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of the index; SceneIndexError when it is missing or broken."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SceneIndexError(f"{path}: missing or not finished") from error
+    except (OSError, ValueError) as error:
+        raise SceneIndexError(f"{path}: {error}") from error
+    if not isinstance(value, dict):
+        raise SceneIndexError(f"{path}: not a JSON object")
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object under a temporary name, sync it, rename it."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def input_mark(path: Path) -> list[Any] | None:
+    """[size, mtime in ns, hash of the head] of a file; None when there is no such file."""
+    try:
+        stat = path.stat()
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, hashlib.blake2b(head, digest_size=8).hexdigest()]
+
+
+def array_hash(*arrays: NDArray[Any]) -> str:
+    """BLAKE2b-16 of the arrays' bytes, in order."""
+    h = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        h.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+    return h.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(
+    path: Path, meta: Mapping[str, Any], writers: Mapping[str, Callable[[Path], None]]
+) -> None:
+    """Make a scene's folder: all files, then scene.json, then one rename.
+
+    Args:
+        path: Final folder; an older one is replaced.
+        meta: scene.json.
+        writers: File name -> function that writes it to the path it is given.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for name, write in writers.items():
+            write(temporary / name)
+            _sync(temporary / name)
+        write_json(temporary / "scene.json", meta)
+        _sync(temporary)
+        if path.exists():
+            (path / "scene.json").unlink(missing_ok=True)
+            shutil.rmtree(path)
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

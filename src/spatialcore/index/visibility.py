@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which points each frame sees and which of them may be asked about, in one pass over the depth."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore._libraries import Library, Marker
+from spatialcore.bitmask import BitMask, word_count
+from spatialcore.errors import SceneFormatError
+from spatialcore.index.askable import askable_points, askable_rule
+from spatialcore.index.recipe import Recipe
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_points
+from spatialcore.types import Float64, Scene, invert_pose
+
+# Frames tested in one call: their maps stay in the last-level cache between the two tests.
+_BATCH = 16
+# Frames of a copy to a GPU: the tile of frames for which the kernel reads its points once.
+_DEVICE_BATCH = 32
+# Batches on their way to a GPU at most: one tested, one copied, one decoded, one to spare.
+_IN_FLIGHT = 4
+
+
+class View(NamedTuple):
+    """How the frames of a scene see: camera, depth and rules.
+
+    Attributes:
+        K: (3, 3) of the colour images.
+        image_size: (W, H).
+        depth_K: (3, 3) of the depth images, given or derived from the pixel map.
+        depth_size: (w, h).
+        depth_scale: Metres per unit.
+        map_name: "from_intrinsics", "from_sizes" or "identity".
+        pixel_map: From colour to depth pixels.
+        rule: When a point counts as seen.
+    """
+
+    K: Float64
+    image_size: tuple[int, int]
+    depth_K: Float64  # noqa: N815
+    depth_size: tuple[int, int]
+    depth_scale: float
+    map_name: str
+    pixel_map: PixelMap
+    rule: DepthRule
+
+
+def depth_rule(recipe: Recipe) -> DepthRule:
+    """The recipe's visibility rule."""
+    if recipe.rule == "strict":
+        return DepthRule.strict()
+    return DepthRule.tolerance(recipe.rule_relative, recipe.rule_absolute_m)
+
+
+def scene_view(scene: Scene, recipe: Recipe) -> View:
+    """Camera, pixel map and rule of a scene.
+
+    By intrinsics where both are known; identity where the sizes are equal and the layout has no
+    depth intrinsics; by sizes where the recipe says so.
+
+    Raises:
+        SceneFormatError: The map cannot be known; code "depth_K_missing".
+    """
+    K, size = scene.color.K, scene.color.size
+    if recipe.depth_map == "from_sizes":
+        name, pixel_map = "from_sizes", PixelMap.from_sizes(size, scene.depth_size)
+    elif scene.depth is not None:
+        name, pixel_map = "from_intrinsics", PixelMap.from_intrinsics(K, scene.depth.K)
+    elif scene.depth_size == size:
+        name, pixel_map = "identity", PixelMap.identity()
+    else:
+        w, h = scene.depth_size
+        raise SceneFormatError(
+            scene.root / scene.id,
+            f"has no depth intrinsics, and depth {w}x{h} differs from colour {size[0]}x{size[1]}",
+            "add depth_intrinsic.txt, or pass --depth-map sizes to use the ratio of the sizes",
+            code="depth_K_missing",
+        )
+    return View(
+        K=K,
+        image_size=size,
+        depth_K=_depth_K(K, pixel_map) if scene.depth is None else scene.depth.K,
+        depth_size=scene.depth_size,
+        depth_scale=scene.depth_scale,
+        map_name=name,
+        pixel_map=pixel_map,
+        rule=depth_rule(recipe),
+    )
+
+
+def _depth_K(K: Float64, m: PixelMap) -> Float64:  # noqa: N802
+    """The depth camera that a pixel map implies."""
+    return np.array(
+        [
+            [m.ax * K[0, 0], 0.0, m.ax * K[0, 2] + m.bx],
+            [0.0, m.ay * K[1, 1], m.ay * K[1, 2] + m.by],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def colour_pixels(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Nearest colour column of each depth column, and row of each depth row; -1 outside."""
+    w, h = view.depth_size
+    m = view.pixel_map
+    columns = np.rint((np.arange(w) - m.bx) / m.ax)
+    rows = np.rint((np.arange(h) - m.by) / m.ay)
+    columns[(columns < 0) | (columns >= view.image_size[0])] = -1
+    rows[(rows < 0) | (rows >= view.image_size[1])] = -1
+    return columns.astype(np.int64), rows.astype(np.int64)
+
+
+def instance_on_depth(view: View, instance: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Instance ids of the colour grid, read at each depth pixel; -1 outside the colour image."""
+    if view.map_name == "identity":
+        return np.ascontiguousarray(instance)
+    columns, rows = colour_pixels(view)
+    out = np.ascontiguousarray(instance[np.maximum(rows, 0)][:, np.maximum(columns, 0)])
+    out[rows < 0] = -1
+    out[:, columns < 0] = -1
+    return out
+
+
+def _batches(
+    maps: Iterable[tuple[int, NDArray[Any]]], most: int
+) -> Iterator[tuple[list[int], list[NDArray[Any]]]]:
+    """Rows and their maps, up to `most` of them and of one dtype."""
+    waiting = iter(maps)
+    while batch := list(islice(waiting, most)):
+        for dtype in dict.fromkeys(depth.dtype for _, depth in batch):
+            same = [(row, depth) for row, depth in batch if depth.dtype == dtype]
+            yield [row for row, _ in same], [depth for _, depth in same]
+
+
+class Masks(NamedTuple):
+    """Masks of the frames that have a map.
+
+    Attributes:
+        rows: (F,) int64 ascending row of each frame in the scene's table.
+        visible: F x P.
+        askable: F x P, the same object as `visible` where the recipe has no guards.
+    """
+
+    rows: NDArray[np.int64]
+    visible: BitMask
+    askable: BitMask
+
+    def to_host(self) -> Masks:
+        """The same masks in numpy words; waits for a GPU."""
+        visible = self.visible.to_host()
+        same = self.askable is self.visible
+        return self._replace(visible=visible, askable=visible if same else self.askable.to_host())
+
+
+def scene_masks(
+    view: View,
+    recipe: Recipe,
+    points: NDArray[np.float32],
+    world_from_cam: Float64,
+    maps: Iterable[tuple[int, NDArray[Any]]],
+    *,
+    threads: int | None = None,
+    device: Library | None = None,
+) -> Masks:
+    """Visibility and guards of every frame, each map used while it is in cache.
+
+    On a GPU the maps are stacked into page-locked memory and copied while earlier ones are tested
+    and later ones decoded; the masks stay there.
+
+    Args:
+        view: Camera and rules.
+        recipe: Whether there are guards, and which.
+        points: (P, 3) float32 in the index's world.
+        world_from_cam: (F_all, 4, 4) of the scene's table.
+        maps: (row of the table, map), rows ascending.
+        threads: CPU threads.
+        device: Where to test; None = on the CPU.
+    """
+    cam_from_world = invert_pose(world_from_cam)
+    guarded = recipe.askable == "guarded"
+    guards = askable_rule(recipe.guards, view.image_size, view.depth_size)
+
+    def placed(*parts: NDArray[Any]) -> Any:
+        return np.stack(parts) if device is None else device.upload(parts)
+
+    cloud, K = placed(points)[0], placed(view.K)[0]
+    rows: list[int] = []
+    visible_words, askable_words = [], []
+    in_flight: deque[Marker] = deque()
+    for batch_rows, depth in _batches(maps, _BATCH if device is None else _DEVICE_BATCH):
+        scene = DepthViews(
+            cloud,
+            K,
+            placed(*cam_from_world[batch_rows]),
+            placed(*depth),
+            view.image_size,
+            view.depth_scale,
+            view.pixel_map,
+        )
+        seen = visible_points(**scene._asdict(), rule=view.rule, threads=threads)
+        rows.extend(batch_rows)
+        visible_words.append(seen.words)
+        if guarded:
+            askable_words.append(askable_points(scene, seen, guards, threads=threads).words)
+        if device is not None:
+            in_flight.append(device.mark())
+            if len(in_flight) > _IN_FLIGHT:
+                in_flight.popleft().synchronize()
+    order = np.argsort(np.array(rows, np.int64), kind="stable")
+    visible = _joined(visible_words, order, len(points), device)
+    askable = _joined(askable_words, order, len(points), device) if guarded else visible
+    return Masks(np.array(rows, np.int64)[order], visible, askable)
+
+
+def _joined(
+    words: list[Any], order: NDArray[np.int64], point_count: int, device: Library | None
+) -> BitMask:
+    if not words:
+        return BitMask(np.zeros((0, word_count(point_count)), np.uint64), point_count)
+    joined = np.concatenate(words) if device is None else device.concatenate(words)
+    if (np.diff(order) > 0).all():
+        return BitMask(joined, point_count)
+    return BitMask(joined[order if device is None else device.upload([order])[0]], point_count)

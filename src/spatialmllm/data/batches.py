@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From records to padded batches.
+
+A sample is one sequence: a prompt with its media and, for training, its answers. A batch pads
+samples on the right and lays the media of all of them end to end; the frames of one sample that
+have one size form a context and are encoded together, every still once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spatialmllm.config import SpatialMLLMConfig
+from spatialmllm.data.positions import sequence_positions
+from spatialmllm.data.preprocessing import Medium, medium_rows, still, target_size
+from spatialmllm.data.tokens import (
+    IGNORE,
+    IMAGE_TAG,
+    SYSTEM_PROMPT,
+    VIDEO_TAG,
+    ChatTokenizer,
+    Encoded,
+    Turn,
+)
+
+if TYPE_CHECKING:
+    from spatial_engine.records.record import QARecord
+    from spatialmllm.data.cache import ImageCache
+    from spatialmllm.data.records import RecordSet
+
+Target = Literal["sentence", "span"]
+GREY = 128  # what a blind model sees
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence: ids and labels, its media in prompt order, and the records it came from."""
+
+    ids: list[int]
+    labels: list[int]
+    media: tuple[Medium, ...]
+    record_ids: tuple[str, ...] = ()
+
+
+class SampleBuilder:
+    """Turns records into samples; training and evaluation build prompts with the same function.
+
+    Args:
+        config: The model's configuration.
+        tokenizer: Its tokenizer.
+        target: "sentence" trains on the record's answer, "span" on the machine answer alone.
+        blind: Show grey images of the same size.
+        cache: Keeps decoded images on disk; None decodes every time.
+    """
+
+    def __init__(
+        self,
+        config: SpatialMLLMConfig,
+        tokenizer: ChatTokenizer,
+        *,
+        target: Target = "sentence",
+        blind: bool = False,
+        cache: ImageCache | None = None,
+    ) -> None:
+        if target not in ("sentence", "span"):
+            raise ValueError(f"target must be 'sentence' or 'span', got {target!r}")
+        self.config = config
+        self.tokenizer = tokenizer
+        self.target = target
+        self.blind = blind
+        self.cache = cache
+
+    def answer(self, record: QARecord) -> str:
+        """The assistant's text for a record."""
+        return record.answer if self.target == "sentence" else f"`{record.typed_answer.span}`"
+
+    def turns(self, records: Sequence[QARecord], *, answers: bool) -> list[Turn]:
+        """The conversation about the images that the records share.
+
+        The first question shows the images, the others are asked about them. Without answers only
+        one record is allowed.
+        """
+        if not answers and len(records) != 1:
+            raise ValueError(f"a prompt asks one question, got {len(records)}")
+        turns = [Turn("system", SYSTEM_PROMPT)]
+        for number, record in enumerate(records):
+            turns.append(Turn("user", prompt_text(record) if number == 0 else record.question))
+            if answers:
+                turns.append(Turn("assistant", self.answer(record)))
+        return turns
+
+    def token_counts(self, record: QARecord) -> list[int]:
+        """Visual tokens of each image, from the recorded sizes alone: nothing is decoded."""
+        processor = self.config.processor
+        counts = []
+        for image in record.images:
+            rows, columns = target_size(image.height, image.width, processor)
+            counts.append((rows // 28) * (columns // 28))
+        return counts
+
+    def encode(self, records: Sequence[QARecord], *, answers: bool = True) -> Encoded:
+        """Token ids and labels of a conversation, without opening an image.
+
+        Raises:
+            ValueError: The record cannot be written with this tokenizer, or is longer than
+                `max_tokens`; nothing is ever cut.
+        """
+        visual = [(IMAGE_TAG, count) for count in self.token_counts(records[0])]
+        turns = self.turns(records, answers=answers)
+        if answers:
+            encoded = self.tokenizer.conversation(turns, visual)
+        else:
+            ids = self.tokenizer.prompt(turns, visual)
+            encoded = Encoded(ids, [IGNORE] * len(ids))
+        limit = self.config.processor.max_tokens
+        if len(encoded.ids) > limit:
+            raise ValueError(f"{len(encoded.ids)} tokens, the limit is {limit}")
+        return encoded
+
+    def sample(
+        self, records: Sequence[QARecord], images: RecordSet, *, answers: bool = True
+    ) -> Sample:
+        """A sequence with its images.
+
+        Args:
+            records: Records that show the same images with the same marks.
+            images: Where their images are.
+            answers: Add the answers, for training.
+        """
+        encoded = self.encode(records, answers=answers)
+        shown = records[0]
+        media = [self._still(shown, k, images) for k in range(len(shown.images))]
+        return Sample(encoded.ids, encoded.labels, tuple(media), tuple(r.id for r in records))
+
+    def _still(self, record: QARecord, number: int, images: RecordSet) -> Medium:
+        processor = self.config.processor
+        reference = record.images[number]
+        rows, columns = target_size(reference.height, reference.width, processor)
+        if not self.blind:
+
+            def decode() -> NDArray[np.uint8]:
+                shown = still(images.image(record, number), processor)
+                return np.asarray(shown.frames[0], dtype=np.uint8)
+
+            root = images.roots.get(record.source)
+            if self.cache is None or root is None:
+                return Medium(decode()[None], still=True)
+            pixels = self.cache.read(root, reference, (rows, columns), decode)
+            return Medium(pixels[None], still=True)
+        return Medium(np.full((1, rows, columns, 3), GREY, dtype=np.uint8), still=True)
+
+    def ask(self, question: str, media: Sequence[Medium]) -> Sample:
+        """A prompt about media that belong to no record; tags are put before the question."""
+        tags = [IMAGE_TAG if medium.still else VIDEO_TAG for medium in media]
+        text = "\n".join([*tags, question])
+        turns = [Turn("system", SYSTEM_PROMPT), Turn("user", text)]
+        visual = [(tag, m.token_count) for tag, m in zip(tags, media, strict=True)]
+        ids = self.tokenizer.prompt(turns, visual)
+        return Sample(ids, [IGNORE] * len(ids), tuple(media))
+
+
+def prompt_text(record: QARecord) -> str:
+    """The user's text of a record, with one `<image>` for each image."""
+    for turn in record.messages:
+        if turn.role == "user":
+            return turn.content
+    return "\n".join([IMAGE_TAG] * len(record.images) + [record.question])
+
+
+def contexts(media: Sequence[Medium]) -> list[list[int]]:
+    """Maximal runs of media of one sample with equal (h, w), as lists of positions."""
+    runs: list[list[int]] = []
+    for i, medium in enumerate(media):
+        if runs and medium.grid[1:] == media[runs[-1][-1]].grid[1:]:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
+
+
+def time_stride(config: SpatialMLLMConfig) -> float:
+    """Time ids that one frame pair advances; one value for training and inference."""
+    seconds = config.vision.temporal_patch_size / config.processor.nominal_fps
+    return seconds * config.vision.tokens_per_second
+
+
+def collate(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, Any]:
+    """Pad samples to one batch, the arguments of `SpatialMLLM.forward`.
+
+    Returns:
+        input_ids (B, L), attention_mask (B, L), position_ids (3, B, L), labels (B, L); and where
+        there are media pixel_values (rows, 1176), grid_thw (n, 3), frames [(S, 3, H, W)],
+        context_rows and still.
+    """
+    length = max(len(sample.ids) for sample in samples)
+    ids = torch.full((len(samples), length), config.ids.pad, dtype=torch.long)
+    labels = torch.full((len(samples), length), IGNORE, dtype=torch.long)
+    mask = torch.zeros((len(samples), length), dtype=torch.long)
+    positions = torch.ones((3, len(samples), length), dtype=torch.long)
+    stride = time_stride(config)
+    for row, sample in enumerate(samples):
+        count = len(sample.ids)
+        ids[row, :count] = torch.tensor(sample.ids)
+        labels[row, :count] = torch.tensor(sample.labels)
+        # By length, not by comparing with the pad token, which may be a real one.
+        mask[row, :count] = 1
+        made = sequence_positions(
+            sample.ids,
+            [medium.grid for medium in sample.media],
+            (config.ids.image, config.ids.video),
+            stride=stride,
+            merge=config.vision.spatial_merge_size,
+        )
+        positions[:, row, :count] = torch.from_numpy(made.ids)
+    batch: dict[str, Any] = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "position_ids": positions,
+        "labels": labels,
+    }
+    return batch | visual_inputs([sample.media for sample in samples], config)
+
+
+def visual_inputs(shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig) -> dict[str, Any]:
+    """The visual arguments of `SpatialMLLM.forward` for the media of each sample; {} for none."""
+    media = [medium for sample in shown for medium in sample]
+    if not media:
+        return {}
+    rows = np.concatenate([medium_rows(medium) for medium in media])
+    visual: dict[str, Any] = {
+        "pixel_values": torch.from_numpy(rows),
+        "grid_thw": torch.tensor([medium.grid for medium in media], dtype=torch.long),
+    }
+    if config.connector.kind == "none":
+        return visual
+    frames: list[Tensor] = []
+    context_rows: list[int] = []
+    for sample in shown:
+        for run in contexts(sample):
+            pixels = np.concatenate([sample[i].frames for i in run])
+            tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+            frames.append(tensor.float().div_(255))
+            context_rows.append(len(run))
+    visual["frames"] = frames
+    visual["context_rows"] = context_rows
+    visual["still"] = [medium.still for medium in media]
+    return visual
+
+
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch with its tensors on `device`."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device, non_blocking=True)
+        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+            return [tensor.to(device, non_blocking=True) for tensor in value]
+        return value
+
+    return {key: moved(value) for key, value in batch.items()}
