@@ -88,6 +88,41 @@ def array_from_npy(npy: bytes, path: Path) -> NDArray[np.generic]:
     return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    """Inflate one member of a zip archive, never past the size that it declares.
+
+    Raises:
+        SceneFormatError: Larger than 2 GiB, inflating more than 200-fold, or damaged.
+    """
+    name = member.filename.removesuffix(".npy")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SceneFormatError(path, f"member {name!r} is neither stored nor deflated")
+    size = member.file_size
+    packed = max(member.compress_size, 1)
+    if size > MAX_MEMBER_BYTES or (size > RATIO_FREE_BYTES and size > MAX_RATIO * packed):
+        raise SceneFormatError(
+            path,
+            f"member {name!r} inflates from {member.compress_size} to {size} bytes",
+            code="archive_bomb",
+        )
+    try:
+        with archive.open(member) as stream:
+            content = stream.read(size + 1)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        IndexError,
+    ) as error:
+        raise SceneFormatError(path, f"member {name!r} is damaged: {error}") from error
+    if len(content) != size:
+        raise SceneFormatError(path, f"member {name!r} is not as long as it declares")
+    return content
+
+
 class Npz:
     """An open `.npz` whose members are read one at a time, under caps.
 
@@ -126,39 +161,14 @@ class Npz:
         """Inflate one member, never past the size that it declares.
 
         Raises:
-            SceneFormatError: Missing, larger than 2 GiB, inflating more than 200-fold, or damaged.
+            SceneFormatError: Missing, or as `read_member`.
         """
         member = self._members.get(name)
         if member is None:
             raise SceneFormatError(
                 self.path, f"has no array {name!r}", f"it has {', '.join(self.names)[:200]}"
             )
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise SceneFormatError(self.path, f"member {name!r} is neither stored nor deflated")
-        size = member.file_size
-        packed = max(member.compress_size, 1)
-        if size > MAX_MEMBER_BYTES or (size > RATIO_FREE_BYTES and size > MAX_RATIO * packed):
-            raise SceneFormatError(
-                self.path,
-                f"member {name!r} inflates from {member.compress_size} to {size} bytes",
-                code="archive_bomb",
-            )
-        try:
-            with self._zip.open(member) as stream:
-                content = stream.read(size + 1)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            IndexError,
-        ) as error:
-            raise SceneFormatError(self.path, f"member {name!r} is damaged: {error}") from error
-        if len(content) != size:
-            raise SceneFormatError(self.path, f"member {name!r} is not as long as it declares")
-        return content
+        return read_member(self._zip, member, self.path)
 
     def array(self, name: str) -> NDArray[np.generic]:
         """A member as an array of numbers or bools."""
