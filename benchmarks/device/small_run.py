@@ -14,14 +14,14 @@ from benchmarks.device.tables import Variant
 from spatialcore import DepthViews, project_points, visible_points
 from spatialcore._libraries import on_host
 from spatialcore.index.askable import askable_points, askable_rule
-from spatialcore.index.recipe import Guards
+from spatialcore.index.rules import AskableGuards
 
 RATES = {"copy_bytes": 1.0, "matrix_int8": 1.0}
 
 
 def askable_variant(given: DepthViews, device: str) -> Variant:
     """The guards of the index."""
-    rule = askable_rule(Guards(), given.image_size, given.image_size)
+    rule = askable_rule(AskableGuards(), given.image_size, given.image_size)
     expected = askable_points(given, visible_points(**given._asdict()), rule)
     placed = occlusion.to_device(given, device)
     return Variant(

@@ -34,12 +34,12 @@ from spatial_engine.engines import ENGINES
 from spatial_engine.engines.base import family_of
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
+from spatial_engine.recipe import recipe_for
 from spatial_engine.records.record import write_table
 from spatialcore.errors import PlanError
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index
 from spatialcore.index.make import build_index
-from spatialcore.index.recipe import load_recipe
 from spatialcore.io.open import open_sources
 from spatialcore.io.options import ReadOptions
 from spatialcore.sample import SampleConfig, make_sample
@@ -105,7 +105,7 @@ def index_of(sources: list[str], folder: Path, *, stride: int | None) -> Path:
     """The index of the frames of the sources."""
     read = ReadOptions(stride=stride)
     opened = [source for spec in sources for source in open_sources(spec, read)]
-    build_index(opened, folder, IndexConfig(load_recipe("default")), workers=1)
+    build_index(opened, folder, IndexConfig(), workers=1)
     return folder
 
 
@@ -126,7 +126,7 @@ def planned(
     """
     opened = Index.open(index)
     rows = {"*": quota} if limit is None else PUBLISHED
-    recipe = dataclasses.replace(opened.recipe, quota=rows)
+    recipe = dataclasses.replace(recipe_for(opened.rules), quota=rows)
     begin = time.process_time()
     plan = make_plan(
         opened, PlanConfig(tasks=tasks, limit=limit), recipe=recipe, rows_file=folder / ROWS_NAME,

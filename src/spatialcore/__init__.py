@@ -15,6 +15,7 @@ from spatialcore.errors import (
     RecordError,
     SceneFormatError,
     SceneIndexError,
+    SettingsError,
     SpatialCoreError,
 )
 from spatialcore.occlusion import (
@@ -59,6 +60,7 @@ __all__ = [
     "Scene",
     "SceneFormatError",
     "SceneIndexError",
+    "SettingsError",
     "Source",
     "SpatialCoreError",
     "Track3D",

@@ -49,6 +49,29 @@ class SceneFormatError(SpatialCoreError):
         return type(self), (self.path, self.what, self.hint, self.code)
 
 
+class SettingsError(SpatialCoreError, ValueError):
+    """A setting has a wrong name, type, length or value; nothing has run yet.
+
+    Args:
+        file: The file, or what else was read ("--set").
+        path: Where in it, as `$.guards.depth_max_m`.
+        what: What is wrong, and what would be right.
+        nearest: The right word that is nearest to a wrong one, or "".
+    """
+
+    def __init__(self, file: str | PathLike[str], path: str, what: str, nearest: str = "") -> None:
+        super().__init__(
+            f"{file}: {path}: {what}" + (f"; did you mean {nearest}?" if nearest else "")
+        )
+        self.file = str(file)
+        self.path = path
+        self.what = what
+        self.nearest = nearest
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        return type(self), (self.file, self.path, self.what, self.nearest)
+
+
 class SceneIndexError(SpatialCoreError):
     """A scene index is missing, incomplete, or was made with another configuration."""
 

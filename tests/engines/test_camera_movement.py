@@ -14,8 +14,8 @@ from spatial_engine.dataset.compose import make
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Row, SceneContext, candidates_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatial_engine.recipe import Guards, Recipe, load_recipe
 from spatialcore.index.index import Index, build_index
-from spatialcore.index.recipe import Guards, Recipe, load_recipe
 from spatialcore.types import Scene
 from tests.index.scenes import MemorySource, look, ray_depth, room_scene
 

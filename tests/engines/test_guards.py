@@ -19,8 +19,9 @@ import pytest
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Row, SceneContext
+from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.reference.scene import ReferenceScene
-from spatialcore.index import Index, IndexConfig, Recipe, build_index, load_recipe
+from spatialcore.index import Index, IndexConfig, build_index
 from spatialcore.io.open import open_sources
 from spatialcore.types import Source
 
@@ -149,7 +150,7 @@ class Scenes(NamedTuple):
 @pytest.fixture(scope="module")
 def scenes(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     sources = [s for name in ("scannet", "tapvid3d") for s in open_sources(sample_dir / name)]
-    build_index(sources, tmp_path_factory.mktemp("guards") / "idx", IndexConfig(load_recipe()))
+    build_index(sources, tmp_path_factory.mktemp("guards") / "idx", IndexConfig())
     path = next(tmp_path_factory.getbasetemp().glob("guards*/idx"))
     return Scenes(Index.open(path), {source.key: source for source in sources})
 

@@ -15,9 +15,9 @@ from spatial_engine.dataset.compose import make
 from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.track_pairs import clip_view, distance_bins
+from spatial_engine.recipe import Recipe, load_recipe, recipe_for
 from spatial_engine.records.answers import parse_answer
 from spatial_engine.records.wording import wording_of
-from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Camera, Frame, Track3D
 
 T, N = 12, 8
@@ -327,7 +327,7 @@ def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> Non
         source = reopen_source(record.source, entry["kind"], entry["root"], entry["options"])
         reference = ReferenceScene(
             source.open(record.scene), index.open_scene(record.source, record.scene),
-            index.recipe, manifest["seed"], record.split,
+            recipe_for(index.rules), manifest["seed"], record.split,
         )  # fmt: skip
         lie = (record.answer_number[0] + 1, *record.answer_number[1:])
         typed = record.typed_answer._replace(number=lie)

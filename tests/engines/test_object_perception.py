@@ -17,13 +17,13 @@ from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION, SETS_PER_OBJECT
 from spatial_engine.engines.object_views import covering_sets
+from spatial_engine.recipe import Recipe, load_recipe
 from spatialcore.bitmask import BitMask
 from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
-from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Cloud, Object3D
 
 HEIGHT, LENGTH, WIDTH = OBJECT_PERCEPTION
-RECIPES = Path(__file__).parents[2] / "src/spatialcore/index/recipes"
+RECIPES = Path(__file__).parents[2] / "python_engines/spatial_engine/recipes"
 
 
 def bench(lower: int = 1000, shift: float = 0.0, length: float = 1.0) -> np.ndarray:
@@ -59,7 +59,7 @@ class Room:
         self.place = Place("rooms", "room", "room_00", "train", recipe, 7, "identity", images)
         scene: Any = SimpleNamespace(
             is_clip=False, metric=True, up="given", points=points, instance=instance,
-            objects=rows, object_frames=table, view_sets=view_set_table(rows, table, recipe),
+            objects=rows, object_frames=table, view_sets=view_set_table(rows, table, recipe.rules),
             visible=mask, row_of_frame={int(k): int(k) for k in frames},
         )  # fmt: skip
         self.context = SceneContext(scene, self.place)
@@ -257,11 +257,13 @@ def test_the_option_makes_a_recipe_custom_and_keeps_the_index(tmp_path: Path) ->
     path.write_text(text.replace('coverage = "extent"', 'coverage = "bins"'), encoding="utf-8")
     recipe = load_recipe(path)
     assert (recipe.name, recipe.coverage) == ("custom", "bins")
-    assert recipe.index_hash() == load_recipe().index_hash()
+    assert recipe.rules == load_recipe().rules
     path.write_text(text, encoding="utf-8")
     assert load_recipe(path).name == "default"
     path.write_text(text.replace('coverage = "extent"', 'coverage = "bin"'), encoding="utf-8")
-    with pytest.raises(ValueError, match="coverage must be one of"):
+    with pytest.raises(
+        ValueError, match=r"\$\.coverage: 'bin' is not one of extent, bins; did you mean 'bins'"
+    ):
         load_recipe(path)
 
 

@@ -9,7 +9,7 @@ import pytest
 from spatial_engine.engines.base import FrameImage, Place, Row
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.one_image import ONE_IMAGE, View
-from spatialcore.index.recipe import Recipe
+from spatial_engine.recipe import Recipe
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from tests.relations.rooms import block

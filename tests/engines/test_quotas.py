@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.frame_pairs import overlap_bin
 from spatial_engine.plan.balance import allocate, bin_quotas
-from spatialcore.index.recipe import load_recipe
+from spatial_engine.recipe import load_recipe
 
 PAPER, PLAIN = load_recipe("multispa-paper"), load_recipe()
 

@@ -11,9 +11,9 @@ from spatial_engine.dataset.compose import compose, make
 from spatial_engine.engines.base import FrameImage, Place, SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
+from spatial_engine.recipe import Recipe
 from spatial_engine.records.answers import parse_answer
 from spatial_engine.records.wording import SLOT, load_wordings
-from spatialcore.index.recipe import Recipe
 from tests.relations.rooms import block, floor_points, room_points
 
 ENGINES = {engine.quantity: engine for engine in SCENE_LAYOUT}

@@ -13,10 +13,10 @@ from spatial_engine.dataset.compose import make
 from spatial_engine.engines import ENGINES, engine_of
 from spatial_engine.engines.base import Row, SceneContext, candidates_of
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
+from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.records.answers import norm1000
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index, build_index
-from spatialcore.index.recipe import Recipe, load_recipe
 from spatialcore.types import Scene, Track3D
 from tests.engines.test_camera_movement import FIRST, SECOND, scene_of
 from tests.engines.test_object_movement import context_of as clip_context
@@ -40,7 +40,7 @@ def wide(name: str) -> Recipe:
 
 def context_of(scene: Scene, folder: Path, recipe: Recipe) -> SceneContext:
     """A scene in memory, indexed."""
-    build_index([MemorySource({scene.id: scene})], folder, config=IndexConfig(recipe))
+    build_index([MemorySource({scene.id: scene})], folder, config=IndexConfig(recipe.rules))
     opened = Index.open(folder).open_scene(scene.source, scene.id)
     return SceneContext.open(opened, recipe, 0, "train", scene_quota=dict.fromkeys(SCENE_TASKS, 40))
 

@@ -15,9 +15,10 @@ from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines import ENGINES, select_tasks
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import PlanConfig
+from spatial_engine.recipe import load_recipe
 from spatial_engine.records.record import QARecord
 from spatialcore.errors import PlanError
-from spatialcore.index import Index, IndexConfig, build_index, load_recipe
+from spatialcore.index import Index, IndexConfig, build_index
 from spatialcore.io.open import open_sources
 
 
@@ -119,7 +120,7 @@ def test_vector_and_distance_of_a_track_agree(records: dict[str, list[QARecord]]
 
 def test_a_benchmark_asks_for_300_of_each_subtask(sample_dir: Path, tmp_path: Path) -> None:
     sources = [s for name in ("scannet", "tapvid3d") for s in open_sources(sample_dir / name)]
-    build_index(sources, tmp_path / "idx", IndexConfig(load_recipe()))
+    build_index(sources, tmp_path / "idx", IndexConfig())
     plan = make_plan(Index.open(tmp_path / "idx"), PlanConfig(benchmark="multispa"))
     asked: Counter[str] = Counter()
     for row in plan.thresholds:

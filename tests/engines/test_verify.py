@@ -13,6 +13,7 @@ from spatial_engine.check.verify import check_against, load_manifest
 from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import open_records
 from spatial_engine.plan.open import open_index, reopen_source
+from spatial_engine.recipe import recipe_for
 from spatial_engine.records.answers import steps
 from spatial_engine.records.record import Message, QARecord
 from spatial_engine.reference.scene import ReferenceScene
@@ -34,7 +35,7 @@ def checked(
         source = reopen_source(record.source, entry["kind"], entry["root"], entry["options"])
         scenes[record.scene, record.split] = ReferenceScene(
             source.open(record.scene), index.open_scene(record.source, record.scene),
-            index.recipe, manifest["seed"], record.split,
+            recipe_for(index.rules), manifest["seed"], record.split,
         )  # fmt: skip
     return records, scenes
 

@@ -11,9 +11,9 @@ import pytest
 
 from spatial_engine.dataset.texts import drawn_texts
 from spatial_engine.engines import ENGINES
+from spatial_engine.recipe import Recipe
 from spatial_engine.records.wording import Wording, load_wordings, wording_of
 from spatial_engine.records.wording_lint import lint
-from spatialcore.index.recipe import Recipe
 
 FAMILIES = sorted({engine.task.partition(".")[0] for engine in ENGINES})
 
@@ -104,7 +104,7 @@ def test_a_recipe_may_cut_every_list_to_its_first_texts() -> None:
     for draw in (0, 1 << 63, (1 << 64) - 1):
         _, _, ids = drawn(one, (draw, draw, draw), distance_mm="12")
         assert all(name.endswith("/0") for name in ids)
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match=r"\$\.wordings: -1 is not a whole number from 0"):
         Recipe(wordings=-1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from spatial_engine.reference.index import SceneReference
 from spatialcore.bitmask import BitMask
 from spatialcore.index.askable import askable_points, askable_rule, mark_radius
-from spatialcore.index.recipe import Guards, load_recipe
+from spatialcore.index.rules import AskableGuards, load_rules
 from spatialcore.occlusion import DepthViews
 from tests.index.scenes import COLOR_SIZE, DEPTH_SIZE, POSES, room_scene
 
@@ -18,7 +18,7 @@ SIZE = (101, 101)
 def asked(points, depth, guards=None):
     """Which points pass, where all of them are visible; colour and depth share one grid."""
     points = np.asarray(points, np.float32)
-    guards = guards or Guards()
+    guards = guards or AskableGuards()
     mask = askable_points(
         DepthViews(points, K, np.eye(4)[None], np.asarray(depth, np.float32)[None], SIZE),
         BitMask.from_bool(np.ones((1, len(points)), bool)),
@@ -28,18 +28,18 @@ def asked(points, depth, guards=None):
 
 
 def test_mark_radius_is_a_share_of_the_width_and_never_under_three():
-    assert mark_radius(Guards(), 1296) == 10
-    assert mark_radius(Guards(), 101) == 3
+    assert mark_radius(AskableGuards(), 1296) == 10
+    assert mark_radius(AskableGuards(), 101) == 3
 
 
 def test_disc_radius_follows_the_depth_image():
-    assert askable_rule(Guards(), (1296, 968), (640, 480)).disc_radius == 10 * 640 / 1296
-    assert askable_rule(Guards(), (101, 101), (11, 11)).disc_radius == 1.0
+    assert askable_rule(AskableGuards(), (1296, 968), (640, 480)).disc_radius == 10 * 640 / 1296
+    assert askable_rule(AskableGuards(), (101, 101), (11, 11)).disc_radius == 1.0
 
 
 def test_depth_range_is_closed():
     depth = np.full((101, 101), 2.0)
-    wide = dataclasses.replace(Guards(), agreement_absolute_m=99, edge_absolute_m=99)
+    wide = dataclasses.replace(AskableGuards(), agreement_absolute_m=99, edge_absolute_m=99)
     points = [(0, 0, z) for z in (0.25, 0.5, 6.0, 6.001)]
     assert asked(points, depth, dataclasses.replace(wide, depth_min_m=0.5)) == [
         False, True, True, False,
@@ -50,7 +50,7 @@ def test_a_mark_must_lie_in_the_image():
     # u = 50 x + 50 at z = 2: the centre may be 3 pixels from the border, not nearer.
     points = [((u - 50) / 50, 0, 2) for u in (2.4, 2.6, 97.4, 97.6)]
     assert asked(points, np.full((101, 101), 2.0)) == [False, True, True, False]
-    off = dataclasses.replace(Guards(), border=False)
+    off = dataclasses.replace(AskableGuards(), border=False)
     assert asked(points, np.full((101, 101), 2.0), off) == [True] * 4
 
 
@@ -86,7 +86,7 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
         noisy[rng.random(noisy.shape) < 0.1] = 0
         maps.append(noisy.clip(0, 65535).astype(dtype))
     scene = dataclasses.replace(scene, read_depth=lambda frame: maps[frame.index])
-    rules = load_recipe(recipe)
+    rules = load_rules(recipe)
     reference = SceneReference(scene, rules)
     points = reference.cloud.points_world
     poses = np.stack(POSES)
@@ -102,7 +102,7 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
 
 
 def test_wrong_arrays_are_named():
-    rule = askable_rule(Guards(), COLOR_SIZE, DEPTH_SIZE)
+    rule = askable_rule(AskableGuards(), COLOR_SIZE, DEPTH_SIZE)
     points, mask = np.zeros((3, 3), np.float32), BitMask.zeros(1, 3)
 
     def run(depth):

@@ -12,7 +12,7 @@ from spatial_engine.reference.index import SceneReference
 from spatialcore.errors import SceneFormatError, SceneIndexError
 from spatialcore.index import build, store
 from spatialcore.index.index import Index, IndexConfig, SceneIndex, build_index
-from spatialcore.index.recipe import load_recipe
+from spatialcore.index.rules import load_rules
 from tests.index.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look, room_scene
 
 FILES = {
@@ -23,7 +23,7 @@ FILES = {
 
 
 def index_one(scene, path, recipe="default") -> SceneIndex:
-    config = IndexConfig(load_recipe(recipe))
+    config = IndexConfig(load_rules(recipe))
     build_index([MemorySource({scene.id: scene})], path, config)
     return Index.open(path).open_scene("rooms", scene.id)
 
@@ -94,7 +94,7 @@ def test_a_depth_map_that_cannot_be_read_masks_its_frame_alone(tmp_path):
 def test_every_number_equals_the_reference(tmp_path, recipe, mesh):
     scene = room_scene(mesh=mesh)
     index = index_one(scene, tmp_path, recipe)
-    reference = SceneReference(scene, load_recipe(recipe))
+    reference = SceneReference(scene, load_rules(recipe))
     order = index.source_row.astype(np.int64)
     assert sorted(order) == list(range(len(order)))
     np.testing.assert_array_equal(index.points, reference.cloud.points_world[order])
@@ -139,7 +139,7 @@ def test_missing_depth_intrinsics_refuse_the_scene_unless_sizes_are_asked_for(tm
     source = MemorySource({"room0_00": room_scene(depth_K=None)})
     report = build_index([source], tmp_path / "a")
     assert [(s.scene, s.reason) for s in report.skipped] == [("room0_00", "depth_K_missing")]
-    sizes = dataclasses.replace(load_recipe(), name="custom", depth_map="from_sizes")
+    sizes = dataclasses.replace(load_rules(), depth_map="from_sizes")
     build_index([source], tmp_path / "b", IndexConfig(sizes))
     index = Index.open(tmp_path / "b").open_scene("rooms", "room0_00")
     assert index.depth_map == "from_sizes"
@@ -192,11 +192,11 @@ def test_a_second_run_keeps_finished_scenes_and_a_changed_configuration_is_named
     before = (tmp_path / "rooms/room0_00/scene.json").stat().st_mtime_ns
     assert build_index([source], tmp_path).reused == (("rooms", "room0_00"),)
     assert (tmp_path / "rooms/room0_00/scene.json").stat().st_mtime_ns == before
-    strict = IndexConfig(load_recipe("multispa-paper"))
+    strict = IndexConfig(load_rules("multispa-paper"))
     with pytest.raises(SceneIndexError, match="askable is 'guarded', not 'visible'"):
         build_index([source], tmp_path, strict)
-    wider = dataclasses.replace(load_recipe().guards, depth_max_m=8.0)
-    changed = IndexConfig(dataclasses.replace(load_recipe(), guards=wider))
+    wider = dataclasses.replace(load_rules().guards, depth_max_m=8.0)
+    changed = IndexConfig(dataclasses.replace(load_rules(), guards=wider))
     with pytest.raises(SceneIndexError, match=r"guards.depth_max_m is 6.0, not 8.0"):
         build_index([source], tmp_path, changed)
 
@@ -255,7 +255,7 @@ def test_objects_have_boxes_counts_and_view_sets(tmp_path):
     crate = index.objects[1]
     np.testing.assert_allclose(crate.box_aligned, [0.5, -0.4, -1.25, 1.3, 0.4, -0.55], atol=0.02)
     np.testing.assert_allclose(sorted(crate.box_size), [0.7, 0.8, 0.8], atol=0.02)
-    reference = SceneReference(scene, load_recipe())
+    reference = SceneReference(scene, load_rules())
     table = index.object_frames
     for n in range(len(table.frame)):
         row = index.objects[[3, 7].index(table.object_id[n])]

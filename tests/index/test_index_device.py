@@ -23,7 +23,7 @@ from spatialcore.commands import index as command
 from spatialcore.index import make as pool
 from spatialcore.index import visibility
 from spatialcore.index.index import IndexConfig, build_index
-from spatialcore.index.recipe import load_recipe
+from spatialcore.index.rules import load_rules
 from tests.index.scenes import MemorySource, room_scene
 from tests.native.host import Done, HostTorch, torch_as_gpu
 
@@ -62,7 +62,7 @@ def test_the_index_of_a_device_is_the_index_of_the_cpu(
     monkeypatch.setattr(visibility, "_IN_FLIGHT", 1)
     monkeypatch.setattr(pool, "open_device", lambda name: HostTorch())
     scene = change(room_scene(mesh=mesh))
-    config = IndexConfig(load_recipe(recipe))
+    config = IndexConfig(load_rules(recipe))
     build_index([MemorySource({scene.id: scene})], tmp_path / "cpu", config)
     waited = Done.waited
     with torch_as_gpu(kernels_on_host):

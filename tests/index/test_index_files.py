@@ -89,7 +89,7 @@ def test_the_command_indexes_skips_and_reports(sample, tmp_path, capsys):
         assert main([str(scans), "-o", str(tmp_path / "out"), "--recipe", "multispa-paper"]) == 2
         assert "another configuration" in capsys.readouterr().err
         assert main([str(scans), "-o", str(tmp_path / "paper"), "--depth-map", "sizes"]) == 3
-        assert Index.open(tmp_path / "paper").recipe.name == "custom"
+        assert Index.open(tmp_path / "paper").rules.name == "custom"
         assert main([str(tmp_path / "nowhere"), "-o", str(tmp_path / "x")]) == 2
     finally:
         for path in sorted((scans / "scene9999_00").rglob("*"), reverse=True):

@@ -7,7 +7,7 @@ import pytest
 from spatial_engine.reference.index import SceneReference
 from spatialcore.index.frames import roll_deg, yaw_pitch_deg
 from spatialcore.index.index import Index, IndexConfig, build_index
-from spatialcore.index.recipe import load_recipe
+from spatialcore.index.rules import load_rules
 from spatialcore.io.open import open_source
 from spatialcore.types import Cloud, compose_poses, invert_pose
 
@@ -19,7 +19,7 @@ OFFICE, SHELF = "hololens_office_000", "apc_shelf_0000"
 def built(request, real_path, tmp_path_factory):
     source = open_source(real_path / "rgbd")
     out = tmp_path_factory.mktemp(request.param)
-    config = IndexConfig(load_recipe(request.param))
+    config = IndexConfig(load_rules(request.param))
     report = build_index([source], out, config)
     assert len(report.built) == 2
     return source, Index.open(out)
@@ -29,7 +29,7 @@ def built(request, real_path, tmp_path_factory):
 def test_every_pair_has_the_integers_of_float64_numpy(built, scene):
     source, index = built
     stored = index.open_scene("posed_images", scene)
-    reference = SceneReference(stored.open_scene(source), index.recipe)
+    reference = SceneReference(stored.open_scene(source), index.rules)
     # The cloud itself is rebuilt by plain numpy, readings and all.
     np.testing.assert_array_equal(stored.points, reference.cloud.points_world)
     np.testing.assert_array_equal(stored.instance, reference.cloud.instance)
@@ -53,7 +53,7 @@ def test_askable_points_are_those_of_the_reference(built, scene):
     source, index = built
     stored = index.open_scene("posed_images", scene)
     cloud = Cloud(np.asarray(stored.points), np.asarray(stored.instance))
-    reference = SceneReference(stored.open_scene(source), index.recipe, cloud)
+    reference = SceneReference(stored.open_scene(source), index.rules, cloud)
     for frame in stored.valid_frames[:: len(stored.valid_frames) // 5].tolist():
         row = stored.row_of_frame[frame]
         visible = stored.visible.indices(row)

@@ -11,7 +11,7 @@ from spatialcore.index import (
     Index,
     IndexConfig,
     build_index,
-    load_recipe,
+    load_rules,
     plan_route,
     relation_graph,
 )
@@ -25,7 +25,7 @@ from spatialcore.relations.verdict import Answer
 def index(sample_dir, tmp_path_factory):
     path = tmp_path_factory.mktemp("graph") / "idx"
     sources = [open_source(sample_dir / name) for name in ("scannet", "tapvid3d")]
-    build_index(sources, path, IndexConfig(load_recipe()))
+    build_index(sources, path, IndexConfig(load_rules()))
     return Index.open(path)
 
 
@@ -36,7 +36,7 @@ def room(index):
 
 def test_objects_are_those_of_the_source_without_structure(sample_dir, room):
     opened = open_source(sample_dir / "scannet").open(room.scene)
-    structure = load_recipe().excluded_categories
+    structure = load_rules().excluded_categories
     expected = {o.object_id: o.category for o in opened.objects if o.category not in structure}
     found = {item.object_id: item for item in scene_objects(room)}
     assert {k: item.category for k, item in found.items()} == expected

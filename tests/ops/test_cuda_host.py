@@ -274,11 +274,11 @@ def test_scenes_of_all_sizes_and_types_are_two_launches(cuda: ModuleType) -> Non
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type) -> None:
     from spatialcore.index.askable import askable_points, askable_rule
-    from spatialcore.index.recipe import Guards
+    from spatialcore.index.rules import AskableGuards
 
     given = scene(35, 500, dtype)
     seen = visible_points(**given._asdict(), rule=DepthRule.strict())
-    guards = Guards(agreement_absolute_m=2.0, edge_absolute_m=1.5)
+    guards = AskableGuards(agreement_absolute_m=2.0, edge_absolute_m=1.5)
     rule = askable_rule(guards, given.image_size, (32, 24))._replace(disc_radius=3.5)
     expected = askable_points(given, seen, rule)
     assert 0 < expected.counts().sum() < seen.counts().sum()

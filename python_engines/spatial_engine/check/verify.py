@@ -21,7 +21,7 @@ from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Facts, Place, Row, family_of
 from spatial_engine.executors import run_all
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
-from spatial_engine.plan.plan import recipe_from_json
+from spatial_engine.recipe import decode_recipe
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
 from spatial_engine.reference.scene import ReferenceScene
@@ -223,7 +223,7 @@ def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) ->
             Mismatch(r.id, "scene", f"{source}/{scene}", "not in the manifest") for r in records
         ]
     opened = reopen_source(source, entry["kind"], job.roots[source], entry["options"]).open(scene)
-    recipe = recipe_from_json(job.manifest["recipe"])
+    recipe = decode_recipe(job.manifest["recipe"], "manifest.json", "$.recipe")
     index = open_index(job.index).open_scene(source, scene)
     out: list[Mismatch] = []
     for split in sorted({record.split for record in records}):

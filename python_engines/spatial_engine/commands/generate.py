@@ -142,10 +142,10 @@ def _refuse_device(device: str) -> None:
 def _index_sources(options: Options) -> Path:
     from dataclasses import asdict
 
+    from spatial_engine.recipe import load_recipe
     from spatialcore.errors import SceneFormatError
     from spatialcore.index.config import IndexConfig
     from spatialcore.index.index import build_index
-    from spatialcore.index.recipe import load_recipe
     from spatialcore.io.open import open_sources
     from spatialcore.io.options import ReadOptions
 
@@ -154,7 +154,7 @@ def _index_sources(options: Options) -> Path:
     read = ReadOptions(**asdict(options.read))
     sources = [source for spec in options.sources for source in open_sources(spec, read)]
     folder = options.output / "index" if options.index is None else options.index
-    config = IndexConfig(load_recipe(options.select.recipe or "default"))
+    config = IndexConfig(load_recipe(options.select.recipe or "default").rules)
     with ProgressBar() as bar:
         report = build_index(
             sources, folder, config, workers=options.workers, device=options.device,

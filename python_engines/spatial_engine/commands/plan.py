@@ -103,8 +103,8 @@ def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Pl
     """Plan an index and save the plan."""
     from spatial_engine.plan.make import make_plan
     from spatial_engine.plan.plan import ROWS_NAME
+    from spatial_engine.recipe import load_recipe
     from spatialcore.index.index import Index
-    from spatialcore.index.recipe import load_recipe
 
     recipe = None if select.recipe is None else load_recipe(select.recipe)
     with ProgressBar() as bar:

@@ -18,7 +18,7 @@ from spatial_engine.engines.one_image import ONE_IMAGE
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
-from spatialcore.index.recipe import Recipe
+from spatial_engine.recipe import Recipe
 
 ENGINES: tuple[Engine, ...] = (
     *CAMERA_MOVEMENT,
@@ -52,7 +52,8 @@ def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
     Raises:
         ValueError: A glob matches no task of the recipe.
     """
-    tasks = [engine.task for engine in ENGINES if family_of(engine.task) in recipe.families]
+    families = recipe.families or {family_of(engine.task) for engine in ENGINES}
+    tasks = [engine.task for engine in ENGINES if family_of(engine.task) in families]
     globs = list(patterns) or ["*"]
     for glob in globs:
         if not fnmatch.filter(tasks, glob):

@@ -24,8 +24,8 @@ from spatialcore.draws import fold_all, fold_table, text_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
     from spatialcore.index.store import SceneIndex
     from spatialcore.types import Source, Track3D
 
@@ -179,9 +179,11 @@ class Place:
     @cached_property
     def rule(self) -> str:
         """The depth rule as text, e.g. "tolerance(0.1,0.05)"."""
-        if self.recipe.rule == "strict":
+        if self.recipe.rules.rule == "strict":
             return "strict"
-        return f"tolerance({self.recipe.rule_relative:g},{self.recipe.rule_absolute_m:g})"
+        return (
+            f"tolerance({self.recipe.rules.rule_relative:g},{self.recipe.rules.rule_absolute_m:g})"
+        )
 
     def state(self, task: str, slot: str) -> int:
         """Hash of (seed, task, source, scene, slot), before any integer is folded in."""

@@ -30,8 +30,8 @@ from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Guards, Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Guards, Recipe
 
 Float64 = NDArray[np.float64]
 Quantity = Literal[

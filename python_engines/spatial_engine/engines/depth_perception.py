@@ -44,9 +44,9 @@ from spatial_engine.engines.frame_points import (
 from spatial_engine.records import answers
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Guards, Recipe
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Guards, Recipe
     from spatialcore.occlusion import PixelMap
 
 Form = Literal["marked", "coordinate"]
@@ -57,7 +57,7 @@ _LETTERS = ("A", "B")
 
 def depth_bins(recipe: Recipe) -> int:
     """Depth bins of 0.5 m up to the recipe's limit, one where it has none."""
-    most = recipe.guards.depth_max_m
+    most = recipe.rules.guards.depth_max_m
     return math.ceil(most / BIN_M) if most <= _MOST_BINNED_M else 1
 
 
@@ -154,7 +154,7 @@ class DepthValue(OneStratum):
                 )
             ]  # fmt: skip
         colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
-        marks = marks_at(views.uv, size, place.recipe.guards.mark_radius_share, colours)
+        marks = marks_at(views.uv, size, place.recipe.rules.guards.mark_radius_share, colours)
         return [
             Facts(answer, seen, {"depth_mm": text}, (mark,))
             for (answer, text), (seen,), mark in zip(depths, evidence, marks, strict=True)
@@ -272,7 +272,7 @@ class DepthComparison(OneBin, OneStratum):
             told = map(_told_by_coordinates, pixels, wanted, evidence, variants)
             return list(told)
         colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
-        share = place.recipe.guards.mark_radius_share
+        share = place.recipe.rules.guards.mark_radius_share
         marks = marks_at(uv, size, share, colours, "".join(_LETTERS))
         return [
             _told_by_letter(*row)

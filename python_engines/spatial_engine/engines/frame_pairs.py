@@ -14,7 +14,7 @@ from spatial_engine.engines.base import SceneContext
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
-    from spatialcore.index.recipe import Recipe
+    from spatial_engine.recipe import Recipe
 
 Float64 = NDArray[np.float64]
 

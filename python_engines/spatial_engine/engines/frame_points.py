@@ -320,9 +320,9 @@ def reference_rejection(reference: ReferenceScene, frame: int, point: int) -> st
     """
     if not reference.visible(frame)[point]:
         return "not_visible"
-    if reference.recipe.askable == "visible":
+    if reference.recipe.rules.askable == "visible":
         return ""
-    guards, view = reference.recipe.guards, reference_views(reference, frame, [point])
+    guards, view = reference.recipe.rules.guards, reference_views(reference, frame, [point])
     W, H = reference.image_size
     (u, v), z = view.uv[0, 0].tolist(), float(view.z[0, 0])
     if not guards.depth_min_m <= z <= guards.depth_max_m:

@@ -24,8 +24,8 @@ from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 SHOWN_FRAMES = 16
 """Frames of a layout question, spread evenly over the valid ones."""
@@ -185,7 +185,7 @@ def _from_index(context: SceneContext) -> LayoutScene:
     scene, recipe = context.scene, context.recipe
     frames = shown_frames(scene.valid_frames.tolist())
     instance = np.asarray(scene.instance)
-    objects = scene_objects(scene, recipe)
+    objects = scene_objects(scene, recipe.rules)
 
     def visible(frame: int) -> NDArray[np.intp]:
         return np.asarray(scene.visible.indices(scene.row_of_frame[frame]))
@@ -212,7 +212,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     rows = [
         (item.object_id, item.category)
         for item in opened.objects
-        if not is_excluded(recipe, item.raw_category, item.category)
+        if not is_excluded(recipe.rules, item.raw_category, item.category)
     ]
     objects = objects_of_points(rows, cloud.points_world, cloud.instance)
     counts = _counts(objects, cloud.instance, frames, reference.visible)

@@ -23,8 +23,8 @@ from spatial_engine.records.answers import Answer
 from spatialcore.draws import uniform_below
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 LETTERS = ("A", "B", "C", "D")
 WRONG = 3

@@ -32,8 +32,8 @@ from spatial_engine.records.answers import Answer
 from spatial_engine.records.marks import mark_radius
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 Float64 = NDArray[np.float64]
 Quantity = Literal["distance", "vector"]
@@ -136,7 +136,7 @@ class ObjectMovement:
             ]  # fmt: skip
         columns = np.array([(*row.frames, *row.items) for row in rows], dtype=np.int64).T
         colours = drawn_colours(place.draw_rows(self.task, list(columns), "colour"))
-        marks = marks_at(moves.uv, size, place.recipe.guards.mark_radius_share, colours)
+        marks = marks_at(moves.uv, size, place.recipe.rules.guards.mark_radius_share, colours)
         return [
             Facts(answer, numbers, slots, (mark, ()), variant=variant)
             for (answer, slots), numbers, mark, variant in zip(
@@ -192,7 +192,8 @@ class ObjectMovement:
             return "no_part"
         if not inside or not clip.visible[t, n].all():
             return "not_visible"
-        edge = mark_radius(size[0], guards.mark_radius_share) if guards.border else 0
+        marks = reference.recipe.rules.guards
+        edge = mark_radius(size[0], marks.mark_radius_share) if marks.border else 0
         if not all(edge <= x < side - edge for x, side in zip(uv[0], size, strict=True)):
             return "border"
         distance = float(np.linalg.norm(points[1] - points[0]))
@@ -273,7 +274,7 @@ def _labels(context: SceneContext) -> dict[int, int]:
 def _reference_labels(reference: ReferenceScene) -> dict[int, int]:
     from spatialcore.rigidity import rigid_segments
 
-    clip, method = reference.track, reference.recipe.segmentation
+    clip, method = reference.track, reference.recipe.rules.segmentation
     labels = rigid_segments(clip.tracks_cam, method=method, backend="reference")
     return dict(zip(clip.track_index.tolist(), np.asarray(labels).tolist(), strict=True))
 

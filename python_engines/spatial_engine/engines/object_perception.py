@@ -35,8 +35,8 @@ from spatialcore.index.objects import axis_sides, is_excluded, object_rows, seen
 from spatialcore.index.tables import ObjectRow
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
     from spatialcore.types import Scene
 
 Axis = Literal["height", "length", "width"]
@@ -121,7 +121,7 @@ class ObjectSize(OneStratum):
     def _object_rejection(self, recipe: Recipe, row: ObjectRow) -> str:
         """The guard that no set of this object passes, or ""."""
         guards = recipe.guards
-        side = axis_sides(row, recipe.object_axes)[self.axis][1]
+        side = axis_sides(row, recipe.rules.object_axes)[self.axis][1]
         if side < guards.object_min_side_m:
             return "object_small"
         return "object_partial" if row.vertex_count < guards.object_partial_vertices else ""
@@ -161,14 +161,14 @@ class ObjectSize(OneStratum):
     def _subject(self, place: Place, item: ObjectRow) -> Facts:
         """What is said of an object, whichever frames show it."""
         recipe = place.recipe
-        axis, side = axis_sides(item, recipe.object_axes)[self.axis]
+        axis, side = axis_sides(item, recipe.rules.object_axes)[self.axis]
         evidence: dict[str, Any] = {
             "object_id": item.object_id,
             "axis": axis,
             "side_m": side,
             "vertex_count": item.vertex_count,
         }
-        if recipe.object_axes == "aligned":
+        if recipe.rules.object_axes == "aligned":
             evidence["box_aligned"] = item.box_aligned.tolist()
         else:
             evidence["box_center"] = item.box_center.tolist()
@@ -184,11 +184,11 @@ class ObjectSize(OneStratum):
         items = reference.cached("object_rows", lambda: _reference_rows(reference))
         item, side = (
             items[object_id],
-            axis_sides(items[object_id], recipe.object_axes)[self.axis][1],
+            axis_sides(items[object_id], recipe.rules.object_axes)[self.axis][1],
         )
         instance, points = reference.cloud.instance, reference.points
         # The coordinate's order of sums is part of the rule: it decides the bin of a vertex.
-        a = object_axis(item, recipe.object_axes, self.axis)
+        a = object_axis(item, recipe.rules.object_axes, self.axis)
         mine = np.flatnonzero((instance == object_id) & np.isfinite(points).all(axis=1))
         x, y, z = points[mine].astype(np.float64).T
         along = (a[0] * x + a[1] * y) + a[2] * z
@@ -201,9 +201,9 @@ class ObjectSize(OneStratum):
             counts |= {(other, frame): int(by_id[other]) for other in items}
         bins = _reference_bins(along, found) if recipe.coverage == "bins" else None
         facts = _with_extents(self._subject(reference.place, item), extents, bins)
-        if is_excluded(recipe, item.raw_category, item.category):
+        if is_excluded(recipe.rules, item.raw_category, item.category):
             return facts, "category_excluded"
-        least = seen_threshold(recipe, item.vertex_count)
+        least = seen_threshold(recipe.rules, item.vertex_count)
         if min(counts[object_id, frame] for frame in row.frames) < least:
             return facts, "object_partial"
         reason = self._object_rejection(recipe, item)
@@ -264,7 +264,7 @@ def _reference_rows(reference: ReferenceScene) -> dict[int, ObjectRow]:
 
 def _name(recipe: Recipe, row: ObjectRow) -> str:
     """The word that the question uses: the canonical category, or the raw one as published."""
-    return row.category if recipe.excluded_on == "canonical" else row.raw_category
+    return row.category if recipe.rules.excluded_on == "canonical" else row.raw_category
 
 
 def _joined(tables: list[CandidateTable], rejected: Counter[str]) -> CandidateTable:

@@ -43,7 +43,7 @@ def seen_objects(context: SceneContext, side: str) -> SeenObjects:
     """The index's table of a side ("height", "length", "width"), by object and frame."""
 
     def make() -> SeenObjects:
-        scene, axes = context.scene, context.recipe.object_axes
+        scene, axes = context.scene, context.recipe.rules.object_axes
         table, rows = scene.object_frames, {row.object_id: row for row in scene.objects}
         keys = list(zip(table.object_id.tolist(), table.frame.tolist(), strict=True))
         lo, hi = getattr(table, f"lo_{axes}"), getattr(table, f"hi_{axes}")
@@ -63,7 +63,7 @@ def covering_sets(context: SceneContext, side: str) -> dict[int, list[NDArray[np
     if context.recipe.coverage == "bins":
         return _bin_sets(context, side)
     sets = context.scene.view_sets
-    mine = (np.array(sets.axis) == side) & (np.array(sets.axes) == context.recipe.object_axes)
+    mine = (np.array(sets.axis) == side) & (np.array(sets.axes) == context.recipe.rules.object_axes)
     found = {}
     for object_id in np.unique(sets.object_id[mine]).tolist():
         frames = sets.frames[mine & (sets.object_id == object_id)]
@@ -78,18 +78,17 @@ def _bin_sets(context: SceneContext, side: str) -> dict[int, list[NDArray[np.int
     seen = seen_objects(context, side)
     table, found = scene.object_frames, {}
     for row in scene.objects:
-        length = axis_sides(row, recipe.object_axes)[side][1]
-        if is_excluded(recipe, row.raw_category, row.category) or not length > 0:
+        length = axis_sides(row, recipe.rules.object_axes)[side][1]
+        if is_excluded(recipe.rules, row.raw_category, row.category) or not length > 0:
             continue
-        enough = table.visible_count >= seen_threshold(recipe, row.vertex_count)
+        enough = table.visible_count >= seen_threshold(recipe.rules, row.vertex_count)
         frames = _spread(table.frame[(table.object_id == row.object_id) & enough])
         if not len(frames):
             continue
         masks = scene.visible[[scene.row_of_frame[f] for f in frames.tolist()]]
         rows = _vertices(context)[row.object_id]
-        sets = covering_sets_by_bins(
-            scene.points, masks, rows, object_axis(row, recipe.object_axes, side), bin_count=BINS
-        )
+        axis = object_axis(row, recipe.rules.object_axes, side)
+        sets = covering_sets_by_bins(scene.points, masks, rows, axis, bin_count=BINS)
         ends = np.array([seen.extent[row.object_id, frame] for frame in frames.tolist()])
         found[row.object_id] = [frames[s[_covers(ends[s], length)]] for s in sets]
     return found
@@ -136,7 +135,7 @@ def bins_of_frames(
     scene = context.scene
     masks = scene.visible[[scene.row_of_frame[frame] for frame in frames]]
     rows = _vertices(context)[row.object_id]
-    axis = object_axis(row, context.recipe.object_axes, side)
+    axis = object_axis(row, context.recipe.rules.object_axes, side)
     found = seen_bins(scene.points, masks, rows, axis, bin_count=BINS)
     return [_bits(int(word)) for word in found.seen], _bits(found.occupied)
 

@@ -29,8 +29,8 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64, invert_pose
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 Quantity = Literal["object_count", "image_side", "nearer"]
 TASKS: Mapping[str, str] = {

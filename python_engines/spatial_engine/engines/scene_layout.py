@@ -29,8 +29,8 @@ from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 Quantity = Literal[
     "object_count", "absolute_distance", "relative_distance", "relative_direction_easy",

@@ -27,8 +27,8 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 Relation = Literal["topology", "height", "side", "depth", "nearer", "size"]
 WORDS: Mapping[str, tuple[str, ...]] = {

@@ -20,7 +20,7 @@ from spatialcore.draws import fold_array, smallest_of_groups
 from spatialcore.index.motion import tracks_in_world
 
 if TYPE_CHECKING:
-    from spatialcore.index.recipe import Recipe
+    from spatial_engine.recipe import Recipe
     from spatialcore.types import Track3D
 
 Float64 = NDArray[np.float64]
@@ -68,7 +68,8 @@ def clip_view(clip: Track3D, recipe: Recipe) -> ClipView:
         ], axis=-1)  # fmt: skip
         u, v = uv[..., 0], uv[..., 1]
         seen = clip.visible & (z > 0) & (u >= 0) & (u < W) & (v >= 0) & (v < H)
-        edge = mark_radius(W, recipe.guards.mark_radius_share) if recipe.guards.border else 0
+        marks = recipe.rules.guards
+        edge = mark_radius(W, marks.mark_radius_share) if marks.border else 0
         inside = (u >= edge) & (u < W - edge) & (v >= edge) & (v < H - edge)
     seen &= (posed & pictured).reshape(-1, 1)
     reason = "" if posed.any() else "extrinsics_missing"

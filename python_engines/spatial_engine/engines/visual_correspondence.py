@@ -42,9 +42,9 @@ from spatial_engine.records import answers
 from spatialcore.draws import smallest_seen, uniform_below
 
 if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.index.recipe import Recipe
 
 Form = Literal["choice", "coordinate"]
 LETTERS = ("A", "B", "C", "D")
@@ -119,7 +119,7 @@ class Match(OneStratum):
         kept = np.flatnonzero(point[:, 0] >= 0)
         rejected = Counter(out_of_band=out_of_band, no_common_point=len(point) - len(kept))
         items = point[kept]
-        if self.form == "choice" and context.recipe.askable != "visible":
+        if self.form == "choice" and context.recipe.rules.askable != "visible":
             key = [*(column[kept] for column in key), point_ids(context, items[:, 0])]
             items = self._with_distractors(context, second[kept], items, key)
             whole = items[:, -1] >= 0
@@ -233,7 +233,7 @@ class Match(OneStratum):
         letters = [place.draw_rows(self.task, [*key, slot], "letters") for slot in slots]
         order = np.argsort(np.stack(letters, axis=1), axis=1, kind="stable")
         colours = drawn_colours(place.draw_rows(self.task, key, "colour"))
-        share = place.recipe.guards.mark_radius_share
+        share = place.recipe.rules.guards.mark_radius_share
         shown = np.take_along_axis(uv[:, 1:], order[..., None], axis=1)
         right = np.argmin(order, axis=1).tolist()
         marks = zip(

@@ -43,11 +43,11 @@ from spatial_engine.plan.plan import (
 from spatial_engine.plan.quotas import BENCHMARK_FAMILIES, Cell, cell_quotas, scene_count
 from spatial_engine.plan.rows import write_plan_rows
 from spatial_engine.plan.shards import shards_of
+from spatial_engine.recipe import Recipe, recipe_for
 from spatial_engine.records.wording import wording_hash
 from spatialcore.draws import draw
 from spatialcore.errors import PlanError
 from spatialcore.index.index import Index
-from spatialcore.index.recipe import Recipe
 
 Event = Callable[[str, int, int], None]
 Result = TypeVar("Result")
@@ -68,7 +68,7 @@ def make_plan(
     Args:
         index: The index.
         config: What is asked.
-        recipe: None is the index's; another one must agree with it in all that an index holds.
+        recipe: None is the built-in one of the index's rules; another must have the same rules.
         rows_file: Where the rows that the plan takes are written down, so that making them does not
             list the candidates again; None writes nothing. Passes on Ray leave it out.
         executor: Where the passes run.
@@ -105,11 +105,13 @@ def make_plan(
 
 def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
     """The recipe of the plan; PlanError when the index was made for another."""
-    recipe = index.recipe if recipe is None else recipe
-    if recipe.index_hash() != index.recipe.index_hash():
+    if recipe is None:
+        return recipe_for(index.rules)
+    if recipe.rules.hash() != index.rules.hash():
         raise PlanError(
-            f"recipe {recipe.name!r} does not fit the index, which was made with "
-            f"{index.recipe.name!r}; index again with --recipe {recipe.name}"
+            f"recipe {recipe.name!r} does not fit the index, which was made with the rules "
+            f"{index.rules.name!r}: {index.rules.difference(recipe.rules)}; index again with "
+            f"--recipe {recipe.name}"
         )
     return recipe
 

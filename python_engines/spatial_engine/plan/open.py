@@ -11,9 +11,9 @@ from typing import Any
 
 from spatial_engine.engines.base import SceneContext
 from spatial_engine.plan.plan import PlannedScene
+from spatial_engine.recipe import Recipe
 from spatialcore.errors import PlanError
 from spatialcore.index.index import Index
-from spatialcore.index.recipe import Recipe
 from spatialcore.index.store import SceneIndex
 from spatialcore.types import Source
 

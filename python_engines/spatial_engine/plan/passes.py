@@ -21,8 +21,8 @@ from spatial_engine.engines.base import CandidateTable, candidates_of
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.plan.quotas import Cell
+from spatial_engine.recipe import Recipe
 from spatialcore.draws import smallest_of_groups
-from spatialcore.index.recipe import Recipe
 
 Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
 Tables = Iterator[tuple[str, CandidateTable]]  # by task

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.engines.base import CandidateTable
+from spatial_engine.recipe import Recipe, decode_recipe
 from spatialcore.errors import PlanError
-from spatialcore.index.recipe import Guards, Recipe
 
 PLAN_VERSION = 1
 ROWS_NAME = "rows.parquet"
@@ -294,7 +294,7 @@ def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
     return Plan(
         index=Path(meta["index"]),
         config=PlanConfig(**config),
-        recipe=recipe_from_json(meta["recipe"]),
+        recipe=decode_recipe(meta["recipe"], str(folder / "plan.json"), "$.recipe"),
         tasks=tuple(meta["tasks"]),
         sources=meta["sources"],
         scenes=tuple(PlannedScene(*row) for row in meta["scenes"]),
@@ -312,13 +312,6 @@ def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
         wording=meta["wording"],
         rows_file=folder / ROWS_NAME if (folder / ROWS_NAME).exists() else None,
     )
-
-
-def recipe_from_json(table: Mapping[str, Any]) -> Recipe:
-    """The recipe whose `to_json` gave this table; TypeError or ValueError when it is none."""
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    fields["guards"] = Guards(**table["guards"])
-    return Recipe(**fields)
 
 
 def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import family_of
 from spatial_engine.plan.balance import largest_remainder
 from spatial_engine.plan.plan import PlanConfig, PlannedScene
-from spatialcore.index.recipe import Recipe
+from spatial_engine.recipe import Recipe
 
 BENCHMARK_ROWS = 300  # of each subtask of MultiSPA's benchmark
 BENCHMARK_FAMILIES = (

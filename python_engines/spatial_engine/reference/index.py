@@ -29,7 +29,7 @@ from spatialcore.index.frames import (
     wrap_deg,
     yaw_pitch_deg,
 )
-from spatialcore.index.recipe import Recipe
+from spatialcore.index.rules import Rules
 from spatialcore.index.visibility import View, instance_on_depth, scene_view
 from spatialcore.types import Cloud, Float64, Scene, invert_pose, transform_points
 
@@ -80,23 +80,23 @@ class SceneReference:
 
     Attributes:
         scene: The opened scene.
-        recipe: Rules and guards.
+        rules: Rules and guards.
         view: Camera, pixel map and depth rule.
         world: Turn to z up and axis alignment.
     """
 
-    def __init__(self, scene: Scene, recipe: Recipe, built: Cloud | None = None) -> None:
+    def __init__(self, scene: Scene, rules: Rules, built: Cloud | None = None) -> None:
         """Prepare a scene.
 
         Args:
             scene: As its source opens it.
-            recipe: The index's recipe.
+            rules: The index's rules.
             built: The index's built cloud, after its hash was checked; None rebuilds it where the
                 scene has no mesh, which holds all readings in memory.
         """
         self.scene = scene
-        self.recipe = recipe
-        self.view: View = scene_view(scene, recipe)
+        self.rules = rules
+        self.view: View = scene_view(scene, rules)
         self.world: World = index_world(scene.world_up, scene.aligned_from_world)
         self._built = built
         self._poses, self._reasons = frame_poses(self.world, scene.frames)
@@ -184,15 +184,15 @@ class SceneReference:
         d = self.depth_m(frame)[row, column]
         u, v = uv[:, 0], uv[:, 1]
         seen: NDArray[np.bool_] = (u >= 0) & (u < W) & (v >= 0) & (v < H) & (z > 0)
-        if self.recipe.rule == "strict":
+        if self.rules.rule == "strict":
             return seen & np.asarray(z < d, np.bool_)
-        limit = np.maximum(self.recipe.rule_relative * z, self.recipe.rule_absolute_m)
+        limit = np.maximum(self.rules.rule_relative * z, self.rules.rule_absolute_m)
         return seen & np.asarray(np.abs(z - d) < limit, np.bool_)
 
     def guards(self, frame: int, rows: ArrayLike) -> PointGuards:
         """The guards on points, by source row, with the numbers they test."""
         uv, z = self.project(frame, rows)
-        rule = askable_rule(self.recipe.guards, self.view.image_size, self.view.depth_size)
+        rule = askable_rule(self.rules.guards, self.view.image_size, self.view.depth_size)
         column, row = self._depth_pixel(uv)
         reading = self.depth_m(frame)[row, column]
         visible = self._visible(frame, uv, z)
@@ -205,7 +205,7 @@ class SceneReference:
         with np.errstate(invalid="ignore"):
             share = near / readings
         guarded = in_range & on_canvas & agrees & off_edge
-        askable = visible & guarded if self.recipe.askable == "guarded" else visible
+        askable = visible & guarded if self.rules.askable == "guarded" else visible
         return PointGuards(
             uv, z, reading, visible, in_range, on_canvas, agrees, share, off_edge, askable
         )

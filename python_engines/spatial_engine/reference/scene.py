@@ -29,7 +29,7 @@ from spatialcore.types import (
 )
 
 if TYPE_CHECKING:
-    from spatialcore.index.recipe import Recipe
+    from spatial_engine.recipe import Recipe
     from spatialcore.index.store import SceneIndex
 
 Float64 = NDArray[np.float64]
@@ -166,9 +166,11 @@ class ReferenceScene:
     @property
     def rule(self) -> DepthRule:
         """The recipe's depth rule."""
-        if self.recipe.rule == "strict":
+        if self.recipe.rules.rule == "strict":
             return DepthRule.strict()
-        return DepthRule.tolerance(self.recipe.rule_relative, self.recipe.rule_absolute_m)
+        return DepthRule.tolerance(
+            self.recipe.rules.rule_relative, self.recipe.rules.rule_absolute_m
+        )
 
     def visible(self, frame: int) -> NDArray[np.bool_]:
         """(P,) bool: which points of `cloud` the frame sees, by the float64 reference."""

@@ -26,7 +26,7 @@ from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
     from spatialcore.index.config import IndexReport
-    from spatialcore.index.recipe import Recipe
+    from spatialcore.index.rules import Rules
     from spatialcore.types import Source
 
 
@@ -37,7 +37,7 @@ class Options:
     Attributes:
         sources: Folders or files, or `kind:path`, of scenes and clips.
         output: Folder of the index; an unfinished one of the same configuration is resumed.
-        recipe: default, multispa-paper, or a TOML file.
+        recipe: default, multispa-paper, or a TOML file, whose `rules` are used.
         depth_map: How colour pixels meet depth pixels: as the recipe says, or by the ratio of the
             image sizes, which makes the recipe `custom`.
         workers: Processes; each holds one scene at a time.
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     from spatialcore.index.index import build_index
 
     try:
-        config = IndexConfig(_recipe(options))
+        config = IndexConfig(_rules(options))
         sources = _sources(options)
         with ProgressBar() as bar:
             report = build_index(
@@ -106,13 +106,13 @@ def main(argv: list[str]) -> int:
     return exit_codes.FAILED
 
 
-def _recipe(options: Options) -> Recipe:
-    from spatialcore.index.recipe import load_recipe
+def _rules(options: Options) -> Rules:
+    from spatialcore.index.rules import load_rules
 
-    recipe = load_recipe(options.recipe)
-    if options.depth_map == "sizes" and recipe.depth_map != "from_sizes":
-        return replace(recipe, name="custom", depth_map="from_sizes")
-    return recipe
+    rules = load_rules(options.recipe)
+    if options.depth_map == "sizes":
+        return replace(rules, depth_map="from_sizes")
+    return rules
 
 
 def _sources(options: Options) -> list[Source]:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spatialcore.index.index import Index, IndexConfig, SceneIndex, build_index
-    from spatialcore.index.recipe import Recipe, load_recipe
+    from spatialcore.index.rules import Rules, load_rules
     from spatialcore.index.scene_graph import plan_route, relation_graph
 
 __all__ = [
     "Index",
     "IndexConfig",
-    "Recipe",
+    "Rules",
     "SceneIndex",
     "build_index",
-    "load_recipe",
+    "load_rules",
     "plan_route",
     "relation_graph",
 ]
@@ -30,15 +30,15 @@ _MODULES = {
     "IndexConfig": "index",
     "SceneIndex": "index",
     "build_index": "index",
-    "Recipe": "recipe",
-    "load_recipe": "recipe",
+    "Rules": "rules",
+    "load_rules": "rules",
     "plan_route": "scene_graph",
     "relation_graph": "scene_graph",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: `--help` and the recipes need neither tables nor images.
+    # On first use: `--help` and the rules need neither tables nor images.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -10,14 +10,14 @@ import numpy as np
 from spatialcore._check import library_of
 from spatialcore._dispatch import load
 from spatialcore.bitmask import BitMask
-from spatialcore.index.recipe import Guards
+from spatialcore.index.rules import AskableGuards
 from spatialcore.occlusion import DepthViews, PixelMap
 
 MIN_MARK_RADIUS = 3.0  # pixels: a smaller disc is not seen
 
 
 class AskableRule(NamedTuple):
-    """`Guards` in the pixels of one scene; csrc/include/spatialcore/askable.h has the formulas.
+    """`AskableGuards` in a scene's pixels; csrc/include/spatialcore/askable.h has the formulas.
 
     Attributes:
         depth_min: Least z, metres.
@@ -44,13 +44,13 @@ class AskableRule(NamedTuple):
     disc_radius: float
 
 
-def mark_radius(guards: Guards, width: int) -> float:
+def mark_radius(guards: AskableGuards, width: int) -> float:
     """Radius of a mark in pixels of a W pixels wide image: max(3, rint(share of W))."""
     return max(MIN_MARK_RADIUS, float(np.rint(guards.mark_radius_share * width)))
 
 
 def askable_rule(
-    guards: Guards, image_size: tuple[int, int], depth_size: tuple[int, int]
+    guards: AskableGuards, image_size: tuple[int, int], depth_size: tuple[int, int]
 ) -> AskableRule:
     """The guards for a scene's image and depth sizes, each (width, height)."""
     radius = mark_radius(guards, image_size[0])

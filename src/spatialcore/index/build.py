@@ -117,8 +117,8 @@ def _build_rgbd(
     device: Library | None,
     decode: Decode,
 ) -> SceneSummary:
-    recipe = config.recipe
-    view = scene_view(scene, recipe)
+    rules = config.rules
+    view = scene_view(scene, rules)
     world = index_world(scene.world_up, scene.aligned_from_world)
     poses, reasons = frame_poses(world, scene.frames)
     for k, frame in enumerate(scene.frames):
@@ -127,7 +127,7 @@ def _build_rgbd(
     state = _Frames(world, poses, reasons)
     with DepthSpool(path.parent) as spool:
         cloud, built, maps = _points(scene, view, state, spool, decode)
-        masks = scene_masks(view, recipe, cloud.points, poses, maps, threads=threads, device=device)
+        masks = scene_masks(view, rules, cloud.points, poses, maps, threads=threads, device=device)
     if not len(masks.rows):
         raise SceneFormatError(scene.root / scene.id, _no_frames(reasons), code="no_usable_frames")
     pairs = pair_table(
@@ -271,7 +271,7 @@ def _tables(
     shown = frames.frame[masks.rows]
     objects, without_vertices = object_rows(scene.objects, cloud.points, cloud.instance)
     seen = object_frame_table(objects, cloud.points, cloud.instance, masks.visible, shown)
-    sets = view_set_table(objects, seen, config.recipe)
+    sets = view_set_table(objects, seen, config.rules)
     return _Tables(frames, pairs, objects, without_vertices, seen, sets)
 
 
@@ -280,7 +280,7 @@ def _camera_meta(scene: Scene, config: IndexConfig, view: View) -> dict[str, Any
         "is_clip": False,
         "up": _up(scene),
         "aligned": scene.aligned_from_world is not None,
-        "recipe": {"name": config.recipe.name, "rule": str(view.rule), "map": view.map_name},
+        "recipe": {"name": config.rules.name, "rule": str(view.rule), "map": view.map_name},
         "K_color": view.K.reshape(-1).tolist(),
         "image_size": list(view.image_size),
         "K_depth": None if scene.depth is None else scene.depth.K.reshape(-1).tolist(),
@@ -316,7 +316,7 @@ def _meta(opened: Scene | Track3D, config: IndexConfig, world: World) -> dict[st
         "world_up": up,
         "zup_from_world": world.zup_from_world.reshape(-1).tolist(),
         "aligned_from_world": world.aligned_from_world.reshape(-1).tolist(),
-        "config_hash": config.recipe.index_hash(),
+        "config_hash": config.rules.hash(),
         "inputs": inputs,
         "notes": sorted(opened.notes),
     }
@@ -334,7 +334,7 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         )
     world = index_world(clip.world_up, None)
     poses, reasons = frame_poses(world, clip.frames)
-    parts = part_table(clip, config.recipe.segmentation)
+    parts = part_table(clip, config.rules.segmentation)
     table = frame_table(clip.frames, poses, reasons, clip.camera.size, (0, 0), {})
     counts = Counter(r for r in reasons if r)
     counts["track_short"] = clip.short_track_count
@@ -342,7 +342,7 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
         "is_clip": True,
         "up": _up(clip),
         "aligned": False,
-        "recipe": {"name": config.recipe.name, "rule": "", "map": ""},
+        "recipe": {"name": config.rules.name, "rule": "", "map": ""},
         "K_color": clip.camera.K.reshape(-1).tolist(),
         "image_size": list(clip.camera.size),
         "K_depth": None,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spatialcore.errors import SceneIndexError
-from spatialcore.index.recipe import Guards, Recipe, load_recipe
+from spatialcore.errors import SceneIndexError, SettingsError
+from spatialcore.index.rules import Rules
+from spatialcore.settings import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,34 +19,31 @@ class IndexConfig:
     """What an index depends on beside its inputs.
 
     Attributes:
-        recipe: Visibility rule, pixel map, object axes and thresholds, and the guards.
+        rules: Visibility rule, pixel map, object axes and thresholds, and the guards.
     """
 
-    recipe: Recipe = dataclasses.field(default_factory=load_recipe)
+    rules: Rules = dataclasses.field(default_factory=Rules)
 
     def to_json(self) -> dict[str, Any]:
         """As stored in index.json."""
-        return {"recipe": dataclasses.asdict(self.recipe), "hash": self.recipe.index_hash()}
+        return {"rules": dataclasses.asdict(self.rules), "hash": self.rules.hash()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> IndexConfig:
-        """From index.json; SceneIndexError when a field is unknown or its value is not allowed."""
+    def from_json(cls, value: Any, file: Path) -> IndexConfig:
+        """From `config` of index.json; SceneIndexError names what is wrong with it."""
         try:
-            fields: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in value["recipe"].items()
-            }
-            fields["guards"] = Guards(**fields["guards"])
-            return cls(Recipe(**fields))
-        except (TypeError, ValueError, KeyError) as error:
-            raise SceneIndexError(f"index.json: config cannot be read: {error}") from error
+            stored: _Stored = decode(_Stored, value, str(file), "$.config")
+        except SettingsError as error:
+            raise SceneIndexError(f"{error}; index again into another folder") from error
+        if stored.hash != stored.rules.hash():
+            raise SceneIndexError(f"{file}: $.config: the rules are not those that were hashed")
+        return cls(stored.rules)
 
-    def difference(self, other: IndexConfig) -> str:
-        """The first field on which two indexes would differ, with both values; "" when none."""
-        mine, theirs = self.recipe.index_parts(), other.recipe.index_parts()
-        for name in sorted(mine.keys() | theirs.keys()):
-            if mine.get(name) != theirs.get(name):
-                return f"{name} is {mine.get(name)!r}, not {theirs.get(name)!r}"
-        return ""
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    rules: Rules
+    hash: str
 
 
 class IndexedSource(NamedTuple):

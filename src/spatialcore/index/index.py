@@ -19,7 +19,7 @@ from spatialcore.index.config import (
     SkippedScene,
 )
 from spatialcore.index.make import build_index
-from spatialcore.index.recipe import Recipe
+from spatialcore.index.rules import Rules
 from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json
 
 __all__ = [
@@ -68,7 +68,7 @@ class Index:
             raise SceneIndexError(f"{path}: not finished; run the same `spatialcore index` again")
         return cls(
             path=path,
-            config=IndexConfig.from_json(meta["config"]),
+            config=IndexConfig.from_json(meta["config"], path / "index.json"),
             sources={
                 key: IndexedSource(s["kind"], Path(s["root"]), s["options"])
                 for key, s in meta["sources"].items()
@@ -78,9 +78,9 @@ class Index:
         )
 
     @property
-    def recipe(self) -> Recipe:
-        """The recipe of the configuration."""
-        return self.config.recipe
+    def rules(self) -> Rules:
+        """The rules of the configuration."""
+        return self.config.rules
 
     def scenes(self) -> tuple[tuple[str, str], ...]:
         """(source, scene) of every indexed scene and clip, sorted."""

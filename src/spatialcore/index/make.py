@@ -65,7 +65,7 @@ def build_index(
     Args:
         sources: What to index; their keys must differ.
         out: Folder of the index; made when missing.
-        config: What the index depends on; the default recipe when None.
+        config: What the index depends on; the default rules when None.
         workers: Processes; 1 runs in this one.
         threads: Threads for each process; None shares the machine among the workers.
         device: "cpu", or "cuda" or "cuda:N" for visibility, guards and overlaps on a GPU, while
@@ -133,7 +133,7 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
         old = read_json(path)
         if old.get("version") != INDEX_VERSION:
             raise SceneIndexError(f"{out}: index version {old.get('version')}, not {INDEX_VERSION}")
-        difference = IndexConfig.from_json(old["config"]).difference(config)
+        difference = IndexConfig.from_json(old["config"], path).rules.difference(config.rules)
         if difference:
             raise SceneIndexError(f"{out}: was made with another configuration: {difference}")
         for key in described.keys() & old["sources"].keys():
@@ -180,7 +180,7 @@ def _finished(job: _Job) -> SceneSummary | None:
         index = SceneIndex.open(job.path)
     except SceneIndexError:
         return None
-    if index.meta["config_hash"] != job.config.recipe.index_hash():
+    if index.meta["config_hash"] != job.config.rules.hash():
         return None
     if index.changed_inputs(job.source.root):
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.bitmask import BitMask
-from spatialcore.index.recipe import Recipe
+from spatialcore.index.rules import Rules
 from spatialcore.index.tables import ObjectFrames, ObjectRow, ViewSetTable
 from spatialcore.relations.boxes import gravity_box
 from spatialcore.types import Float64, Object3D
@@ -18,23 +18,23 @@ from spatialcore.types import Float64, Object3D
 AXES = ("aligned", "oriented")
 
 
-def is_excluded(recipe: Recipe, raw_category: str, category: str) -> bool:
+def is_excluded(rules: Rules, raw_category: str, category: str) -> bool:
     """Whether an object is structure (walls, floors, ...) rather than something to ask about."""
-    tested = category if recipe.excluded_on == "canonical" else raw_category
-    return tested in recipe.excluded_categories
+    tested = category if rules.excluded_on == "canonical" else raw_category
+    return tested in rules.excluded_categories
 
 
-def seen_threshold(recipe: Recipe, vertex_count: int) -> int:
+def seen_threshold(rules: Rules, vertex_count: int) -> int:
     """Visible vertices from which on a frame sees an object.
 
     Default max(20, ceil(5 %)), published max(1, floor(5 %)): the share is rounded up where the
     least number is above 1.
     """
-    share = recipe.object_min_share * vertex_count
+    share = rules.object_min_share * vertex_count
     # 0.05 * 40 must be 2 and not 3: shares are decimal, so rounding noise is taken off first.
     share = round(share, 9)
-    rounded = math.ceil(share) if recipe.object_min_vertices > 1 else math.floor(share)
-    return max(recipe.object_min_vertices, rounded)
+    rounded = math.ceil(share) if rules.object_min_vertices > 1 else math.floor(share)
+    return max(rules.object_min_vertices, rounded)
 
 
 def object_vertices(
@@ -154,7 +154,7 @@ def axis_sides(row: ObjectRow, axes: str) -> dict[str, tuple[int, float]]:
     }
 
 
-def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, recipe: Recipe) -> ViewSetTable:
+def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, rules: Rules) -> ViewSetTable:
     """Minimal covering sets of the frames that see an object, for both kinds of axes.
 
     Structure is left out, and so is a side of length 0.
@@ -166,10 +166,10 @@ def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, recipe: Recip
     axes_names: list[str] = []
     blocks: list[NDArray[np.int32]] = []
     for row in rows:
-        if is_excluded(recipe, row.raw_category, row.category):
+        if is_excluded(rules, row.raw_category, row.category):
             continue
         of_object = table.object_id == row.object_id
-        seen = of_object & (table.visible_count >= seen_threshold(recipe, row.vertex_count))
+        seen = of_object & (table.visible_count >= seen_threshold(rules, row.vertex_count))
         frames = table.frame[seen]
         for name in ("height", "length", "width"):
             for axes in AXES:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.index.objects import is_excluded, object_vertices
-from spatialcore.index.recipe import load_recipe
+from spatialcore.index.rules import Rules
 from spatialcore.relations import graph, routes
 from spatialcore.relations.free_space import DEFAULT_RULES as GRID_RULES
 from spatialcore.relations.free_space import FreeSpace, GridRules, free_space
@@ -22,7 +22,6 @@ from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
-    from spatialcore.index.recipe import Recipe
     from spatialcore.index.store import SceneIndex
 
 
@@ -45,22 +44,22 @@ def objects_of_points(
     )
 
 
-def scene_objects(scene: SceneIndex, recipe: Recipe | None = None) -> tuple[SceneObject, ...]:
+def scene_objects(scene: SceneIndex, index_rules: Rules | None = None) -> tuple[SceneObject, ...]:
     """Objects of an indexed scene that are not structure, ids ascending.
 
     Args:
         scene: A scene of an index, `Index.open(path).open_scene(source, scene)`.
-        recipe: Says which categories are structure; None is `default`.
+        index_rules: Say which categories are structure; None are `default`.
 
     Raises:
         ValueError: `scene` is a clip of tracks.
     """
     _no_clip(scene)
-    rules = load_recipe() if recipe is None else recipe
+    chosen = Rules() if index_rules is None else index_rules
     named = [
         (row.object_id, row.category)
         for row in scene.objects
-        if not is_excluded(rules, row.raw_category, row.category)
+        if not is_excluded(chosen, row.raw_category, row.category)
     ]
     return objects_of_points(named, np.asarray(scene.points), np.asarray(scene.instance))
 
@@ -81,7 +80,7 @@ def relation_graph(
     scene: SceneIndex,
     *,
     frames: Sequence[int] = (),
-    recipe: Recipe | None = None,
+    index_rules: Rules | None = None,
     rules: RelationRules = DEFAULT_RULES,
 ) -> graph.RelationGraph:
     """Every relation of every pair of objects of an indexed scene.
@@ -89,7 +88,7 @@ def relation_graph(
     Args:
         scene: A scene of an index.
         frames: Frames whose view directions (left of, behind, ...) are added.
-        recipe: Says which categories are structure; None is `default`.
+        index_rules: Say which categories are structure; None are `default`.
         rules: Thresholds.
 
     Raises:
@@ -99,11 +98,11 @@ def relation_graph(
     if missing := sorted(set(frames) - valid):
         raise ValueError(f"{scene.source}/{scene.scene} has no valid frame {missing[0]}")
     views = {frame: scene.world_from_cam(frame) for frame in frames}
-    return graph.relation_graph(scene_objects(scene, recipe), views=views, rules=rules)
+    return graph.relation_graph(scene_objects(scene, index_rules), views=views, rules=rules)
 
 
 def plan_route(
-    scene: SceneIndex, start: int | str, target: int | str, *, recipe: Recipe | None = None
+    scene: SceneIndex, start: int | str, target: int | str, *, index_rules: Rules | None = None
 ) -> Answer[routes.Route] | Rejection:
     """The shortest walk from one object of an indexed scene to another, over floor that is seen.
 
@@ -111,7 +110,7 @@ def plan_route(
         scene: A scene of an index.
         start: Object one starts at: its id, or its category where the scene has one of it.
         target: Object one walks to, named in the same way.
-        recipe: Says which categories are structure; None is `default`.
+        index_rules: Say which categories are structure; None are `default`.
 
     Returns:
         Answer with the route, or `no_route`.
@@ -119,7 +118,7 @@ def plan_route(
     Raises:
         ValueError: `scene` is a clip, or no or several objects are meant.
     """
-    objects = scene_objects(scene, recipe)
+    objects = scene_objects(scene, index_rules)
     ends = [_one_object(objects, name) for name in (start, target)]
     space = scene_floor(scene)
     return space if isinstance(space, Rejection) else routes.plan_route(space, *ends)

@@ -15,7 +15,7 @@ from spatialcore._libraries import Library, Marker
 from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.askable import askable_points, askable_rule
-from spatialcore.index.recipe import Recipe
+from spatialcore.index.rules import Rules
 from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_points
 from spatialcore.types import Float64, Scene, invert_pose
 
@@ -51,24 +51,24 @@ class View(NamedTuple):
     rule: DepthRule
 
 
-def depth_rule(recipe: Recipe) -> DepthRule:
-    """The recipe's visibility rule."""
-    if recipe.rule == "strict":
+def depth_rule(rules: Rules) -> DepthRule:
+    """The visibility rule."""
+    if rules.rule == "strict":
         return DepthRule.strict()
-    return DepthRule.tolerance(recipe.rule_relative, recipe.rule_absolute_m)
+    return DepthRule.tolerance(rules.rule_relative, rules.rule_absolute_m)
 
 
-def scene_view(scene: Scene, recipe: Recipe) -> View:
+def scene_view(scene: Scene, rules: Rules) -> View:
     """Camera, pixel map and rule of a scene.
 
     By intrinsics where both are known; identity where the sizes are equal and the layout has no
-    depth intrinsics; by sizes where the recipe says so.
+    depth intrinsics; by sizes where the rules say so.
 
     Raises:
         SceneFormatError: The map cannot be known; code "depth_K_missing".
     """
     K, size = scene.color.K, scene.color.size
-    if recipe.depth_map == "from_sizes":
+    if rules.depth_map == "from_sizes":
         name, pixel_map = "from_sizes", PixelMap.from_sizes(size, scene.depth_size)
     elif scene.depth is not None:
         name, pixel_map = "from_intrinsics", PixelMap.from_intrinsics(K, scene.depth.K)
@@ -90,7 +90,7 @@ def scene_view(scene: Scene, recipe: Recipe) -> View:
         depth_scale=scene.depth_scale,
         map_name=name,
         pixel_map=pixel_map,
-        rule=depth_rule(recipe),
+        rule=depth_rule(rules),
     )
 
 
@@ -144,7 +144,7 @@ class Masks(NamedTuple):
     Attributes:
         rows: (F,) int64 ascending row of each frame in the scene's table.
         visible: F x P.
-        askable: F x P, the same object as `visible` where the recipe has no guards.
+        askable: F x P, the same object as `visible` where the rules have no guards.
     """
 
     rows: NDArray[np.int64]
@@ -160,7 +160,7 @@ class Masks(NamedTuple):
 
 def scene_masks(
     view: View,
-    recipe: Recipe,
+    rules: Rules,
     points: NDArray[np.float32],
     world_from_cam: Float64,
     maps: Iterable[tuple[int, NDArray[Any]]],
@@ -175,7 +175,7 @@ def scene_masks(
 
     Args:
         view: Camera and rules.
-        recipe: Whether there are guards, and which.
+        rules: Whether there are guards, and which.
         points: (P, 3) float32 in the index's world.
         world_from_cam: (F_all, 4, 4) of the scene's table.
         maps: (row of the table, map), rows ascending.
@@ -183,8 +183,8 @@ def scene_masks(
         device: Where to test; None = on the CPU.
     """
     cam_from_world = invert_pose(world_from_cam)
-    guarded = recipe.askable == "guarded"
-    guards = askable_rule(recipe.guards, view.image_size, view.depth_size)
+    guarded = rules.askable == "guarded"
+    guards = askable_rule(rules.guards, view.image_size, view.depth_size)
 
     def placed(*parts: NDArray[Any]) -> Any:
         return np.stack(parts) if device is None else device.upload(parts)
