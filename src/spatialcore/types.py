@@ -16,40 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialcore.camera import Camera as Camera
+
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Camera:
-    """Pinhole camera without distortion.
-
-    Attributes:
-        K: (3, 3) float64 intrinsic matrix in pixels, zero skew.
-        width: Image columns.
-        height: Image rows.
-    """
-
-    K: Float64
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        K = np.ascontiguousarray(self.K, dtype=np.float64)
-        if K.shape != (3, 3):
-            raise ValueError(f"K must have shape (3, 3), got {K.shape}")
-        if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise ValueError("K must be finite with positive focal lengths")
-        if K[0, 1] != 0:
-            raise ValueError(f"K must have zero skew, got {K[0, 1]}")
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f"image size must be positive, got {self.width}x{self.height}")
-        object.__setattr__(self, "K", K)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.width, self.height
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +34,8 @@ class Frame:
         image: uri relative to the source's root, or None.
         depth: uri relative to the source's root, or None.
         time: Seconds, or None.
-        size: (width, height) where it differs from the scene's camera, else None.
+        color: Camera of this image, or None: that of the scene.
+        depth_camera: Camera of this depth map, or None: that of the scene.
     """
 
     index: int
@@ -74,7 +45,8 @@ class Frame:
     depth: str | None = None
     reason: str = ""
     time: float | None = None
-    size: tuple[int, int] | None = None
+    color: Camera | None = None
+    depth_camera: Camera | None = None
 
     @property
     def valid(self) -> bool:
@@ -115,9 +87,9 @@ class Scene:
         id: Scene id, `[A-Za-z0-9._-]{1,128}`.
         space: Physical room; splits never cut through a space.
         root: Folder that uris are relative to.
-        color: Camera of the colour images.
-        depth: Camera of the depth images, or None when the layout gives no depth intrinsics.
-        depth_size: (w, h) of the depth images.
+        color: Camera of the colour images of frames that carry none of their own.
+        depth: Likewise of the depth images, or None when the layout gives no depth intrinsics.
+        depth_size: (w, h) of the depth images of frames without a depth camera of their own.
         depth_scale: Metres per unit of the stored depth; 1.0 for float depth.
         frames: All frames in index order, masked ones included.
         read_depth: frame -> (h, w) uint16 or float32 as stored; SceneFormatError if it cannot.
@@ -155,6 +127,18 @@ class Scene:
     kind: str = "arrays"
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    def color_of(self, frame: Frame) -> Camera:
+        """Camera of a frame's colour image."""
+        return self.color if frame.color is None else frame.color
+
+    def depth_of(self, frame: Frame) -> Camera | None:
+        """Camera of a frame's depth map, or None when it is not known."""
+        return self.depth if frame.depth_camera is None else frame.depth_camera
+
+    def depth_size_of(self, frame: Frame) -> tuple[int, int]:
+        """(w, h) of a frame's depth map."""
+        return self.depth_size if frame.depth_camera is None else frame.depth_camera.size
 
     @classmethod
     def from_arrays(

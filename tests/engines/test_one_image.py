@@ -12,6 +12,7 @@ from spatial_engine.engines.one_image import ONE_IMAGE, View
 from spatial_engine.recipe import Recipe
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
+from spatialcore.types import Camera
 from tests.relations.rooms import block
 
 COUNT, SIDE, NEARER = ONE_IMAGE
@@ -41,7 +42,7 @@ def view(visible: list[int], mirror: bool = False) -> View:
         np.array(visible)[:, None],
         np.zeros((1, 3), np.float32),
     )
-    return View(layout, 0, K, POSE)
+    return View(layout, 0, Camera(K, 200, 150), POSE)
 
 
 def ask(engine, seen: View, *items: int):

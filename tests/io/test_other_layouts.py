@@ -14,6 +14,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
 from spatialcore.io.tum import nearest, poses_from_quaternions
+from spatialcore.lens import Lens
 from tests.fabricate import (
     COLOR_K,
     COLOR_SIZE,
@@ -117,28 +118,103 @@ def test_nerfstudio_scale_is_undone(tmp_path: Path) -> None:
     assert scene.depth_scale == 0.0002
 
 
-def test_nerfstudio_frames_of_another_camera_are_masked(tmp_path: Path) -> None:
+def _edited(folder: Path, **fields: object) -> dict[str, object]:
+    """transforms.json with a list of changes for each frame under `frames`."""
+    stored = json.loads((folder / "transforms.json").read_text())
+    in_order = sorted(stored["frames"], key=lambda frame: frame["file_path"])
+    for frame, change in zip(in_order, fields.pop("frames", ()), strict=False):
+        frame |= change
+    stored |= fields
+    (folder / "transforms.json").write_text(json.dumps(stored))
+    return stored
+
+
+def test_nerfstudio_frames_carry_their_own_cameras(tmp_path: Path) -> None:
+    folder = nerfstudio_capture(tmp_path / "k")
+    _edited(folder, frames=[{"fl_x": 31.0}, {"transform_matrix": "lost"}, {"cx": 16.5}])
+    scene = open_source(folder).open("k")
+    assert [f.reason for f in scene.frames] == ["", "pose_missing", ""]
+    cameras = [scene.color_of(frame) for frame in scene.frames]
+    assert [(c.K[0, 0], c.K[0, 2]) for c in cameras] == [(31.0, 15.75), (30.0, 15.75), (30.0, 16.0)]
+    # Depth is registered to its own image: edges coincide.
+    assert scene.depth_of(scene.frames[2]).K[0].tolist() == [15.0, 0, (16.0 + 0.5) / 2 - 0.5]
+    # A K written for every frame is the shared one, and no frame carries it.
+    shared = {
+        key: stored
+        for key, stored in json.loads((folder / "transforms.json").read_text()).items()
+        if key in ("fl_x", "fl_y", "cx", "cy")
+    }
+    nerfstudio_capture(tmp_path / "m")
+    _edited(tmp_path / "m", frames=[shared] * 3)
+    same = open_source(tmp_path / "m").open("m")
+    assert [(f.color, f.depth_camera) for f in same.frames] == [(None, None)] * 3
+    np.testing.assert_array_equal(same.color.K, COLOR_K)
+
+
+def test_nerfstudio_lenses(tmp_path: Path) -> None:
+    folder = nerfstudio_capture(tmp_path / "k", k1=0.1, p2=0.01, k3=0.002)
+    camera = open_source(folder).open("k").color
+    assert camera.lens == Lens("opencv", (0.1, 0, 0, 0.01, 0.002))
+    _edited(folder, camera_model="OPENCV_FISHEYE", p2=0.0, k4=0.5)
+    assert open_source(folder).open("k").color.lens == Lens("fisheye", (0.1, 0, 0.002, 0.5))
+    _edited(folder, camera_model="SIMPLE_RADIAL", k1=0.0, k3=0.0, k4=0.0)
+    assert open_source(folder).open("k").color.lens is None
+    # A model of one frame counts for that frame.
+    _edited(folder, frames=[{"camera_model": "FISHEYE", "k1": 0.2}, {}, {"camera_model": "WAVY"}])
+    scene = open_source(folder).open("k")
+    assert scene.color_of(scene.frames[0]).lens == Lens("fisheye", (0.2,))
+    assert [f.reason for f in scene.frames] == ["", "", "camera_model_unknown"]
+
+
+def test_nerfstudio_intrinsics_follow_the_size_of_the_images(tmp_path: Path) -> None:
+    folder = nerfstudio_capture(tmp_path / "k")
+    w, h = COLOR_SIZE
+    twice = {"w": 2 * w, "h": 2 * h, "fl_x": 60.0, "fl_y": 62.0, "cx": 32.5, "cy": 24.5}
+    _edited(folder, **twice)
+    scene = open_source(folder).open("k")
+    assert scene.color.K[0].tolist() == [30.0, 0.0, 32.5 / 2 - 0.5]
+    assert "intrinsic_scaled" in scene.notes
+    _edited(folder, h=h)
+    with pytest.raises(SceneFormatError, match="another shape") as error:
+        open_source(folder).open("k")
+    assert error.value.code == "intrinsic_size"
+    _edited(folder, w=w, h=h, fl_x=30, fl_y=31, cx=100.0, cy=12)
+    with pytest.raises(SceneFormatError, match="outside the picture"):
+        open_source(folder).open("k")
+
+
+def test_nerfstudio_other_exporters(tmp_path: Path) -> None:
     folder = nerfstudio_capture(tmp_path / "k")
     stored = json.loads((folder / "transforms.json").read_text())
-    stored["frames"][0]["fl_x"] = 31.0
-    del stored["frames"][1]["transform_matrix"]
-    stored["frames"][2]["cx"] = 16.5
+    for k, frame in enumerate(stored["frames"]):
+        depth = folder / frame.pop("depth_file_path")
+        metres = depth.with_suffix(".npy")
+        np.save(metres, depth_map().astype(np.float32) / 1000)
+        depth.unlink()
+        frame["depth_path"] = str(metres.relative_to(folder)).replace("/", "\\")
+        image = folder / frame["file_path"]
+        frame["file_path"] = str(Path(frame["file_path"]).with_suffix("")) if k else image.name
     (folder / "transforms.json").write_text(json.dumps(stored))
     scene = open_source(folder).open("k")
-    assert [f.reason for f in scene.frames] == ["", "pose_missing", "intrinsic_differs"]
+    assert sorted(f.reason for f in scene.frames) == ["", "", "image_missing"]
+    seen = next(f for f in scene.frames if f.valid)
+    assert (scene.depth_scale, scene.read_depth(seen).dtype) == (1.0, np.float32)
+    np.testing.assert_allclose(scene.read_depth(seen), depth_map() / 1000, rtol=1e-6)
+    _edited(folder, integer_depth_scale=0.5)
+    assert open_source(folder).open("k").depth_scale == 0.5
 
 
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"k1": 0.1}, "distortion"),
-        ({"camera_model": "OPENCV_FISHEYE"}, "distortion"),
+        ({"k4": 0.1}, "camera_model_unknown"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "panorama"),
         ({"fl_x": None}, "intrinsic_missing"),
-        ({"fl_x": -3}, "intrinsic"),
+        ({"fl_x": -3}, "intrinsic_bad"),
         ({"applied_scale": 0}, "format"),
         ({"frames": 3}, "format"),
-        ({"frames": []}, "intrinsic_missing"),
-        ({"frames": [{"file_path": "../../x.jpg", "transform_matrix": "no"}]}, "path_escape"),
+        ({"frames": []}, "no_usable_frames"),
+        ({"frames": [{"file_path": "../../x.jpg", "transform_matrix": "no"}]}, "no_usable_frames"),
         ({"frames": [{"file_path": 3}]}, "no_usable_frames"),
     ],
 )

@@ -15,7 +15,7 @@ from spatialcore.relations.pairs import (
     view_direction,
 )
 from spatialcore.relations.verdict import Reason, Rejection
-from spatialcore.types import invert_pose
+from spatialcore.types import Camera, invert_pose
 from tests.relations.rooms import block, moved, shell, solid, table, turn_z
 
 # A camera at the origin, 1.5 m up, looking north (+y): image right is east.
@@ -117,13 +117,11 @@ def test_steep_and_broken_views_have_no_level_axes():
 
 
 def test_image_side_keeps_clear_of_the_middle():
-    K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
+    camera = Camera(np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]]), 640, 480)
     cam_from_world = invert_pose(NORTH)
 
     def side(x, y=3.0):
-        return image_side(
-            solid(0, "a", (x, y, 1.5), (0.1, 0.1, 0.1)), K, cam_from_world, (640, 480)
-        )
+        return image_side(solid(0, "a", (x, y, 1.5), (0.1, 0.1, 0.1)), camera, cam_from_world)
 
     assert side(1.0).value == "right"
     assert side(-1.0).value == "left"

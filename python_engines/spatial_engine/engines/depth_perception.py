@@ -27,6 +27,7 @@ from spatial_engine.engines.base import (
 from spatial_engine.engines.frame_points import (
     Int64,
     Views,
+    depth_pixels,
     drawn_colours,
     first_passing,
     first_points,
@@ -35,19 +36,16 @@ from spatial_engine.engines.frame_points import (
     point_ids,
     point_views,
     points_of_ids,
-    reference_rejection,
-    reference_views,
-    scene_pixel_map,
     unseen_frames,
     views_norm1000,
 )
+from spatial_engine.engines.point_checks import reference_rejection, reference_views
 from spatial_engine.records import answers
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.occlusion import PixelMap
 
 Form = Literal["marked", "coordinate"]
 BIN_M = 0.5  # depth values are balanced over bins of this width
@@ -65,15 +63,25 @@ def _rounding(recipe: Recipe, task: str) -> answers.Rounding:
     return "truncate" if task in recipe.truncated_tasks else recipe.rounding
 
 
-def _seen(
-    views: Views, pixel_map: PixelMap, depth_size: tuple[int, int]
-) -> list[list[dict[str, Any]]]:
+def _seen(views: Views, pixels: NDArray[np.int64]) -> list[list[dict[str, Any]]]:
     """Evidence of each point (n, k): pixel, depth, and the depth pixel that stands for it."""
-    pixels = pixel_map.depth_pixel(views.uv, depth_size).tolist()
     return [
         [{"uv": uv, "z_m": z, "depth_pixel": pixel} for uv, z, pixel in zip(*row, strict=True)]
-        for row in zip(views.uv.tolist(), views.z.tolist(), pixels, strict=True)
+        for row in zip(views.uv.tolist(), views.z.tolist(), pixels.tolist(), strict=True)
     ]
+
+
+def _evidence(
+    context: SceneContext, rows: Sequence[Row], views: Views
+) -> list[list[dict[str, Any]]]:
+    return _seen(views, depth_pixels(context, [row.frames[0] for row in rows], views))
+
+
+def _reference_evidence(
+    reference: ReferenceScene, frame: int, views: Views
+) -> list[list[dict[str, Any]]]:
+    h, w = reference.depth(frame).shape
+    return _seen(views, reference.pixel_map(frame).depth_pixel(views.uv, (w, h)))
 
 
 def _views(context: SceneContext, rows: Sequence[Row]) -> Views:
@@ -129,16 +137,14 @@ class DepthValue(OneStratum):
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The depth of each point."""
-        views, scene = _views(context, rows), context.scene
-        evidence = _seen(views, scene_pixel_map(context), scene.depth_size)
-        return self._facts(context.place, rows, views, scene.image_size, evidence)
+        views = _views(context, rows)
+        return self._facts(context.place, rows, views, _evidence(context, rows, views))
 
     def _facts(
         self,
         place: Place,
         rows: Sequence[Row],
         views: Views,
-        size: tuple[int, int],
         evidence: list[list[dict[str, Any]]],
     ) -> list[Facts]:
         rounding = _rounding(place.recipe, self.task)
@@ -150,11 +156,11 @@ class DepthValue(OneStratum):
                     {"depth_mm": text, "x": str(x), "y": str(y)},
                 )
                 for (answer, text), (seen,), ((x, y),) in zip(
-                    depths, evidence, views_norm1000(views.uv, size).tolist(), strict=True
+                    depths, evidence, views_norm1000(views.uv, views.size).tolist(), strict=True
                 )
             ]  # fmt: skip
         colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
-        marks = marks_at(views.uv, size, place.recipe.rules.guards.mark_radius_share, colours)
+        marks = marks_at(views.uv, views.size, place.recipe.rules.guards.mark_radius_share, colours)
         return [
             Facts(answer, seen, {"depth_mm": text}, (mark,))
             for (answer, text), (seen,), mark in zip(depths, evidence, marks, strict=True)
@@ -164,9 +170,8 @@ class DepthValue(OneStratum):
         """The depth from the source's vertex and pose."""
         frame, point = row.frames[0], row.items[0]
         views = reference_views(reference, frame, [point])
-        h, w = reference.depth(frame).shape
-        evidence = _seen(views, reference.pixel_map, (w, h))
-        facts = self._facts(reference.place, [row], views, reference.image_size, evidence)
+        evidence = _reference_evidence(reference, frame, views)
+        facts = self._facts(reference.place, [row], views, evidence)
         return facts[0], reference_rejection(reference, frame, point)
 
 
@@ -205,7 +210,7 @@ class DepthComparison(OneBin, OneStratum):
         states = context.place.draw_rows(self.task, (frames, ids), "point/1")
 
         def tests(queries: Int64, points: Int64) -> list[tuple[str, NDArray[np.bool_]]]:
-            at = Views(views.uv[queries], views.z[queries])
+            at = views.take(queries)
             return self._tests(context, at, point_views(context, frames[queries], points))
 
         def passes(queries: Int64, points: Int64) -> NDArray[np.bool_]:
@@ -231,33 +236,33 @@ class DepthComparison(OneBin, OneStratum):
         self, context: SceneContext, first: Views, other: Views
     ) -> list[tuple[str, NDArray[np.bool_]]]:
         """(guard, which of the other points (n, k) pass it beside the first ones (n, 1))."""
-        guards, size = context.recipe.guards, context.scene.image_size
+        guards = context.recipe.guards
         z, at = other.z, first.z
         least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
         # Whole millimetres must differ in every recipe, otherwise there is no answer.
         differ = np.rint(1000 * z) != np.rint(1000 * at)
-        apart = pixels_apart(other.uv, first.uv, guards.min_pixel_separation * size[0])
+        apart = pixels_apart(other.uv, first.uv, guards.min_pixel_separation * other.width)
         tests = [
             ("depth_gap", differ & (np.abs(z - at) >= least)), ("points_too_close", apart)
         ]  # fmt: skip
         if self.form == "coordinate":
-            gap = np.abs(views_norm1000(other.uv, size) - views_norm1000(first.uv, size))
+            gap = np.abs(
+                views_norm1000(other.uv, other.size) - views_norm1000(first.uv, first.size)
+            )
             units = gap.max(axis=-1)
             tests.append(("coordinates_equal", units >= max(1, guards.min_coordinate_gap)))
         return tests
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The closer or farther points, by letter or coordinate."""
-        views, scene = _views(context, rows), context.scene
-        evidence = _seen(views, scene_pixel_map(context), scene.depth_size)
-        return self._facts(context.place, rows, views, scene.image_size, evidence)
+        views = _views(context, rows)
+        return self._facts(context.place, rows, views, _evidence(context, rows, views))
 
     def _facts(
         self,
         place: Place,
         rows: Sequence[Row],
         views: Views,
-        size: tuple[int, int],
         evidence: list[list[dict[str, Any]]],
     ) -> list[Facts]:
         half = np.uint64(1 << 63)
@@ -268,12 +273,12 @@ class DepthComparison(OneBin, OneStratum):
         wanted = np.where(farther, z.argmax(axis=1), z.argmin(axis=1)).tolist()
         variants = ["farther" if far else "closer" for far in farther.tolist()]
         if self.form == "coordinate":
-            pixels = views_norm1000(uv, size).tolist()
+            pixels = views_norm1000(uv, views.size).tolist()
             told = map(_told_by_coordinates, pixels, wanted, evidence, variants)
             return list(told)
         colours = drawn_colours(_drawn(place, self.task, rows, "colour"))
         share = place.recipe.rules.guards.mark_radius_share
-        marks = marks_at(uv, size, share, colours, "".join(_LETTERS))
+        marks = marks_at(uv, views.size, share, colours, "".join(_LETTERS))
         return [
             _told_by_letter(*row)
             for row in zip(wanted, evidence, variants, swapped.tolist(), marks, strict=True)
@@ -283,14 +288,14 @@ class DepthComparison(OneBin, OneStratum):
         """Both depths from the source's vertices and pose."""
         frame = row.frames[0]
         views = reference_views(reference, frame, row.items)
-        h, w = reference.depth(frame).shape
-        evidence = _seen(views, reference.pixel_map, (w, h))
-        facts = self._facts(reference.place, [row], views, reference.image_size, evidence)[0]
+        evidence = _reference_evidence(reference, frame, views)
+        facts = self._facts(reference.place, [row], views, evidence)[0]
         for point in row.items:
             reason = reference_rejection(reference, frame, point)
             if reason:
                 return facts, reason
-        return facts, self._rejection(reference.recipe.guards, views, reference.image_size)
+        size = reference.camera(frame).size
+        return facts, self._rejection(reference.recipe.guards, views, size)
 
     def _rejection(self, guards: Guards, views: Views, size: tuple[int, int]) -> str:
         (a, b), (p, q) = views.z[0].tolist(), views.uv[0].tolist()

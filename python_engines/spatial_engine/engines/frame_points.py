@@ -8,7 +8,6 @@ and only where none of these passes are all points of the frame looked at.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from spatial_engine.engines.base import SceneContext
 from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
+from spatialcore.lens import Lens
 from spatialcore.occlusion import PixelMap
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
-    from spatial_engine.reference.scene import ReferenceScene
+    pass
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -44,16 +44,34 @@ class Views(NamedTuple):
     Attributes:
         uv: (..., 2) float64 pixels, column and row.
         z: (...) float64 metres.
+        size: (..., 2) int64 width and height of the image that each point is seen in.
     """
 
     uv: Float64
     z: Float64
+    size: Int64
+
+    @property
+    def width(self) -> Int64:
+        """(...) columns of the image."""
+        return self.size[..., 0]
+
+    def take(self, rows: Any) -> Views:
+        """The views of some rows."""
+        return Views(self.uv[rows], self.z[rows], self.size[rows])
+
+    @classmethod
+    def beside(cls, views: Sequence[Views]) -> Views:
+        """Views of the same rows, one after the other along the second axis."""
+        return cls(*(np.concatenate(column, axis=1) for column in zip(*views, strict=True)))
 
 
 class _Cameras(NamedTuple):
     frame: Int64  # (F,) ascending
     matrix: Float64  # (F, 4, 4) cam_from_world
-    K: Float64
+    K: Float64  # (F, 4): fx, fy, cx, cy
+    size: Int64  # (F, 2): width, height
+    lens: tuple[Lens | None, ...]
     row_of_id: NDArray[np.intp]
 
 
@@ -62,10 +80,16 @@ def _cameras(context: SceneContext) -> _Cameras:
         scene = context.scene
         row_of_id = np.empty(len(scene.source_row), dtype=np.intp)
         row_of_id[scene.source_row] = np.arange(len(row_of_id))
+        frames = np.asarray(scene.valid_frames, dtype=np.int64)
+        cameras = [scene.color_camera(frame) for frame in frames.tolist()]
+        numbers = [(c.K[0, 0], c.K[1, 1], c.K[0, 2], c.K[1, 2]) for c in cameras]
+        lenses = tuple(camera.lens for camera in cameras)
         return _Cameras(
-            np.asarray(scene.valid_frames, dtype=np.int64),
+            frames,
             invert_pose(scene.frames.world_from_cam[scene.frames.valid]),
-            scene.color_K,
+            np.array(numbers, dtype=np.float64).reshape(-1, 4),
+            np.array([camera.size for camera in cameras], dtype=np.int64).reshape(-1, 2),
+            lenses if any(lenses) else (),
             row_of_id,
         )
 
@@ -97,12 +121,28 @@ def point_views(context: SceneContext, frames: ArrayLike, points: NDArray[Any]) 
         frames: (n,) frame of each row of points.
         points: (n, k) points of the index's cloud.
     """
-    cameras = _cameras(context)
+    cameras, rows = _cameras(context), mask_rows(context, frames)
     x, y, z = np.moveaxis(np.take(context.scene.points, points, axis=0).astype(np.float64), -1, 0)
-    m = cameras.matrix[mask_rows(context, frames), :, :, None]
+    m = cameras.matrix[rows, :, :, None]
     a, b, c = (((m[:, r, 0] * x + m[:, r, 1] * y) + m[:, r, 2] * z) + m[:, r, 3] for r in range(3))
-    K = cameras.K
-    return Views(np.stack([(K[0, 0] * a) / c + K[0, 2], (K[1, 1] * b) / c + K[1, 2]], axis=-1), c)
+    fx, fy, cx, cy = np.moveaxis(cameras.K[rows, :, None], 1, 0)
+    if cameras.lens:
+        a, b, c = _bent(cameras.lens, rows, a, b, c)
+    uv = np.stack([(fx * a) / c + cx, (fy * b) / c + cy], axis=-1)
+    return Views(uv, c, np.broadcast_to(cameras.size[rows, None], uv.shape))
+
+
+def _bent(
+    lenses: Sequence[Lens | None], rows: Int64, a: Float64, b: Float64, c: Float64
+) -> tuple[Float64, Float64, Float64]:
+    """Camera coordinates whose pinhole projection is where each frame's lens puts them."""
+    a, b = a.copy(), b.copy()
+    for lens in {lens for lens in lenses if lens is not None}:
+        mine = np.array([lenses[row] == lens for row in rows.tolist()], dtype=np.bool_)
+        z = c[mine]
+        x, y = lens.distort(a[mine] / z, b[mine] / z)
+        a[mine], b[mine] = x * z, y * z
+    return a, b, c
 
 
 def frames_to_ask(context: SceneContext, task: str) -> tuple[Int64, Int64]:
@@ -213,7 +253,8 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
     """
     frames, counts = frames_to_ask(context, task)
     states = context.place.draw_rows(task, (frames,), "point")
-    least = context.recipe.guards.points_apart_share * context.scene.image_size[0]
+    rows = mask_rows(context, frames)
+    least = context.recipe.guards.points_apart_share * _cameras(context).size[rows, :1]
     looked = smallest_askable(context, frames, states)
     chosen = np.full((len(frames), POINTS_PER_FRAME), -1, dtype=np.int64)
     asked = np.arange(len(frames))
@@ -228,7 +269,7 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
             if not before.shape[1]:
                 return np.ones(points.shape, dtype=bool)
             uv = point_views(context, frames[queries], points).uv
-            return apart_from(points, uv, before[queries], at[queries], least)
+            return apart_from(points, uv, before[queries], at[queries], least[queries])
 
         chosen[asked, k] = _first(context, frames, states, passes, asked, looked[asked])
         asked = asked[chosen[asked, k] >= 0]
@@ -237,7 +278,7 @@ def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
 
 
 def apart_from(
-    points: Int64, uv: Float64, chosen: Int64, at: Float64, least: float
+    points: Int64, uv: Float64, chosen: Int64, at: Float64, least: ArrayLike
 ) -> NDArray[np.bool_]:
     """Which points (n, k) at pixels uv are others than the chosen ones, and so far from each.
 
@@ -246,7 +287,7 @@ def apart_from(
         uv: (n, k, 2) their pixels.
         chosen: (n, c) points chosen before.
         at: (n, c, 2) their pixels.
-        least: Pixels.
+        least: Pixels, a number or (n, 1).
     """
     free = np.ones(points.shape, dtype=bool)
     for c in range(chosen.shape[1]):
@@ -255,30 +296,35 @@ def apart_from(
     return free
 
 
-def pixels_apart(a: Float64, b: Float64, least: float) -> NDArray[np.bool_]:
+def pixels_apart(a: Float64, b: Float64, least: ArrayLike) -> NDArray[np.bool_]:
     """Which pixels (..., 2) are at least so far from each other, compared as squares."""
-    u, v = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    u, v, least = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1], np.asarray(least)
     far: NDArray[np.bool_] = u * u + v * v >= least * least
     return far
 
 
 def marks_at(
-    uv: Float64, size: tuple[int, int], share: float, colours: Sequence[str], letters: str = ""
+    uv: Float64, size: ArrayLike, share: float, colours: Sequence[str], letters: str = ""
 ) -> list[tuple[Mark, ...]]:
     """The marks of points: at their nearest pixels, clipped to the image.
 
     Args:
         uv: (n, k, 2) pixels of the points of one image for each of n records.
-        size: (W, H) of the image.
+        size: (W, H) of the image, or (n, k, 2).
         share: Radius of a mark as a share of W.
         colours: n colours.
         letters: Of the k points, or "".
     """
-    pixels = np.clip(np.rint(uv), 0, np.array(size) - 1.0).tolist()
-    radius, names = mark_radius(size[0], share), letters or ("",) * uv.shape[1]
+    sizes = np.broadcast_to(np.asarray(size), uv.shape)
+    pixels = np.clip(np.rint(uv), 0, sizes - 1.0).tolist()
+    names = letters or ("",) * uv.shape[1]
+    radii = {int(w): mark_radius(int(w), share) for w in np.unique(sizes[..., 0])}
+    widths = sizes[:, 0, 0].tolist()
     return [
-        tuple(Mark(u, v, radius, colour, name) for (u, v), name in zip(row, names, strict=True))
-        for row, colour in zip(pixels, colours, strict=True)
+        tuple(
+            Mark(u, v, radii[width], colour, name) for (u, v), name in zip(row, names, strict=True)
+        )
+        for row, colour, width in zip(pixels, colours, widths, strict=True)
     ]
 
 
@@ -287,72 +333,40 @@ def drawn_colours(values: Uint64) -> list[str]:
     return [_COLOUR_NAMES[k] for k in uniform_below_rows(values, len(_COLOUR_NAMES)).tolist()]
 
 
-def views_norm1000(uv: Float64, size: tuple[int, int]) -> Int64:
-    """0..1000 coordinates of pixels (..., 2): `answers.norm1000` of each."""
-    shares: Float64 = np.rint(1000 * uv / np.array(size))
+def views_norm1000(uv: Float64, size: ArrayLike) -> Int64:
+    """0..1000 coordinates of pixels (..., 2) of images of `size`: `answers.norm1000` of each."""
+    shares: Float64 = np.rint(1000 * uv / np.asarray(size))
     return shares.astype(np.int64)
 
 
-def scene_pixel_map(context: SceneContext) -> PixelMap:
-    """The map from colour to depth pixels that the index was made with."""
+def depth_pixels(context: SceneContext, frames: ArrayLike, views: Views) -> Int64:
+    """(n, k, 2) the depth pixels that stand for points as n frames see them."""
+    frames = np.asarray(frames, dtype=np.int64)
+    out = np.empty(views.uv.shape, dtype=np.int64)
+    maps = _pixel_maps(context)
+    rows = mask_rows(context, frames)
+    for key in set(maps.of_row[rows].tolist()):
+        mine = maps.of_row[rows] == key
+        pixel_map, size = maps.distinct[key]
+        out[mine] = pixel_map.depth_pixel(views.uv[mine], size)
+    return out
 
-    def make() -> PixelMap:
+
+class _PixelMaps(NamedTuple):
+    distinct: list[tuple[PixelMap, tuple[int, int]]]
+    of_row: Int64
+
+
+def _pixel_maps(context: SceneContext) -> _PixelMaps:
+    """The maps from colour to depth pixels that the index was made with, and who has which."""
+
+    def make() -> _PixelMaps:
         scene = context.scene
-        if scene.depth_map == "from_intrinsics" and scene.depth_K is not None:
-            return PixelMap.from_intrinsics(scene.color_K, scene.depth_K)
-        if scene.depth_map == "from_sizes":
-            return PixelMap.from_sizes(scene.image_size, scene.depth_size)
-        return PixelMap.identity()
+        found: dict[tuple[PixelMap, tuple[int, int]], int] = {}
+        of_row = [
+            found.setdefault((scene.pixel_map(frame), scene.depth_size_of(frame)), len(found))
+            for frame in scene.valid_frames.tolist()
+        ]
+        return _PixelMaps(list(found), np.array(of_row, dtype=np.int64))
 
-    return context.cached("frame_points.pixel_map", make)
-
-
-def reference_views(reference: ReferenceScene, frame: int, points: Sequence[int]) -> Views:
-    """`point_views` of one frame (1, k) from the source, by a plain matrix product."""
-    uv, z = reference.project(frame, reference.points[list(points)])
-    return Views(uv[None], z[None])
-
-
-def reference_rejection(reference: ReferenceScene, frame: int, point: int) -> str:
-    """The first guard that a point breaks in a frame, or "", read from the depth map.
-
-    The formulas are those of the index's `askable` mask (contracts 4), written on plain numbers.
-    """
-    if not reference.visible(frame)[point]:
-        return "not_visible"
-    if reference.recipe.rules.askable == "visible":
-        return ""
-    guards, view = reference.recipe.rules.guards, reference_views(reference, frame, [point])
-    W, H = reference.image_size
-    (u, v), z = view.uv[0, 0].tolist(), float(view.z[0, 0])
-    if not guards.depth_min_m <= z <= guards.depth_max_m:
-        return "depth_range"
-    radius = mark_radius(W, guards.mark_radius_share)
-    column, row = min(max(round(u), 0), W - 1), min(max(round(v), 0), H - 1)
-    inside = radius <= column <= W - 1 - radius and radius <= row <= H - 1 - radius
-    if guards.border and not inside:
-        return "border"
-    depth = reference.depth_m(frame)
-    h, w = depth.shape
-    column, row = reference.pixel_map.depth_pixel([u, v], (w, h)).tolist()
-    allowed = max(guards.agreement_relative * z, guards.agreement_absolute_m)
-    if not abs(z - depth[row, column]) < allowed:
-        return "agreement"
-    return _edge_rejection(guards, depth, (column, row), z, max(1.0, radius * w / W))
-
-
-def _edge_rejection(
-    guards: Any, depth: Float64, centre: tuple[int, int], z: float, radius: float
-) -> str:
-    """Return "depth_edge" unless enough of the readings in the disc lie near z."""
-    readings = near = 0
-    reach = math.floor(radius)
-    tolerance = max(guards.edge_relative * z, guards.edge_absolute_m)
-    for row in range(max(0, centre[1] - reach), min(depth.shape[0], centre[1] + reach + 1)):
-        for column in range(max(0, centre[0] - reach), min(depth.shape[1], centre[0] + reach + 1)):
-            if (column - centre[0]) ** 2 + (row - centre[1]) ** 2 > radius * radius:
-                continue
-            d = depth[row, column]
-            readings += d > 0
-            near += d > 0 and abs(d - z) <= tolerance
-    return "" if near >= guards.edge_share * readings else "depth_edge"
+    return context.cached("frame_points.pixel_maps", make)

@@ -184,7 +184,8 @@ class ObjectMovement:
         points: Float64,
         label: int,
     ) -> str:
-        clip, guards, size = reference.track, reference.recipe.guards, reference.image_size
+        clip, guards = reference.track, reference.recipe.guards
+        size = clip.camera.size
         if not all(clip.frames[k].image for k in t):
             return "image_missing"
         inside = ((uv >= 0) & (uv < size)).all() and (cam[:, 2] > 0).all()

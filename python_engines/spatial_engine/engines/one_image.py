@@ -26,7 +26,7 @@ from spatial_engine.records import answers
 from spatialcore.relations import pairs
 from spatialcore.relations.scene_object import viewer_range
 from spatialcore.relations.verdict import Answer, Reason, Rejection
-from spatialcore.types import Float64, invert_pose
+from spatialcore.types import Camera, Float64, invert_pose
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -54,13 +54,13 @@ class View:
     Attributes:
         layout: Objects and names.
         column: The frame's column of `visible_count`.
-        K: (3, 3) pixels.
+        camera: Of its image.
         world_from_cam: (4, 4).
     """
 
     layout: LayoutScene
     column: int
-    K: Float64
+    camera: Camera
     world_from_cam: Float64
     _sole: dict[int, Reason | None] = field(default_factory=dict, init=False, repr=False)
     _ranges: dict[int, float] = field(default_factory=dict, init=False, repr=False)
@@ -200,9 +200,7 @@ class OneImage(OneBin):
         things = [layout.object(k) for k in items]
         if self.quantity == "nearer":
             return pairs.nearer_to_viewer(*(view.range_of(k) for k in items))
-        image = layout.place.frame_images[layout.frames[view.column]]
-        size = (image.width, image.height)
-        return pairs.image_side(things[0], view.K, invert_pose(view.world_from_cam), size)
+        return pairs.image_side(things[0], view.camera, invert_pose(view.world_from_cam))
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""
@@ -229,7 +227,7 @@ class OneImage(OneBin):
         layout = reference_layout(reference, row.frames)
         frame = row.frames[0]
         column = layout.frames.index(frame)
-        view = View(layout, column, reference.K, reference.world_from_cam(frame))
+        view = View(layout, column, reference.camera(frame), reference.world_from_cam(frame))
         return self._facts(view, row), ""
 
 
@@ -239,7 +237,7 @@ def _views(context: SceneContext) -> dict[int, View]:
     def make() -> dict[int, View]:
         layout, scene = layout_scene(context), context.scene
         return {
-            frame: View(layout, column, scene.color_K, scene.world_from_cam(frame))
+            frame: View(layout, column, scene.color_camera(frame), scene.world_from_cam(frame))
             for column, frame in enumerate(layout.frames)
         }
 

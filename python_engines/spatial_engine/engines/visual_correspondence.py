@@ -33,11 +33,10 @@ from spatial_engine.engines.frame_points import (
     point_ids,
     point_views,
     points_of_ids,
-    reference_rejection,
-    reference_views,
     smallest_askable,
     views_norm1000,
 )
+from spatial_engine.engines.point_checks import reference_rejection, reference_views
 from spatial_engine.records import answers
 from spatialcore.draws import smallest_seen, uniform_below
 
@@ -176,7 +175,7 @@ class Match(OneStratum):
             point_views(context, shown[:, 0], points[:, :1]),
             point_views(context, shown[:, 1], points),
         ]
-        both = Views(*(np.concatenate(column, axis=1) for column in zip(*views, strict=True)))
+        both = Views.beside(views)
         pairs, counts = band_pairs(context), visible_counts(context)
         at = np.searchsorted(pairs.key, (shown.min(axis=1) << 32) | shown.max(axis=1))
         overlaps = [
@@ -185,14 +184,13 @@ class Match(OneStratum):
                 pairs.intersection[at].tolist(), shown.tolist(), strict=True
             )
         ]
-        return self._facts(context.place, rows, both, context.scene.image_size, overlaps)
+        return self._facts(context.place, rows, both, overlaps)
 
     def _facts(
         self,
         place: Place,
         rows: Sequence[Row],
         views: Views,
-        size: tuple[int, int],
         overlaps: list[dict[str, Any]],
     ) -> list[Facts]:
         """Facts of n rows; views are (n, 1 + items): the point in image 1, and all in image 2."""
@@ -203,14 +201,14 @@ class Match(OneStratum):
             )
         ]
         if self.form == "choice":
-            return self._choices(place, rows, views.uv, size, evidence)
+            return self._choices(place, rows, views, evidence)
         return [
             Facts(
                 answers.coordinate(x2, y2), {**numbers, "norm1000": [[x1, y1], [x2, y2]]},
                 {"x1": str(x1), "y1": str(y1), "x2": str(x2), "y2": str(y2)},
             )
             for ((x1, y1), (x2, y2)), numbers in zip(
-                views_norm1000(views.uv, size).tolist(), evidence, strict=True
+                views_norm1000(views.uv, views.size).tolist(), evidence, strict=True
             )
         ]  # fmt: skip
 
@@ -218,13 +216,13 @@ class Match(OneStratum):
         self,
         place: Place,
         rows: Sequence[Row],
-        uv: Float64,
-        size: tuple[int, int],
+        views: Views,
         evidence: list[dict[str, Any]],
     ) -> list[Facts]:
-        key = _key_columns(rows)
+        key, uv = _key_columns(rows), views.uv
+        first, second = views.size[:, :1], views.size[:, 1:2]
         if uv.shape[1] == 2:  # the published rule
-            uv = np.concatenate([uv, self._pixels(place, key, uv[:, 1], size)], axis=1)
+            uv = np.concatenate([uv, self._pixels(place, key, uv[:, 1], second[:, 0])], axis=1)
             difficulty = ["uniform"] * len(rows)
         else:
             hard = place.draw_rows(self.task, key[:3], "difficulty") >= _HALF
@@ -237,8 +235,8 @@ class Match(OneStratum):
         shown = np.take_along_axis(uv[:, 1:], order[..., None], axis=1)
         right = np.argmin(order, axis=1).tolist()
         marks = zip(
-            marks_at(uv[:, :1], size, share, colours),
-            marks_at(shown, size, share, colours, "".join(LETTERS)),
+            marks_at(uv[:, :1], first, share, colours),
+            marks_at(shown, second, share, colours, "".join(LETTERS)),
             strict=True,
         )
         return [
@@ -248,15 +246,13 @@ class Match(OneStratum):
             )
         ]
 
-    def _pixels(
-        self, place: Place, key: list[Int64], target: Float64, size: tuple[int, int]
-    ) -> Float64:
+    def _pixels(self, place: Place, key: list[Int64], target: Float64, sizes: Int64) -> Float64:
         """(n, 3, 2) uniform pixels off the rim that are not the answer's: as published."""
         answer = np.rint(target).tolist()
         rows = zip(*(column.tolist() for column in key), strict=True)
         return np.array([
             [self._pixel(place, row, k, at, size) for k in range(DISTRACTOR_COUNT)]
-            for row, at in zip(rows, answer, strict=True)
+            for row, at, size in zip(rows, answer, sizes.tolist(), strict=True)
         ], dtype=np.float64).reshape(-1, DISTRACTOR_COUNT, 2)  # fmt: skip
 
     def _pixel(
@@ -265,7 +261,7 @@ class Match(OneStratum):
         key: tuple[int, ...],
         k: int,
         answer: list[float],
-        size: tuple[int, int],
+        size: list[int],
     ) -> list[int]:
         for attempt in itertools.count():
             pixel = [
@@ -286,13 +282,12 @@ class Match(OneStratum):
             reference_views(reference, first, row.items[:1]),
             reference_views(reference, second, row.items),
         ]
-        both = Views(*(np.concatenate(column, axis=1) for column in zip(*views, strict=True)))
+        both = Views.beside(views)
         seen = [reference.visible(frame) for frame in row.frames]
         common = int((seen[0] & seen[1]).sum())
         counts = [int(mask.sum()) for mask in seen]
         overlap = {"intersection": common, "visible_counts": counts}
-        size = reference.image_size
-        facts = self._facts(reference.place, [row], both, size, [overlap])[0]
+        facts = self._facts(reference.place, [row], both, [overlap])[0]
         union = np.array([sum(counts) - common])
         if overlap_bin(np.array([common]), union, reference.recipe)[0] < 0:
             return facts, "out_of_band"
@@ -308,7 +303,7 @@ class Match(OneStratum):
         self, reference: ReferenceScene, row: Row, pixels: list[list[float]], hard: bool
     ) -> str:
         """Return "distractor_short" when two marks are too close, or a distractor too far."""
-        guards, W = reference.recipe.guards, reference.image_size[0]
+        guards, W = reference.recipe.guards, reference.camera(row.frames[1]).width
         for a, b in itertools.combinations(pixels, 2):
             if math.dist(a, b) < guards.distractor_pixel_share * W:
                 return "distractor_short"
@@ -348,7 +343,8 @@ def _apart(
     hard: bool,
 ) -> Int64:
     """(n, 4) points of n images, the first one given, the others apart; hard ones lie near it."""
-    guards, W = context.recipe.guards, context.scene.image_size[0]
+    guards = context.recipe.guards
+    W = point_views(context, frames, chosen[:, :1]).width.astype(np.float64)  # (n, 1)
     least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
     looked = smallest_askable(context, frames.repeat(DISTRACTOR_COUNT), states.ravel(), look)
     looked = looked.reshape(len(frames), DISTRACTOR_COUNT, look)
@@ -361,10 +357,10 @@ def _apart(
         ) -> NDArray[np.bool_]:
             which = asked[queries]
             uv = point_views(context, frames[which], points).uv
-            free = apart_from(points, uv, chosen[which, : k + 1], at[which], least)
+            free = apart_from(points, uv, chosen[which, : k + 1], at[which], least[which])
             metres = _metres_between(context, points, chosen[which, :1])
             free &= metres >= guards.distractor_distance_m
-            return free & ~pixels_apart(uv, at[which, :1], reach) if hard else free
+            return free & ~pixels_apart(uv, at[which, :1], reach[which]) if hard else free
 
         chosen[asked, k + 1] = first_passing(
             context, frames[asked], states[asked, k], passes, looked[asked, k]

@@ -20,6 +20,7 @@ from spatialcore.errors import SpatialCoreError
 from spatialcore.index.store import array_hash
 from spatialcore.occlusion import DepthRule, PixelMap, visible_points
 from spatialcore.types import (
+    Camera,
     Cloud,
     Scene,
     Track3D,
@@ -59,17 +60,20 @@ class ReferenceScene:
         self.up = index.up
         self._index = index
         self._frames = {frame.index: frame for frame in opened.frames}
-        camera = opened.color if isinstance(opened, Scene) else opened.camera
-        self.image_size = camera.size
-        self.K = camera.K
         images = {
-            frame.index: FrameImage(frame.name, frame.image or "", *(frame.size or camera.size))
+            frame.index: FrameImage(frame.name, frame.image or "", *self.camera(frame.index).size)
             for frame in opened.frames
         }
         self.place = Place(
             opened.source, opened.space, opened.id, split, recipe, seed, index.depth_map, images
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def camera(self, frame: int) -> Camera:
+        """Camera of a frame's image."""
+        if isinstance(self.source, Scene):
+            return self.source.color_of(self._frames[frame])
+        return self.source.camera
 
     @cached_property
     def aligned_from_world(self) -> Float64:
@@ -148,19 +152,19 @@ class ReferenceScene:
         metres = self.depth(frame).astype(np.float64) * scale
         return np.where(np.isfinite(metres) & (metres > 0), metres, 0.0)
 
-    @cached_property
-    def pixel_map(self) -> PixelMap:
-        """The map from colour to depth pixels, chosen as contracts.md 4 says."""
-        scene = self.source
+    def pixel_map(self, frame: int) -> PixelMap:
+        """The map from a frame's colour to its depth pixels, chosen as docs/relations.md says."""
+        scene, row = self.source, self._frames[frame]
         if not isinstance(scene, Scene):
             raise TypeError(f"{self.place.scene} is a clip and has no depth")
+        color, depth, size = scene.color_of(row), scene.depth_of(row), scene.depth_size_of(row)
         kind = self._index.depth_map
-        if kind == "from_intrinsics" and scene.depth is not None:
-            return PixelMap.from_intrinsics(scene.color.K, scene.depth.K)
-        if kind == "identity" and scene.depth_size == scene.color.size:
-            return PixelMap.identity()
         if kind == "from_sizes":
-            return PixelMap.from_sizes(scene.color.size, scene.depth_size)
+            return PixelMap.from_sizes(color.size, size)
+        if depth is not None:
+            return PixelMap.from_intrinsics(color.K, depth.K)
+        if kind == "identity" and size == color.size:
+            return PixelMap.identity()
         raise SpatialCoreError(f"{self.place.scene}: the source does not fit map {kind!r}")
 
     @property
@@ -181,12 +185,12 @@ class ReferenceScene:
             raise TypeError(f"{self.place.scene} is a clip and has no depth")
         mask = visible_points(
             self.points,
-            self.K,
+            self.camera(frame).K,
             self.cam_from_world(frame)[None],
             self.depth(frame)[None],
-            image_size=self.image_size,
+            image_size=self.camera(frame).size,
             depth_scale=self.source.depth_scale,
-            depth_from_image=self.pixel_map,
+            depth_from_image=self.pixel_map(frame),
             rule=self.rule,
             backend="reference",
         )
@@ -197,9 +201,11 @@ class ReferenceScene:
         """Pixels (n, 2) and z (n,) metres of world points, by a plain matrix product."""
         M = np.linalg.inv(self.world_from_cam(frame))
         cam = np.asarray(points, dtype=np.float64) @ M[:3, :3].T + M[:3, 3]
-        z = cam[:, 2]
+        z, camera = cam[:, 2], self.camera(frame)
+        if camera.lens is not None:
+            return camera.project(cam)[0], z
         with np.errstate(divide="ignore", invalid="ignore"):
-            uv = (cam @ self.K.T)[:, :2] / z[:, None]
+            uv = (cam @ camera.K.T)[:, :2] / z[:, None]
         return uv, z
 
     @property

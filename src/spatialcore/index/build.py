@@ -122,8 +122,8 @@ def _build_rgbd(
     world = index_world(scene.world_up, scene.aligned_from_world)
     poses, reasons = frame_poses(world, scene.frames)
     for k, frame in enumerate(scene.frames):
-        if not reasons[k] and frame.size not in (None, view.image_size):
-            reasons[k] = "image_size_differs"
+        if not reasons[k] and frame.color is not None:
+            reasons[k] = "intrinsic_differs"
     state = _Frames(world, poses, reasons)
     with DepthSpool(path.parent) as spool:
         cloud, built, maps = _points(scene, view, state, spool, decode)

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialcore.bitmask import BitMask
+from spatialcore.errors import SceneIndexError
 from spatialcore.index.tables import FrameTable, PairTable
-from spatialcore.types import Float64, Frame, compose_poses, invert_pose, transform_points
+from spatialcore.lens import Lens
+from spatialcore.occlusion import PixelMap
+from spatialcore.types import Camera, Float64, Frame, compose_poses, invert_pose, transform_points
 
 # Up directions closer to z than this are z: no reader knows better, and the points stay as stored.
 _UP_TIE = 1e-12
@@ -122,7 +125,10 @@ def frame_table(
 ) -> FrameTable:
     """The table of all frames; `visible_count` is by row."""
     count = len(frames)
-    sizes = np.array([f.size or image_size for f in frames], np.int32).reshape(count, 2)
+    sizes = np.array([image_size if f.color is None else f.color.size for f in frames], np.int32)
+    sizes = sizes.reshape(count, 2)
+    depth_sizes = [depth_size if f.depth_camera is None else f.depth_camera.size for f in frames]
+    depths = np.array(depth_sizes, np.int32).reshape(count, 2)
     return FrameTable(
         frame=np.array([f.index for f in frames], np.int32),
         name=[f.name for f in frames],
@@ -134,11 +140,60 @@ def frame_table(
         depth=[f.depth for f in frames],
         width=sizes[:, 0].copy(),
         height=sizes[:, 1].copy(),
-        depth_width=np.full(count, depth_size[0], np.int32),
-        depth_height=np.full(count, depth_size[1], np.int32),
+        depth_width=depths[:, 0].copy(),
+        depth_height=depths[:, 1].copy(),
         visible_count=np.array([visible_count.get(k, 0) for k in range(count)], np.uint32),
         sharpness=np.full(count, np.nan, np.float32),
+        color_camera=[None if f.color is None else camera_numbers(f.color) for f in frames],
+        depth_camera=[
+            None if f.depth_camera is None else camera_numbers(f.depth_camera) for f in frames
+        ],
     )
+
+
+_LENS_MODELS = ("", "opencv", "fisheye")
+
+
+def camera_numbers(camera: Camera) -> list[float]:
+    """A camera as fx, fy, cx, cy, and where it has a lens its model's number and coefficients."""
+    K, lens = camera.K, camera.lens
+    numbers = [float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2])]
+    return numbers if lens is None else [
+        *numbers, float(_LENS_MODELS.index(lens.model)), *lens.coefficients
+    ]  # fmt: skip
+
+
+def camera_of_numbers(numbers: Sequence[float], size: tuple[int, int]) -> Camera:
+    """The camera of an image of `size` (width, height), from `camera_numbers`.
+
+    Raises:
+        SceneIndexError: They are no camera's.
+    """
+    try:
+        fx, fy, cx, cy, *rest = numbers
+        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        if not rest:
+            return Camera(K, *size)
+        model = _LENS_MODELS[int(rest[0])]
+        return Camera(K, *size, Lens(model, tuple(rest[1:])))  # type: ignore[arg-type]
+    except (ValueError, IndexError, TypeError) as error:
+        raise SceneIndexError(f"frames.parquet: camera {list(numbers)}: {error}") from error
+
+
+def frame_pixel_map(
+    name: str, color: Camera, depth: Camera | None, depth_size: tuple[int, int]
+) -> PixelMap:
+    """The map of a name from colour to depth pixels.
+
+    Args:
+        name: "from_intrinsics", "from_sizes" or "identity".
+        color: Camera of the image.
+        depth: Camera of the depth map; None where it shares the colour grid.
+        depth_size: (w, h).
+    """
+    if name == "from_sizes":
+        return PixelMap.from_sizes(color.size, depth_size)
+    return PixelMap.identity() if depth is None else PixelMap.from_intrinsics(color.K, depth.K)
 
 
 def yaw_pitch_deg(world_from_cam: ArrayLike) -> tuple[float, float]:

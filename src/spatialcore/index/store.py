@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from spatialcore.bitmask import BitMask
 from spatialcore.errors import SceneIndexError
 from spatialcore.index import tables
+from spatialcore.index.frames import camera_of_numbers, frame_pixel_map
 from spatialcore.index.tables import (
     FrameTable,
     ObjectFrames,
@@ -31,7 +32,9 @@ from spatialcore.index.tables import (
     PartTable,
     ViewSetTable,
 )
-from spatialcore.types import Scene, Source, Track3D, invert_pose
+from spatialcore.lens import Lens
+from spatialcore.occlusion import PixelMap
+from spatialcore.types import Camera, Scene, Source, Track3D, invert_pose
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -103,25 +106,60 @@ class SceneIndex:
         """Whether the source gives a room-axis alignment, which is then applied."""
         return bool(self.meta["aligned"])
 
-    @property
-    def color_K(self) -> NDArray[np.float64]:  # noqa: N802
-        """(3, 3) intrinsics of the colour images, pixels."""
-        return _matrix(self.meta["K_color"], 3)
+    @cached_property
+    def _shared_cameras(self) -> tuple[Camera, Camera | None]:
+        color = Camera(
+            _matrix(self.meta["K_color"], 3), *self.image_size, _lens(self.meta, "color")
+        )
+        if self.meta["K_depth"] is None:
+            return color, None
+        K = _matrix(self.meta["K_depth"], 3)
+        return color, Camera(K, *self.depth_size, _lens(self.meta, "depth"))
+
+    def color_camera(self, frame: int) -> Camera:
+        """Camera of a frame's colour image: its own, or the scene's."""
+        row = self.table_row_of_frame[int(frame)]
+        numbers = self.frames.color_camera[row]
+        if numbers is None:
+            return self._shared_cameras[0]
+        return camera_of_numbers(numbers, (self.frames.width[row], self.frames.height[row]))
+
+    def depth_camera(self, frame: int) -> Camera | None:
+        """Camera of a frame's depth map: its own, or the scene's; None when it is not known."""
+        row = self.table_row_of_frame[int(frame)]
+        numbers = self.frames.depth_camera[row]
+        if numbers is None:
+            return self._shared_cameras[1]
+        size = self.frames.depth_width[row], self.frames.depth_height[row]
+        return camera_of_numbers(numbers, size)
+
+    def depth_size_of(self, frame: int) -> tuple[int, int]:
+        """(w, h) of a frame's depth map."""
+        row = self.table_row_of_frame[int(frame)]
+        return int(self.frames.depth_width[row]), int(self.frames.depth_height[row])
+
+    def pixel_map(self, frame: int) -> PixelMap:
+        """The map from a frame's colour pixels to its depth pixels."""
+        return frame_pixel_map(
+            self.depth_map, self.color_camera(frame), self.depth_camera(frame),
+            self.depth_size_of(frame),
+        )  # fmt: skip
+
+    @cached_property
+    def has_own_cameras(self) -> bool:
+        """Whether any frame has cameras of its own, or a lens bends the rays of any."""
+        own = any(numbers is not None for numbers in self.frames.color_camera)
+        return own or self._shared_cameras[0].lens is not None
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(W, H) of the colour images."""
+        """(W, H) of the colour images of frames without a camera of their own."""
         w, h = self.meta["image_size"]
         return int(w), int(h)
 
     @property
-    def depth_K(self) -> NDArray[np.float64] | None:  # noqa: N802
-        """(3, 3) intrinsics of the depth images, None when unknown."""
-        return None if self.meta["K_depth"] is None else _matrix(self.meta["K_depth"], 3)
-
-    @property
     def depth_size(self) -> tuple[int, int]:
-        """(w, h) of the depth images, (0, 0) for clips."""
+        """(w, h) of the depth images of frames without a depth camera; (0, 0) for clips."""
         w, h = self.meta["depth_size"]
         return int(w), int(h)
 
@@ -252,6 +290,11 @@ class SceneIndex:
         """Inputs under `root` that are missing or differ from when the index was made."""
         old = self.meta["inputs"]
         return tuple(n for n, mark in old.items() if input_mark(Path(root) / n) != mark)
+
+
+def _lens(meta: Mapping[str, Any], which: str) -> Lens | None:
+    stored = (meta.get("lenses") or {}).get(which)
+    return None if stored is None else Lens(stored["model"], tuple(stored["coefficients"]))
 
 
 def _matrix(values: list[float], n: int) -> NDArray[np.float64]:

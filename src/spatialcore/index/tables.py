@@ -42,6 +42,9 @@ class FrameTable(NamedTuple):
         depth_height: (F,) int32, 0 for clips.
         visible_count: (F,) uint32 visible points, 0 for masked frames and clips.
         sharpness: (F,) float32, NaN = not computed.
+        color_camera: Numbers of the frame's own colour camera (`camera_numbers`), or None: the
+            scene's. A file without this column has none.
+        depth_camera: Likewise of the depth camera.
     """
 
     frame: Int32
@@ -58,6 +61,8 @@ class FrameTable(NamedTuple):
     depth_height: Int32
     visible_count: NDArray[np.uint32]
     sharpness: NDArray[np.float32]
+    color_camera: list[list[float] | None]
+    depth_camera: list[list[float] | None]
 
 
 class PairTable(NamedTuple):
@@ -194,6 +199,10 @@ def write_frames(path: Path, table: FrameTable) -> None:
     columns["time"] = _nan_as_null(table.time)
     columns["sharpness"] = _nan_as_null(table.sharpness)
     columns["world_from_cam"] = _fixed(table.world_from_cam, 16)
+    for name in ("color_camera", "depth_camera"):
+        own = columns.pop(name)
+        if any(numbers is not None for numbers in own):
+            columns[name] = pa.array(own, pa.list_(pa.float64()))
     write_columns(path, columns)
 
 
@@ -293,7 +302,17 @@ def read_frames(path: Path) -> FrameTable:
         depth_height=_array(t, "depth_height", np.int32),
         visible_count=_array(t, "visible_count", np.uint32),
         sharpness=_array(t, "sharpness", np.float32),
+        color_camera=_numbers(t, "color_camera"),
+        depth_camera=_numbers(t, "depth_camera"),
     )
+
+
+def _numbers(t: pa.Table, name: str) -> list[list[float] | None]:
+    """A column of lists that a file may lack."""
+    if name not in t.column_names:
+        return [None] * len(t)
+    rows: list[list[float] | None] = t.column(name).to_pylist()
+    return rows
 
 
 def read_pairs(path: Path) -> PairTable:

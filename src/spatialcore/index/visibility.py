@@ -67,6 +67,10 @@ def scene_view(scene: Scene, rules: Rules) -> View:
     Raises:
         SceneFormatError: The map cannot be known; code "depth_K_missing".
     """
+    if scene.color.lens is not None:
+        raise SceneFormatError(
+            scene.root / scene.id, "has a lens that is no pinhole", code="distortion"
+        )
     K, size = scene.color.K, scene.color.size
     if rules.depth_map == "from_sizes":
         name, pixel_map = "from_sizes", PixelMap.from_sizes(size, scene.depth_size)

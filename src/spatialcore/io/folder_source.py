@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import BuiltFrames, read_depth, registered_depth_camera
+from spatialcore.io.frame_files import BuiltFrames, holds_floats, read_depth
+from spatialcore.io.intrinsics import registered_depth_camera
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import check_scene_id, resolve_inside
@@ -56,7 +57,7 @@ class FolderSource:
         built: BuiltFrames,
         color: Camera,
         *,
-        depth_scale: float,
+        depth_scale: float | None,
         inputs: Sequence[Path],
         notes: tuple[str, ...] = (),
     ) -> Scene:
@@ -66,13 +67,18 @@ class FolderSource:
             scene_id: One of `names`.
             built: Its frames.
             color: The colour camera.
-            depth_scale: Metres a unit, unless `scene_meta.json` says otherwise.
+            depth_scale: Metres a unit, unless `scene_meta.json` says otherwise; None where the
+                layout does not say: a millimetre for integers, a metre for floats.
             inputs: Files beside the depth images that the scene is read from.
             notes: What the reader has to say about it.
         """
         root, folder = self.root.resolve(), self.folder(scene_id)
         orientation = resolve_orientation(self.options, (folder,), built.frames)
-        depth = [root / f.depth for f in built.frames if f.depth is not None]
+        depth = [root / f.depth.partition("#")[0] for f in built.frames if f.depth is not None]
+        scale = orientation.depth_scale or depth_scale
+        if scale is None:
+            scale = 1.0 if holds_floats(root, built.frames, read_depth) else 0.001
+        shared = color.same_as(built.color)
         single = [*inputs, folder / "scene_meta.json"]
         return Scene(
             source=self.key,
@@ -80,15 +86,15 @@ class FolderSource:
             space=scene_id,
             root=root,
             color=color,
-            depth=registered_depth_camera(color, built.depth_size),
+            depth=built.depth if shared else registered_depth_camera(color, built.depth_size),
             depth_size=built.depth_size,
-            depth_scale=orientation.depth_scale or depth_scale,
+            depth_scale=scale,
             frames=built.frames,
             read_depth=functools.partial(read_depth, root),
             metric=orientation.metric,
             world_up=orientation.world_up,
             up_estimated=orientation.estimated,
             kind=self.kind,
-            inputs=tuple(p for p in (*single, *depth) if p.is_file()),
-            notes=notes + orientation.notes,
+            inputs=tuple(p for p in dict.fromkeys((*single, *depth)) if p.is_file()),
+            notes=notes + built.notes + orientation.notes,
         )

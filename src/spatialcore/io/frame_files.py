@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of layouts that keep one image file and one 16-bit depth PNG a frame.
+"""Frames of layouts that keep one image and one depth map a frame: headers, sizes, cameras.
 
-Sizes are read from headers. What is missing or damaged masks its frame, never the scene.
+What is missing or damaged masks its frame, never the scene.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.depth_png import decode_depth_png, depth_png_size
+from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.images import image_size
+from spatialcore.io.intrinsics import Intrinsics, registered_depth_camera
 from spatialcore.io.matrices import pose_reason
-from spatialcore.io.paths import read_bytes, resolve_inside
 from spatialcore.types import Camera, Float64, Frame
 
-MAX_DEPTH_FILE_BYTES = 256 << 20
+# The largest code of 16 bits means "no reading" wherever it occurs: 7-Scenes, Structured3D,
+# Matterport3D and saturated sensors write it.
+NO_READING = 65535
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +37,12 @@ class FrameFiles:
         index: Frame index of the scene's table.
         name: File stem.
         color: Colour image.
-        depth: 16-bit depth PNG.
+        depth: Depth map, in any encoding of `depth_maps`.
         world_from_cam: (4, 4), or None.
         fault: Reason code that the layout's reader found already, or "".
         time: Seconds, or None.
+        intrinsics: Of the colour image, where the layout gives them frame by frame.
+        depth_intrinsics: Likewise of the depth map; None where depth is registered to colour.
     """
 
     index: int
@@ -45,18 +52,48 @@ class FrameFiles:
     world_from_cam: Float64 | None
     fault: str = ""
     time: float | None = None
+    intrinsics: Intrinsics | None = None
+    depth_intrinsics: Intrinsics | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltFrames:
-    """Frames with their reasons, and the sizes (width, height) that most of them share."""
+    """Frames with their reasons, and what most of them share.
+
+    Attributes:
+        frames: All of them. A frame whose cameras are not the shared ones carries its own.
+        color_size: Commonest (width, height) of the images.
+        depth_size: Commonest (width, height) of the depth maps.
+        color: Commonest camera of the frames that gave intrinsics; None where none did.
+        depth: The depth camera that belongs to it; None where depth shares the colour grid.
+        notes: What is to be said about the cameras.
+    """
 
     frames: tuple[Frame, ...]
-    color_size: tuple[int, int]
-    depth_size: tuple[int, int]
+    color_size: Size
+    depth_size: Size
+    color: Camera | None = None
+    depth: Camera | None = None
+    notes: tuple[str, ...] = ()
 
 
-def _read_color_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
+class _Row(NamedTuple):
+    """A frame with what the headers of its files say."""
+
+    frame: Frame
+    size: Size | None
+    depth_size: Size | None
+    color: Camera | None = None
+    depth: Camera | None = None
+
+    @property
+    def cameras(self) -> object:
+        """Equal for frames that may share their cameras."""
+        parts = [None if c is None else (c.K.tobytes(), c.size, c.lens) for c in self[3:]]
+        return (*parts, self.depth_size)
+
+
+def _color_size(path: Path | None) -> tuple[Size | None, str]:
     if path is None:
         return None, "image_missing"
     try:
@@ -65,20 +102,15 @@ def _read_color_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
         return None, "image_bad" if path.is_file() else "image_missing"
 
 
-def _read_depth_size(path: Path | None) -> tuple[tuple[int, int] | None, str]:
+def _depth_size(path: Path | None, root: Path) -> tuple[Size | None, str]:
     if path is None:
         return None, "depth_missing"
     try:
-        with path.open("rb", buffering=0) as stream:
-            return depth_png_size(stream.read(33), path), ""
-    except (OSError, SceneFormatError):
+        return depth_map_size(root, _uri(path, root)), ""
+    except SceneFormatError as error:
+        if error.code == "extra":
+            raise  # a library that is not installed concerns every frame
         return None, "depth_bad" if path.is_file() else "depth_missing"
-
-
-def _common(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """The most frequent size; ties go to the first."""
-    counts = Counter(size for size in sizes if size is not None)
-    return counts.most_common(1)[0][0] if counts else None
 
 
 def _pose_fault(files: FrameFiles) -> str:
@@ -87,8 +119,37 @@ def _pose_fault(files: FrameFiles) -> str:
     return pose_reason(files.world_from_cam)
 
 
-def _uri(path: Path | None, root: Path) -> str | None:
-    return None if path is None else path.relative_to(root).as_posix()
+def _uri(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _row(part: FrameFiles, root: Path) -> _Row:
+    size, color_fault = _color_size(part.color)
+    depth_size, depth_fault = _depth_size(part.depth, root)
+    frame = Frame(
+        index=part.index,
+        name=part.name,
+        world_from_cam=part.world_from_cam,
+        image=None if part.color is None else _uri(part.color, root),
+        depth=None if part.depth is None else _uri(part.depth, root),
+        reason=_pose_fault(part) or color_fault or depth_fault,
+        time=part.time,
+    )
+    if part.intrinsics is None or size is None or depth_size is None:
+        return _Row(frame, size, depth_size)
+    try:
+        color = part.intrinsics.camera(size)
+        if part.depth_intrinsics is not None:
+            return _Row(frame, size, depth_size, color, part.depth_intrinsics.camera(depth_size))
+        return _Row(frame, size, depth_size, color, registered_depth_camera(color, depth_size))
+    except ValueError as error:  # its message is the reason code
+        return _Row(replace(frame, reason=frame.reason or str(error)), size, depth_size)
+
+
+def _commonest(values: Iterable[Any]) -> Any:
+    """The most frequent value that is not None; ties go to the first."""
+    counts = Counter(value for value in values if value is not None)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> BuiltFrames:
@@ -100,61 +161,92 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         folder: Named in errors.
 
     Raises:
-        SceneFormatError: No frame has a readable image, or none a readable depth image; code
-            "no_usable_frames".
+        SceneFormatError: No frame has a readable image, or none a readable depth map; counts the
+            reasons; code "no_usable_frames".
     """
-    rows = []
-    for part in files:
-        size, color_fault = _read_color_size(part.color)
-        depth_size, depth_fault = _read_depth_size(part.depth)
-        frame = Frame(
-            index=part.index,
-            name=part.name,
-            world_from_cam=part.world_from_cam,
-            image=_uri(part.color, root),
-            depth=_uri(part.depth, root),
-            reason=_pose_fault(part) or color_fault or depth_fault,
-            time=part.time,
-        )
-        rows.append((frame, size, depth_size))
-    color_size = _common(size for _, size, _ in rows)
-    depth_size = _common(size for _, _, size in rows)
+    given = list(files)
+    rows = [_row(part, root) for part in given]
+    color_size = _commonest(row.size for row in rows)
+    depth_size = _commonest(row.depth_size for row in rows)
     if color_size is None or depth_size is None:
-        what = "image" if color_size is None else "16-bit depth PNG"
-        raise SceneFormatError(folder, f"no frame has a readable {what}", code="no_usable_frames")
-    frames = []
-    for frame, size, dsize in rows:
-        fault = frame.reason
-        # One K serves one size: a frame of another size has no known calibration.
-        if not fault and size != color_size:
-            fault = "image_size_differs"
-        if not fault and dsize != depth_size:
-            fault = "depth_size_differs"
-        odd = size if size != color_size else None
-        frames.append(replace(frame, reason=fault, size=odd))
-    return BuiltFrames(tuple(frames), color_size, depth_size)
+        what = "image" if color_size is None else "depth map"
+        raise SceneFormatError(
+            folder,
+            f"no frame has a readable {what}: {count_reasons([r.frame for r in rows])}",
+            _example(given, what, root),
+            code="no_usable_frames",
+        )
+    most = _commonest(row.cameras for row in rows if row.color is not None)
+    shared = next((row for row in rows if row.cameras == most), _Row(rows[0].frame, None, None))
+    if shared.color is not None and shared.depth_size is not None:
+        color_size, depth_size = shared.color.size, shared.depth_size
+    frames = tuple(_finished(row, most, color_size, depth_size) for row in rows)
+    scaled = any(
+        part.intrinsics is not None and part.intrinsics.size not in (None, row.size)
+        for part, row in zip(given, rows, strict=True)
+        if row.color is not None
+    )
+    notes = ("intrinsic_scaled",) if scaled else ()
+    return BuiltFrames(frames, color_size, depth_size, shared.color, shared.depth, notes)
 
 
-def read_depth(root: Path, frame: Frame) -> NDArray[np.uint16]:
-    """The (h, w) uint16 depth of a frame, as stored; SceneFormatError when it cannot be read."""
+def _finished(row: _Row, shared: object, color_size: Size, depth_size: Size) -> Frame:
+    """The frame with its reason, and with its own cameras where they are not the shared ones."""
+    if row.color is not None:
+        if row.cameras == shared:
+            return row.frame
+        return replace(row.frame, color=row.color, depth_camera=row.depth or row.color)
+    fault = row.frame.reason
+    # One K serves one size: a frame of another size without a K of its own is not calibrated.
+    if not fault and row.size != color_size:
+        fault = "image_size_differs"
+    if not fault and row.depth_size != depth_size:
+        fault = "depth_size_differs"
+    return replace(row.frame, reason=fault)
+
+
+def count_reasons(frames: Sequence[Frame]) -> str:
+    """How many frames have which reason, the commonest first: "12 depth_missing, 2 pose_bad"."""
+    counts = Counter(frame.reason for frame in frames if frame.reason)
+    return ", ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "there are none"
+
+
+def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
+    """A file that was looked for, so that a person sees what to rename or convert."""
+    paths = [part.color if what == "image" else part.depth for part in files]
+    path = next((p for p in paths if p is not None), None)
+    if path is None:
+        return f"no file of a {what} is named by the layout, or lies where it is looked for"
+    try:
+        if what == "image":
+            image_size(path)
+        else:
+            depth_map_size(root, _uri(path, root))
+    except SceneFormatError as error:
+        return f"{path.name} {error.what}"
+    return ""
+
+
+def read_depth(root: Path, frame: Frame) -> NDArray[Any]:
+    """The (h, w) uint16 or float32 depth of a frame as stored, 0 or NaN = no reading.
+
+    Raises:
+        SceneFormatError: It cannot be read.
+    """
     if frame.depth is None:
         raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    path = resolve_inside(root, frame.depth)
-    return decode_depth_png(read_bytes(path, MAX_DEPTH_FILE_BYTES), path)
+    depth = read_depth_map(root, frame.depth)
+    if depth.dtype == np.uint16:
+        depth[depth == NO_READING] = 0
+    return depth
 
 
-def registered_depth_camera(color: Camera, size: tuple[int, int]) -> Camera | None:
-    """Camera of depth that was resampled from the colour view to another size.
-
-    Pixel edges coincide, so centres at integers move by half a pixel: u_d + 0.5 = (u_c + 0.5) s.
-
-    Returns:
-        None where both sizes are equal: depth then shares the colour grid.
-    """
-    if size == color.size:
-        return None
-    sx, sy = size[0] / color.width, size[1] / color.height
-    K = color.K.copy()
-    K[0] = (K[0, 0] * sx, 0.0, (K[0, 2] + 0.5) * sx - 0.5)
-    K[1] = (0.0, K[1, 1] * sy, (K[1, 2] + 0.5) * sy - 0.5)
-    return Camera(K, *size)
+def holds_floats(root: Path, frames: Iterable[Frame], read: Callable[[Path, Frame], Any]) -> bool:
+    """Whether the first depth map that can be read holds floats."""
+    for frame in frames:
+        if frame.valid and frame.depth is not None:
+            try:
+                return bool(read(root, frame).dtype.kind == "f")
+            except SceneFormatError:
+                continue
+    return False

@@ -55,14 +55,28 @@ def read_intrinsic(path: Path, width: int, height: int) -> Camera:
 
 
 def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
-    """Camera of the top-left 3x3 of `K`; SceneFormatError (code "intrinsic") when unusable."""
+    """Camera of the top-left 3x3 of `K`.
+
+    Raises:
+        SceneFormatError: K is unusable (code "intrinsic"), or its principal point lies outside the
+            image (code "principal_point_outside").
+    """
     top = np.array(K[:3, :3], dtype=np.float64)
     try:
         if not (top[2] == (0.0, 0.0, 1.0)).all() or top[1, 0] != 0:
             raise ValueError("K must be upper triangular with last row (0, 0, 1)")
-        return Camera(top, width, height)
+        camera = Camera(top, width, height)
     except ValueError as error:
         raise SceneFormatError(path, str(error), code="intrinsic") from error
+    if not (0 <= top[0, 2] < width and 0 <= top[1, 2] < height):
+        raise SceneFormatError(
+            path,
+            f"has its principal point ({top[0, 2]:.1f}, {top[1, 2]:.1f}) outside the "
+            f"{width}x{height} image",
+            "K belongs to images of another size: scale it with them",
+            code="principal_point_outside",
+        )
+    return camera
 
 
 def pose_reason(world_from_cam: Float64) -> str:

@@ -2,14 +2,16 @@
 """Reader of nerfstudio captures with depth: one `transforms.json` beside images and depth images.
 
 Conventions of the format, undone here: cameras are OpenGL (x right, y up, z back), pixel centres
-lie at +0.5, positions are multiplied by `applied_scale`. Depth is z, 16-bit, registered to the
-colour view; its unit is `depth_unit_scale_factor`, a millimetre unless given.
+lie at +0.5, positions are multiplied by `applied_scale`. Intrinsics and lens may be given for the
+file or frame by frame. Depth is z, registered to the colour view; its unit is
+`depth_unit_scale_factor`, else a millimetre for integers and a metre for floats. The keys of
+instant-ngp and NeRFCapture (`depth_path`, `integer_depth_scale`, names without suffix) are known.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,26 +20,40 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames
-from spatialcore.io.matrices import make_camera
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import (
     is_scene_id,
     list_names,
     read_json,
     resolve_inside,
 )
-from spatialcore.types import Float64, Scene
+from spatialcore.lens import Lens
+from spatialcore.types import Float64, Frame, Scene
 
 TRANSFORMS = "transforms.json"
 PIXEL_CENTRE = 0.5  # of this format; spatialcore's are integers
 _JSON_BYTES = 256 << 20
 _K_KEYS = ("fl_x", "fl_y", "cx", "cy")
-_DISTORTION_KEYS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-_PINHOLES = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE")
-# Intrinsics that move a pixel by less than this are taken for one camera.
-_SAME_CAMERA_PX = 0.5
+# nerfstudio; NeRFCapture and instant-ngp.
+_DEPTH_KEYS = ("depth_file_path", "depth_path")
+_UNIT_KEYS = ("depth_unit_scale_factor", "integer_depth_scale")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_PINHOLES = (
+    "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "SIMPLE_RADIAL", "RADIAL",
+)  # fmt: skip
+_FISHEYES = ("OPENCV_FISHEYE", "FISHEYE")
+_PANORAMAS = ("EQUIRECTANGULAR", "OMNIDIRECTIONALSTEREO_L", "OMNIDIRECTIONALSTEREO_R", "VR180_L",
+              "VR180_R")  # fmt: skip
+_CAMERA_FAULTS = {
+    "intrinsic_missing": "has no fl_x, fl_y, cx and cy, and no camera_angle_x with w and h",
+    "intrinsic_bad": "has intrinsics that are not finite and positive",
+    "intrinsic_size": "has w and h of another shape than the images have",
+    "principal_point_outside": "has a principal point outside the picture",
+    "camera_model_unknown": "has a camera model whose lens is not known",
+    "panorama": "holds panoramas, which no pinhole with a lens describes",
+}
 _OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
-_FARTHEST_DISTORTION = 1e-9
 
 
 def _number(fields: dict[str, Any], key: str, default: float = math.nan) -> float:
@@ -54,31 +70,45 @@ def _read_transforms(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return stored, frames
 
 
-def _check_model(stored: dict[str, Any], path: Path) -> None:
-    model = stored.get("camera_model", "OPENCV")
-    lens = [_number(stored, key, 0.0) for key in _DISTORTION_KEYS]
-    if model not in _PINHOLES or not all(abs(k) <= _FARTHEST_DISTORTION for k in lens):
-        raise SceneFormatError(
-            path,
-            f"has a camera {model!r:.40} with lens distortion",
-            "undistort the images first; cameras here are pinholes",
-            code="distortion",
-        )
+def _lens(fields: dict[str, Any]) -> Lens | None:
+    """The lens of a frame; ValueError, whose message is a reason code, when it is not known."""
+    model = fields.get("camera_model", "OPENCV")
+    fisheye = model in _FISHEYES or fields.get("is_fisheye") is True
+    if not fisheye and model not in _PINHOLES:
+        raise ValueError("panorama" if model in _PANORAMAS else "camera_model_unknown")
+    k = [_number(fields, f"k{n}", 0.0) for n in range(1, 7)]
+    p = [_number(fields, f"p{n}", 0.0) for n in (1, 2)]
+    if fisheye:
+        if any(k[4:]) or any(p):
+            raise ValueError("camera_model_unknown")
+        return Lens("fisheye", tuple(k[:4]))
+    if any(k[3:]) and model != "FULL_OPENCV":
+        # nerfstudio writes the factor of r^8 as k4, OpenCV the first one of its denominator.
+        raise ValueError("camera_model_unknown")
+    if not any(k) and not any(p):
+        return None
+    return Lens("opencv", (k[0], k[1], p[0], p[1], *k[2:]))
 
 
-def _read_intrinsics(
-    stored: dict[str, Any], frames: list[dict[str, Any]], path: Path
-) -> tuple[Float64, list[bool]]:
-    """Fx fy cx cy (4,) that the frames share, and which frames have it within half a pixel."""
-    rows = np.array(
-        [[_number({**stored, **frame}, key) for key in _K_KEYS] for frame in frames]
-    ).reshape(-1, 4)
-    whole = np.isfinite(rows).all(axis=1)
-    if not whole.any():
-        raise SceneFormatError(path, "has no fl_x, fl_y, cx and cy", code="intrinsic_missing")
-    middle = np.sort(rows[whole], axis=0)[int(whole.sum()) // 2]
-    same = whole & (np.abs(rows - middle) <= _SAME_CAMERA_PX).all(axis=1)
-    return middle, same.tolist()
+def _intrinsics(fields: dict[str, Any]) -> Intrinsics:
+    """The camera of a frame, from its own keys before those of the file.
+
+    Raises:
+        ValueError: The message is a reason code.
+    """
+    w, h = _number(fields, "w"), _number(fields, "h")
+    sized = w >= 1 and h >= 1 and w == int(w) and h == int(h)
+    fx, fy, cx, cy = (_number(fields, key) for key in _K_KEYS)
+    if math.isnan(fx) and sized:
+        fx = 0.5 * w / math.tan(0.5 * _number(fields, "camera_angle_x"))
+        angle_y = _number(fields, "camera_angle_y")
+        fy = fx if math.isnan(angle_y) else 0.5 * h / math.tan(0.5 * angle_y)
+        cx, cy = (v if not math.isnan(v) else 0.5 * n for v, n in ((cx, w), (cy, h)))
+    fy = fx if math.isnan(fy) else fy
+    if not all(math.isfinite(v) for v in (fx, fy, cx, cy)):
+        raise ValueError("intrinsic_missing")
+    K = np.array([[fx, 0.0, cx - PIXEL_CENTRE], [0.0, fy, cy - PIXEL_CENTRE], [0.0, 0.0, 1.0]])
+    return Intrinsics(K, (int(w), int(h)) if sized else None, _lens(fields))
 
 
 def _read_pose(frame: dict[str, Any], scale: float) -> Float64 | None:
@@ -98,27 +128,56 @@ def _read_pose(frame: dict[str, Any], scale: float) -> Float64 | None:
     return pose
 
 
-def _file(folder: Path, frame: dict[str, Any], key: str) -> Path | None:
-    name = frame.get(key)
-    return resolve_inside(folder, name) if isinstance(name, str) and name else None
+def _named(frame: dict[str, Any], keys: tuple[str, ...]) -> str | None:
+    """The path under the first of the keys that names one, with forward slashes."""
+    for key in keys:
+        name = frame.get(key)
+        if isinstance(name, str) and name:
+            return name.replace("\\", "/")
+    return None
+
+
+def _file(folder: Path, name: str | None) -> Path | None:
+    """The file that a frame names; instant-ngp leaves out the suffix of images."""
+    if name is None:
+        return None
+    path = resolve_inside(folder, name)
+    if not path.suffix or not path.is_file():
+        for suffix in _IMAGE_SUFFIXES:
+            longer = path.with_name(path.name + suffix)
+            if longer.is_file():
+                return longer
+    return path
 
 
 def _frame_files(
-    folder: Path, frames: list[dict[str, Any]], same: list[bool], scale: float, stride: int
+    folder: Path, stored: dict[str, Any], frames: list[dict[str, Any]], stride: int
 ) -> Iterator[FrameFiles]:
+    common = {key: value for key, value in stored.items() if key != "frames"}
+    scale = _number(stored, "applied_scale", 1.0)
     order = sorted(range(len(frames)), key=lambda i: str(frames[i].get("file_path", "")))
     for index, row in enumerate(order):
         if index % stride:
             continue
         frame = frames[row]
-        color = _file(folder, frame, "file_path")
+        color, fault = None, ""
+        depth = intrinsics = None
+        try:
+            color = _file(folder, _named(frame, ("file_path",)))
+            depth = _file(folder, _named(frame, _DEPTH_KEYS))
+            intrinsics = _intrinsics({**common, **frame})
+        except SceneFormatError as error:
+            fault = error.code
+        except ValueError as error:  # its message is the reason code
+            fault = str(error)
         yield FrameFiles(
             index=index,
             name=f"{index:05d}" if color is None else color.stem,
             color=color,
-            depth=_file(folder, frame, "depth_file_path"),
+            depth=depth,
             world_from_cam=_read_pose(frame, scale),
-            fault="" if same[row] else "intrinsic_differs",
+            fault=fault,
+            intrinsics=intrinsics,
         )
 
 
@@ -142,20 +201,29 @@ class NerfstudioSource(FolderSource):
         """Open one capture: its `transforms.json` and the headers of its images.
 
         Raises:
-            SceneFormatError: No such capture, a lens that is no pinhole (code "distortion"), no
-                intrinsics, or no frame with image and depth.
+            SceneFormatError: No such capture, no frame whose camera is known, or no frame with
+                image and depth.
         """
         folder = self.folder(scene_id)
         path = folder / TRANSFORMS
         stored, rows = _read_transforms(path)
-        _check_model(stored, path)
-        (fx, fy, cx, cy), same = _read_intrinsics(stored, rows, path)
-        scale = _number(stored, "applied_scale", 1.0)
-        unit = _number(stored, "depth_unit_scale_factor", 0.001)
-        if not (1e-6 < scale < 1e6 and 1e-9 < unit < 1e3):
-            raise SceneFormatError(path, "applied_scale or depth_unit_scale_factor is out of range")
-        files = _frame_files(folder, rows, same, scale, self.options.stride or 1)
+        scale, unit = _number(stored, "applied_scale", 1.0), _depth_unit(stored)
+        if not (1e-6 < scale < 1e6 and (unit is None or 1e-9 < unit < 1e3)):
+            raise SceneFormatError(path, f"applied_scale or {_UNIT_KEYS[0]} is out of range")
+        files = list(_frame_files(folder, stored, rows, self.options.stride or 1))
         built = build_frames(files, self.root.resolve(), folder)
-        K = np.array([[fx, 0.0, cx - PIXEL_CENTRE], [0.0, fy, cy - PIXEL_CENTRE], [0.0, 0.0, 1.0]])
-        camera = make_camera(K, *built.color_size, path)
-        return self.registered_scene(scene_id, built, camera, depth_scale=unit, inputs=[path])
+        if built.color is None:
+            raise _no_camera(path, built.frames)
+        return self.registered_scene(scene_id, built, built.color, depth_scale=unit, inputs=[path])
+
+
+def _depth_unit(stored: dict[str, Any]) -> float | None:
+    key = next((key for key in _UNIT_KEYS if key in stored), None)
+    return None if key is None else _number(stored, key)
+
+
+def _no_camera(path: Path, frames: Sequence[Frame]) -> SceneFormatError:
+    """No frame has a camera: the commonest reason names the scene's."""
+    reasons = [frame.reason for frame in frames if frame.reason in _CAMERA_FAULTS]
+    code = max(set(reasons), key=reasons.count, default="intrinsic_missing")
+    return SceneFormatError(path, _CAMERA_FAULTS[code], count_reasons(frames), code=code)

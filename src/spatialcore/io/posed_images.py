@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.depth_maps import MAX_FILE_BYTES
 from spatialcore.io.depth_png import decode_depth_png
-from spatialcore.io.frame_files import MAX_DEPTH_FILE_BYTES, FrameFiles, build_frames, read_depth
+from spatialcore.io.frame_files import FrameFiles, build_frames, holds_floats, read_depth
 from spatialcore.io.matrices import read_intrinsic, read_matrix
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
@@ -34,6 +35,7 @@ from spatialcore.io.scannet_objects import Annotation, find_annotation
 from spatialcore.types import Frame, Object3D, Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
+DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
 _COLOR_FOLDERS = ("color", "rgb", "colour")
 _POSE_FOLDERS = ("pose", "poses")
 _COLOR_K = ("intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt")
@@ -92,7 +94,7 @@ def _list_folders(folder: Path, names: list[str]) -> Listing | None:
     return Listing(
         folder,
         _by_stem(folder / color, list_names(folder / color), COLOR_SUFFIXES),
-        _by_stem(depth, depth_names, (".png",)),
+        _by_stem(depth, depth_names, DEPTH_SUFFIXES),
         _by_stem(folder / pose, list_names(folder / pose), (".txt",)),
         _first(places, ("intrinsic_color.txt", "intrinsic.txt", "color_intrinsic.txt")),
         _first(places, _DEPTH_K),
@@ -161,7 +163,7 @@ def _frame_files(listing: Listing, kept: list[tuple[int, str]]) -> Iterator[Fram
 
 def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray[np.int32]:
     path = folder / f"{frame.name}.png"
-    stored = decode_depth_png(read_bytes(path, MAX_DEPTH_FILE_BYTES), path)
+    stored = decode_depth_png(read_bytes(path, MAX_FILE_BYTES), path)
     if stored.shape != (size[1], size[0]):
         raise SceneFormatError(path, f"has shape {stored.shape}, the colour image {size[::-1]}")
     instance = stored.astype(np.int32)
@@ -267,6 +269,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         depth_camera = read_intrinsic(listing.depth_intrinsic, *found.depth_size)
     instance_folder = next((f for f in (folder, listing.folder) if (f / "instance").is_dir()), None)
     objects = annotation.objects or _read_objects(folder)
+    unit = 1.0 if holds_floats(root, found.frames, read_depth) else 0.001
     read_instance = None
     if instance_folder and not annotation.objects:
         read_instance = functools.partial(
@@ -280,7 +283,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         color=read_intrinsic(intrinsic, *found.color_size),
         depth=depth_camera,
         depth_size=found.depth_size,
-        depth_scale=orientation.depth_scale or 0.001,
+        depth_scale=orientation.depth_scale or unit,
         frames=found.frames,
         read_depth=functools.partial(read_depth, root),
         read_cloud=annotation.read_cloud,

@@ -17,7 +17,7 @@ from spatialcore.relations.boxes import contains_points
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.solids import footprint_overlap, penetration
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
-from spatialcore.types import Float64
+from spatialcore.types import Camera, Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +265,8 @@ def view_direction(
 
 def image_side(
     item: SceneObject,
-    K: ArrayLike,
+    camera: Camera,
     cam_from_world: ArrayLike,
-    size: tuple[int, int],
     *,
     rules: RelationRules = DEFAULT_RULES,
 ) -> Answer[str] | Rejection:
@@ -275,22 +274,21 @@ def image_side(
 
     Args:
         item: The object.
-        K: (3, 3) pixels.
+        camera: Of the image.
         cam_from_world: (4, 4).
-        size: (W, H) pixels.
         rules: Thresholds.
 
     Returns:
         Answer "left" or "right", or `no_visible_points` (behind the camera or outside the
         image), or `dead_zone` (nearer the middle than 6 % of W). Evidence: `u`, `v`, `depth`.
     """
-    matrix, m = np.asarray(K, dtype=np.float64), np.asarray(cam_from_world, dtype=np.float64)
+    m, size = np.asarray(cam_from_world, dtype=np.float64), camera.size
     x, y, z = (float(v) for v in item.centroid)
-    cx, cy, depth = (float(((r[0] * x + r[1] * y) + r[2] * z) + r[3]) for r in m[:3])
+    point_cam = [float(((r[0] * x + r[1] * y) + r[2] * z) + r[3]) for r in m[:3]]
+    depth = point_cam[2]
     if not depth > 0:
         return Rejection(Reason.NO_VISIBLE_POINTS, {"depth": depth})
-    u = float((matrix[0, 0] * cx) / depth + matrix[0, 2])
-    v = float((matrix[1, 1] * cy) / depth + matrix[1, 2])
+    u, v = camera.project(point_cam)[0].tolist()
     evidence = {"u": u, "v": v, "depth": depth}
     if not (0 <= u < size[0] and 0 <= v < size[1]):
         return Rejection(Reason.NO_VISIBLE_POINTS, evidence)
