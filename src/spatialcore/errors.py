@@ -72,6 +72,10 @@ class SettingsError(SpatialCoreError, ValueError):
         return type(self), (self.file, self.path, self.what, self.nearest)
 
 
+class MissingInput(SpatialCoreError):
+    """What a command was pointed at is not there: no data set, plan or model at this path."""
+
+
 class SceneIndexError(SpatialCoreError):
     """A scene index is missing, incomplete, or was made with another configuration."""
 

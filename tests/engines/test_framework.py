@@ -152,7 +152,9 @@ def test_letters_stay_on_the_canvas(u: int, v: int, other_u: int, other_v: int) 
 @pytest.mark.parametrize("grey", [0, 127, 255])
 def test_marks_show_on_any_ground_and_leave_the_image_alone(grey: int) -> None:
     image = Image.new("RGB", (320, 240), (grey,) * 3)
-    drawn = np.asarray(draw_marks(image, [Mark(0, 239, 3, "red", "A"), Mark(99, 99, 5, "blue")]))
+    drawn = np.asarray(
+        draw_marks(image, [Mark(0, 239, 3, "red", "A"), Mark(99, 99, 5, "blue")], letter_height=8)
+    )
     assert (np.asarray(image) == grey).all()
     assert (drawn[99, 99] == (30, 80, 235)).all()
     disc = drawn[90:109, 90:109].astype(int).sum(axis=2)

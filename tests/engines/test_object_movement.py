@@ -309,25 +309,26 @@ def test_the_published_switches_are_fields_of_the_recipe() -> None:
 
 def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> None:
     """Records of the sample clips are re-derived from their source; one millimetre more is not."""
-    from spatial_engine.check.verify import check_against, load_manifest
+    from spatial_engine.check.verify import check_against
     from spatial_engine.commands import generate
-    from spatial_engine.dataset.dataset import open_records
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.plan.open import open_index, reopen_source
     from spatial_engine.reference.scene import ReferenceScene
 
     out = tmp_path / "out"
     clips = str(sample_dir / "tapvid3d")
     assert generate.main([clips, "-o", str(out), "--tasks", "object_movement.*"]) == 0
-    records = {opened.record.task: opened.record for opened in open_records(out)}
+    dataset = Dataset.open(out)
+    records = {record.task: record for record in dataset.records()}
     assert len(records) == 4
-    manifest = load_manifest(out)
-    index = open_index(Path(manifest["index"]))
+    manifest = dataset.manifest
+    index = open_index(Path(manifest.index))
     for record in records.values():
-        entry = manifest["sources"][record.source]
-        source = reopen_source(record.source, entry["kind"], entry["root"], entry["options"])
+        entry = manifest.sources[record.source]
+        source = reopen_source(record.source, entry.kind, entry.root, entry.options)
         reference = ReferenceScene(
             source.open(record.scene), index.open_scene(record.source, record.scene),
-            recipe_for(index.rules), manifest["seed"], record.split,
+            recipe_for(index.rules), manifest.seed, record.split,
         )  # fmt: skip
         lie = (record.answer_number[0] + 1, *record.answer_number[1:])
         typed = record.typed_answer._replace(number=lie)

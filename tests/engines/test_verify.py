@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spatial_engine.check.verify import check_against, load_manifest
+from spatial_engine.check.verify import check_against
 from spatial_engine.commands import generate
-from spatial_engine.dataset.dataset import open_records
+from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.plan.open import open_index, reopen_source
 from spatial_engine.recipe import recipe_for
 from spatial_engine.records.answers import steps
@@ -26,16 +26,17 @@ def checked(
     """One record of each task that the sample rooms give, and their scenes for checking."""
     out = tmp_path_factory.mktemp("verify") / "out"
     assert generate.main([str(sample_dir / "scannet"), "-o", str(out)]) == 0
-    manifest = load_manifest(out)
-    records = {opened.record.task: opened.record for opened in open_records(out)}
-    index = open_index(Path(manifest["index"]))
+    dataset = Dataset.open(out)
+    manifest = dataset.manifest
+    records = {record.task: record for record in dataset.records()}
+    index = open_index(Path(manifest.index))
     scenes = {}
     for record in records.values():
-        entry = manifest["sources"][record.source]
-        source = reopen_source(record.source, entry["kind"], entry["root"], entry["options"])
+        entry = manifest.sources[record.source]
+        source = reopen_source(record.source, entry.kind, entry.root, entry.options)
         scenes[record.scene, record.split] = ReferenceScene(
             source.open(record.scene), index.open_scene(record.source, record.scene),
-            recipe_for(index.rules), manifest["seed"], record.split,
+            recipe_for(index.rules), manifest.seed, record.split,
         )  # fmt: skip
     return records, scenes
 

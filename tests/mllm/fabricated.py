@@ -88,15 +88,30 @@ def make_records(root, scenes, *, split="train", seed=0, first=0):
 
 
 def write_folder(out, root, records):
-    """A record folder as `generate` writes it, reduced to what readers need."""
+    """A data set as `generate` writes it, of one source with the root `root`."""
+    from spatial_engine.dataset.make import file_hash, write_json
+    from spatial_engine.dataset.manifest import Manifest, ShardDone, SourceEntry, done_path
+    from spatial_engine.recipe import Recipe
     from spatial_engine.records.record import write_records
 
     by_split = {}
     for record in records:
         by_split.setdefault(record.split, []).append(record)
-    for split, rows in by_split.items():
+    (out / "shards").mkdir(parents=True)
+    for number, (split, rows) in enumerate(by_split.items()):
         (out / "data" / split).mkdir(parents=True)
-        write_records(out / "data" / split / "part-00000.parquet", rows)
-    manifest = {"sources": {"toy": {"kind": "posed", "root": str(root)}}}
-    (out / "manifest.json").write_text(json.dumps(manifest))
+        path = out / "data" / split / f"part-{number:05d}.parquet"
+        write_records(path, rows)
+        tasks = {record.task: 1 for record in rows}
+        done = ShardDone(
+            number, split, len(rows), path.stat().st_size, file_hash(path), tasks, 0.0, 0
+        )
+        write_json(done_path(out, number), done.to_json())
+    manifest = Manifest(
+        version=1, record_version=1, versions={}, config={}, seed=0, recipe=Recipe(),
+        tasks=tuple(sorted({record.task for record in records})), index="index",
+        sources={"toy": SourceEntry("posed_images", str(root), {}, {})}, plan_hash="0" * 32,
+        wording="0" * 32, shards=len(by_split), rows=len(records),
+    )  # fmt: skip
+    write_json(out / "manifest.json", manifest.to_json())
     return out

@@ -157,7 +157,8 @@ def test_blind_images_are_grey_and_of_the_same_size(toy):
 
 
 def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, fabricated):
-    from spatial_engine.records.answers import Mark, draw_marks, word
+    from spatial_engine.records.answers import word
+    from spatial_engine.records.marks import Mark, draw_marks
     from spatialmllm.data.batches import SampleBuilder
     from spatialmllm.data.preprocessing import resize_image
 
@@ -168,7 +169,7 @@ def test_marks_are_drawn_before_resizing_exactly_as_the_drawing_code_does(toy, f
     )  # fmt: skip
     made = SampleBuilder(toy.config, toy.tokenizer, target="span").sample([record], toy.images)
     with Image.open(toy.root / "room0000_0.png") as image:
-        marked = draw_marks(image, [mark])
+        marked = draw_marks(image, [mark], letter_height=8)
     expected = np.asarray(resize_image(marked, toy.config.processor))
     np.testing.assert_array_equal(made.media[0].frames[0], expected)
 
@@ -184,11 +185,12 @@ def test_missing_and_changed_images_are_named(toy, fabricated, tmp_path):
     assert (missing.scene, missing.uri) == ("room9", "gone.png")
     Image.new("RGB", (10, 10)).save(tmp_path / "room0000_0.png")
     other = RecordSet.of([toy.records[0]], {"toy": tmp_path})
-    with pytest.raises(RecordError, match="is 10x10, recorded as 84x84"):
+    with pytest.raises(RecordError, match="10x10 pixels, recorded as 84x84"):
         other.image(toy.records[0], 0)
 
 
 def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
+    from spatialcore.errors import MissingInput
     from spatialmllm.data.records import RecordFolder, RecordSet, parse_folder, shared_spaces
 
     out = fabricated.write_folder(tmp_path / "out", toy.root, toy.records)
@@ -198,7 +200,7 @@ def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
     assert 0 < len(half) < len(every)
     assert set(half.column("id")) < set(every.column("id"))
     assert shared_spaces(every, half) == sorted({f"toy/{s}" for s in half.column("space")})
-    with pytest.raises(FileNotFoundError, match="no records of the split 'val'"):
+    with pytest.raises(MissingInput, match="no records of the split 'val'"):
         RecordSet.open([RecordFolder(out)], split="val")
     assert every.image(every[0], 0).size == (84, 84)
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.dataset.make import done_path, file_hash, shard_path
+from spatial_engine.dataset.make import file_hash
+from spatial_engine.dataset.manifest import read_done, shard_path
 from spatial_engine.records.record import read_tables
 from spatialcore.errors import RecordError
 
@@ -27,24 +27,31 @@ def check_files(
     paths: list[Path] = []
     problems, keys = [], []
     for number in numbers:
-        done = done_path(out, number)
-        if not done.exists():
-            problems.append(f"shard {number} is missing; run the same generate again")
-            continue
-        report = json.loads(done.read_text(encoding="utf-8"))
-        path = shard_path(out, report["split"], number)
         try:
-            if file_hash(path) != report["hash"]:
-                problems.append(
-                    f"{path.relative_to(out)}: the file is not the one that was written"
-                )
-            keys.append(id_keys(path))
-        except (RecordError, OSError) as error:
+            path, key = _check_shard(out, number)
+        except RecordError as error:
             problems.append(str(error))
             continue
         paths.append(path)
+        keys.append(key)
     twice = repeated_ids(paths, keys)[:SHOWN]
     return paths, problems + [f"id {i} occurs more than once" for i in twice], keys
+
+
+def _check_shard(out: Path, number: int) -> tuple[Path, NDArray[Any]]:
+    """Path of a shard and the keys of its ids; RecordError when it is not what was written."""
+    done = read_done(out, number)
+    if done is None:
+        raise RecordError(f"shard {number} is missing; run the same generate again")
+    path = shard_path(out, done.split, number)
+    if not path.is_file():
+        raise RecordError(f"{path}: missing, though its shard is done")
+    if file_hash(path) != done.hash:
+        raise RecordError(f"{path}: the file is not the one that was written")
+    keys = id_keys(path)
+    if len(keys) != done.rows:
+        raise RecordError(f"{path}: {len(keys)} records, its done file says {done.rows}")
+    return path, keys
 
 
 def _ids(path: Path) -> Iterator[str]:

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 from spatial_engine.check.files import SHOWN, check_files, sampled
 from spatial_engine.dataset.compose import compose_all
+from spatial_engine.dataset.dataset import Dataset
+from spatial_engine.dataset.manifest import Manifest
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Facts, Place, Row, family_of
 from spatial_engine.executors import run_all
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
-from spatial_engine.recipe import decode_recipe
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
 from spatial_engine.reference.scene import ReferenceScene
@@ -72,7 +73,7 @@ class VerifyReport:
 class _Job:
     """One shard and the numbers of its rows to check; None is all."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     path: Path
     rows: frozenset[int] | None
     roots: Mapping[str, Path]
@@ -84,49 +85,22 @@ class _Job:
 class _Part:
     """One run of `generate`: the whole data set, or what a merge took from one of several."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     roots: Mapping[str, Path]
     index: Path
     compare_text: bool
 
 
-def load_manifest(out: Path) -> dict[str, Any]:
-    """OUT/manifest.json; RecordError when it is missing or broken."""
-    try:
-        return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{out}: not a data set: {error}") from error
-
-
-def source_roots(
-    manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None = None
-) -> dict[str, Path]:
-    """Root of each source: as given, else as recorded, else of that name beside or below OUT."""
-    roots = {}
-    for key, source in manifest["sources"].items():
-        recorded = Path(source["root"])
-        choices = [recorded, out / recorded.name, out.parent / recorded.name]
-        found = next((path for path in choices if path.exists()), recorded)
-        roots[key] = Path((given or {}).get(key, found))
-    return roots
-
-
-def index_folder(manifest: Mapping[str, Any], out: Path) -> Path:
-    """The data set's index: as recorded, else OUT/index."""
-    recorded = Path(manifest["index"])
-    return recorded if recorded.exists() else out / "index"
-
-
-def _parts(manifest: Mapping[str, Any], out: Path, given: Mapping[str, Path] | None) -> list[_Part]:
+def _parts(dataset: Dataset) -> list[_Part]:
     """The part of each shard: merged data sets keep their own seeds, indexes and wordings."""
     found: list[_Part] = []
-    for one in manifest.get("merged", [manifest]):
-        families = tuple(sorted({family_of(task) for task in one["tasks"]}))
+    for one in dataset.manifest.parts:
+        families = tuple(sorted({family_of(task) for task in one.tasks}))
         part = _Part(
-            one, source_roots(one, out, given), index_folder(one, out),
-            wording_hash(families) == one["wording"],
+            one, dataset.roots_of(one), dataset.index_of(one),
+            wording_hash(families) == one.wording,
         )  # fmt: skip
-        found += [part] * one["shards"]
+        found += [part] * one.shards
     return found
 
 
@@ -154,14 +128,14 @@ def verify(
         on_progress: Called with (shards done, shards in all).
 
     Raises:
-        RecordError: There is no data set.
+        MissingInput: There is no data set.
+        RecordError: Its manifest is damaged.
     """
-    out = Path(out).resolve()
-    manifest = load_manifest(out)
-    numbers = list(range(shard[0], manifest["shards"], shard[1]))
-    paths, problems, keys = check_files(out, numbers)
+    dataset = Dataset.open(out, roots=roots)
+    numbers = list(range(shard[0], dataset.manifest.shards, shard[1]))
+    paths, problems, keys = check_files(dataset.path, numbers)
     total = sum(map(len, keys))
-    parts = _parts(manifest, out, roots)
+    parts = _parts(dataset)
     for part in {id(part): part for part in parts}.values():
         problems += _check_inputs(part.manifest, part.index, part.roots)
     if problems:
@@ -185,14 +159,12 @@ def verify(
     return VerifyReport(total, checked, count, tuple(mismatches), (), changed)
 
 
-def _check_inputs(
-    manifest: Mapping[str, Any], index_path: Path, roots: Mapping[str, Path]
-) -> list[str]:
+def _check_inputs(manifest: Manifest, index_path: Path, roots: Mapping[str, Path]) -> list[str]:
     """What has changed since the data set was made."""
     problems = []
     index = open_index(index_path)
-    for key, source in manifest["sources"].items():
-        for scene_id, mark in source["scenes"].items():
+    for key, source in manifest.sources.items():
+        for scene_id, mark in source.scenes.items():
             scene = index.open_scene(key, scene_id)
             if index_hash(scene) != mark:
                 problems.append(f"index_changed: {key}/{scene_id} was indexed again")
@@ -217,17 +189,17 @@ def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:
 
 
 def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) -> list[Mismatch]:
-    entry = job.manifest["sources"].get(source)
-    if entry is None or scene not in entry["scenes"]:
+    entry = job.manifest.sources.get(source)
+    if entry is None or scene not in entry.scenes:
         return [
             Mismatch(r.id, "scene", f"{source}/{scene}", "not in the manifest") for r in records
         ]
-    opened = reopen_source(source, entry["kind"], job.roots[source], entry["options"]).open(scene)
-    recipe = decode_recipe(job.manifest["recipe"], "manifest.json", "$.recipe")
+    opened = reopen_source(source, entry.kind, job.roots[source], entry.options).open(scene)
     index = open_index(job.index).open_scene(source, scene)
     out: list[Mismatch] = []
     for split in sorted({record.split for record in records}):
-        reference = ReferenceScene(opened, index, recipe, job.manifest["seed"], split)
+        place = (job.manifest.recipe, job.manifest.seed, split)
+        reference = ReferenceScene(opened, index, *place)
         mine = [record for record in records if record.split == split]
         out += check_records(reference, mine, compare_text=job.compare_text)
     return out

@@ -21,11 +21,11 @@ import tyro
 
 from spatial_engine.commands.run import globs_of, guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from spatial_engine.dataset.dataset import OpenedRecord
+    from spatial_engine.dataset.dataset import Dataset, OpenedRecord
 
 TargetName = Literal[
     "multispa", "internvl", "llava", "qwen", "trl", "llamafactory", "swift", "sharegpt",
@@ -48,6 +48,7 @@ class Options:
             marked question is an error.
         embed_images: Put the images into the rows.
         limit: At most this many records.
+        root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
 
@@ -60,6 +61,7 @@ class Options:
     render_marks: bool = True
     embed_images: bool = False
     limit: int | None = None
+    root: tuple[str, ...] = ()
     json: bool = False
 
 
@@ -70,17 +72,18 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.check.verify import load_manifest
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.export import Exported, export
 
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be positive, got {options.limit}")
-    manifest = load_manifest(options.records)
-    total = min(options.limit or manifest["rows"], manifest["rows"])
+    dataset = Dataset.open(options.records, roots=roots_of(options.root))
+    rows = dataset.manifest.rows
+    total = min(options.limit or rows, rows)
     counts = Exported()
     with ProgressBar() as bar:
         for counts in export(
-            islice(_matching(options), options.limit), options.output, options.to, manifest,
+            islice(_matching(options, dataset), options.limit), options.output, options.to, dataset,
             images=options.images, render_marks=options.render_marks,
             embed_images=options.embed_images,
         ):  # fmt: skip
@@ -92,12 +95,8 @@ def _run(options: Options) -> int:
     return exit_codes.OK
 
 
-def _matching(options: Options) -> Iterator[OpenedRecord]:
-    from spatial_engine.dataset.dataset import open_records
-
+def _matching(options: Options, dataset: Dataset) -> Iterator[OpenedRecord]:
     globs = globs_of(options.tasks) or ("*",)
-    for opened in open_records(options.records):
-        record = opened.record
-        in_split = options.split is None or record.split == options.split
-        if in_split and any(fnmatchcase(record.task, glob) for glob in globs):
+    for opened in dataset.opened(options.split):
+        if any(fnmatchcase(opened.record.task, glob) for glob in globs):
             yield opened

@@ -44,6 +44,6 @@ def _run(options: Options) -> int:
     from spatial_engine.dataset.merge import merge
 
     summary = merge(options.records, options.output)
-    text = f"{options.output}: {summary['rows']} records in {summary['shards']} shards"
-    print(json.dumps(summary) if options.json else text)
+    text = f"{options.output}: {summary.rows} records in {summary.shards} shards"
+    print(json.dumps(summary.to_json()) if options.json else text)
     return exit_codes.OK

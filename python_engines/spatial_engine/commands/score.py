@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +21,7 @@ import tyro
 from spatialcore.commands.parse import parse_options
 
 if TYPE_CHECKING:
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.records.record import QARecord
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
@@ -61,11 +61,11 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "score", __doc__)
-    from spatialcore.errors import SpatialCoreError
+    from spatialcore.errors import MissingInput, SpatialCoreError
 
     try:
         report, text = _benchmark(options) if options.benchmark else _records(options)
-    except (ValueError, KeyError, FileNotFoundError) as error:
+    except (MissingInput, ValueError, KeyError, FileNotFoundError) as error:
         print(f"spatialcore score: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (SpatialCoreError, OSError) as error:
@@ -79,14 +79,19 @@ def main(argv: list[str]) -> int:
 
 def _records(options: Options) -> tuple[dict[str, Any], str]:
     """Report on records of ours, and as text."""
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.scoring.report import format_report, make_report
 
     if options.records is None:
         raise ValueError("give --records, or --benchmark and --questions")
-    records = list(_read(options.records, options.split))
+    dataset = Dataset.open(options.records)
+    records = list(dataset.records(options.split))
     if not records:
-        raise ValueError(f"{options.records}: no records of the split {options.split!r}")
-    found = _responses(options, options.records, records)
+        raise ValueError(
+            f"{options.records} has no records of the split {options.split!r}; "
+            f"its splits are {', '.join(dataset.splits)}"
+        )
+    found = _responses(options, dataset, records)
     report = make_report(records, found, dialect=options.dialect).to_json()
     return report, format_report(report)
 
@@ -113,20 +118,13 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
     return report, format_benchmark(report)
 
 
-def _read(folder: Path, split: str) -> Iterator[QARecord]:
-    from spatial_engine.records.record import read_records
-
-    for part in sorted((folder / "data" / split).glob("part-*.parquet")):
-        yield from read_records(part)
-
-
-def _responses(options: Options, folder: Path, records: list[QARecord]) -> dict[str, str]:
+def _responses(options: Options, dataset: Dataset, records: list[QARecord]) -> dict[str, str]:
     from spatial_engine.scoring.baselines import baseline_responses
 
     if options.baseline is not None:
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
-        training = _read(folder, options.training)
+        training = dataset.records(options.training)
         return dict(baseline_responses(options.baseline, records, training))
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")

@@ -21,7 +21,7 @@ import tyro
 
 from spatial_engine.commands.run import guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import OpenedRecord
@@ -38,6 +38,7 @@ class Options:
         task: Glob of task names to choose from.
         seed: Seed of the choice.
         images: Folder of the written images; default: RECORDS/shown.
+        root: KEY=PATH, where a source has moved.
         json: Print the records as JSON lines; write no image.
     """
 
@@ -47,6 +48,7 @@ class Options:
     task: str = "*"
     seed: int = 0
     images: Path | None = None
+    root: tuple[str, ...] = ()
     json: bool = False
 
 
@@ -71,9 +73,9 @@ def _run(options: Options) -> int:
 
 
 def _choose(options: Options) -> list[OpenedRecord]:
-    from spatial_engine.dataset.dataset import open_records
+    from spatial_engine.dataset.dataset import Dataset
 
-    everything = open_records(options.records)
+    everything = Dataset.open(options.records, roots=roots_of(options.root)).opened()
     if options.id is not None:
         return list(islice((o for o in everything if o.record.id == options.id), 1))
     matching = (o for o in everything if fnmatchcase(o.record.task, options.task))

@@ -103,7 +103,7 @@ def _print(stats: DatasetStats) -> None:
         listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
         console.print(f"refused candidates: {listed}", highlight=False)
     for skip in stats.skipped_scenes:
-        console.print(f"skipped {skip['source']}/{skip['scene']}: {skip['reason']}")
+        console.print(f"skipped {skip.source}/{skip.scene}: {skip.reason}")
     if stats.duplicate_ids:
         console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
 

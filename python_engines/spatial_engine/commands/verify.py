@@ -18,7 +18,7 @@ import tyro
 
 from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -59,17 +59,12 @@ def main(argv: list[str]) -> int:
 def _run(options: Options) -> int:
     from spatial_engine.check.verify import verify
 
-    roots = {}
-    for text in options.root:
-        key, equals, path = text.partition("=")
-        if not equals:
-            raise ValueError(f"--root must be KEY=PATH, got {text!r}")
-        roots[key] = Path(path)
     with ProgressBar() as bar:
         report = verify(
             options.records, sample=options.sample, everything=options.all,
             workers=options.workers, shard=shard_of(options.shard), fail_fast=options.fail_fast,
-            roots=roots, on_progress=lambda done, total: bar.show("shards", done, total),
+            roots=roots_of(options.root),
+            on_progress=lambda done, total: bar.show("shards", done, total),
         )  # fmt: skip
     print(json.dumps(asdict(report) | {"ok": report.ok}) if options.json else _as_text(report))
     return exit_codes.OK if report.ok else exit_codes.FAILED

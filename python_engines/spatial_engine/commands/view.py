@@ -21,7 +21,7 @@ import tyro
 
 from spatial_engine.commands.run import globs_of, guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Options:
         tasks: Globs of task names, also joined by commas; default: all.
         serve: Show the page on this machine until interrupted.
         port: Port of `--serve`.
+        root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
 
@@ -49,6 +50,7 @@ class Options:
     tasks: tuple[str, ...] = ()
     serve: bool = False
     port: int = 8765
+    root: tuple[str, ...] = ()
     json: bool = False
 
 
@@ -80,14 +82,16 @@ def _run(options: Options) -> int:
 
 def _choose(options: Options) -> tuple[dict[str, int], list[OpenedRecord]]:
     """Rows of each task, and the records to show; one pass that keeps what it shows."""
-    from spatial_engine.dataset.dataset import open_records
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.view import choose_examples
+
+    dataset = Dataset.open(options.records, roots=roots_of(options.root))
 
     globs = globs_of(options.tasks) or ("*",)
     counts: Counter[str] = Counter()
 
     def matching() -> Iterator[OpenedRecord]:
-        for opened in open_records(options.records):
+        for opened in dataset.opened():
             if any(fnmatchcase(opened.record.task, glob) for glob in globs):
                 counts[opened.record.task] += 1
                 yield opened

@@ -25,6 +25,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial_engine.dataset.compose import Told, compose_table
+from spatial_engine.dataset.manifest import (
+    MANIFEST_NAME,
+    MANIFEST_VERSION,
+    SUMMARY_NAME,
+    Manifest,
+    ShardDone,
+    Skipped,
+    SourceEntry,
+    Summary,
+    done_path,
+    read_done,
+    read_manifest,
+    shard_path,
+)
 from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan.open import open_index
@@ -34,8 +48,6 @@ from spatialcore.errors import PlanError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +71,6 @@ class ShardEvent:
     reused: bool
 
 
-def shard_path(out: Path, split: str, shard: int) -> Path:
-    """`OUT/data/<split>/part-00042.parquet`."""
-    return out / "data" / split / f"part-{shard:05d}.parquet"
-
-
-def done_path(out: Path, shard: int) -> Path:
-    """`OUT/shards/00042.json`, whose presence means that the shard is done."""
-    return out / "shards" / f"{shard:05d}.json"
-
-
 def file_hash(path: Path) -> str:
     """BLAKE2b-16 of a file, as hex."""
     h = hashlib.blake2b(digest_size=16)
@@ -78,7 +80,7 @@ def file_hash(path: Path) -> str:
     return h.hexdigest()
 
 
-def make_manifest(plan: Plan) -> dict[str, Any]:
+def make_manifest(plan: Plan) -> Manifest:
     """What decides the bytes of a data set, and where its sources were; equal for every worker."""
     import pyarrow as pa
 
@@ -87,28 +89,30 @@ def make_manifest(plan: Plan) -> dict[str, Any]:
     scenes: dict[str, dict[str, str]] = {}
     for scene in plan.scenes:
         scenes.setdefault(scene.source, {})[scene.scene] = scene.index_hash
-    return {
-        "version": MANIFEST_VERSION,
-        "record_version": SCHEMA_VERSION,
-        "versions": {
+    return Manifest(
+        version=MANIFEST_VERSION,
+        record_version=SCHEMA_VERSION,
+        versions={
             "spatialcore": spatialcore.__version__,
             "numpy": np.__version__,
             "pyarrow": pa.__version__,
         },
-        "config": json.loads(json.dumps(dataclasses.asdict(plan.config))),
-        "seed": plan.config.seed,
-        "recipe": json.loads(plan.recipe.to_json()),
-        "tasks": list(plan.tasks),
-        "index": str(plan.index),
-        "sources": {
-            key: {**json.loads(json.dumps(dict(source))), "scenes": scenes.get(key, {})}
+        config=dataclasses.asdict(plan.config),
+        seed=plan.config.seed,
+        recipe=plan.recipe,
+        tasks=plan.tasks,
+        index=str(plan.index),
+        sources={
+            key: SourceEntry(
+                str(source["kind"]), str(source["root"]), source["options"], scenes.get(key, {})
+            )
             for key, source in plan.sources.items()
         },
-        "plan_hash": plan.hash(),
-        "wording": plan.wording,
-        "shards": len(plan.shards),
-        "rows": plan.rows,
-    }
+        plan_hash=plan.hash(),
+        wording=plan.wording,
+        shards=len(plan.shards),
+        rows=plan.rows,
+    )
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
@@ -123,7 +127,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "")
     return ""
 
 
-def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
+def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> Manifest:
     """Make OUT ready for a run: its manifest is written once, or compared with the one there.
 
     Raises:
@@ -131,12 +135,11 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]
             something that is no data set.
     """
     manifest = make_manifest(plan)
-    path = out / "manifest.json"
+    path = out / MANIFEST_NAME
     if overwrite and (path.exists() or _holds_shards(out)):
         _clear(out)
     if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        differs = difference(_without_places(stored), _without_places(manifest))
+        differs = difference(_without_places(read_manifest(out)), _without_places(manifest))
         if differs:
             raise PlanError(
                 f"{out} holds another data set: {differs}; use --overwrite or another -o"
@@ -151,7 +154,7 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> dict[str, Any]
     (out / "shards").mkdir(parents=True, exist_ok=True)
     for split in {shard.split for shard in plan.shards}:
         (out / "data" / split).mkdir(parents=True, exist_ok=True)
-    write_json(path, manifest)
+    write_json(path, manifest.to_json())
     return manifest
 
 
@@ -162,20 +165,19 @@ def _holds_shards(out: Path) -> bool:
     return any((out / "shards").glob("*.json"))
 
 
-def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _without_places(manifest: Manifest) -> dict[str, Any]:
     """A manifest without the folders of its index and sources: these may move between runs."""
-    sources = {
-        key: {name: value for name, value in source.items() if name != "root"}
-        for key, source in manifest["sources"].items()
-    }
-    return {**manifest, "index": "", "sources": sources}
+    plain = manifest.to_json()
+    for source in plain["sources"].values():
+        del source["root"]
+    return {**plain, "index": ""}
 
 
 def _clear(out: Path) -> None:
     """Remove what an earlier run wrote; the index stays, since it is checked by itself."""
     import shutil
 
-    for name in ("manifest.json", "summary.json"):
+    for name in (MANIFEST_NAME, SUMMARY_NAME):
         (out / name).unlink(missing_ok=True)
     for path in out.glob("log-*.jsonl"):
         path.unlink()
@@ -223,11 +225,11 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     Raises:
         PlanError: The shard does not have the rows that the plan promises: the index has changed.
     """
-    done = done_path(out, number)
+    done = read_done(out, number)
     shard = plan.shards[number]
     target = shard_path(out, shard.split, number)
-    if done.exists() and target.exists():
-        return {**json.loads(done.read_text(encoding="utf-8")), "reused": True}
+    if done is not None and target.exists():
+        return {**done.to_json(), "reused": True}
     started = time.perf_counter()
     with collector_paused():
         table = shard_table(plan, number)
@@ -236,24 +238,24 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
             f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
             "the index is not the one that was planned on"
         )
-    for folder in (target.parent, done.parent):
+    for folder in (target.parent, done_path(out, number).parent):
         folder.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     write_table(temporary, table)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(target)
-    report = {
-        "shard": number,
-        "split": shard.split,
-        "rows": len(table),
-        "bytes": target.stat().st_size,
-        "hash": file_hash(target),
-        "tasks": dict(sorted(Counter(table.column("task").to_pylist()).items())),
-        "seconds": round(time.perf_counter() - started, 3),
-        "process": os.getpid(),
-    }
-    write_json(done, report)
+    report = ShardDone(
+        shard=number,
+        split=shard.split,  # type: ignore[arg-type]  # a plan's splits are train and val
+        rows=len(table),
+        bytes=target.stat().st_size,
+        hash=file_hash(target),
+        tasks=dict(sorted(Counter(table.column("task").to_pylist()).items())),
+        seconds=round(time.perf_counter() - started, 3),
+        process=os.getpid(),
+    ).to_json()
+    write_json(done_path(out, number), report)
     return {**report, "reused": False}
 
 
@@ -316,33 +318,38 @@ def generate(
     summarise(plan, out)
 
 
-def summarise(plan: Plan, out: Path) -> dict[str, Any] | None:
+def summarise(plan: Plan, out: Path) -> Summary | None:
     """Write summary.json when every shard is done; None while some are missing."""
-    paths = [done_path(out, number) for number in range(len(plan.shards))]
-    if not all(path.exists() for path in paths):
+    found = [read_done(out, number) for number in range(len(plan.shards))]
+    reports = [report for report in found if report is not None]
+    if len(reports) < len(found):
         return None
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    tasks: Counter[str] = Counter()
-    splits: Counter[str] = Counter()
-    for report in reports:
-        tasks.update(report["tasks"])
-        splits[report["split"]] += report["rows"]
-    skipped = [skip._asdict() for skip in open_index(plan.index).skipped]
-    summary = {
-        "rows": sum(report["rows"] for report in reports),
-        "bytes": sum(report["bytes"] for report in reports),
-        "shards": len(reports),
-        "splits": dict(splits),
-        "tasks": dict(tasks),
-        "shortfall": shortfall(plan),
-        "rejections": rejections_by_task(plan),
-        "skipped_scenes": skipped,
-    }
-    write_json(out / "summary.json", summary)
+    skipped = tuple(Skipped(*skip) for skip in open_index(plan.index).skipped)
+    summary = dataclasses.replace(
+        summary_of(reports), shortfall=shortfall(plan), rejections=rejections_by_task(plan),
+        skipped_scenes=skipped,
+    )  # fmt: skip
+    write_json(out / SUMMARY_NAME, summary.to_json())
     # Every shard is done, so what a killed run left half written serves nobody.
     for left in out.glob("data/*/.*.tmp"):
         left.unlink(missing_ok=True)
     return summary
+
+
+def summary_of(reports: Sequence[ShardDone]) -> Summary:
+    """The summary that the finished shards give by themselves."""
+    tasks: Counter[str] = Counter()
+    splits: Counter[Any] = Counter()
+    for report in reports:
+        tasks.update(report.tasks)
+        splits[report.split] += report.rows
+    return Summary(
+        rows=sum(report.rows for report in reports),
+        bytes=sum(report.bytes for report in reports),
+        shards=len(reports),
+        splits=dict(splits),
+        tasks=dict(tasks),
+    )
 
 
 def shortfall(plan: Plan) -> dict[str, int]:

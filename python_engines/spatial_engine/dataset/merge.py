@@ -3,24 +3,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from spatial_engine.check.files import id_keys, repeated_ids
-from spatial_engine.check.verify import load_manifest
-from spatial_engine.dataset.make import done_path, shard_path, write_json
+from spatial_engine.dataset.dataset import Dataset
+from spatial_engine.dataset.make import file_hash, summary_of, write_json
+from spatial_engine.dataset.manifest import (
+    MANIFEST_NAME,
+    SUMMARY_NAME,
+    Manifest,
+    ShardDone,
+    Summary,
+    done_path,
+    shard_path,
+)
 from spatialcore.errors import RecordError
 
 _EQUAL = ("version", "record_version", "recipe")
 
 
-def merge(folders: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
+def merge(folders: Sequence[str | Path], out: str | Path) -> Summary:
     """Merge finished data sets into a new one; the files of the shards are copied as they are.
 
     Ids are compared as 8-byte hashes, and as text where two of these are equal.
@@ -33,23 +40,24 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
         The summary of the merged data set.
 
     Raises:
+        MissingInput: A folder is no data set.
         ValueError: Fewer than two folders, a folder in use, or another recipe, schema or wording.
         RecordError: A shard is missing, or two records have one id.
     """
-    inputs, final = [Path(folder).resolve() for folder in folders], Path(out).resolve()
-    if len(inputs) < 2:
-        raise ValueError(f"merge needs at least two data sets, got {len(inputs)}")
+    final = Path(out).resolve()
+    if len(folders) < 2:
+        raise ValueError(f"merge needs at least two data sets, got {len(folders)}")
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise ValueError(f"{final} is not empty; choose another folder")
-    manifests = [load_manifest(folder) for folder in inputs]
-    manifest = _merged_manifest(manifests)
+    inputs = [Dataset.open(folder) for folder in folders]
+    manifest = _merged_manifest([one.manifest for one in inputs])
     final.parent.mkdir(parents=True, exist_ok=True)
     work = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     work.mkdir()
     try:
-        summary = _copy(inputs, manifests, work)
-        write_json(work / "manifest.json", manifest)
-        write_json(work / "summary.json", summary)
+        summary = _copy(inputs, work)
+        write_json(work / MANIFEST_NAME, manifest.to_json())
+        write_json(work / SUMMARY_NAME, summary.to_json())
         if final.exists():
             final.rmdir()
         work.rename(final)
@@ -58,31 +66,31 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
     return summary
 
 
-def _merged_manifest(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _merged_manifest(manifests: Sequence[Manifest]) -> Manifest:
     first = manifests[0]
-    sources = {key: {**entry} for key, entry in first["sources"].items()}
+    sources = dict(first.sources)
     for other in manifests[1:]:
         for name in _EQUAL:
-            if other[name] != first[name]:
+            if getattr(other, name) != getattr(first, name):
                 raise ValueError(f"the data sets differ in {name}; only equal ones can be merged")
-        if other["tasks"] == first["tasks"] and other["wording"] != first["wording"]:
+        if other.tasks == first.tasks and other.wording != first.wording:
             raise ValueError("the data sets differ in wording; only equal ones can be merged")
-        for key, entry in other["sources"].items():
-            known = sources.setdefault(key, {**entry})
-            if any(known[n] != entry[n] for n in ("kind", "root", "options")):
+        for key, entry in other.sources.items():
+            known = sources.setdefault(key, entry)
+            if any(getattr(known, n) != getattr(entry, n) for n in ("kind", "root", "options")):
                 raise ValueError(f"source {key!r} is another one in the data sets")
-            known["scenes"] = {**known["scenes"], **entry["scenes"]}
-    tasks = dict.fromkeys(task for manifest in manifests for task in manifest["tasks"])
-    return {
-        **first,
-        "sources": sources,
-        "wording": _joined(manifest["wording"] for manifest in manifests),
-        "tasks": list(tasks),
-        "plan_hash": _joined(manifest["plan_hash"] for manifest in manifests),
-        "shards": sum(manifest["shards"] for manifest in manifests),
-        "rows": sum(manifest["rows"] for manifest in manifests),
-        "merged": [part for one in manifests for part in one.get("merged", [one])],
-    }
+            scenes = {**known.scenes, **entry.scenes}
+            sources[key] = dataclasses.replace(known, scenes=scenes)
+    return dataclasses.replace(
+        first,
+        sources=sources,
+        wording=_joined(manifest.wording for manifest in manifests),
+        tasks=tuple(dict.fromkeys(task for manifest in manifests for task in manifest.tasks)),
+        plan_hash=_joined(manifest.plan_hash for manifest in manifests),
+        shards=sum(manifest.shards for manifest in manifests),
+        rows=sum(manifest.rows for manifest in manifests),
+        merged=tuple(part for manifest in manifests for part in manifest.parts),
+    )
 
 
 def _joined(hashes: Iterable[str]) -> str:
@@ -93,36 +101,29 @@ def _joined(hashes: Iterable[str]) -> str:
     return hashlib.blake2b(",".join(found).encode(), digest_size=16).hexdigest()
 
 
-def _copy(
-    inputs: Sequence[Path], manifests: Sequence[dict[str, Any]], work: Path
-) -> dict[str, Any]:
+def _copy(inputs: Sequence[Dataset], work: Path) -> Summary:
+    """Copy every shard under its new number; a copy that is not what was written is an error."""
     paths: list[Path] = []
-    tasks: Counter[str] = Counter()
-    splits: Counter[str] = Counter()
-    number = size = 0
-    for folder, manifest in zip(inputs, manifests, strict=True):
-        for old in range(manifest["shards"]):
-            report = _done(folder, old)
-            path = shard_path(folder, report["split"], old)
-            paths.append(path)
-            target = shard_path(work, report["split"], number)
-            for parent in (target.parent, done_path(work, number).parent):
+    reports: list[ShardDone] = []
+    for one in inputs:
+        missing = one.manifest.shards - len(one.shards)
+        if missing:
+            raise RecordError(
+                f"{one.path}: {missing} of {one.manifest.shards} shards are not finished; "
+                "run the same generate again"
+            )
+        for path, done in one.shards:
+            report = dataclasses.replace(done, shard=len(reports))
+            target = shard_path(work, report.split, report.shard)
+            for parent in (target.parent, done_path(work, report.shard).parent):
                 parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-            write_json(done_path(work, number), {**report, "shard": number})
-            tasks.update(report["tasks"])
-            splits[report["split"]] += report["rows"]
-            size += report["bytes"]
-            number += 1
+            if file_hash(target) != done.hash:
+                raise RecordError(f"{path}: not the file that was written; run generate again")
+            write_json(done_path(work, report.shard), report.to_json())
+            paths.append(path)
+            reports.append(report)
     repeated = repeated_ids(paths, [id_keys(path) for path in paths])
     if repeated:
         raise RecordError(f"id {repeated[0]} is in two records")
-    return {"rows": sum(splits.values()), "bytes": size, "shards": number,
-            "splits": dict(splits), "tasks": dict(tasks)}  # fmt: skip
-
-
-def _done(folder: Path, number: int) -> dict[str, Any]:
-    path = done_path(folder, number)
-    if not path.exists():
-        raise RecordError(f"{folder}: shard {number} is not finished; run generate again")
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return summary_of(reports)

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spatial_engine.dataset.dataset import data_files
-from spatial_engine.records.record import read_tables
+from spatial_engine.dataset.dataset import Dataset
+from spatial_engine.dataset.manifest import Skipped
 
 _COLUMNS = (
     "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
@@ -62,9 +61,9 @@ class DatasetStats:
     rows: int
     files: int
     tasks: dict[str, TaskStats]
-    rejections: dict[str, dict[str, int]]
-    shortfall: dict[str, int]
-    skipped_scenes: list[dict[str, str]]
+    rejections: Mapping[str, Mapping[str, int]]
+    shortfall: Mapping[str, int]
+    skipped_scenes: tuple[Skipped, ...]
     duplicate_ids: int
     duplicate_questions: int
 
@@ -77,32 +76,30 @@ def dataset_stats(out: str | Path) -> DatasetStats:
     """Statistics of the finished shards of a data set; about 50 bytes a record are held.
 
     Raises:
-        RecordError: There is no data set, or a file of it is damaged.
+        MissingInput: There is no data set.
+        RecordError: A file of it is damaged.
     """
-    out = Path(out)
-    files = data_files(out)
+    dataset = Dataset.open(out)
     tasks: dict[str, _Counts] = {}
     ids: list[NDArray[np.uint64]] = []
     questions: list[NDArray[np.uint64]] = []
-    for path in files:
-        for table in read_tables(path):
-            chosen = table.select(_COLUMNS)
-            for task in chosen.column("task").unique().to_pylist():
-                rows = chosen.filter(pc.equal(chosen.column("task"), task))
-                tasks.setdefault(task, _Counts()).add(rows)
-            asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
-            ids.append(_digests(chosen.column("id").to_pylist()))
-            questions.append(_digests(repr(key) for key in asked))
+    for table in dataset.tables():
+        chosen = table.select(_COLUMNS)
+        for task in chosen.column("task").unique().to_pylist():
+            rows = chosen.filter(pc.equal(chosen.column("task"), task))
+            tasks.setdefault(task, _Counts()).add(rows)
+        asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
+        ids.append(_digests(chosen.column("id").to_pylist()))
+        questions.append(_digests(repr(key) for key in asked))
     rows = sum(map(len, ids))
-    summary_path = out / "summary.json"
-    summary = json.loads(summary_path.read_text()) if summary_path.exists() else {}
+    summary = dataset.summary()
     return DatasetStats(
         rows=rows,
-        files=len(files),
+        files=len(dataset.shards),
         tasks={task: counts.finish() for task, counts in sorted(tasks.items())},
-        rejections=summary.get("rejections", {}),
-        shortfall=summary.get("shortfall", {}),
-        skipped_scenes=summary.get("skipped_scenes", []),
+        rejections={} if summary is None else summary.rejections,
+        shortfall={} if summary is None else summary.shortfall,
+        skipped_scenes=() if summary is None else summary.skipped_scenes,
         duplicate_ids=_repeated(ids),
         duplicate_questions=_repeated(questions),
     )

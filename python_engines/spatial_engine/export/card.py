@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spatial_engine.dataset.dataset import Dataset
 
 # Who may use a source is decided by its owner; the card names where to look.
 _TERMS = {
@@ -28,27 +31,26 @@ def licence_of(kind: str, root: Path) -> str:
 def write_card(
     path: Path,
     targets: Sequence[str],
-    manifest: Mapping[str, Any],
+    dataset: Dataset,
     tasks: Mapping[str, int],
     sources: Mapping[str, int],
 ) -> None:
     """Write README.md: a YAML header, then counts, provenance, licences and units."""
-    parts = manifest.get("merged", [manifest])
-    seeds = ", ".join(dict.fromkeys(str(part["seed"]) for part in parts))
+    manifest = dataset.manifest
+    seeds = ", ".join(dict.fromkeys(str(part.seed) for part in manifest.parts))
     lines = [
         "---", "license: other", "task_categories:", "- visual-question-answering",
         "language:", "- en", "tags:", "- spatial-reasoning", "---", "",
         "# Spatial questions with computed answers", "",
         f"{sum(tasks.values())} questions, made by spatialcore "
-        f"{manifest['versions']['spatialcore']}, recipe `{manifest['recipe']['name']}`, "
-        f"seed {seeds}, record version {manifest['record_version']}.", "",
+        f"{manifest.versions.get('spatialcore', '')}, recipe `{manifest.recipe.name}`, "
+        f"seed {seeds}, record version {manifest.record_version}.", "",
         f"Formats: {', '.join(targets)}.", "", "| task | questions |", "|---|---|",
         *(f"| {task} | {count} |" for task, count in sorted(tasks.items())), "",
         "| source | questions | licence of the source |", "|---|---|---|",
     ]  # fmt: skip
     for source, count in sorted(sources.items()):
-        entry = manifest["sources"][source]
-        terms = licence_of(entry["kind"], Path(entry["root"]))
+        terms = licence_of(manifest.sources[source].kind, dataset.roots[source])
         lines.append(f"| {source} | {count} | {terms} |")
     if "multispa" in targets:
         lines += ["", "`gt_value` is in the published units: metres for vectors, mm for scalars."]

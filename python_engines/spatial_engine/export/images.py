@@ -10,11 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spatial_engine.records.marks import draw_marks
-
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import OpenedRecord
-    from spatial_engine.records.record import ImageRef, QARecord
+    from spatial_engine.records.record import QARecord
 
 ImageMode = Literal["link", "copy", "none"]
 QUALITY = 95
@@ -30,12 +28,9 @@ def encoded(root: Path, uri: str) -> bytes:
     return _jpeg(open_image(root, uri))
 
 
-def marked(opened: OpenedRecord, image: ImageRef) -> bytes:
+def marked(opened: OpenedRecord, number: int) -> bytes:
     """The image with its marks drawn at its stored size, as JPEG of quality 95."""
-    from spatialcore.io.images import open_image
-
-    height = max(8, round(opened.letter_height_share * image.width))
-    return _jpeg(draw_marks(open_image(opened.root, image.uri), image.marks, letter_height=height))
+    return _jpeg(opened.image(number))
 
 
 def _jpeg(picture: object) -> bytes:
@@ -59,7 +54,7 @@ class ImageStore:
         if image.marks:
             text = f"{record.source}|{image.uri}|{image.marks}|{opened.letter_height_share}"
             name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-            return self._write(f"images/marked/{name}.jpg", lambda: marked(opened, image))
+            return self._write(f"images/marked/{name}.jpg", lambda: marked(opened, number))
         if self._mode == "none":
             return f"{record.source}/{image.uri}"
         plain, _, fragment = image.uri.partition("#")

@@ -12,14 +12,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spatial_engine.export.card import write_card
 from spatial_engine.export.images import ImageMode, ImageStore, encoded, marked
 from spatial_engine.export.sample import Sample, Target
 
 if TYPE_CHECKING:
-    from spatial_engine.dataset.dataset import OpenedRecord
+    from spatial_engine.dataset.dataset import Dataset, OpenedRecord
 
 # Target -> its file; the module of that name holds its Writer.
 TARGETS = {
@@ -45,7 +45,7 @@ def export(
     records: Iterable[OpenedRecord],
     folder: str | Path,
     targets: Sequence[str],
-    manifest: Mapping[str, Any],
+    dataset: Dataset,
     *,
     images: ImageMode = "link",
     render_marks: bool = True,
@@ -56,10 +56,10 @@ def export(
     Memory does not grow with the number of records. The folder appears when all is written.
 
     Args:
-        records: As `open_records` gives them.
+        records: As `dataset.opened` gives them, or some of them.
         folder: Where the export goes; it must not exist, or be empty.
         targets: Keys of `TARGETS`.
-        manifest: The data set's manifest, for the card.
+        dataset: The data set, for the card.
         images: Link to the source's files, copy their bytes, or name the source's uri.
         render_marks: Draw the marks of marked questions into JPEGs of their own; without it,
             nothing that holds a source's pixels is made, and a marked question is an error.
@@ -88,7 +88,7 @@ def export(
             yield counts
         _close(writers)
         writers.clear()
-        write_card(work / "README.md", targets, manifest, counts.tasks, counts.sources)
+        write_card(work / "README.md", targets, dataset, counts.tasks, counts.sources)
         if final.exists():
             final.rmdir()
         work.rename(final)
@@ -135,7 +135,8 @@ def _write(
     contents: tuple[bytes, ...] = ()
     if embed or "webdataset" in writers:
         contents = tuple(
-            marked(opened, i) if i.marks else encoded(opened.root, i.uri) for i in record.images
+            marked(opened, k) if image.marks else encoded(opened.root, image.uri)
+            for k, image in enumerate(record.images)
         )
     if embed:
         paths = tuple(_data_uri(content) for content in contents)

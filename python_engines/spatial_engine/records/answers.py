@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.records.marks import COLOURS, Mark, draw_marks, mark_radius
+from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.relations.walks import TURNS, Step
 
 __all__ = [
     "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Parsed", "Step", "answer_span",
-    "coordinate", "draw_marks", "integer", "integers", "letter", "mark_radius", "norm1000",
+    "coordinate", "integer", "integers", "letter", "mark_radius", "norm1000",
     "number", "parse_answer", "round_number", "round_numbers", "steps", "vector", "vectors", "word",
 ]  # fmt: skip
 

@@ -27,7 +27,6 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "cyan": (0, 190, 220),
     "magenta": (240, 30, 200),
 }
-LETTER_HEIGHT_IN_RADII = 2.5
 _SUPERSAMPLING = 4  # the drawing is made this much larger and reduced, for smooth rings
 _CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down, left-down
 
@@ -59,6 +58,16 @@ def mark_radius(width: int, share: float = 1 / 130) -> int:
         (10, 3)
     """
     return max(3, round(share * width))
+
+
+def letter_height(width: int, share: float) -> int:
+    """Height of a mark's letter for `width` columns: max(8, round(share * width)) pixels.
+
+    Example:
+        >>> letter_height(640, 2.5 / 130), letter_height(640, 0.06)
+        (12, 38)
+    """
+    return max(8, round(share * width))
 
 
 def letter_corner(
@@ -95,21 +104,19 @@ def letter_corner(
     return min(max(u, half), size[0] - half - 1), min(max(v, half), size[1] - half - 1)
 
 
-def draw_marks(
-    image: PilImage, marks: Sequence[Mark], *, letter_height: int | None = None
-) -> PilImage:
+def draw_marks(image: PilImage, marks: Sequence[Mark], *, letter_height: int) -> PilImage:
     """The image with its marks drawn: discs with a white and a black ring, letters beside them.
 
     Args:
         image: PIL image of the size the marks were made for; it is not changed.
         marks: Marks in pixels of this image.
-        letter_height: Pixels; None is 2.5 radii of each mark.
+        letter_height: Height of the letters, pixels.
 
     Returns:
         A new RGB image, or the image itself, converted to RGB, when there are no marks.
 
     Raises:
-        ValueError: A mark lies outside the image, or its colour is unknown.
+        ValueError: A mark lies outside the image, is larger than it, or its colour is unknown.
     """
     canvas = image.convert("RGB")
     if not marks:
@@ -120,12 +127,14 @@ def draw_marks(
             raise ValueError(f"unknown mark colour {mark.colour!r}; one of {', '.join(COLOURS)}")
         if not (0 <= mark.u < canvas.width and 0 <= mark.v < canvas.height):
             raise ValueError(f"mark at ({mark.u}, {mark.v}) is outside the {canvas.size} image")
+        if not 1 <= mark.radius <= max(canvas.size):
+            raise ValueError(f"a mark of radius {mark.radius} on a {canvas.size} image")
         _draw_disc(canvas, mark)
     for mark in marks:
         if mark.letter:
             others = [other for other in marks if other is not mark]
-            height = letter_height or max(8, round(LETTER_HEIGHT_IN_RADII * mark.radius))
-            _draw_letter(canvas, mark, letter_corner(mark, others, canvas.size, height), height)
+            corner = letter_corner(mark, others, canvas.size, letter_height)
+            _draw_letter(canvas, mark, corner, letter_height)
     return canvas
 
 

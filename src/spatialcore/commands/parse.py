@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
@@ -27,3 +28,21 @@ def parse_options(options: type[T], argv: list[str], verb: str, text: str | None
         description=inspect.cleandoc(text or ""),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
+
+
+def roots_of(pairs: tuple[str, ...]) -> dict[str, Path]:
+    """`KEY=PATH` options as folders by source key; ValueError for anything else.
+
+    Example:
+        >>> roots_of(("scannet=/mnt/scans",))["scannet"].name
+        'scans'
+    """
+    roots: dict[str, Path] = {}
+    for pair in pairs:
+        key, equals, path = pair.partition("=")
+        if not (key and equals and path):
+            raise ValueError(f"--root takes KEY=PATH, got {pair!r}")
+        if key in roots:
+            raise ValueError(f"--root names {key} twice")
+        roots[key] = Path(path)
+    return roots

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
@@ -71,13 +71,13 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "eval", __doc__)
-    from spatialcore.errors import SpatialCoreError
+    from spatialcore.errors import MissingInput, SpatialCoreError
     from spatialmllm.evaluation.run import EvalError
 
     try:
         records = _records(options)
         return _evaluate(options, records)
-    except (EvalError, ValueError, FileNotFoundError) as error:
+    except (EvalError, MissingInput, ValueError, FileNotFoundError) as error:
         print(f"spatialcore eval: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (SpatialCoreError, OSError) as error:
@@ -89,11 +89,10 @@ def main(argv: list[str]) -> int:
 
 
 def _records(options: Options) -> RecordSet:
-    from spatialmllm.commands.train import parse_roots
     from spatialmllm.data.records import RecordSet, parse_folder
 
     folder = parse_folder(options.records)
-    records = RecordSet.open([folder], split=options.split, roots=parse_roots(options.root))
+    records = RecordSet.open([folder], split=options.split, roots=roots_of(options.root))
     records = records if options.limit is None else records.first(options.limit)
     if not options.blind and (missing := records.missing_images()):
         lines = [f"  {m.source}/{m.scene}: {m.reason}" for m in missing[:20]]
@@ -165,14 +164,14 @@ def _responses(out: Path, records: RecordSet) -> dict[str, str]:
 
 def _without_model(options: Options, every: list[QARecord]) -> dict[str, dict[str, str]]:
     """Responses of frequency, random and oracle; the first two learn from the training split."""
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.scoring.baselines import baseline_responses
     from spatialmllm.data.records import RecordSet, parse_folder
 
     folder = parse_folder(options.records)
     known: list[QARecord] = []
-    if options.training != options.split and (folder.path / "data" / options.training).is_dir():
-        learned = RecordSet.open([folder], split=options.training)
-        known = [learned[row] for row in range(len(learned))]
+    if options.training != options.split and options.training in Dataset.open(folder.path).splits:
+        known = list(RecordSet.open([folder], split=options.training))
     return {
         "frequency": dict(baseline_responses("frequency", every, known)),
         "random": dict(baseline_responses("random", every, known)),

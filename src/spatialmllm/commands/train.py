@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.parse import parse_options, roots_of
 
 if TYPE_CHECKING:
     from spatialmllm.training.callbacks import TrainEvent
@@ -81,12 +81,12 @@ def main(argv: list[str]) -> int:
     options = parse_options(Options, argv, "train", __doc__)
     if options.launch is not None and "WORLD_SIZE" not in os.environ and not options.dry_run:
         return _launch(options.launch, argv)
-    from spatialcore.errors import SpatialCoreError
+    from spatialcore.errors import MissingInput, SpatialCoreError
     from spatialmllm.training.sft import RequestError, prepare
 
     try:
         prepared = prepare(_request(options))
-    except (RequestError, ValueError, OSError) as error:
+    except (RequestError, MissingInput, ValueError, OSError) as error:
         print(f"spatialcore train: {error}", file=sys.stderr)
         return EXIT_USAGE
     try:
@@ -137,17 +137,6 @@ def _launch(kind: str, argv: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def parse_roots(pairs: tuple[str, ...]) -> dict[str, Path]:
-    """Read `KEY=PATH` options; ValueError for anything else."""
-    roots: dict[str, Path] = {}
-    for pair in pairs:
-        key, equals, path = pair.partition("=")
-        if not (key and equals and path):
-            raise ValueError(f"--root takes KEY=PATH, got {pair!r}")
-        roots[key] = Path(path)
-    return roots
-
-
 def _request(options: Options) -> TrainRequest:
     from spatialmllm.training.recipe import load_recipe
     from spatialmllm.training.sft import TrainRequest
@@ -167,7 +156,7 @@ def _request(options: Options) -> TrainRequest:
         init=tuple(path for path in given if path is not None),
         split=options.split,
         eval_records=options.eval_records,
-        roots=parse_roots(options.root),
+        roots=roots_of(options.root),
         blind=options.blind,
         max_minutes=options.max_minutes,
         launch=options.launch,

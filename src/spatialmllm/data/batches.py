@@ -152,7 +152,9 @@ class SampleBuilder:
             root = images.roots.get(record.source)
             if self.cache is None or root is None:
                 return Medium(decode()[None], still=True)
-            pixels = self.cache.read(root, reference, (rows, columns), decode)
+            pixels = self.cache.read(
+                root, reference, images.letter_height_share(record), (rows, columns), decode
+            )
             return Medium(pixels[None], still=True)
         return Medium(np.full((1, rows, columns, 3), GREY, dtype=np.uint8), still=True)
 

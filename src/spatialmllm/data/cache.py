@@ -36,17 +36,23 @@ class ImageCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(
-        self, root: Path, reference: ImageRef, size: tuple[int, int], decode: Callable[[], Pixels]
+        self,
+        root: Path,
+        reference: ImageRef,
+        letter_height_share: float,
+        size: tuple[int, int],
+        decode: Callable[[], Pixels],
     ) -> Pixels:
         """Pixels (height, width, 3) of an image, from the folder or by `decode`.
 
         Args:
             root: Folder that the image's uri is relative to.
             reference: The image and its marks.
+            letter_height_share: Height of the marks' letters, of the image's width.
             size: (height, width) after the resize.
             decode: Makes the pixels.
         """
-        path = self._path(root, reference, size)
+        path = self._path(root, reference, letter_height_share, size)
         height, width = size
         with suppress(FileNotFoundError):
             kept = np.fromfile(path, dtype=np.uint8)
@@ -59,7 +65,9 @@ class ImageCache:
         temporary.replace(path)
         return pixels
 
-    def _path(self, root: Path, reference: ImageRef, size: tuple[int, int]) -> Path:
+    def _path(
+        self, root: Path, reference: ImageRef, letter_height_share: float, size: tuple[int, int]
+    ) -> Path:
         # Links are followed once for a root: an image's own path would cost more than its pixels.
         if root not in self._resolved:
             self._resolved[root] = str(root.resolve())
@@ -69,6 +77,7 @@ class ImageCache:
         with suppress(FileNotFoundError):
             state = Path(file).stat()
             changed = (state.st_size, state.st_mtime_ns)
-        key = f"{file}|{reference.uri}|{changed}|{reference.marks}|{size}"
+        marks = (reference.marks, letter_height_share) if reference.marks else ()
+        key = f"{file}|{reference.uri}|{changed}|{marks}|{size}"
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.rgb"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialcore.draws import text_hash
-from spatialcore.errors import RecordError
+from spatialcore.errors import MissingInput, RecordError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,9 +68,15 @@ class RecordSet:
     Args:
         tables: Arrow tables in the record schema.
         roots: Root folder of each source key.
+        letters: (source key, recipe) -> height of a mark's letter, of the image's width.
     """
 
-    def __init__(self, tables: Sequence[pa.Table], roots: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        tables: Sequence[pa.Table],
+        roots: Mapping[str, Path],
+        letters: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
         from spatial_engine.records.record import record_schema
 
         schema = record_schema()
@@ -79,6 +84,7 @@ class RecordSet:
         self._batches = [batch for table in _joined(full) for batch in table.to_batches()]
         self._ends = list(accumulate(batch.num_rows for batch in self._batches))
         self.roots = dict(roots)
+        self._letters = dict(letters or {})
 
     @staticmethod
     def open(
@@ -95,27 +101,41 @@ class RecordSet:
             roots: Root folders that override the recorded ones, by source key.
 
         Raises:
-            FileNotFoundError: A folder is no record folder, or lacks the split.
-            RecordError: A shard breaks the schema.
+            MissingInput: A folder is no data set, or lacks the split.
+            RecordError: A file of it is damaged, or two data sets cannot be told apart.
+            ValueError: A root names a source that no data set has.
         """
-        from spatial_engine.records.record import read_tables
+        from spatial_engine.dataset.dataset import Dataset
 
         tables: list[pa.Table] = []
         found: dict[str, Path] = {}
-        for folder in folders:
-            for key, root in recorded_roots(folder.path).items():
-                if roots is not None and key in roots:
-                    continue
+        letters: dict[tuple[str, str], float] = {}
+        opened = [(Dataset.open(folder.path), folder.share) for folder in folders]
+        for key in roots or {}:
+            if not any(key in dataset.roots for dataset, _ in opened):
+                known = sorted({name for dataset, _ in opened for name in dataset.roots})
+                raise ValueError(f"--root {key}=: no such source; there are {', '.join(known)}")
+        for dataset, share in opened:
+            recipe = dataset.manifest.recipe
+            for key, recorded in dataset.roots.items():
+                root = (roots or {}).get(key, recorded)
                 if found.setdefault(key, root) != root:
                     raise RecordError(
                         f"source {key!r} has two roots, {found[key]} and {root}; give --root {key}="
                     )
-            parts = sorted((folder.path / "data" / split).glob("part-*.parquet"))
-            if not parts:
-                raise FileNotFoundError(f"{folder.path}: no records of the split {split!r}")
-            for part in parts:
-                tables += [_shared(table, folder.share) for table in read_tables(part)]
-        return RecordSet(tables, {**found, **(roots or {})})
+                height = recipe.letter_height_share
+                if letters.setdefault((key, recipe.name), height) != height:
+                    raise RecordError(
+                        f"source {key!r} has letters of two heights in recipes named "
+                        f"{recipe.name!r}; make its data sets with one letter_height_share"
+                    )
+            if split not in dataset.splits:
+                raise MissingInput(
+                    f"{dataset.path} has no records of the split {split!r}; "
+                    f"its splits are {', '.join(dataset.splits)}"
+                )
+            tables += [_shared(table, share) for table in dataset.tables(split)]
+        return RecordSet(tables, found, letters)
 
     @staticmethod
     def of(records: Sequence[QARecord], roots: Mapping[str, Path]) -> RecordSet:
@@ -126,7 +146,7 @@ class RecordSet:
 
     def first(self, count: int) -> RecordSet:
         """The first `count` records."""
-        return RecordSet([self._table.slice(0, count)], self.roots)
+        return RecordSet([self._table.slice(0, count)], self.roots, self._letters)
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""
@@ -195,20 +215,18 @@ class RecordSet:
             SceneFormatError: The image is missing or damaged.
             RecordError: The source has no root, or the image is not of the recorded size.
         """
-        from spatial_engine.records.answers import draw_marks
-        from spatialcore.io.images import open_image
+        from spatial_engine.dataset.dataset import shown_image
 
         root = self.roots.get(record.source)
         if root is None:
             raise RecordError(f"{record.id}: no root for the source {record.source!r}")
-        reference = record.images[number]
-        image = open_image(root, reference.uri)
-        if image.size != (reference.width, reference.height):
-            raise RecordError(
-                f"{record.id}: {reference.uri} is {image.width}x{image.height}, "
-                f"recorded as {reference.width}x{reference.height}"
-            )
-        return draw_marks(image, reference.marks)
+        return shown_image(root, record.images[number], self.letter_height_share(record))
+
+    def letter_height_share(self, record: QARecord) -> float:
+        """Height of the letters of a record's marks, of the image's width."""
+        from spatial_engine.dataset.dataset import LETTER_HEIGHT_SHARE
+
+        return self._letters.get((record.source, record.recipe), LETTER_HEIGHT_SHARE)
 
     def missing_images(self) -> list[MissingImage]:
         """Open the first image of every scene; returns those that cannot be opened."""
@@ -228,19 +246,6 @@ class RecordSet:
             except SpatialCoreError as error:
                 missing.append(MissingImage(source, scene, record.images[0].uri, str(error)))
         return missing
-
-
-def recorded_roots(folder: Path) -> dict[str, Path]:
-    """Roots of the sources as the folder's manifest names them; relative ones start at the folder.
-
-    Raises:
-        FileNotFoundError: The folder has no manifest.
-    """
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder}: no manifest.json, not a folder of records")
-    sources = json.loads(path.read_text(encoding="utf-8")).get("sources", {})
-    return {key: folder / str(source["root"]) for key, source in sources.items()}
 
 
 def shared_spaces(train: RecordSet, held_out: RecordSet) -> list[str]:

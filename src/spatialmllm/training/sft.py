@@ -111,7 +111,7 @@ def prepare(request: TrainRequest) -> Prepared:
 
     Raises:
         RequestError: Images are missing, a space is on both sides, or no record can be used.
-        FileNotFoundError: A folder is not there.
+        MissingInput: A folder is no data set, or lacks the split.
     """
     records = RecordSet.open(
         map(parse_folder, request.records), split=request.split, roots=request.roots
@@ -266,7 +266,7 @@ def estimate_memory(model: SpatialMLLM, precision: str) -> tuple[float, float]:
 
 def _check_leaks(request: TrainRequest, records: RecordSet) -> None:
     for folder in request.eval_records:
-        held_out = RecordSet.open([parse_folder(folder)], split="val", roots=request.roots)
+        held_out = RecordSet.open([parse_folder(folder)], split="val")
         if shared := shared_spaces(records, held_out):
             raise RequestError(
                 f"{len(shared)} spaces are in the training records and in {folder}: "
