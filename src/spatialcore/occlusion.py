@@ -216,7 +216,30 @@ def visible_points(
     given = DepthViews(
         points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
     )
-    scene, arrays = _checked_scene(given, rule)
+    return visible_in(given, rule=rule, backend=backend, threads=threads)
+
+
+def visible_in(
+    views: DepthViews,
+    *,
+    rule: DepthRule = TOLERANCE,
+    backend: str | None = None,
+    threads: int | None = None,
+) -> BitMask:
+    """`visible_points` of one scene that is in one piece.
+
+    Args:
+        views: The arguments of the scene.
+        rule: As for `visible_points`.
+        backend: As for `visible_points`.
+        threads: As for `visible_points`.
+
+    Raises:
+        TypeError: As `visible_points`.
+        ValueError: As `visible_points`.
+        BackendUnavailable: As `visible_points`.
+    """
+    scene, arrays = _checked_scene(views, rule)
     run = kernel("occlusion", "visible_points", backend, arrays)
     words = run(
         *scene[:4],
@@ -273,10 +296,7 @@ def visible_points_batch(
         "occlusion", "visible_points", backend, [a for _, arrays in checked for a in arrays]
     )
     if run is None:
-        return [
-            visible_points(**scene._asdict(), rule=rule, backend=backend, threads=threads)
-            for scene in scenes
-        ]
+        return [visible_in(scene, rule=rule, backend=backend, threads=threads) for scene in scenes]
     words = run([scene for scene, _ in checked], rule, workers)
     return [BitMask(w, len(s.points_world)) for w, (s, _) in zip(words, checked, strict=True)]
 

@@ -75,7 +75,7 @@ def test_a_disc_needs_eighty_percent_near_readings():
 @pytest.mark.parametrize("recipe", ["default", "multispa-paper"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
-    from spatialcore.index.visibility import scene_masks, scene_view
+    from spatialcore.index.visibility import MaskBuilder, scene_view
 
     rng = np.random.default_rng(1)
     scene = room_scene()
@@ -90,7 +90,10 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
     reference = SceneReference(scene, rules)
     points = reference.cloud.points_world
     poses = np.stack(POSES)
-    masks = scene_masks(scene_view(scene, rules), rules, points, poses, enumerate(maps))
+    builder = MaskBuilder(scene_view(scene, rules), rules, points, poses)
+    for row, depth in enumerate(maps):
+        builder.add(row, depth)
+    masks = builder.finish()
     rows = np.arange(len(points))
     for k in range(len(POSES)):
         guards = reference.guards(k, rows)

@@ -9,7 +9,7 @@ from spatial_engine.reference.cloud import (
     voxel_cloud,
 )
 from spatialcore._cpu import VoxelCloud
-from spatialcore.index.cloud import PosedDepth, build_cloud, order_cloud
+from spatialcore.index.cloud import CloudBuilder, PosedDepth, order_cloud
 from tests.index.scenes import DEPTH_K, DEPTH_SIZE, POSES, ray_depth
 
 K = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
@@ -88,11 +88,17 @@ def test_the_largest_voxel_with_enough_points_is_taken_and_few_points_drop_the_f
     def frames():
         return [PosedDepth(ray_depth(p), p, None) for p in POSES]
 
-    cloud = build_cloud(frames, DEPTH_K, 0.001)
+    def build(*voxels):
+        builder = CloudBuilder(DEPTH_K, 0.001, *voxels)
+        for frame in frames():
+            builder.add(frame)
+        return builder.finish(frames)
+
+    cloud = build()
     # 64 x 48 pixels never give 20,000 points; the two-frame rule keeps under 1,000 at 5 mm.
     assert cloud.voxel == 0.005
     assert cloud.min_frames == 1
-    coarse = build_cloud(frames, DEPTH_K, 0.001, voxels=(0.1,))
+    coarse = build((0.1,))
     assert (coarse.voxel, coarse.min_frames) == (0.1, 2)
 
 

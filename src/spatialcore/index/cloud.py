@@ -84,13 +84,7 @@ def order_cloud(points: Float32, instance: Int32) -> OrderedCloud:
     )
 
 
-def build_cloud(
-    frames: Callable[[], Iterable[PosedDepth]],
-    depth_K: Float64,
-    depth_scale: float,
-    *,
-    voxels: Sequence[float] = VOXELS_M,
-) -> BuiltCloud:
+class CloudBuilder:
     """The surface that at least two frames see, as the mean reading of each voxel.
 
     Readings outside 0.3 to 6 m or on a depth edge are left out. The largest voxel that gives
@@ -98,33 +92,53 @@ def build_cloud(
     frames see, one frame is enough.
 
     Args:
-        frames: Yields the posed maps in frame order; called once for each voxel size tried.
         depth_K: (3, 3) of the depth images, pixels.
         depth_scale: Metres per unit.
         voxels: Sides to try, metres, descending.
-
-    Returns:
-        BuiltCloud; no points where no reading counts.
     """
-    from spatialcore import _cpu
 
-    K = np.ascontiguousarray(depth_K, dtype=np.float64)
-    for voxel in voxels:
-        grid = _cpu.VoxelCloud(voxel)
-        for frame in frames():
-            grid.add_frame(
-                frame.depth,
-                depth_scale,
-                K,
-                np.ascontiguousarray(frame.world_from_cam),
-                depth_min=DEPTH_RANGE_M[0],
-                depth_max=DEPTH_RANGE_M[1],
-                edge_relative=EDGE_RELATIVE,
-                edge_absolute=EDGE_ABSOLUTE_M,
-                instance=frame.instance,
-            )
-        if grid.count(2) >= ENOUGH_POINTS:
-            break
-    min_frames = 2 if grid.count(2) >= LEAST_POINTS else 1
-    points, instance = grid.extract(min_frames)
-    return BuiltCloud(points, instance, voxel, min_frames)
+    def __init__(
+        self, depth_K: Float64, depth_scale: float, voxels: Sequence[float] = VOXELS_M
+    ) -> None:
+        from spatialcore import _cpu
+
+        self._K = np.ascontiguousarray(depth_K, dtype=np.float64)
+        self._scale = depth_scale
+        self._voxels = voxels
+        self._grid = _cpu.VoxelCloud(voxels[0])
+
+    def add(self, frame: PosedDepth) -> None:
+        """Count the readings of one more frame; frames come in order."""
+        self._grid.add_frame(
+            frame.depth,
+            self._scale,
+            self._K,
+            np.ascontiguousarray(frame.world_from_cam),
+            depth_min=DEPTH_RANGE_M[0],
+            depth_max=DEPTH_RANGE_M[1],
+            edge_relative=EDGE_RELATIVE,
+            edge_absolute=EDGE_ABSOLUTE_M,
+            instance=frame.instance,
+        )
+
+    def finish(self, frames: Callable[[], Iterable[PosedDepth]]) -> BuiltCloud:
+        """The cloud.
+
+        Args:
+            frames: Yields what was added, again; called once for each further voxel size tried.
+
+        Returns:
+            BuiltCloud; no points where no reading counts.
+        """
+        from spatialcore import _cpu
+
+        voxel = self._voxels[0]
+        for smaller in self._voxels[1:]:
+            if self._grid.count(2) >= ENOUGH_POINTS:
+                break
+            voxel, self._grid = smaller, _cpu.VoxelCloud(smaller)
+            for frame in frames():
+                self.add(frame)
+        min_frames = 2 if self._grid.count(2) >= LEAST_POINTS else 1
+        points, instance = self._grid.extract(min_frames)
+        return BuiltCloud(points, instance, voxel, min_frames)

@@ -36,6 +36,14 @@ class DecodedDepth(NamedTuple):
     reason: str = ""
 
 
+class _Spilled(NamedTuple):
+    """Where the temporary file holds a map; a scene may mix integer and float ones."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 def _decode(
     read: Callable[[Frame], NDArray[Any]], frame: Frame, row: int, size: tuple[int, int]
 ) -> DecodedDepth:
@@ -78,7 +86,7 @@ def decode_ahead(
 
 
 class DepthSpool:
-    """Decoded maps of one size, kept for further passes: in memory, then in a temporary file.
+    """Decoded maps and their rows, kept for further passes: in memory, then in a temporary file.
 
     Use as a context manager; the file vanishes with it.
     """
@@ -86,10 +94,8 @@ class DepthSpool:
     def __init__(self, folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
         self._folder = folder
         self._left = kept_bytes
-        self._maps: list[NDArray[Any] | int] = []
+        self._maps: list[tuple[int, NDArray[Any] | _Spilled]] = []
         self._file: Any = None
-        self._shape: tuple[int, ...] = ()
-        self._dtype: np.dtype[Any] = np.dtype(np.uint16)
 
     def __enter__(self) -> DepthSpool:
         return self
@@ -99,31 +105,25 @@ class DepthSpool:
         if self._file is not None:
             self._file.close()
 
-    def __len__(self) -> int:
-        return len(self._maps)
-
-    def append(self, depth: NDArray[Any]) -> None:
+    def append(self, row: int, depth: NDArray[Any]) -> None:
         """Keep one more map."""
-        self._shape, self._dtype = depth.shape, depth.dtype
         if depth.nbytes <= self._left:
             self._left -= depth.nbytes
-            self._maps.append(depth)
+            self._maps.append((row, depth))
             return
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 -- lives as long as self
         self._file.seek(0, 2)
-        self._maps.append(int(self._file.tell()))
+        self._maps.append((row, _Spilled(int(self._file.tell()), depth.shape, depth.dtype)))
         self._file.write(depth.data)
 
-    def __getitem__(self, k: int) -> NDArray[Any]:
-        kept = self._maps[k]
-        if isinstance(kept, np.ndarray):
-            return kept
-        self._file.seek(kept)
-        out = np.empty(self._shape, self._dtype)
+    def _read(self, place: _Spilled) -> NDArray[Any]:
+        self._file.seek(place.offset)
+        out = np.empty(place.shape, place.dtype)
         self._file.readinto(out.reshape(-1).view(np.uint8).data)
         return out
 
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return (self[k] for k in range(len(self)))
+    def __iter__(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        for row, kept in self._maps:
+            yield row, kept if isinstance(kept, np.ndarray) else self._read(kept)

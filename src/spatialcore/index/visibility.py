@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +14,7 @@ from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.askable import askable_points, askable_rule
 from spatialcore.index.rules import Rules
-from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_points
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_in
 from spatialcore.types import Float64, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
@@ -131,17 +129,6 @@ def instance_on_depth(view: View, instance: NDArray[np.int32]) -> NDArray[np.int
     return out
 
 
-def _batches(
-    maps: Iterable[tuple[int, NDArray[Any]]], most: int
-) -> Iterator[tuple[list[int], list[NDArray[Any]]]]:
-    """Rows and their maps, up to `most` of them and of one dtype."""
-    waiting = iter(maps)
-    while batch := list(islice(waiting, most)):
-        for dtype in dict.fromkeys(depth.dtype for _, depth in batch):
-            same = [(row, depth) for row, depth in batch if depth.dtype == dtype]
-            yield [row for row, _ in same], [depth for _, depth in same]
-
-
 class Masks(NamedTuple):
     """Masks of the frames that have a map.
 
@@ -162,64 +149,89 @@ class Masks(NamedTuple):
         return self._replace(visible=visible, askable=visible if same else self.askable.to_host())
 
 
-def scene_masks(
-    view: View,
-    rules: Rules,
-    points: NDArray[np.float32],
-    world_from_cam: Float64,
-    maps: Iterable[tuple[int, NDArray[Any]]],
-    *,
-    threads: int | None = None,
-    device: Library | None = None,
-) -> Masks:
-    """Visibility and guards of every frame, each map used while it is in cache.
+class MaskBuilder:
+    """Visibility and guards of every frame, each map tested while it is in cache.
 
-    On a GPU the maps are stacked into page-locked memory and copied while earlier ones are tested
-    and later ones decoded; the masks stay there.
+    Maps wait until a batch is full. On a GPU they are stacked into page-locked memory and copied
+    while earlier ones are tested and later ones decoded; the masks stay there.
 
     Args:
         view: Camera and rules.
         rules: Whether there are guards, and which.
         points: (P, 3) float32 in the index's world.
         world_from_cam: (F_all, 4, 4) of the scene's table.
-        maps: (row of the table, map), rows ascending.
         threads: CPU threads.
         device: Where to test; None = on the CPU.
     """
-    cam_from_world = invert_pose(world_from_cam)
-    guarded = rules.askable == "guarded"
-    guards = askable_rule(rules.guards, view.image_size, view.depth_size)
 
-    def placed(*parts: NDArray[Any]) -> Any:
-        return np.stack(parts) if device is None else device.upload(parts)
+    def __init__(
+        self,
+        view: View,
+        rules: Rules,
+        points: NDArray[np.float32],
+        world_from_cam: Float64,
+        *,
+        threads: int | None = None,
+        device: Library | None = None,
+    ) -> None:
+        self._view, self._threads, self._device = view, threads, device
+        self._guards = None
+        if rules.askable == "guarded":
+            self._guards = askable_rule(rules.guards, view.image_size, view.depth_size)
+        self._cam_from_world = invert_pose(world_from_cam)
+        self._points, self._K = self._placed(points)[0], self._placed(view.K)[0]
+        self._waiting: list[tuple[int, NDArray[Any]]] = []
+        self._rows: list[int] = []
+        self._visible: list[Any] = []
+        self._askable: list[Any] = []
+        self._in_flight: deque[Marker] = deque()
 
-    cloud, K = placed(points)[0], placed(view.K)[0]
-    rows: list[int] = []
-    visible_words, askable_words = [], []
-    in_flight: deque[Marker] = deque()
-    for batch_rows, depth in _batches(maps, _BATCH if device is None else _DEVICE_BATCH):
+    def add(self, row: int, depth: NDArray[Any]) -> None:
+        """Test the map of the frame in a row of the table, or let it wait for its batch."""
+        self._waiting.append((row, depth))
+        if len(self._waiting) == (_BATCH if self._device is None else _DEVICE_BATCH):
+            self._test_waiting()
+
+    def finish(self) -> Masks:
+        """The masks of all frames that were added."""
+        self._test_waiting()
+        order = np.argsort(np.array(self._rows, np.int64), kind="stable")
+        visible = _joined(self._visible, order, len(self._points), self._device)
+        askable = visible
+        if self._guards is not None:
+            askable = _joined(self._askable, order, len(self._points), self._device)
+        return Masks(np.array(self._rows, np.int64)[order], visible, askable)
+
+    def _placed(self, *parts: NDArray[Any]) -> Any:
+        return np.stack(parts) if self._device is None else self._device.upload(parts)
+
+    def _test_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for dtype in dict.fromkeys(depth.dtype for _, depth in waiting):
+            same = [(row, depth) for row, depth in waiting if depth.dtype == dtype]
+            self._test([row for row, _ in same], [depth for _, depth in same])
+
+    def _test(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
         scene = DepthViews(
-            cloud,
-            K,
-            placed(*cam_from_world[batch_rows]),
-            placed(*depth),
-            view.image_size,
-            view.depth_scale,
-            view.pixel_map,
+            self._points,
+            self._K,
+            self._placed(*self._cam_from_world[rows]),
+            # On the host only the guards need the maps in one piece.
+            depth if self._device is None and self._guards is None else self._placed(*depth),
+            self._view.image_size,
+            self._view.depth_scale,
+            self._view.pixel_map,
         )
-        seen = visible_points(**scene._asdict(), rule=view.rule, threads=threads)
-        rows.extend(batch_rows)
-        visible_words.append(seen.words)
-        if guarded:
-            askable_words.append(askable_points(scene, seen, guards, threads=threads).words)
-        if device is not None:
-            in_flight.append(device.mark())
-            if len(in_flight) > _IN_FLIGHT:
-                in_flight.popleft().synchronize()
-    order = np.argsort(np.array(rows, np.int64), kind="stable")
-    visible = _joined(visible_words, order, len(points), device)
-    askable = _joined(askable_words, order, len(points), device) if guarded else visible
-    return Masks(np.array(rows, np.int64)[order], visible, askable)
+        seen = visible_in(scene, rule=self._view.rule, threads=self._threads)
+        self._rows.extend(rows)
+        self._visible.append(seen.words)
+        if self._guards is not None:
+            askable = askable_points(scene, seen, self._guards, threads=self._threads)
+            self._askable.append(askable.words)
+        if self._device is not None:
+            self._in_flight.append(self._device.mark())
+            if len(self._in_flight) > _IN_FLIGHT:
+                self._in_flight.popleft().synchronize()
 
 
 def _joined(

@@ -210,7 +210,7 @@ class SensFile:
             pixels = np.frombuffer(raw, np.uint8)
         else:
             raise self._bad_depth(frame, f"holds {len(raw)} bytes, expected {need}")
-        return pixels.view("<u2").astype(np.uint16).reshape(height, width)
+        return pixels.view("<u2").astype(np.uint16, copy=False).reshape(height, width)
 
     def _inflate(self, raw: bytes, need: int, frame: int) -> NDArray[np.uint8]:
         # Deflate cannot exceed 1032:1, so nothing large is allocated for a small payload.

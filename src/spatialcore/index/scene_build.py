@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A posed RGB-D scene on its way into the index: its frames, its cloud, and who sees what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore._libraries import Library
+from spatialcore.errors import SceneFormatError
+from spatialcore.index.cloud import (
+    BuiltCloud,
+    CloudBuilder,
+    OrderedCloud,
+    PosedDepth,
+    order_cloud,
+)
+from spatialcore.index.depth_cache import decoded_maps
+from spatialcore.index.depths import DecodedDepth, DepthSpool
+from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
+from spatialcore.index.rules import Rules
+from spatialcore.index.tables import PairTable
+from spatialcore.index.visibility import (
+    MaskBuilder,
+    Masks,
+    View,
+    instance_on_depth,
+    scene_view,
+)
+from spatialcore.types import Float64, Frame, Scene
+
+
+@dataclass(slots=True)
+class SceneBuild:
+    """One scene while it is indexed: what is given, then what `run` finds.
+
+    A frame is masked by its code in `reasons`; the pass over the depth maps may still add some.
+
+    Attributes:
+        scene: What the reader opened.
+        rules: What is visible and what may be asked.
+        threads: Threads for decoding and kernels.
+        device: Where frames are tested; None = on the CPU.
+        depth_cache: Folder of `spatialcore.index.depth_cache`; None keeps nothing.
+        view: Camera, pixel map and rule.
+        world: Change from the source's world to the index's.
+        world_from_cam: (F, 4, 4) of every frame in the index's world, NaN where there is none.
+        reasons: "" or a reason code for every frame.
+        cloud: The points in the index's order.
+        built: How they were made from depth; None where the source has a mesh.
+        masks: What the frames see, on the host.
+        pairs: Pairs of frames with a common point.
+    """
+
+    scene: Scene
+    rules: Rules
+    threads: int
+    device: Library | None = None
+    depth_cache: Path | None = None
+    view: View = field(init=False)
+    world: World = field(init=False)
+    world_from_cam: Float64 = field(init=False)
+    reasons: list[str] = field(init=False)
+    cloud: OrderedCloud = field(init=False)
+    built: BuiltCloud | None = field(init=False, default=None)
+    masks: Masks = field(init=False)
+    pairs: PairTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        scene = self.scene
+        self.view = scene_view(scene, self.rules)
+        self.world = index_world(scene.world_up, scene.aligned_from_world)
+        self.world_from_cam, self.reasons = frame_poses(self.world, scene.frames)
+        for row, frame in enumerate(scene.frames):
+            if frame.color is not None:
+                self._mask(row, "intrinsic_differs")
+
+    def run(self, folder: Path) -> None:
+        """Decode every map once, and find cloud, masks and pairs.
+
+        Args:
+            folder: Where maps may wait that memory does not hold.
+
+        Raises:
+            SceneFormatError: No frame can be used (code "no_usable_frames"), or the mesh cannot be
+                read.
+        """
+        masks = self._on_depth(folder) if self.scene.read_cloud is None else self._on_mesh()
+        if not len(masks.rows):
+            raise self._no_frames()
+        self.pairs = pair_table(
+            masks.visible,
+            np.array([self.scene.frames[row].index for row in masks.rows], np.int32),
+            self.world_from_cam[masks.rows],
+            up_known=self.scene.world_up is not None,
+            threads=self.threads,
+        )
+        self.masks = masks.to_host()
+
+    def _on_mesh(self) -> Masks:
+        """Test the source's mesh: each map is used as it is decoded."""
+        assert self.scene.read_cloud is not None
+        mesh = self.scene.read_cloud()
+        self.cloud = order_cloud(move_points(self.world, mesh.points_world), mesh.instance)
+        masks = self._mask_builder()
+        for item in self._decoded():
+            if item.reason:
+                self._mask(item.row, item.reason)
+            else:
+                masks.add(item.row, item.depth)
+        return masks.finish()
+
+    def _on_depth(self, folder: Path) -> Masks:
+        """Build a cloud from the maps, which are kept, and test it with them."""
+        cloud = CloudBuilder(self.view.depth_K, self.view.depth_scale)
+        with DepthSpool(folder) as spool:
+            for item in self._decoded():
+                if item.reason:
+                    self._mask(item.row, item.reason)
+                else:
+                    spool.append(item.row, item.depth)
+                    cloud.add(self._posed(item.row, item.depth))
+            self.built = cloud.finish(lambda: (self._posed(row, depth) for row, depth in spool))
+            ordered = order_cloud(self.built.points, self.built.instance)
+            # The order stored is the source's order of a built cloud: there is no other.
+            rows = np.arange(len(ordered.points), dtype=np.uint32)
+            self.cloud = ordered._replace(source_row=rows)
+            masks = self._mask_builder()
+            for row, depth in spool:
+                masks.add(row, depth)
+            return masks.finish()
+
+    def _mask(self, row: int, reason: str) -> None:
+        self.reasons[row] = self.reasons[row] or reason
+
+    def _mask_builder(self) -> MaskBuilder:
+        return MaskBuilder(
+            self.view,
+            self.rules,
+            self.cloud.points,
+            self.world_from_cam,
+            threads=self.threads,
+            device=self.device,
+        )
+
+    def _decoded(self) -> Iterator[DecodedDepth]:
+        """The map of each usable frame in order, or why there is none."""
+        usable = [(row, f) for row, f in enumerate(self.scene.frames) if not self.reasons[row]]
+        return decoded_maps(self.scene, usable, self.threads, self.depth_cache)
+
+    def _posed(self, row: int, depth: NDArray[Any]) -> PosedDepth:
+        return PosedDepth(depth, self.world_from_cam[row], self._instance(self.scene.frames[row]))
+
+    def _instance(self, frame: Frame) -> NDArray[np.int32] | None:
+        """Ids on the depth grid; None where the frame's image is missing or damaged."""
+        if self.scene.read_instance is None:
+            return None
+        try:
+            stored = self.scene.read_instance(frame)
+        except SceneFormatError:
+            return None
+        return instance_on_depth(self.view, np.ascontiguousarray(stored, dtype=np.int32))
+
+    def _no_frames(self) -> SceneFormatError:
+        counts = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(self.reasons).items()))
+        return SceneFormatError(
+            self.scene.root / self.scene.id,
+            f"no frame can be used: {counts or 'there are none'}",
+            code="no_usable_frames",
+        )
