@@ -143,7 +143,7 @@ def test_missing_depth_intrinsics_refuse_the_scene_unless_sizes_are_asked_for(tm
     build_index([source], tmp_path / "b", IndexConfig(sizes))
     index = Index.open(tmp_path / "b").open_scene("rooms", "room0_00")
     assert index.depth_map == "from_sizes"
-    assert index.depth_K is None
+    assert index.depth_camera(0) is None
     same = room_scene(depth_K=None, K=DEPTH_K, image_size=(64, 48))
     assert index_one(same, tmp_path / "c").depth_map == "identity"
 
