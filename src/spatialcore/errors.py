@@ -86,3 +86,30 @@ class RecordError(SpatialCoreError):
 
 class PlanError(SpatialCoreError):
     """A plan cannot be made or does not fit the index it is run on."""
+
+
+class OutputError(SpatialCoreError):
+    """A file or folder cannot be written.
+
+    Args:
+        path: The file or folder.
+        what: Why, in words.
+        hint: What the user can do, or "".
+    """
+
+    def __init__(self, path: str | PathLike[str], what: str, hint: str = "") -> None:
+        super().__init__(f"{path}: {what}" + (f"; {hint}" if hint else ""))
+        self.path = str(path)
+        self.what = what
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.path, self.what, self.hint)
+
+
+class FolderInUse(OutputError):
+    """A folder was named for output and holds what is not ours to replace, or another writer."""
+
+
+class UnsafeName(OutputError):
+    """A name that should become a file's is none: it leads elsewhere, or no system can hold it."""

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from spatialcore.folders import MARK
+
 
 @pytest.fixture(scope="module")
 def recipe(tiny):
@@ -85,7 +87,7 @@ def test_a_run_leaves_what_it_promises(reference, toy):
     assert result.finished
     assert len(losses) == 8
     names = {path.name for path in out.iterdir()}
-    assert names == {"manifest.json", "recipe.json", "metrics.jsonl", "loss.png", "model",
+    assert names == {"manifest.json", "recipe.json", "metrics.jsonl", "loss.png", "model", MARK,
                      "checkpoint-8"}  # fmt: skip
     assert not list(out.rglob("training_args.bin"))
     assert load(out / "model").settings.text.hidden_size == 64

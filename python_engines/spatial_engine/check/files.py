@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.dataset.make import file_hash
 from spatial_engine.dataset.manifest import read_done, shard_path
 from spatial_engine.records.record import read_tables
 from spatialcore.errors import RecordError
+from spatialcore.files import content_hash
 
 SHOWN = 20  # of what is wrong; the rest is counted
 
@@ -46,7 +46,7 @@ def _check_shard(out: Path, number: int) -> tuple[Path, NDArray[Any]]:
     path = shard_path(out, done.split, number)
     if not path.is_file():
         raise RecordError(f"{path}: missing, though its shard is done")
-    if file_hash(path) != done.hash:
+    if content_hash(path) != done.hash:
         raise RecordError(f"{path}: the file is not the one that was written")
     keys = id_keys(path)
     if len(keys) != done.rows:

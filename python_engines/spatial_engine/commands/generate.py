@@ -82,12 +82,14 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    from spatial_engine.dataset.folder import check_folder
     from spatial_engine.dataset.make import generate
     from spatial_engine.plan.plan import Plan
     from spatialcore.index.index import Index
 
     started = time.perf_counter()
     part = shard_of(options.shard)
+    check_folder(options.output, overwrite=options.overwrite)
     folder = _plan_folder(options)
     rows = made = 0
     with ProgressBar() as bar:

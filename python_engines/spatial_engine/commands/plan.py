@@ -102,10 +102,11 @@ def _run(options: Options) -> int:
 def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Plan:
     """Plan an index and save the plan."""
     from spatial_engine.plan.make import make_plan
-    from spatial_engine.plan.plan import ROWS_NAME
+    from spatial_engine.plan.plan import ROWS_NAME, check_plan_folder
     from spatial_engine.recipe import load_recipe
     from spatialcore.index.index import Index
 
+    check_plan_folder(output)
     recipe = None if select.recipe is None else load_recipe(select.recipe)
     with ProgressBar() as bar:
         plan = make_plan(

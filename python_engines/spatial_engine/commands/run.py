@@ -12,11 +12,11 @@ from spatialcore.commands import exit_codes
 
 def guarded(verb: str, work: Callable[[], int]) -> int:
     """Run a verb; an expected error becomes one line on stderr and its exit code."""
-    from spatialcore.errors import MissingInput, SceneIndexError, SpatialCoreError
+    from spatialcore.errors import FolderInUse, MissingInput, SceneIndexError, SpatialCoreError
 
     try:
         return work()
-    except (MissingInput, SceneIndexError, ValueError) as error:
+    except (MissingInput, SceneIndexError, FolderInUse, ValueError) as error:
         print(f"spatialcore {verb}: {error}", file=sys.stderr)
         return exit_codes.USAGE
     except (SpatialCoreError, OSError) as error:

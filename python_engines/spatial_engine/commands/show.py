@@ -22,6 +22,7 @@ import tyro
 from spatial_engine.commands.run import guarded
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.files import child, whole_file
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import OpenedRecord
@@ -108,9 +109,9 @@ def _print(opened: OpenedRecord, folder: Path) -> None:
     print(f"  -> {record.answer}")
     for name, value in record.facts.items():
         print(f"     {name}: {json.dumps(value)}")
-    folder.mkdir(parents=True, exist_ok=True)
     for k, image in enumerate(opened.images()):
-        path = folder / f"{record.id.replace('/', '-')}-{k + 1}.jpg"
-        image.convert("RGB").save(path, quality=95)
+        path = child(folder, f"{record.id.replace('/', '-')}-{k + 1}.jpg")
+        with whole_file(path, durable=False) as temporary:
+            image.convert("RGB").save(temporary, "JPEG", quality=95)
         print(f"  image {k + 1}: {path}")
     print()

@@ -62,13 +62,15 @@ def main(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     from spatial_engine.view import write_gallery
+    from spatialcore.folders import check_free
 
     if options.per_task < 1:
         raise ValueError(f"--per-task must be positive, got {options.per_task}")
+    folder = options.records / "gallery" if options.output is None else options.output
+    check_free(folder, "view")
     counts, chosen = _choose(options)
     if not counts:
         raise ValueError(f"{options.records}: no record of {', '.join(options.tasks)}")
-    folder = options.records / "gallery" if options.output is None else options.output
     with ProgressBar() as bar:
         page = write_gallery(
             _examples(chosen, bar), folder, title=options.records.resolve().name, counts=counts

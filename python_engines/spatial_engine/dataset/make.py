@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import hashlib
 import json
 import os
 import time
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial_engine.dataset.compose import Told, compose_table
+from spatial_engine.dataset.folder import check_folder, clear, holds_shards
 from spatial_engine.dataset.manifest import (
     MANIFEST_NAME,
     MANIFEST_VERSION,
@@ -45,6 +45,15 @@ from spatial_engine.plan.open import open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError
+from spatialcore.files import (
+    child,
+    content_hash,
+    explained,
+    remove_leftovers,
+    whole_file,
+    write_json,
+)
+from spatialcore.folders import set_mark
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,15 +78,6 @@ class ShardEvent:
     total: int
     seconds: float
     reused: bool
-
-
-def file_hash(path: Path) -> str:
-    """BLAKE2b-16 of a file, as hex."""
-    h = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            h.update(block)
-    return h.hexdigest()
 
 
 def make_manifest(plan: Plan) -> Manifest:
@@ -136,8 +136,8 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> Manifest:
     """
     manifest = make_manifest(plan)
     path = out / MANIFEST_NAME
-    if overwrite and (path.exists() or _holds_shards(out)):
-        _clear(out)
+    if overwrite and (path.exists() or holds_shards(out)):
+        clear(out)
     if path.exists():
         differs = difference(_without_places(read_manifest(out)), _without_places(manifest))
         if differs:
@@ -145,24 +145,17 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> Manifest:
                 f"{out} holds another data set: {differs}; use --overwrite or another -o"
             )
         return manifest
-    foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN) if out.is_dir() else []
-    if foreign:
-        raise PlanError(f"{out} is not empty and not a data set: it holds {foreign[0]}")
-    if _holds_shards(out):
+    check_folder(out)
+    if holds_shards(out):
         # A mark of a finished shard would be believed, though nothing says what it was made of.
         raise PlanError(f"{out} holds shards but no manifest; use --overwrite or another -o")
-    (out / "shards").mkdir(parents=True, exist_ok=True)
-    for split in {shard.split for shard in plan.shards}:
-        (out / "data" / split).mkdir(parents=True, exist_ok=True)
+    with explained(out):
+        child(out, "shards").mkdir(parents=True, exist_ok=True)
+        for split in {shard.split for shard in plan.shards}:
+            child(out, "data", split).mkdir(parents=True, exist_ok=True)
+    set_mark(out, "generate")
     write_json(path, manifest.to_json())
     return manifest
-
-
-_OWN = ("index", "plan", "data", "shards")  # what `generate SRC` itself puts into OUT
-
-
-def _holds_shards(out: Path) -> bool:
-    return any((out / "shards").glob("*.json"))
 
 
 def _without_places(manifest: Manifest) -> dict[str, Any]:
@@ -171,29 +164,6 @@ def _without_places(manifest: Manifest) -> dict[str, Any]:
     for source in plain["sources"].values():
         del source["root"]
     return {**plain, "index": ""}
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier run wrote; the index stays, since it is checked by itself."""
-    import shutil
-
-    for name in (MANIFEST_NAME, SUMMARY_NAME):
-        (out / name).unlink(missing_ok=True)
-    for path in out.glob("log-*.jsonl"):
-        path.unlink()
-    for name in ("data", "shards"):
-        shutil.rmtree(out / name, ignore_errors=True)
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write canonical JSON under a temporary name, sync it, rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def shard_table(plan: Plan, number: int) -> pa.Table:
@@ -238,19 +208,14 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
             f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
             "the index is not the one that was planned on"
         )
-    for folder in (target.parent, done_path(out, number).parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    write_table(temporary, table)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    with whole_file(target) as temporary:
+        write_table(temporary, table)
     report = ShardDone(
         shard=number,
         split=shard.split,  # type: ignore[arg-type]  # a plan's splits are train and val
         rows=len(table),
         bytes=target.stat().st_size,
-        hash=file_hash(target),
+        hash=content_hash(target),
         tasks=dict(sorted(Counter(table.column("task").to_pylist()).items())),
         seconds=round(time.perf_counter() - started, 3),
         process=os.getpid(),
@@ -331,8 +296,8 @@ def summarise(plan: Plan, out: Path) -> Summary | None:
     )  # fmt: skip
     write_json(out / SUMMARY_NAME, summary.to_json())
     # Every shard is done, so what a killed run left half written serves nobody.
-    for left in out.glob("data/*/.*.tmp"):
-        left.unlink(missing_ok=True)
+    for folder in (out, out / "shards", *out.glob("data/*")):
+        remove_leftovers(folder)
     return summary
 
 

@@ -19,6 +19,7 @@ from msgspec import Meta
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.record import SCHEMA_VERSION
 from spatialcore.errors import MissingInput, RecordError, SettingsError
+from spatialcore.files import plain_name
 from spatialcore.settings import Name, decode, read_json
 
 T = TypeVar("T")
@@ -180,8 +181,8 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def shard_path(out: Path, split: str, shard: int) -> Path:
-    """`OUT/data/<split>/part-00042.parquet`."""
-    return out / "data" / split / f"part-{shard:05d}.parquet"
+    """`OUT/data/<split>/part-00042.parquet`; UnsafeName when the split is no plain name."""
+    return out / "data" / plain_name(split, out) / f"part-{shard:05d}.parquet"
 
 
 def done_path(out: Path, shard: int) -> Path:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spatial_engine.check.files import id_keys, repeated_ids
 from spatial_engine.dataset.dataset import Dataset
-from spatial_engine.dataset.make import file_hash, summary_of, write_json
+from spatial_engine.dataset.make import summary_of
 from spatial_engine.dataset.manifest import (
     MANIFEST_NAME,
     SUMMARY_NAME,
@@ -23,6 +22,8 @@ from spatial_engine.dataset.manifest import (
     shard_path,
 )
 from spatialcore.errors import RecordError
+from spatialcore.files import content_hash, write_json
+from spatialcore.folders import check_free, whole_folder
 
 _EQUAL = ("version", "record_version", "recipe")
 
@@ -41,28 +42,20 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> Summary:
 
     Raises:
         MissingInput: A folder is no data set.
-        ValueError: Fewer than two folders, a folder in use, or another recipe, schema or wording.
+        ValueError: Fewer than two folders, or another recipe, schema or wording.
+        FolderInUse: `out` holds something.
         RecordError: A shard is missing, or two records have one id.
     """
     final = Path(out).resolve()
     if len(folders) < 2:
         raise ValueError(f"merge needs at least two data sets, got {len(folders)}")
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise ValueError(f"{final} is not empty; choose another folder")
+    check_free(final)
     inputs = [Dataset.open(folder) for folder in folders]
     manifest = _merged_manifest([one.manifest for one in inputs])
-    final.parent.mkdir(parents=True, exist_ok=True)
-    work = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    work.mkdir()
-    try:
+    with whole_folder(final) as work:
         summary = _copy(inputs, work)
         write_json(work / MANIFEST_NAME, manifest.to_json())
         write_json(work / SUMMARY_NAME, summary.to_json())
-        if final.exists():
-            final.rmdir()
-        work.rename(final)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return summary
 
 
@@ -118,7 +111,7 @@ def _copy(inputs: Sequence[Dataset], work: Path) -> Summary:
             for parent in (target.parent, done_path(work, report.shard).parent):
                 parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-            if file_hash(target) != done.hash:
+            if content_hash(target) != done.hash:
                 raise RecordError(f"{path}: not the file that was written; run generate again")
             write_json(done_path(work, report.shard), report.to_json())
             paths.append(path)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from spatialcore.files import plain_name
+from spatialcore.io.paths import file_size, resolve_inside
+
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import OpenedRecord
     from spatial_engine.records.record import QARecord
@@ -59,12 +62,15 @@ class ImageStore:
             return f"{record.source}/{image.uri}"
         plain, _, fragment = image.uri.partition("#")
         suffix = Path(plain).suffix.lower() if not fragment else ".jpg"
-        relative = f"images/{record.source}/{record.scene}/{_stem(record, number)}{suffix}"
+        name = plain_name(_stem(record, number) + suffix, self._folder)
+        relative = f"images/{plain_name(record.source)}/{plain_name(record.scene)}/{name}"
         if self._mode == "link" and not fragment:
             path = self._folder / relative
             if not path.is_symlink():
+                target = resolve_inside(opened.root, plain)
+                file_size(target)  # a link to nothing would only be found by who trains on it
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.symlink_to((opened.root / plain).resolve(strict=True))
+                path.symlink_to(target)
             return relative
         return self._write(relative, lambda: encoded(opened.root, image.uri))
 

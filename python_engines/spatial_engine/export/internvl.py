@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spatial_engine.dataset.make import write_json
 from spatial_engine.export.sample import JsonLines, Sample
+from spatialcore.files import write_json
 
 
 class Writer(JsonLines):

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 from spatial_engine.export.card import write_card
 from spatial_engine.export.images import ImageMode, ImageStore, encoded, marked
 from spatial_engine.export.sample import Sample, Target
+from spatialcore.folders import check_free, whole_folder
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset, OpenedRecord
@@ -66,16 +65,16 @@ def export(
         embed_images: Put the images into the rows: bytes in trl, base64 elsewhere.
 
     Raises:
-        ValueError: An unknown target, a folder in use, or a marked record without `render_marks`.
+        ValueError: An unknown target, or a marked record without `render_marks`.
+        FolderInUse: The folder holds something.
+        UnsafeName: A record's scene, source or frame is no name of a file.
     """
     final = Path(folder).resolve()
     _check(final, targets, images, embed_images)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    work = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    work.mkdir()
-    counts, store = Exported(), ImageStore(work, images)
+    counts = Exported()
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        work = stack.enter_context(whole_folder(final))
+        store = ImageStore(work, images)
         writers: dict[str, Target] = {}
         stack.callback(_close, writers)
         _open(targets, work, writers)
@@ -89,17 +88,13 @@ def export(
         _close(writers)
         writers.clear()
         write_card(work / "README.md", targets, dataset, counts.tasks, counts.sources)
-        if final.exists():
-            final.rmdir()
-        work.rename(final)
 
 
 def _check(final: Path, targets: Sequence[str], images: ImageMode, embed: bool) -> None:
     unknown = [name for name in targets if name not in TARGETS]
     if unknown or not targets:
         raise ValueError(f"--to must name targets of {', '.join(TARGETS)}; got {unknown}")
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise ValueError(f"{final} is not empty; choose another folder")
+    check_free(final)
     if images == "none" and embed:
         raise ValueError("--embed-images needs images: leave out --images none")
     if images == "none" and "webdataset" in targets:

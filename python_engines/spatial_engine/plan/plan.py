@@ -24,6 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from spatial_engine.engines.base import CandidateTable
 from spatial_engine.recipe import Recipe, decode_recipe
 from spatialcore.errors import PlanError
+from spatialcore.files import whole_file, write_json
+from spatialcore.folders import check_ours, claim
 
 PLAN_VERSION = 1
 ROWS_NAME = "rows.parquet"
@@ -240,14 +242,12 @@ class Plan:
     def save(self, folder: str | Path) -> None:
         """Write plan.json, thresholds.parquet and rejections.parquet; plan.json comes last."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        claim_plan(folder)
         if self.rows_file is None:  # those of an earlier plan are not this one's
             (folder / ROWS_NAME).unlink(missing_ok=True)
         _write_rows(folder / "thresholds.parquet", Threshold, self.thresholds)
         _write_rows(folder / "rejections.parquet", Rejected, self.rejections)
-        temporary = folder / "plan.json.tmp"
-        temporary.write_text(json.dumps(_meta(self), indent=1, sort_keys=True) + "\n")
-        temporary.replace(folder / "plan.json")
+        write_json(folder / "plan.json", _meta(self))
 
     @classmethod
     def open(cls, folder: str | Path) -> Plan:
@@ -260,6 +260,24 @@ class Plan:
             return _from_meta(folder, meta)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise PlanError(f"{folder}: not a plan: {type(error).__name__}: {error}") from error
+
+
+def claim_plan(folder: Path) -> None:
+    """Make a folder for a plan; FolderInUse when it holds something else than an older plan."""
+    claim(folder, "plan", known=_is_plan)
+
+
+def check_plan_folder(folder: Path) -> None:
+    """Raise FolderInUse unless a plan may be written here; makes nothing."""
+    check_ours(folder, "plan", known=_is_plan)
+
+
+def _is_plan(folder: Path) -> bool:
+    try:
+        meta = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(meta, dict) and meta.keys() >= {"version", "scene_quota", "shards", "wording"}
 
 
 def _meta(plan: Plan) -> dict[str, Any]:
@@ -326,7 +344,8 @@ def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
         )
         for k, name in enumerate(kind._fields)
     }
-    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False)
+    with whole_file(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd", store_schema=False)
 
 
 def _read_rows(path: Path) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,6 @@ listed from the index.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -19,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.base import CandidateTable, Row
-from spatial_engine.plan.plan import Plan, PlannedScene
+from spatial_engine.plan.plan import Plan, PlannedScene, claim_plan
 from spatialcore.errors import PlanError
+from spatialcore.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,13 +41,14 @@ def write_plan_rows(path: Path, plan: Plan, listed: Listed) -> None:
     """
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    claim_plan(path.parent)
     schema = _schema().with_metadata({_MARK: plan.hash()})
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    with (
+        whole_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as file,
+    ):
         for table in _shards(plan, listed):
             file.write_table(table.cast(schema), row_group_size=len(table))
-    temporary.replace(path)
 
 
 def _schema() -> pa.Schema:

@@ -7,10 +7,7 @@ import hashlib
 import heapq
 import html
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatial_engine.dataset.dataset import OpenedRecord
 from spatial_engine.records.record import QARecord
+from spatialcore.folders import whole_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -71,6 +69,8 @@ def write_gallery(
 ) -> Path:
     """Write `folder/index.html` and `folder/images/`; an older gallery there is replaced.
 
+    A folder that holds anything else is left as it is.
+
     Args:
         examples: Records with their images, grouped by task; opened one at a time.
         folder: Where the page goes.
@@ -79,20 +79,14 @@ def write_gallery(
 
     Returns:
         Path of the page.
+
+    Raises:
+        FolderInUse: The folder holds something else than a gallery.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        (staging / "images").mkdir()
-        cards = [_card(number, example, staging) for number, example in enumerate(examples)]
-        page = _page(title, counts, cards)
-        (staging / "index.html").write_text(page, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        staging.chmod(0o755)
-        os.replace(staging, folder)  # noqa: PTH105 - one atomic step for the whole folder
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with whole_folder(folder, "view") as work:
+        (work / "images").mkdir()
+        cards = [_card(number, example, work) for number, example in enumerate(examples)]
+        (work / "index.html").write_text(_page(title, counts, cards), encoding="utf-8")
     return folder / "index.html"
 
 

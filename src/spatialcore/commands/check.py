@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from spatialcore.files import write_text
+
 if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
     from spatialcore.types import Source
@@ -123,7 +125,7 @@ def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> 
     from spatialcore.commands.check_table import html_page, summary_lines, survey_table
 
     if options.report is not None:
-        options.report.write_text(html_page(surveys), encoding="utf-8")
+        write_text(options.report, html_page(surveys))
     if options.json:
         print(json.dumps(_as_json(surveys), allow_nan=False))
         return

@@ -74,7 +74,13 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "index", __doc__)
-    from spatialcore.errors import BackendUnavailable, SceneFormatError, SceneIndexError
+    from spatialcore.errors import (
+        BackendUnavailable,
+        FolderInUse,
+        OutputError,
+        SceneFormatError,
+        SceneIndexError,
+    )
     from spatialcore.index.config import IndexConfig
     from spatialcore.index.index import build_index
 
@@ -91,10 +97,10 @@ def main(argv: list[str]) -> int:
                 depth_cache=options.depth_cache,
                 on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
             )
-    except (SceneFormatError, SceneIndexError, ValueError) as error:
+    except (SceneFormatError, SceneIndexError, FolderInUse, ValueError) as error:
         print(f"spatialcore index: {error}", file=sys.stderr)
         return exit_codes.USAGE
-    except (BackendUnavailable, OSError) as error:
+    except (BackendUnavailable, OutputError, OSError) as error:
         print(f"spatialcore index: {error}", file=sys.stderr)
         return exit_codes.FAILED
     except KeyboardInterrupt:

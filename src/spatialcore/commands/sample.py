@@ -71,6 +71,7 @@ def main(argv: list[str]) -> int:
         description=__doc__,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    from spatialcore.errors import SpatialCoreError
     from spatialcore.sample.build import SampleError, make_sample
     from spatialcore.sample.config import SampleConfig
 
@@ -85,7 +86,7 @@ def main(argv: list[str]) -> int:
     except (SampleError, ValueError) as error:
         print(f"spatialcore sample: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except OSError as error:
+    except (SpatialCoreError, OSError) as error:
         print(f"spatialcore sample: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +20,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from spatialcore.files import child, whole_file, write_json
 from spatialcore.index.depths import DecodedDepth, decode_ahead
-from spatialcore.index.store import input_mark, write_json
+from spatialcore.index.store import input_mark
 from spatialcore.types import Frame, Scene
 
 CACHE_VERSION = 1
@@ -51,7 +50,7 @@ def decoded_maps(
     if folder is None:
         yield from decode_ahead(scene.read_depth, frames, scene.depth_size, threads)
         return
-    path = folder / scene.source / scene.id
+    path = child(folder, scene.source, scene.id)
     inputs = _inputs(scene)
     stored = _open(path, inputs, scene.depth_size)
     if stored is None:
@@ -62,6 +61,17 @@ def decoded_maps(
     for row, frame in frames:
         k = stored.row_of.get(frame.index)
         yield next(decoded) if k is None else DecodedDepth(row, np.asarray(stored.maps[k]))
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether a folder without our mark is a cache all the same, by the file of one scene."""
+    for path in folder.glob("*/*.json"):
+        try:
+            meta = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(meta, dict) and meta.keys() >= {"version", "reader", "inputs", "frames"}
+    return False
 
 
 def _inputs(scene: Scene) -> dict[str, Any]:
@@ -94,33 +104,32 @@ def _decode_and_keep(
     inputs: dict[str, Any],
 ) -> Iterator[DecodedDepth]:
     """Decode, and write each map behind the last one; the file appears when all are there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     kept: list[int] = []
     dtypes: set[np.dtype[Any]] = set()
     names = {row: frame.index for row, frame in frames}
     try:
-        with temporary.open("wb") as file:
-            start = _write_header(file, np.dtype(np.uint16), (len(frames), *scene.depth_size[::-1]))
-            for item in decode_ahead(scene.read_depth, frames, scene.depth_size, threads):
-                if not item.reason:
-                    kept.append(names[item.row])
-                    dtypes.add(item.depth.dtype)
-                    file.write(item.depth.data)
-                yield item
-            if len(dtypes) != 1:  # nothing was decoded, or a folder of mixed formats
-                return
-            shape = (len(kept), *scene.depth_size[::-1])
-            file.seek(0)
-            assert _write_header(file, dtypes.pop(), shape) == start
-            file.flush()
-            os.fsync(file.fileno())
-        _file(path, ".json").unlink(missing_ok=True)
-        temporary.replace(_file(path, ".npy"))
-        write_json(_file(path, ".json"), {**inputs, "frames": kept})
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        with whole_file(_file(path, ".npy")) as temporary:
+            with temporary.open("wb") as file:
+                shape = (len(frames), *scene.depth_size[::-1])
+                start = _write_header(file, np.dtype(np.uint16), shape)
+                for item in decode_ahead(scene.read_depth, frames, scene.depth_size, threads):
+                    if not item.reason:
+                        kept.append(names[item.row])
+                        dtypes.add(item.depth.dtype)
+                        file.write(item.depth.data)
+                    yield item
+                if len(dtypes) != 1:
+                    raise _NotKept
+                file.seek(0)
+                assert _write_header(file, dtypes.pop(), (len(kept), *shape[1:])) == start
+            _file(path, ".json").unlink(missing_ok=True)
+    except _NotKept:
+        return
+    write_json(_file(path, ".json"), {**inputs, "frames": kept})
+
+
+class _NotKept(Exception):  # not an error: it ends a write that leaves nothing
+    """Nothing was decoded, or the folder mixes formats."""
 
 
 def _write_header(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore._libraries import Library, open_device
-from spatialcore.errors import SceneFormatError, SceneIndexError
+from spatialcore.errors import SceneFormatError, SceneIndexError, UnsafeName
+from spatialcore.files import child, write_json
+from spatialcore.folders import claim
 from spatialcore.index.build import SceneSummary, build_scene
 from spatialcore.index.config import (
     IndexConfig,
@@ -21,7 +23,8 @@ from spatialcore.index.config import (
     IndexReport,
     SkippedScene,
 )
-from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json, write_json
+from spatialcore.index.depth_cache import is_cache
+from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json
 from spatialcore.types import Source
 
 
@@ -95,6 +98,8 @@ def build_index(
     header = _prepare(out, sources, config)
     per_worker = threads or max(1, _available_threads() // workers)
     cache = None if depth_cache is None else Path(depth_cache)
+    if cache is not None:
+        claim(cache, "index --depth-cache", known=is_cache)
     jobs = [
         _Job(source, scene, config, out / source.key / scene, per_worker, device, cache)
         for source in sorted(sources, key=lambda s: s.key)
@@ -146,7 +151,6 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
             kept[name] = [s for s in old.get(name, []) if s["source"] not in described]
     elif out.exists() and any(out.iterdir()):
         raise SceneIndexError(f"{out}: not empty, and not an index")
-    out.mkdir(parents=True, exist_ok=True)
     header = {
         "version": INDEX_VERSION,
         "config": config.to_json(),
@@ -190,6 +194,10 @@ def _finished(job: _Job) -> SceneSummary | None:
 def _work(job: _Job) -> _Outcome:
     """Index one scene; what is wrong with its files is an outcome, not an exception."""
     started = time.perf_counter()
+    try:
+        child(job.path.parents[1], job.source.key, job.scene)
+    except UnsafeName as error:
+        return _Outcome(job, "skipped", 0.0, reason="scene_id", message=str(error))
     done = _finished(job)
     if done is not None:
         return _Outcome(job, "reused", time.perf_counter() - started, done)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +20,8 @@ from numpy.typing import NDArray
 
 from spatialcore.bitmask import BitMask
 from spatialcore.errors import SceneIndexError
+from spatialcore.files import write_json
+from spatialcore.folders import replaced_folder
 from spatialcore.index import tables
 from spatialcore.index.frames import camera_of_numbers, frame_pixel_map
 from spatialcore.index.tables import (
@@ -324,17 +324,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object under a temporary name, sync it, rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def input_mark(path: Path) -> list[Any] | None:
     """[size, mtime in ns, hash of the head] of a file; None when there is no such file."""
     try:
@@ -354,12 +343,11 @@ def array_hash(*arrays: NDArray[Any]) -> str:
     return h.hexdigest()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+SCENE_FILES = (
+    "frames.parquet", "points.npy", "source_row.npy", "instance.npy", "visible.npy", "askable.npy",
+    "pairs.parquet", "objects.parquet", "object_frames.parquet", "view_sets.parquet",
+    "parts.parquet", "scene.json",
+)  # fmt: skip
 
 
 def publish(
@@ -371,20 +359,12 @@ def publish(
         path: Final folder; an older one is replaced.
         meta: scene.json.
         writers: File name -> function that writes it to the path it is given.
+
+    Raises:
+        FolderInUse: What lies there is not a scene's folder; it is left as it is.
+        OutputError: The disk is full, or the like.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with replaced_folder(path, SCENE_FILES) as temporary:
         for name, write in writers.items():
             write(temporary / name)
-            _sync(temporary / name)
         write_json(temporary / "scene.json", meta)
-        _sync(temporary)
-        if path.exists():
-            (path / "scene.json").unlink(missing_ok=True)
-            shutil.rmtree(path)
-        temporary.rename(path)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import SpatialCoreError
+from spatialcore.files import explained
+from spatialcore.folders import remove_files
 from spatialcore.sample.config import PRESETS, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
@@ -145,9 +147,26 @@ tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
 """
 
 
-def _read_json(path: Path) -> Any:
-    """The content of a JSON file, None when it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _read_mark(path: Path, own: frozenset[str]) -> dict[str, Any] | None:
+    """What a set says of itself, None when it is not there; SampleError when it is not ours."""
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not own <= value.keys() or not all(
+            isinstance(file["path"], str) and isinstance(file["size"], int)
+            for file in value.get("files", [])
+        ):
+            raise ValueError
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise SampleError(
+            f"{path} is damaged, or not of `spatialcore sample`; nothing was removed; "
+            "choose another folder"
+        ) from None
+    return dict(value)
+
+
+_MANIFEST_KEYS = frozenset({"format", "config", "sha256", "bytes", "files"})
 
 
 def _jobs(config: SampleConfig) -> list[tuple[str, int]]:
@@ -180,8 +199,8 @@ def write_sample(
     """
     config = (config or SampleConfig()).resolved()
     folder = Path(root)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    with explained(folder):
+        (folder / MANIFEST).unlink(missing_ok=True)
     write_file(folder, UNFINISHED, json.dumps(asdict(config)).encode())
     files = _common_files(folder, config)
     jobs = _jobs(config)
@@ -222,7 +241,8 @@ def _finish(folder: Path, config: SampleConfig, files: list[Written]) -> SampleS
         "files": [asdict(f) for f in sorted(files, key=lambda f: f.path)],
     }
     write_file(folder, MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-    (folder / UNFINISHED).unlink(missing_ok=True)
+    with explained(folder):
+        (folder / UNFINISHED).unlink(missing_ok=True)
     return summary
 
 
@@ -243,13 +263,14 @@ def make_sample(
     again, with the same bytes.
 
     Raises:
-        SampleError: The folder holds another set or other files and `overwrite` is False.
+        SampleError: The folder holds another set or other files and `overwrite` is False; or it
+            holds files of a set's names without its manifest, or a damaged manifest.
     """
     config = (config or SampleConfig()).resolved()
     folder = Path(root)
     wanted = json.loads(json.dumps(asdict(config)))
-    manifest = _read_json(folder / MANIFEST)
-    unfinished = _read_json(folder / UNFINISHED)
+    manifest = _read_mark(folder / MANIFEST, _MANIFEST_KEYS)
+    unfinished = _read_mark(folder / UNFINISHED, frozenset(wanted))
     if manifest is not None and not overwrite:
         if manifest.get("format") != FORMAT or manifest.get("config") != wanted:
             difference = _difference(manifest.get("config"), wanted)
@@ -257,12 +278,30 @@ def make_sample(
         yield _known(folder, manifest)
         return
     resumes = unfinished == wanted
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite and not resumes:
-        raise SampleError(f"{folder} is not empty; --overwrite writes into it")
-    if overwrite and manifest is not None:
-        for file in manifest["files"]:
-            (folder / file["path"]).unlink(missing_ok=True)
+    if manifest is None and unfinished is None:
+        _check_stranger(folder, overwrite)
+    elif not overwrite and not resumes:
+        raise SampleError(f"{folder} holds another unfinished set; --overwrite replaces it")
+    if manifest is not None:
+        remove_files(folder, [MANIFEST, *(file["path"] for file in manifest["files"])])
     yield from write_sample(folder, config, workers=workers)
+
+
+def _check_stranger(folder: Path, overwrite: bool) -> None:
+    """A folder that holds no set takes one beside what it holds, and nothing is written over."""
+    if folder.exists() and not folder.is_dir():
+        raise SampleError(f"{folder} is a file; choose another folder")
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if held and not overwrite:
+        raise SampleError(f"{folder} is not empty; --overwrite writes a set beside what it holds")
+    if taken := sorted(held & _TOP):
+        raise SampleError(
+            f"{folder} holds {taken[0]!r}, which is not of a set and would be written over; "
+            "nothing was; choose another folder"
+        )
+
+
+_TOP = {"scannet", "posed_images", "tapvid3d", "README.txt", "LICENSE.txt", MANIFEST, UNFINISHED}
 
 
 def _difference(stored: Any, wanted: dict[str, Any]) -> str:

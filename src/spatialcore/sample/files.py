@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all: temporary name, fsync, rename; with their hashes."""
+"""The files of a sample set: written whole or not at all, with their hashes."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from spatialcore.files import child, whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,12 @@ class Written:
 
 def write_file(root: Path, path: str, chunks: bytes | Iterable[bytes]) -> Written:
     """Write `root/path` from bytes or chunks and return its size and hash."""
-    target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".tmp")
     digest, size = hashlib.sha256(), 0
-    with part.open("wb") as stream:
+    with whole_file(child(root, *path.split("/"))) as part, part.open("wb") as stream:
         for chunk in (chunks,) if isinstance(chunks, bytes) else chunks:
             stream.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(target)
     return Written(path, size, digest.hexdigest())
 
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from spatialcore.folders import whole_folder
 from spatialmllm.checkpoints.adapter import FOLDER, WEIGHTS, adapter_files, split_adapter
 from spatialmllm.config import SpatialMLLMConfig, to_mapping
 from spatialmllm.model.model import SpatialMLLM
@@ -29,7 +28,7 @@ def save(
     shard_bytes: int = SHARD_BYTES,
     state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a folder that `load` and `--model` take; an existing folder of that name is replaced.
+    """Write a folder that `load` and `--model` take; a model that we wrote there is replaced.
 
     The folder is written under a temporary name, flushed to disk and renamed.
 
@@ -39,6 +38,9 @@ def save(
         tokenizer_json: Text of `tokenizer.json`, or None.
         shard_bytes: Largest size of one file.
         state: Parameters to write instead of the model's own, e.g. gathered ones.
+
+    Raises:
+        FolderInUse: The folder holds anything else.
     """
     tensors, adapter = split_adapter(model.named_parameters() if state is None else state.items())
     config = model.settings
@@ -63,21 +65,14 @@ def write_folder(
     adapter: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write text files, weights and the weights of an adapter as one folder, or nothing."""
-    temporary = target.with_name(target.name + ".tmp")
-    if temporary.exists():
-        shutil.rmtree(temporary)
-    temporary.mkdir(parents=True)
-    for name, text in files.items():
-        (temporary / name).parent.mkdir(exist_ok=True)
-        (temporary / name).write_text(text, encoding="utf-8")
-    if adapter:
-        kept = {name: t.detach().cpu().contiguous() for name, t in adapter.items()}
-        save_file(kept, temporary / FOLDER / WEIGHTS, metadata={"format": "pt"})
-    write_shards(tensors, temporary, shard_bytes)
-    flush_folder(temporary)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
+    with whole_folder(target, "train") as work:
+        for name, text in files.items():
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).write_text(text, encoding="utf-8")
+        if adapter:
+            kept = {name: t.detach().cpu().contiguous() for name, t in adapter.items()}
+            save_file(kept, work / FOLDER / WEIGHTS, metadata={"format": "pt"})
+        write_shards(tensors, work, shard_bytes)
 
 
 def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int) -> None:
@@ -103,19 +98,6 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int) 
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     text = json.dumps(index, indent=2) + "\n"
     (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
-
-
-def flush_folder(folder: Path) -> None:
-    """Force every file of a folder, and the folder itself, to disk."""
-    for path in (*sorted(folder.iterdir()), folder):
-        if path.is_dir() and path != folder:
-            flush_folder(path)
-            continue
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _card(config: SpatialMLLMConfig) -> str:

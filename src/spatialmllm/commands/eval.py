@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.files import write_text
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
@@ -71,13 +72,13 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "eval", __doc__)
-    from spatialcore.errors import MissingInput, SpatialCoreError
+    from spatialcore.errors import FolderInUse, MissingInput, SpatialCoreError
     from spatialmllm.evaluation.run import EvalError
 
     try:
         records = _records(options)
         return _evaluate(options, records)
-    except (EvalError, MissingInput, ValueError, FileNotFoundError) as error:
+    except (EvalError, FolderInUse, MissingInput, ValueError, FileNotFoundError) as error:
         print(f"spatialcore eval: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (SpatialCoreError, OSError) as error:
@@ -113,7 +114,7 @@ def _evaluate(options: Options, records: RecordSet) -> int:
     baselines |= _without_model(options, every)
     responses = _responses(options.out, records)
     report = _score(every, responses, baselines)
-    (options.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_text(options.out / "scores.json", json.dumps(report, indent=1) + "\n")
     if options.json:
         print(json.dumps(report))
     else:

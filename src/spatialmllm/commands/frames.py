@@ -240,14 +240,15 @@ def _uri(scene: Scene, index: int) -> str:
 
 
 def _save(folder: Path, scene: Scene, rows: list[int], chosen: FrameSelection) -> None:
+    from spatialcore.files import child, whole_file
     from spatialcore.io.images import open_image
 
-    folder.mkdir(parents=True, exist_ok=True)
     for i in chosen.indices:
         frame = scene.frames[rows[i]]
         if frame.image is not None:
             name = f"{scene.id}_frame_{frame.index:06d}.png"
-            open_image(scene.root, frame.image).save(folder / name)
+            with whole_file(child(folder, name), durable=False) as temporary:
+                open_image(scene.root, frame.image).save(temporary, "PNG")
 
 
 def _text(report: dict[str, Any]) -> str:

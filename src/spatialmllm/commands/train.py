@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     options = parse_options(Options, argv, "train", __doc__)
     if options.launch is not None and "WORLD_SIZE" not in os.environ and not options.dry_run:
         return _launch(options.launch, argv)
-    from spatialcore.errors import MissingInput, SpatialCoreError
+    from spatialcore.errors import FolderInUse, MissingInput, SpatialCoreError
     from spatialmllm.training.sft import RequestError, prepare
 
     try:
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
         return EXIT_USAGE
     try:
         return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
-    except RequestError as error:
+    except (RequestError, FolderInUse) as error:
         print(f"spatialcore train: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (SpatialCoreError, OSError) as error:
@@ -254,6 +254,10 @@ def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:
     import numpy as np
     from PIL import Image
 
+    from spatialcore.files import whole_file
+    from spatialcore.folders import claim
+    from spatialmllm.training.sft import is_run
+
     rows = prepared.order.step(0)[0].rows
     records = [prepared.records[row] for row in rows]
     sample = prepared.builder.sample(records, prepared.records)
@@ -266,9 +270,10 @@ def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:
         np.pad(medium.frames[0], ((0, height - medium.frames.shape[1]), (0, 4), (0, 0)))
         for medium in sample.media
     ]
-    options.out.mkdir(parents=True, exist_ok=True)
+    claim(options.out, "train", known=is_run)
     path = options.out / "first-batch.png"
-    Image.fromarray(np.concatenate(columns, axis=1)).save(path)
+    with whole_file(path) as temporary:
+        Image.fromarray(np.concatenate(columns, axis=1)).save(temporary, "PNG")
     return str(path), text
 
 

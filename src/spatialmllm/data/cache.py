@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore.files import whole_file
+
 if TYPE_CHECKING:
     from spatial_engine.records.record import ImageRef
 
@@ -33,7 +35,6 @@ class ImageCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._resolved: dict[Path, str] = {}
-        folder.mkdir(parents=True, exist_ok=True)
 
     def read(
         self,
@@ -59,10 +60,8 @@ class ImageCache:
             if kept.size == height * width * 3:
                 return kept.reshape(height, width, 3)
         pixels = np.ascontiguousarray(decode())
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        pixels.tofile(temporary)
-        temporary.replace(path)
+        with whole_file(path, durable=False) as temporary:
+            pixels.tofile(temporary)
         return pixels
 
     def _path(

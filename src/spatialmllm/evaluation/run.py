@@ -20,6 +20,8 @@ from typing import Any
 import torch
 
 from spatialcore.errors import SpatialCoreError
+from spatialcore.files import write_bytes, write_json
+from spatialcore.folders import claim
 from spatialmllm.data.batches import Sample, SampleBuilder, collate, to_device
 from spatialmllm.data.records import RecordSet
 from spatialmllm.decoding import Sampling, generate
@@ -76,7 +78,7 @@ def run_eval(
         EvalError: The folder holds responses made with another header.
     """
     sampling = Sampling() if sampling is None else sampling
-    out.mkdir(parents=True, exist_ok=True)
+    claim(out, "eval", known=lambda folder: (folder / HEADER).is_file())
     _check_header(out, {**header, "sampling": asdict(sampling)})
     suffix = "" if world_size == 1 else f"-{rank:03d}"
     path = out / RESPONSES.replace(".jsonl", f"{suffix}.jsonl")
@@ -106,7 +108,7 @@ def read_responses(out: Path) -> dict[str, str]:
         content = path.read_bytes()
         end = content.rfind(b"\n") + 1
         if end != len(content):
-            path.write_bytes(content[:end])
+            write_bytes(path, content[:end])
         for line in content[:end].decode("utf-8").splitlines():
             value = json.loads(line)
             found[str(value["id"])] = str(value["response"])
@@ -162,9 +164,14 @@ def _check_header(out: Path, header: dict[str, Any]) -> None:
     path = out / HEADER
     header = json.loads(json.dumps(header))
     if not path.is_file():
-        path.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+        write_json(path, header)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError
+    except (OSError, ValueError, RecursionError):
+        raise EvalError(f"{path} is damaged, or of something else; choose another -o") from None
     for key in sorted({*found, *header}):
         if found.get(key) != header.get(key):
             raise EvalError(

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from spatialcore.files import write_text
+
 
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
@@ -81,7 +83,7 @@ class MetricsCallback(TrainerCallback):
             return
         lines = self._path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-        self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        write_text(self._path, "".join(f"{line}\n" for line in kept))
 
     def on_log(
         self,

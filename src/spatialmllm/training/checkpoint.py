@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import re
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from spatialmllm.checkpoints.save import flush_folder
+from spatialcore.errors import FolderInUse
+from spatialcore.files import content_hash, explained, sync, sync_tree, write_json
+from spatialcore.folders import MARK, has_mark, set_mark
 
 COMPLETE = "complete.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
-_CHUNK = 1 << 24
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -30,26 +30,28 @@ def folder_of(run: Path, step: int) -> Path:
 def begin(run: Path, step: int) -> Path:
     """An empty folder to write a checkpoint into."""
     temporary = run / f"checkpoint-{step}.tmp"
-    if temporary.exists():
-        shutil.rmtree(temporary)
-    temporary.mkdir(parents=True)
+    _remove(temporary)
+    set_mark(temporary, "train")
     return temporary
 
 
 def finish(temporary: Path, step: int) -> Path:
     """Hash all files, write `complete.json`, flush everything to disk and rename the folder."""
     files = {
-        str(path.relative_to(temporary)): {"size": path.stat().st_size, "blake2b": _digest(path)}
+        path.relative_to(temporary).as_posix(): {
+            "size": path.stat().st_size,
+            "blake2b": content_hash(path),
+        }
         for path in sorted(temporary.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent / path.name != temporary / MARK
     }
-    text = json.dumps({"step": step, "files": files}, indent=1) + "\n"
-    (temporary / COMPLETE).write_text(text, encoding="utf-8")
-    flush_folder(temporary)
-    final = temporary.with_name(temporary.name.removesuffix(".tmp"))
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.rename(final)
+    write_json(temporary / COMPLETE, {"step": step, "files": files})
+    final = folder_of(temporary.parent, step)
+    with explained(final):
+        sync_tree(temporary)
+        _remove(final)
+        temporary.rename(final)
+        sync(final.parent)
     return final
 
 
@@ -60,27 +62,40 @@ def newest_valid(run: Path) -> Path | None:
 
 def is_valid(path: Path) -> bool:
     """Whether every file of a checkpoint has the size and hash that `complete.json` says."""
-    mark = path / COMPLETE
-    if not mark.is_file():
-        return False
     try:
-        files = json.loads(mark.read_text(encoding="utf-8"))["files"]
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        files = json.loads((path / COMPLETE).read_text(encoding="utf-8"))["files"]
+        return all(
+            (path / name).stat().st_size == expected["size"]
+            and content_hash(path / name) == expected["blake2b"]
+            for name, expected in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
-    for name, expected in files.items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != expected["size"]:
-            return False
-        if _digest(file) != expected["blake2b"]:
-            return False
-    return True
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the `keep` latest checkpoints, and unfinished ones."""
-    for path in list(_newest_first(run))[keep:]:
-        shutil.rmtree(path)
-    for path in run.glob("checkpoint-*.tmp"):
+    """Remove all but the `keep` latest checkpoints, and unfinished ones.
+
+    A folder of such a name that is not ours is left where it is, and not counted.
+    """
+    ours = [path for path in _newest_first(run) if _is_ours(path)]
+    for path in (*ours[keep:], *filter(_is_ours, run.glob("checkpoint-*.tmp"))):
+        _remove(path)
+
+
+def _is_ours(path: Path) -> bool:
+    return not path.is_symlink() and ((path / COMPLETE).is_file() or has_mark(path, "train"))
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint of ours; FolderInUse when something else bears its name."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not _is_ours(path):
+        raise FolderInUse(
+            path, "is in the way, and not a checkpoint of `spatialcore train`", "move it away"
+        )
+    with explained(path):
         shutil.rmtree(path)
 
 
@@ -122,11 +137,3 @@ def restore_random_state(state: dict[str, Any]) -> None:
 def _newest_first(run: Path) -> Iterator[Path]:
     found = [path for path in run.glob("checkpoint-*") if _NAME.match(path.name)]
     yield from sorted(found, key=step_of, reverse=True)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

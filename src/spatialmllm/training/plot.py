@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from spatialcore.files import whole_file
+
 WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 960, 540, 70, 40, 20
 _SMOOTHING = 0.95
 
@@ -44,9 +46,8 @@ def plot_loss(metrics: Path, target: Path) -> None:
     pen.line([place(*point) for point in running_mean(points)], fill=(20, 80, 170), width=3)
     pen.text((WIDTH - MARGIN, MARGIN), "loss, and its running mean", fill="black", font=font,
              anchor="ra")  # fmt: skip
-    temporary = target.with_suffix(".tmp.png")
-    image.save(temporary)
-    temporary.replace(target)
+    with whole_file(target) as temporary:
+        image.save(temporary, "PNG")
 
 
 def running_mean(

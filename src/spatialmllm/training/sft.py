@@ -17,6 +17,8 @@ from transformers import TrainingArguments
 
 import spatialcore
 from spatialcore.errors import SpatialCoreError
+from spatialcore.files import write_text
+from spatialcore.folders import claim
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.config import SpatialMLLMConfig
@@ -152,7 +154,6 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
         TrainingFailed: The loss is not finite, or too many samples are bad.
     """
     request = prepared.request
-    request.out.mkdir(parents=True, exist_ok=True)
     args = training_arguments(prepared)
     if args.should_save:
         _write_manifest(prepared)
@@ -321,9 +322,10 @@ def _write_manifest(prepared: Prepared) -> None:
         "refused": dict(sorted(prepared.order.refused.items())),
         "init": [path.name for path in request.init],
     }
+    claim(request.out, "train", known=is_run)
     path = request.out / "manifest.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _read_manifest(path)
         for key in manifest:
             if found.get(key) != manifest[key]:
                 raise RequestError(
@@ -331,9 +333,24 @@ def _write_manifest(prepared: Prepared) -> None:
                     f"is now {manifest[key]!r}"
                 )
         return
-    path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    resolved = json.dumps(recipe, indent=1) + "\n"
-    (request.out / "recipe.json").write_text(resolved, encoding="utf-8")
+    write_text(path, json.dumps(manifest, indent=1) + "\n")
+    write_text(request.out / "recipe.json", json.dumps(recipe, indent=1) + "\n")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is damaged; choose another --out") from error
+    if not isinstance(found, dict):
+        raise RequestError(f"{path} is not the manifest of a run; choose another --out")
+    return found
+
+
+def is_run(out: Path) -> bool:
+    """Whether a folder without our mark is a run's all the same."""
+    path = out / "manifest.json"
+    return path.is_file() and _read_manifest(path).keys() >= {"recipe", "sequences", "refused"}
 
 
 def _write_model(prepared: Prepared, trainer: SpatialTrainer, *, made: bool) -> None:
