@@ -38,8 +38,8 @@ class DepthRule:
         absolute: Least tolerance, metres.
 
     Examples:
-        >>> str(DepthRule.tolerance()), str(DepthRule.strict())
-        ('tolerance(0.1,0.05)', 'strict')
+        >>> str(DepthRule.tolerance()), str(DepthRule.strict()), str(DepthRule.tolerance(1 / 3, 1))
+        ('tolerance(0.1,0.05)', 'strict', 'tolerance(0.3333333333333333,1)')
     """
 
     kind: Literal["tolerance", "strict"] = "tolerance"
@@ -66,7 +66,13 @@ class DepthRule:
     def __str__(self) -> str:
         if self.kind == "strict":
             return "strict"
-        return f"tolerance({self.relative!r},{self.absolute!r})"
+        return f"tolerance({_number(self.relative)},{_number(self.absolute)})"
+
+
+def _number(value: float) -> str:
+    """Shortest text of six digits at most that gives the number back, else all of its digits."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 TOLERANCE = DepthRule.tolerance()

@@ -140,7 +140,7 @@ class Scenes(NamedTuple):
         context = self.context(task, recipe)
         source = self.sources[context.scene.source]
         opened = source.open(context.scene.scene)
-        reference = ReferenceScene(opened, context.scene, recipe, 0, "train")
+        reference = ReferenceScene(opened, recipe, 0, "train")
         try:
             return engine_of(task).recompute(reference, row)[1]
         except ValueError as error:  # the layout's rows have no facts without an answer

@@ -327,9 +327,8 @@ def test_verify_catches_a_flipped_digit(sample_dir: Path, tmp_path: Path) -> Non
         entry = manifest.sources[record.source]
         source = reopen_source(record.source, entry.kind, entry.root, entry.options)
         reference = ReferenceScene(
-            source.open(record.scene), index.open_scene(record.source, record.scene),
-            recipe_for(index.rules), manifest.seed, record.split,
-        )  # fmt: skip
+            source.open(record.scene), recipe_for(index.rules), manifest.seed, record.split
+        )
         lie = (record.answer_number[0] + 1, *record.answer_number[1:])
         typed = record.typed_answer._replace(number=lie)
         false = record.answer.replace(f"`{record.typed_answer.span}`", f"`{typed.span}`")

@@ -64,7 +64,7 @@ class Room:
         )  # fmt: skip
         self.context = SceneContext(scene, self.place)
         self.points, self.cloud = points, Cloud(points, instance)
-        self.source, self._seen = SimpleNamespace(objects=named), seen
+        self.scene, self._seen = SimpleNamespace(objects=named), seen
 
     def visible(self, frame: int) -> np.ndarray:
         return self._seen[frame]

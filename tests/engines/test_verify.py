@@ -35,9 +35,8 @@ def checked(
         entry = manifest.sources[record.source]
         source = reopen_source(record.source, entry.kind, entry.root, entry.options)
         scenes[record.scene, record.split] = ReferenceScene(
-            source.open(record.scene), index.open_scene(record.source, record.scene),
-            recipe_for(index.rules), manifest.seed, record.split,
-        )  # fmt: skip
+            source.open(record.scene), recipe_for(index.rules), manifest.seed, record.split
+        )
     return records, scenes
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from spatial_engine.reference.index import SceneReference
+from spatial_engine.recipe import recipe_for
+from spatial_engine.reference.extents import seen_extent
+from spatial_engine.reference.pairs import pair_facts
+from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.errors import SceneFormatError, SceneIndexError
 from spatialcore.index import build, store
 from spatialcore.index.index import Index, IndexConfig, SceneIndex, build_index
@@ -94,22 +97,23 @@ def test_a_depth_map_that_cannot_be_read_masks_its_frame_alone(tmp_path):
 def test_every_number_equals_the_reference(tmp_path, recipe, mesh):
     scene = room_scene(mesh=mesh)
     index = index_one(scene, tmp_path, recipe)
-    reference = SceneReference(scene, load_rules(recipe))
+    reference = ReferenceScene(scene, recipe_for(load_rules(recipe)), 0, "train")
     order = index.source_row.astype(np.int64)
     assert sorted(order) == list(range(len(order)))
-    np.testing.assert_array_equal(index.points, reference.cloud.points_world[order])
+    np.testing.assert_array_equal(index.points, reference.points[order])
     np.testing.assert_array_equal(index.instance, reference.cloud.instance[order])
     for k, frame in enumerate(index.valid_frames.tolist()):
-        guards = reference.guards(frame, order)
-        np.testing.assert_array_equal(index.visible.to_bool()[k], guards.visible)
-        np.testing.assert_array_equal(index.askable.to_bool()[k], guards.askable)
+        askable = [not reason for reason in reference.guards(frame, order).reasons()]
+        np.testing.assert_array_equal(index.visible.to_bool()[k], reference.visible(frame)[order])
+        np.testing.assert_array_equal(index.askable.to_bool()[k], askable)
     found = list(zip(*index.pairs, strict=True))
     assert [(i, j) for i, j, *_ in found] == [(i, j) for i in range(4) for j in range(i + 1, 4)]
     for i, j, intersection, distance, dyaw, dpitch in found:
-        facts = reference.pair(i, j)
-        assert (intersection, distance, dyaw, dpitch) == (
-            facts.intersection, facts.distance, facts.dyaw_deg, facts.dpitch_deg,
-        )  # fmt: skip
+        facts = pair_facts(reference, i, j)
+        assert intersection == facts.intersection
+        assert (distance, dyaw, dpitch) == pytest.approx(
+            (facts.distance, facts.dyaw_deg, facts.dpitch_deg), rel=1e-12, abs=1e-12
+        )
     assert index.pairs.dyaw_deg[:3] == pytest.approx([10, 25, -40])
 
 
@@ -255,12 +259,12 @@ def test_objects_have_boxes_counts_and_view_sets(tmp_path):
     crate = index.objects[1]
     np.testing.assert_allclose(crate.box_aligned, [0.5, -0.4, -1.25, 1.3, 0.4, -0.55], atol=0.02)
     np.testing.assert_allclose(sorted(crate.box_size), [0.7, 0.8, 0.8], atol=0.02)
-    reference = SceneReference(scene, load_rules())
+    reference = ReferenceScene(scene, recipe_for(load_rules()), 0, "train")
     table = index.object_frames
     for n in range(len(table.frame)):
         row = index.objects[[3, 7].index(table.object_id[n])]
         for axes, turn in (("aligned", np.eye(3)), ("oriented", row.box_R.T)):
-            count, lo, hi = reference.object_extent(row.object_id, int(table.frame[n]), turn)
+            count, lo, hi = seen_extent(reference, row.object_id, int(table.frame[n]), turn)
             assert count == table.visible_count[n] > 0
             np.testing.assert_array_equal(getattr(table, f"lo_{axes}")[n], lo)
             np.testing.assert_array_equal(getattr(table, f"hi_{axes}")[n], hi)

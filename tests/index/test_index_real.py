@@ -4,12 +4,13 @@
 import numpy as np
 import pytest
 
-from spatial_engine.reference.index import SceneReference
+from spatial_engine.recipe import recipe_for
+from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.index.frames import roll_deg, yaw_pitch_deg
 from spatialcore.index.index import Index, IndexConfig, build_index
 from spatialcore.index.rules import load_rules
 from spatialcore.io.open import open_source
-from spatialcore.types import Cloud, compose_poses, invert_pose
+from spatialcore.types import compose_poses, invert_pose
 
 pytestmark = pytest.mark.real
 OFFICE, SHELF = "hololens_office_000", "apc_shelf_0000"
@@ -29,9 +30,9 @@ def built(request, real_path, tmp_path_factory):
 def test_every_pair_has_the_integers_of_float64_numpy(built, scene):
     source, index = built
     stored = index.open_scene("posed_images", scene)
-    reference = SceneReference(stored.open_scene(source), index.rules)
+    reference = ReferenceScene(stored.open_scene(source), recipe_for(index.rules), 0, "train")
     # The cloud itself is rebuilt by plain numpy, readings and all.
-    np.testing.assert_array_equal(stored.points, reference.cloud.points_world)
+    np.testing.assert_array_equal(stored.points, reference.points)
     np.testing.assert_array_equal(stored.instance, reference.cloud.instance)
     assert len(stored.points) > 20_000
     frames = stored.valid_frames.tolist()
@@ -52,14 +53,13 @@ def test_every_pair_has_the_integers_of_float64_numpy(built, scene):
 def test_askable_points_are_those_of_the_reference(built, scene):
     source, index = built
     stored = index.open_scene("posed_images", scene)
-    cloud = Cloud(np.asarray(stored.points), np.asarray(stored.instance))
-    reference = SceneReference(stored.open_scene(source), index.rules, cloud)
+    reference = ReferenceScene(stored.open_scene(source), recipe_for(index.rules), 0, "train")
     for frame in stored.valid_frames[:: len(stored.valid_frames) // 5].tolist():
         row = stored.row_of_frame[frame]
         visible = stored.visible.indices(row)
-        guards = reference.guards(frame, visible)
-        np.testing.assert_array_equal(stored.askable.at(visible)[row], guards.askable)
-        assert guards.askable.sum() > 0.5 * len(visible)
+        askable = np.array([not reason for reason in reference.guards(frame, visible).reasons()])
+        np.testing.assert_array_equal(stored.askable.at(visible)[row], askable)
+        assert askable.sum() > 0.5 * len(visible)
 
 
 def facts(index, i, j):

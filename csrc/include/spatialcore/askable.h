@@ -8,9 +8,9 @@
 //   edge:      of the readings in the disc of disc_radius depth pixels around the point's own one,
 //              a share of at least edge_share has |d - z| <= max(edge_relative z, edge_absolute)
 //
-// float64 throughout, one operation order, so the bits equal
-// src/spatial_engine/reference/index.py. Cost: one projection and about pi disc_radius^2 readings
-// for each visible point. Test: tests/index/test_askable.py.
+// float64 throughout, one operation order, so the bits equal those of the specification,
+// python_engines/spatial_engine/reference/guards.py. Cost: one projection and about
+// pi disc_radius^2 readings for each visible point. Test: tests/index/test_askable.py.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 // with a reading differs by more than max(edge_relative of the smaller, edge_absolute).
 // Sums are integers, so the cloud depends neither on the order of pixels nor on threads. Memory
 // grows with the surface: 48 bytes and 4 to 8 of table for each occupied voxel, held by the object.
-// Specification: src/spatial_engine/reference/cloud.py. Test: tests/index/test_cloud.py.
+// Specification: python_engines/spatial_engine/reference/cloud.py. Test: tests/index/test_cloud.py.
 #pragma once
 
 #include <cstdint>

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.marks import Mark
 from spatialcore.draws import fold_all, fold_table, text_hash
+from spatialcore.index.visibility import depth_rule
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,11 +180,7 @@ class Place:
     @cached_property
     def rule(self) -> str:
         """The depth rule as text, e.g. "tolerance(0.1,0.05)"."""
-        if self.recipe.rules.rule == "strict":
-            return "strict"
-        return (
-            f"tolerance({self.recipe.rules.rule_relative:g},{self.recipe.rules.rule_absolute_m:g})"
-        )
+        return str(depth_rule(self.recipe.rules))
 
     def state(self, task: str, slot: str) -> int:
         """Hash of (seed, task, source, scene, slot), before any integer is folded in."""

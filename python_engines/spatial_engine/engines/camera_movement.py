@@ -23,11 +23,11 @@ from spatial_engine.engines.frame_pairs import (
     pair_swap,
     pose_hash,
     visible_counts,
-    wrap_deg,
-    wrap_degrees,
 )
 from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
+from spatial_engine.reference.pairs import pair_facts
+from spatialcore.index.frames import wrap_deg
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
@@ -170,12 +170,12 @@ class CameraMovement:
         """(reason, passed, signed value) of each guard in order; the last value is the answer's."""
         out: list[tuple[str, NDArray[np.bool_], Float64]] = []
         if self._roll_guarded(guards):
-            change = wrap_degrees(poses.roll[second] - poses.roll[first])
+            change = wrap_deg(poses.roll[second] - poses.roll[first])
             out.append(("roll", np.abs(change) <= guards.max_roll_change_deg, change))
         if self.quantity in _YAW:
             steep = np.maximum(np.abs(poses.pitch[first]), np.abs(poses.pitch[second]))
             out.append(("steep_view", steep <= guards.max_abs_pitch_deg, steep))
-            turn = wrap_degrees(poses.yaw[second] - poses.yaw[first])
+            turn = wrap_deg(poses.yaw[second] - poses.yaw[first])
             out.append(("half_turn", np.abs(turn) <= guards.max_yaw_turn_deg, turn))
             out.append(("dead_zone", np.abs(turn) >= guards.min_angle_deg, turn))
         elif self.quantity in _PITCH:
@@ -249,26 +249,22 @@ class CameraMovement:
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The same facts from the source's poses and depth, by plain matrix products."""
-        first, second = row.frames
-        W1, W2 = reference.world_from_cam(first), reference.world_from_cam(second)
-        relative = np.linalg.inv(W1) @ W2
-        known = reference.up != "unknown"
-        angles = [_reference_angles(W) for W in (W1, W2)]
-        turn = [float(b - a) for a, b in zip(*angles, strict=True)]
+        pair = pair_facts(reference, *row.frames)
         motion = Motions(
-            relative[None, :3, 3],
-            np.array([np.linalg.norm(relative[:3, 3])]),
-            np.array([wrap_deg(turn[0])]) if known else None,
-            np.array([turn[1]]) if known else None,
-            np.array([wrap_deg(turn[2])]) if known else None,
-            np.array([[angles[0][1], angles[1][1]]]),
+            pair.translation[None],
+            np.array([pair.distance]),
+            np.array([pair.dyaw_deg]),
+            np.array([pair.dpitch_deg]),
+            np.array([pair.roll_change_deg]),
+            np.array([pair.pitches_deg]),
         )
-        seen = [reference.visible(frame) for frame in (first, second)]
-        counts = [int(mask.sum()) for mask in seen]
-        common = int((seen[0] & seen[1]).sum())
-        hashes = [pose_hash(W1), pose_hash(W2)]
-        facts = self._facts(reference.recipe, motion, [Views(common, counts, hashes)])[0]
-        return facts, self._rejection(reference.recipe, motion, common, sum(counts) - common)
+        if not reference.up_known:
+            motion = motion._replace(dyaw=None, dpitch=None, roll_change=None)
+        hashes = [pose_hash(reference.world_from_cam(frame)) for frame in row.frames]
+        views = Views(pair.intersection, list(pair.counts), hashes)
+        facts = self._facts(reference.recipe, motion, [views])[0]
+        union = sum(pair.counts) - pair.intersection
+        return facts, self._rejection(reference.recipe, motion, pair.intersection, union)
 
     def _rejection(self, recipe: Recipe, motion: Motions, common: int, union: int) -> str:
         """The first guard that the pair breaks, or "" when it may be asked about."""
@@ -320,7 +316,7 @@ def _motions(context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]
     """How the cameras of pairs of frames (n, 2) stand, by the arithmetic of `candidates`."""
     a, b = poses.rows(shown[:, 0]), poses.rows(shown[:, 1])
     x, y, z = _translation_rows(poses, a, b)
-    turn, roll = (wrap_degrees(angle[b] - angle[a]) for angle in (poses.yaw, poses.roll))
+    turn, roll = (wrap_deg(angle[b] - angle[a]) for angle in (poses.yaw, poses.roll))
     tilt = poses.pitch[b] - poses.pitch[a]
     found = Motions(
         np.stack([x, y, z], axis=1), np.sqrt((x * x + y * y) + z * z), turn, tilt, roll,
@@ -329,15 +325,6 @@ def _motions(context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]
     if context.scene.up == "unknown":
         return found._replace(dyaw=None, dpitch=None, roll_change=None)
     return found
-
-
-def _reference_angles(W: Float64) -> tuple[float, float, float]:
-    """Yaw, pitch and roll by vectors: the view direction, and the right axis against level."""
-    right, down, forward = W[:3, 0], W[:3, 1], W[:3, 2]
-    forward = forward / np.linalg.norm(forward)
-    yaw = float(np.degrees(np.arctan2(forward[1], forward[0])))
-    pitch = float(np.degrees(np.arcsin(np.clip(forward[2], -1.0, 1.0))))
-    return yaw, pitch, float(np.degrees(np.arctan2(right[2], -down[2])))
 
 
 CAMERA_MOVEMENT = tuple(CameraMovement(quantity) for quantity in QUESTION_TYPES)  # type: ignore[arg-type]

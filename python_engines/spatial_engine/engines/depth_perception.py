@@ -80,8 +80,8 @@ def _evidence(
 def _reference_evidence(
     reference: ReferenceScene, frame: int, views: Views
 ) -> list[list[dict[str, Any]]]:
-    h, w = reference.depth(frame).shape
-    return _seen(views, reference.pixel_map(frame).depth_pixel(views.uv, (w, h)))
+    size = reference.depth_size(frame)
+    return _seen(views, reference.pixel_map(frame).depth_pixel(views.uv, size))
 
 
 def _views(context: SceneContext, rows: Sequence[Row]) -> Views:
@@ -172,7 +172,7 @@ class DepthValue(OneStratum):
         views = reference_views(reference, frame, [point])
         evidence = _reference_evidence(reference, frame, views)
         facts = self._facts(reference.place, [row], views, evidence)
-        return facts[0], reference_rejection(reference, frame, point)
+        return facts[0], reference_rejection(reference, frame, [point])
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +290,9 @@ class DepthComparison(OneBin, OneStratum):
         views = reference_views(reference, frame, row.items)
         evidence = _reference_evidence(reference, frame, views)
         facts = self._facts(reference.place, [row], views, evidence)[0]
-        for point in row.items:
-            reason = reference_rejection(reference, frame, point)
-            if reason:
-                return facts, reason
+        reason = reference_rejection(reference, frame, row.items)
+        if reason:
+            return facts, reason
         size = reference.camera(frame).size
         return facts, self._rejection(reference.recipe.guards, views, size)
 

@@ -48,19 +48,6 @@ class BandPairs(NamedTuple):
     out_of_band: int
 
 
-def wrap_deg(angle: float) -> float:
-    """An angle in (-360, 360) wrapped into (-180, 180], degrees."""
-    if angle > 180.0:
-        return angle - 360.0
-    return angle + 360.0 if angle <= -180.0 else angle
-
-
-def wrap_degrees(angles: Float64) -> Float64:
-    """`wrap_deg` of an array."""
-    out: Float64 = np.where(angles > 180.0, angles - 360.0, angles)
-    return np.where(out <= -180.0, out + 360.0, out)
-
-
 def overlap_bin(
     intersection: NDArray[np.int64], union: NDArray[np.int64], recipe: Recipe
 ) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ and only where none of these passes are all points of the frame looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,6 @@ from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
 from spatialcore.lens import Lens
 from spatialcore.occlusion import PixelMap
 from spatialcore.types import invert_pose
-
-if TYPE_CHECKING:
-    pass
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

@@ -205,10 +205,8 @@ def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> Layo
 def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     from spatialcore.index.objects import is_excluded
     from spatialcore.index.scene_graph import objects_of_points
-    from spatialcore.types import Scene
 
-    opened, recipe, cloud = reference.source, reference.recipe, reference.cloud
-    assert isinstance(opened, Scene)
+    opened, recipe, cloud = reference.scene, reference.recipe, reference.cloud
     rows = [
         (item.object_id, item.category)
         for item in opened.objects

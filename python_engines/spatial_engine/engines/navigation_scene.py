@@ -76,11 +76,7 @@ def reference_navigation(reference: ReferenceScene, frames: tuple[int, ...]) -> 
 
 
 def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:
-    from spatialcore.types import Scene
-
-    opened, layout = reference.source, reference_layout(reference, frames)
-    if not isinstance(opened, Scene):
-        raise TypeError(f"{reference.place.scene} is a clip and has no floor")
-    floors = [item.object_id for item in opened.objects if item.category == "floor"]
+    layout = reference_layout(reference, frames)
+    floors = [item.object_id for item in reference.scene.objects if item.category == "floor"]
     labelled = np.isin(reference.cloud.instance, floors) if floors else None
     return NavigationScene(layout, free_space(layout.points, labelled))

@@ -30,6 +30,7 @@ from spatial_engine.engines.object_views import (
     seen_objects,
 )
 from spatial_engine.records import answers
+from spatial_engine.reference.extents import coordinates_along, object_vertices, seen_extent
 from spatialcore.coverage import MOST_COVER_SIZE
 from spatialcore.index.objects import axis_sides, is_excluded, object_rows, seen_threshold
 from spatialcore.index.tables import ObjectRow
@@ -37,7 +38,6 @@ from spatialcore.index.tables import ObjectRow
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
-    from spatialcore.types import Scene
 
 Axis = Literal["height", "length", "width"]
 SETS_PER_OBJECT = 100  # of one size: more pictures of one object teach little
@@ -186,20 +186,19 @@ class ObjectSize(OneStratum):
             items[object_id],
             axis_sides(items[object_id], recipe.rules.object_axes)[self.axis][1],
         )
-        instance, points = reference.cloud.instance, reference.points
-        # The coordinate's order of sums is part of the rule: it decides the bin of a vertex.
-        a = object_axis(item, recipe.rules.object_axes, self.axis)
-        mine = np.flatnonzero((instance == object_id) & np.isfinite(points).all(axis=1))
-        x, y, z = points[mine].astype(np.float64).T
-        along = (a[0] * x + a[1] * y) + a[2] * z
-        seen = [reference.visible(frame) for frame in row.frames]
-        found = [along[s[mine]] for s in seen]
-        extents = [(float(f.min()), float(f.max())) for f in found]
+        a = object_axis(item, recipe.rules.object_axes, self.axis)[None]
+        ends = [seen_extent(reference, object_id, frame, a) for frame in row.frames]
+        extents = [(float(e.low[0]), float(e.high[0])) for e in ends]
+        instance, seen = reference.cloud.instance, [reference.visible(f) for f in row.frames]
         counts: dict[tuple[int, int], int] = {}
         for frame, s in zip(row.frames, seen, strict=True):
             by_id = np.bincount(instance[s & (instance >= 0)], minlength=max(items) + 1)
             counts |= {(other, frame): int(by_id[other]) for other in items}
-        bins = _reference_bins(along, found) if recipe.coverage == "bins" else None
+        bins = None
+        if recipe.coverage == "bins":
+            mine = object_vertices(reference, object_id)
+            along = coordinates_along(reference, mine, a)[0]
+            bins = _reference_bins(along, [along[s[mine]] for s in seen])
         facts = _with_extents(self._subject(reference.place, item), extents, bins)
         if is_excluded(recipe.rules, item.raw_category, item.category):
             return facts, "category_excluded"
@@ -256,9 +255,8 @@ def _coverage_rejection(extents: list[Extent], side: float, bins: _Bins | None) 
 
 
 def _reference_rows(reference: ReferenceScene) -> dict[int, ObjectRow]:
-    scene: Any = reference.source
-    opened: Scene = scene
-    rows, _ = object_rows(opened.objects, reference.points, reference.cloud.instance)
+    objects, cloud = reference.scene.objects, reference.cloud
+    rows, _ = object_rows(objects, cloud.points_world, cloud.instance)
     return {row.object_id: row for row in rows}
 
 

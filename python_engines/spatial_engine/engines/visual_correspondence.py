@@ -291,9 +291,8 @@ class Match(OneStratum):
         union = np.array([sum(counts) - common])
         if overlap_bin(np.array([common]), union, reference.recipe)[0] < 0:
             return facts, "out_of_band"
-        asked = [(first, row.items[0]), *((second, item) for item in row.items)]
-        for frame, point in asked:
-            reason = reference_rejection(reference, frame, point)
+        for frame, points in ((first, row.items[:1]), (second, row.items)):
+            reason = reference_rejection(reference, frame, points)
             if reason:
                 return facts, reason
         hard = facts.evidence.get("difficulty") == "hard"

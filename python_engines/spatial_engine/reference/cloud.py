@@ -1,26 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clouds from posed depth in plain numpy: the specification of `_cpu.VoxelCloud`.
 
-Readings of all frames are held at once; csrc/include/spatialcore/cloud.h has the formulas.
+csrc/include/spatialcore/cloud.h has the formulas. Frames are summed up one by one, so that memory
+grows with the surface and not with the number of readings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore._reference.morton import morton_order
+from spatialcore.index.cloud import (
+    DEPTH_RANGE_M,
+    EDGE_ABSOLUTE_M,
+    EDGE_RELATIVE,
+    ENOUGH_POINTS,
+    LEAST_POINTS,
+    VOXELS_M,
+)
+from spatialcore.types import Cloud
+
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 
 _AXIS_BIAS = 1 << 20
 _UNITS = 1 << 20
 _MAJORITY = 3, 5  # at least 60 % of the readings
-_MORTON_BITS = 21  # an axis
+_PENDING_ROWS = 1 << 21  # rows of single frames that wait to be summed up: 130 MB
 
 
-def on_depth_edge(metres: Float64, relative: float, absolute: float) -> NDArray[np.bool_]:
+class PosedReadings(NamedTuple):
+    """One frame of a cloud.
+
+    Attributes:
+        depth: (h, w) as stored.
+        K: (3, 3) of the depth map.
+        world_from_cam: (4, 4).
+        instance: (h, w) int ids on the depth grid, -1 = none, or None.
+    """
+
+    depth: NDArray[Any]
+    K: Float64
+    world_from_cam: Float64
+    instance: NDArray[Any] | None
+
+
+class Voxels(NamedTuple):
+    """Readings summed up by voxel and object id, ascending by both (N rows).
+
+    Attributes:
+        voxel: Side, metres.
+        key: (N,) the three indices of the voxel as one number, x highest.
+        id: (N,) object id of the readings, -1 = none.
+        sums: (N, 5) sums of the offsets on x, y, z in units of voxel / 2^20, readings, and frames,
+            which the first row of a voxel counts for all of them.
+    """
+
+    voxel: float
+    key: Int64
+    id: Int64
+    sums: Int64
+
+    def _totals(self) -> tuple[Int64, Int64]:
+        """First row of each voxel, and its sums (V, 5)."""
+        if not len(self.key):
+            return np.zeros(0, np.int64), np.zeros((0, 5), np.int64)
+        first = np.flatnonzero(np.diff(self.key, prepend=self.key[0] - 1))
+        return first, np.add.reduceat(self.sums, first, axis=0)
+
+    def count(self, min_frames: int) -> int:
+        """Voxels that so many frames have readings in."""
+        return int((self._totals()[1][:, 4] >= min_frames).sum())
+
+    def extract(self, min_frames: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Mean reading (V, 3) of those voxels by ascending key, and the id that 60 % have or -1."""
+        first, total = self._totals()
+        points = np.empty((len(first), 3), np.float32)
+        for axis in range(3):
+            index = (self.key[first] >> (42 - 21 * axis) & (1 << 21) - 1) - _AXIS_BIAS
+            mean = total[:, axis] / np.maximum(total[:, 3], 1)
+            points[:, axis] = (index + (mean + 0.5) / float(_UNITS)) * self.voxel
+        instance = np.full(len(first), -1, np.int32)
+        of_row = np.repeat(np.arange(len(first)), np.diff(first, append=len(self.key)))
+        enough = self.sums[:, 3] * _MAJORITY[1] >= total[of_row, 3] * _MAJORITY[0]
+        instance[of_row[enough]] = self.id[enough]
+        kept = total[:, 4] >= min_frames
+        return points[kept], instance[kept]
+
+
+def on_depth_edge(
+    metres: Float64, relative: float = EDGE_RELATIVE, absolute: float = EDGE_ABSOLUTE_M
+) -> NDArray[np.bool_]:
     """(h, w) bool: readings from which a 4-neighbour with a reading differs by too much.
 
     Args:
@@ -29,151 +103,81 @@ def on_depth_edge(metres: Float64, relative: float, absolute: float) -> NDArray[
         absolute: Least allowed difference, metres.
     """
     edge = np.zeros(metres.shape, np.bool_)
-    for axis in (0, 1):
-        for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-            cut = [slice(None), slice(None)]
-            other = [slice(None), slice(None)]
-            cut[axis], other[axis] = here, there
-            a, b = metres[tuple(cut)], metres[tuple(other)]
-            limit = np.maximum(relative * np.minimum(a, b), absolute)
-            edge[tuple(cut)] |= (a > 0) & (b > 0) & (np.abs(a - b) > limit)
+    for one, other in (
+        (np.s_[1:, :], np.s_[:-1, :]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+    ):
+        a, b = metres[one], metres[other]
+        limit = np.maximum(relative * np.minimum(a, b), absolute)
+        jump = (a > 0) & (b > 0) & (np.abs(a - b) > limit)
+        edge[one] |= jump
+        edge[other] |= jump
     return edge
 
 
-def voxel_readings(
-    depth: NDArray[np.generic],
-    depth_scale: float,
-    K: Float64,
-    world_from_cam: Float64,
-    voxel: float,
-    *,
-    depth_range: tuple[float, float],
-    edge_relative: float,
-    edge_absolute: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fixed-point world coordinates of the readings that count.
+def voxels_of(frames: Iterable[PosedReadings], depth_scale: float, voxel: float) -> Voxels:
+    """Every reading that counts, summed up by voxel and object id.
 
-    Returns:
-        fixed: (n, 3) int64 in units of voxel / 2^20; pixel: (n,) index into the flat map.
+    Args:
+        frames: In any order: sums are integers.
+        depth_scale: Metres per unit.
+        voxel: Side, metres.
     """
-    d = depth.astype(np.float64) * depth_scale
+    summed = Voxels(voxel, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 5), np.int64))
+    waiting: list[Voxels] = []
+    for frame in frames:
+        waiting.append(_frame_voxels(frame, depth_scale, voxel))
+        if sum(len(part.key) for part in waiting) > _PENDING_ROWS:
+            summed, waiting = _summed([summed, *waiting]), []
+    return _summed([summed, *waiting])
+
+
+def _frame_voxels(frame: PosedReadings, depth_scale: float, voxel: float) -> Voxels:
+    d = frame.depth.astype(np.float64) * depth_scale
     metres = np.where((d > 0) & np.isfinite(d), d, 0.0)
-    kept = (metres > 0) & (metres >= depth_range[0]) & (metres <= depth_range[1])
-    kept &= ~on_depth_edge(metres, edge_relative, edge_absolute)
+    kept = (metres >= DEPTH_RANGE_M[0]) & (metres <= DEPTH_RANGE_M[1]) & ~on_depth_edge(metres)
     row, column = np.nonzero(kept)
+    K, m = frame.K, frame.world_from_cam
     z = metres[row, column]
     x = (column - K[0, 2]) / K[0, 0] * z
     y = (row - K[1, 2]) / K[1, 1] * z
-    m = world_from_cam
     world = [((m[r, 0] * x + m[r, 1] * y) + m[r, 2] * z) + m[r, 3] for r in range(3)]
     q = np.floor(np.stack(world, axis=1) / voxel * float(_UNITS))
     inside = (np.abs(q) < float(_UNITS) * (_AXIS_BIAS - 1)).all(axis=1)
-    return q[inside].astype(np.int64), (row * depth.shape[1] + column)[inside]
-
-
-def voxel_cloud(
-    frames: Iterable[tuple[NDArray[np.generic], Float64, NDArray[np.int32] | None]],
-    depth_scale: float,
-    K: Float64,
-    voxel: float,
-    min_frames: int,
-    *,
-    depth_range: tuple[float, float] = (0.3, 6.0),
-    edge_relative: float = 0.05,
-    edge_absolute: float = 0.05,
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Mean reading of every voxel that enough frames see, by ascending voxel index.
-
-    Args:
-        frames: (depth (h, w), world_from_cam (4, 4), instance (h, w) or None).
-        depth_scale: Metres per unit.
-        K: (3, 3) of the depth images.
-        voxel: Side, metres.
-        min_frames: Frames that a voxel needs.
-        depth_range: Least and greatest depth, metres.
-        edge_relative: See `on_depth_edge`.
-        edge_absolute: See `on_depth_edge`.
-
-    Returns:
-        points (V, 3) float32 and instance (V,) int32.
-    """
-    fixed, frame_of, id_of = [np.zeros((0, 3), np.int64)], [np.zeros(0, int)], [np.zeros(0, int)]
-    for number, (depth, world_from_cam, instance) in enumerate(frames):
-        q, pixel = voxel_readings(
-            depth, depth_scale, K, world_from_cam, voxel, depth_range=depth_range,
-            edge_relative=edge_relative, edge_absolute=edge_absolute,
-        )  # fmt: skip
-        fixed.append(q)
-        frame_of.append(np.full(len(q), number))
-        ids = np.full(depth.size, -1) if instance is None else instance.reshape(-1)
-        id_of.append(ids[pixel].astype(np.int64))
-    q, ids = np.concatenate(fixed), np.concatenate(id_of)
+    fixed = q[inside].astype(np.int64)
     # One number for the three indices, in their order: sorting it is sorting voxels.
-    x, y, z = ((q >> 20) + _AXIS_BIAS).T
-    keys, slot = np.unique(x << 42 | y << 21 | z, return_inverse=True)
-    count = np.bincount(slot, minlength=len(keys))
-    pairs = np.unique(slot * len(fixed) + np.concatenate(frame_of))
-    kept = np.bincount(pairs // len(fixed), minlength=len(keys)) >= min_frames
-    points = np.empty((len(keys), 3), np.float32)
-    for axis in range(3):
-        index = (keys >> (42 - 21 * axis) & (1 << 21) - 1) - _AXIS_BIAS
-        # Whole numbers below 2^53: the float64 sums are exact.
-        total = np.bincount(slot, weights=q[:, axis] & (_UNITS - 1), minlength=len(keys))
-        points[:, axis] = (index + (total / count + 0.5) / float(_UNITS)) * voxel
-    return points[kept], _majority(slot, ids, count)[kept]
+    i, j, k = ((fixed >> 20) + _AXIS_BIAS).T
+    ids = np.full(len(fixed), -1, np.int64)
+    if frame.instance is not None:
+        ids = frame.instance[row, column][inside].astype(np.int64)
+    sums = np.column_stack([fixed & (_UNITS - 1), np.ones_like(ids), np.zeros_like(ids)])
+    found = _summed([Voxels(voxel, i << 42 | j << 21 | k, ids, sums)])
+    found.sums[:, 4] = np.diff(found.key, prepend=-1) != 0
+    return found
 
 
-def _majority(slot: NDArray[Any], ids: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int32]:
-    """The id of at least 60 % of each voxel's readings, else -1."""
-    out = np.full(len(count), -1, np.int32)
-    span = int(ids.max(initial=-1)) + 2
-    votes, number = np.unique(slot * span + (ids + 1), return_counts=True)
-    voxel, voted = votes // span, votes % span - 1
-    enough = number * _MAJORITY[1] >= count[voxel] * _MAJORITY[0]
-    out[voxel[enough]] = voted[enough]
-    return out
+def _summed(parts: list[Voxels]) -> Voxels:
+    """Rows of one key and id added up, in the order of keys and ids."""
+    key, ids, sums = (np.concatenate(column) for column in list(zip(*parts, strict=True))[1:])
+    if not len(key):
+        return Voxels(parts[0].voxel, key, ids, sums)
+    order = np.lexsort((ids, key))
+    key, ids, sums = key[order], ids[order], sums[order]
+    first = np.flatnonzero(np.r_[True, (np.diff(key) != 0) | (np.diff(ids) != 0)])
+    return Voxels(parts[0].voxel, key[first], ids[first], np.add.reduceat(sums, first, axis=0))
 
 
-def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Rows by Morton key, ties by row; points that are not finite come last.
+def built_cloud(frames: Callable[[], Iterable[PosedReadings]], depth_scale: float) -> Cloud:
+    """The cloud that the index builds where a source has no mesh, in Morton order.
 
     Args:
-        points: (P, 3).
+        frames: Called once for each voxel size tried.
+        depth_scale: Metres per unit.
     """
-    finite = np.isfinite(points).all(axis=1)
-    rows = np.flatnonzero(finite)
-    if len(rows):
-        rows = rows[np.argsort(morton_keys(points[rows]), kind="stable")]
-    return np.concatenate([rows, np.flatnonzero(~finite)])
-
-
-def morton_keys(points: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Interleaved bits (x lowest) of floor((p - min) / cell), 21 bits an axis.
-
-    cell = (largest extent of an axis) / 2^21.
-
-    Args:
-        points: (P, 3) finite.
-    """
-    p = points.astype(np.float64)
-    lo = p.min(axis=0)
-    cell = float((p.max(axis=0) - lo).max()) / (1 << _MORTON_BITS)
-    steps = np.floor((p - lo) / cell) if cell > 0 else np.zeros_like(p)
-    code = np.minimum(steps, (1 << _MORTON_BITS) - 1).astype(np.uint64)
-    key = np.zeros(len(p), np.uint64)
-    for axis in range(3):
-        key |= _spread(code[:, axis]) << np.uint64(axis)
-    return key
-
-
-def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Put two zero bits between the low 21 bits."""
-    for shift, mask in (
-        (32, 0x1F00000000FFFF),
-        (16, 0x1F0000FF0000FF),
-        (8, 0x100F00F00F00F00F),
-        (4, 0x10C30C30C30C30C3),
-        (2, 0x1249249249249249),
-    ):
-        x = (x | (x << np.uint64(shift))) & np.uint64(mask)
-    return x
+    for voxel in VOXELS_M:
+        voxels = voxels_of(frames(), depth_scale, voxel)
+        if voxels.count(2) >= ENOUGH_POINTS:
+            break
+    points, instance = voxels.extract(2 if voxels.count(2) >= LEAST_POINTS else 1)
+    order = morton_order(points)
+    return Cloud(points[order], instance[order])

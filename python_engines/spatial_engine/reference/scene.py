@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scene as `verify` sees it: read from its source again, recomputed by the float64 reference.
 
-Nothing here reads the index's masks, pair table or object tables. What the index stores of the
-geometry itself, the turn of the world and a built cloud, is checked before it is used.
+Nothing here reads a file of the index. A cloud that the index built is built again, the turn of the
+world is derived again, and the rules are those that the records' manifest holds.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.engines.base import FrameImage, Place
-from spatialcore.errors import SpatialCoreError
-from spatialcore.index.store import array_hash
-from spatialcore.occlusion import DepthRule, PixelMap, visible_points
+from spatial_engine.reference.cloud import PosedReadings, built_cloud
+from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
+from spatialcore.errors import SceneFormatError, SpatialCoreError
+from spatialcore.index.askable import askable_rule
+from spatialcore.index.frames import frame_pixel_map, index_world
+from spatialcore.index.visibility import depth_rule, pixel_map_name
+from spatialcore.occlusion import PixelMap, visible_points
 from spatialcore.types import (
     Camera,
     Cloud,
+    Frame,
     Scene,
     Track3D,
     compose_poses,
@@ -31,7 +36,7 @@ from spatialcore.types import (
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
-    from spatialcore.index.store import SceneIndex
+    from spatialcore.index.rules import Rules
 
 Float64 = NDArray[np.float64]
 T = TypeVar("T")
@@ -47,82 +52,144 @@ class ReferenceScene:
         source: The opened scene or clip.
         place: Names, provenance and draws, as the engines see them.
         recipe: The recipe of the records.
-        up: "given", "estimated" or "unknown".
         metric: Whether lengths are metres.
+        up_known: Whether the source says which way is up.
     """
 
-    def __init__(
-        self, opened: Scene | Track3D, index: SceneIndex, recipe: Recipe, seed: int, split: str
-    ) -> None:
+    def __init__(self, opened: Scene | Track3D, recipe: Recipe, seed: int, split: str) -> None:
         self.source = opened
         self.recipe = recipe
         self.metric = opened.metric
-        self.up = index.up
-        self._index = index
+        self.up_known = opened.world_up is not None
         self._frames = {frame.index: frame for frame in opened.frames}
         images = {
             frame.index: FrameImage(frame.name, frame.image or "", *self.camera(frame.index).size)
             for frame in opened.frames
         }
         self.place = Place(
-            opened.source, opened.space, opened.id, split, recipe, seed, index.depth_map, images
+            opened.source, opened.space, opened.id, split, recipe, seed, self.map_name, images
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
+    @property
+    def scene(self) -> Scene:
+        """The scene; TypeError for a clip."""
+        if not isinstance(self.source, Scene):
+            raise TypeError(f"{self.source.id} is a clip and has neither cloud nor depth")
+        return self.source
+
+    @property
+    def track(self) -> Track3D:
+        """The clip; TypeError for a scene."""
+        if not isinstance(self.source, Track3D):
+            raise TypeError(f"{self.source.id} is a scene, not a clip")
+        return self.source
+
+    @cached_property
+    def map_name(self) -> str:
+        """How colour pixels meet depth pixels, as the recipe's rules say; "" for a clip."""
+        return "" if isinstance(self.source, Track3D) else pixel_map_name(self.source, self.rules)
+
+    @property
+    def rules(self) -> Rules:
+        """The recipe's rules."""
+        return self.recipe.rules
+
     def camera(self, frame: int) -> Camera:
         """Camera of a frame's image."""
-        if isinstance(self.source, Scene):
-            return self.source.color_of(self._frames[frame])
-        return self.source.camera
+        if isinstance(self.source, Track3D):
+            return self.source.camera
+        return self.source.color_of(self._frames[frame])
+
+    def depth_size(self, frame: int) -> tuple[int, int]:
+        """(w, h) of a frame's depth map."""
+        return self.scene.depth_size_of(self._frames[frame])
+
+    def pixel_map(self, frame: int) -> PixelMap:
+        """The map from a frame's colour pixels to its depth pixels."""
+        depth = self.scene.depth_of(self._frames[frame])
+        return frame_pixel_map(self.map_name, self.camera(frame), depth, self.depth_size(frame))
 
     @cached_property
     def aligned_from_world(self) -> Float64:
-        """(4, 4) turn to z up, then axis alignment, derived again and checked against the index.
+        """(4, 4) turn to z up, then axis alignment, derived in two ways that must agree.
 
         Raises:
-            SpatialCoreError: The index was made with another turn.
+            SpatialCoreError: They do not.
         """
         up = self.source.world_up
         turn = np.eye(4) if up is None else _zup_from_up(np.asarray(up, dtype=np.float64))
         aligned = self.source.aligned_from_world if isinstance(self.source, Scene) else None
-        if aligned is not None:
-            turn = compose_poses(aligned, turn)
-        stored = self._index.aligned_from_world
-        if not np.allclose(turn, stored, rtol=0.0, atol=1e-9):
-            raise SpatialCoreError(f"{self.place.scene}: the index turns the world differently")
-        # The stored bits decide which float32 a vertex rounds to, hence they are used.
-        return stored
+        # The bits of the index's formula decide which float32 a vertex rounds to.
+        exact = index_world(up, aligned).aligned_from_world
+        if not np.allclose(exact, turn if aligned is None else aligned @ turn, rtol=0, atol=1e-9):
+            raise SpatialCoreError(f"{self.source.id}: the index's formula turns the world wrongly")
+        return exact
 
     def world_from_cam(self, frame: int) -> Float64:
-        """(4, 4) pose of a frame in the z-up, aligned world; ValueError when it has none."""
-        stored = self._frames[frame].world_from_cam
-        if stored is None or not np.isfinite(stored).all():
-            raise ValueError(f"{self.place.scene}: frame {frame} has no pose")
-        return compose_poses(self.aligned_from_world, stored)
+        """(4, 4) pose of a frame in the z-up, aligned world; ValueError when it cannot be used."""
+        return self._pose(self._frames[frame])
 
-    def cam_from_world(self, frame: int) -> Float64:
-        """(4, 4) inverse of `world_from_cam`."""
-        return invert_pose(self.world_from_cam(frame))
+    def _pose(self, frame: Frame) -> Float64:
+        stored, name = frame.world_from_cam, f"{self.source.id}: frame {frame.index}"
+        if frame.reason or stored is None or not np.isfinite(stored).all():
+            raise ValueError(f"{name} has no pose ({frame.reason or 'pose_missing'})")
+        pose = compose_poses(self.aligned_from_world, stored)
+        if not np.isfinite(invert_pose(pose)).all():
+            raise ValueError(f"{name} has a pose without an inverse")
+        return pose
 
     @cached_property
     def cloud(self) -> Cloud:
         """The cloud in the z-up, aligned world; row = the point id of records.
 
-        A mesh is read from the source. A built cloud is the index's, once its hash is checked.
-
-        Raises:
-            SpatialCoreError: The stored cloud is not the one that was built.
+        A mesh is read from the source; where there is none the cloud is built again from the depth
+        maps, which are read once for each size of voxel that is tried.
         """
-        if not isinstance(self.source, Scene):
-            raise TypeError(f"{self.place.scene} is a clip and has no cloud")
-        if self.source.read_cloud is None:
-            points, instance = np.asarray(self._index.points), np.asarray(self._index.instance)
-            if array_hash(points, instance) != self._index.meta["cloud"]["hash"]:
-                raise SpatialCoreError(f"{self.place.scene}: the stored cloud has changed")
-            return Cloud(points, instance)
-        cloud = self.source.read_cloud()
-        turned = transform_points(self.aligned_from_world, cloud.points_world)
-        return Cloud(turned.astype(np.float32), cloud.instance, cloud.colour)
+        if self.scene.read_cloud is None:
+            return built_cloud(self._posed_readings, self.scene.depth_scale)
+        cloud = self.scene.read_cloud()
+        points = np.asarray(cloud.points_world, np.float32)
+        if not np.array_equal(self.aligned_from_world, np.eye(4)):
+            points = transform_points(self.aligned_from_world, points).astype(np.float32)
+        return Cloud(points, cloud.instance, cloud.colour)
+
+    def _posed_readings(self) -> Iterator[PosedReadings]:
+        """The frames that a cloud is built from: those with a pose and a map of the right size."""
+        for frame in self.scene.frames:
+            if frame.color is not None:  # the index masks frames with cameras of their own
+                continue
+            try:
+                pose, depth = self._pose(frame), self.scene.read_depth(frame)
+            except (ValueError, SceneFormatError):
+                continue
+            if depth.shape == self.depth_size(frame.index)[::-1]:
+                yield PosedReadings(depth, self._depth_K(frame), pose, self._instance(frame))
+
+    def _depth_K(self, frame: Frame) -> Float64:  # noqa: N802
+        """(3, 3) of the depth map, as given or as the pixel map implies."""
+        given, m = self.scene.depth_of(frame), self.pixel_map(frame.index)
+        if given is not None:
+            return given.K
+        affine = np.array([[m.ax, 0.0, m.bx], [0.0, m.ay, m.by], [0.0, 0.0, 1.0]])
+        return np.asarray(affine @ self.camera(frame.index).K)
+
+    def _instance(self, frame: Frame) -> NDArray[Any] | None:
+        """(h, w) object id of the colour pixel nearest to each depth pixel, -1 outside."""
+        if self.scene.read_instance is None:
+            return None
+        try:
+            stored = self.scene.read_instance(frame)
+        except SceneFormatError:
+            return None
+        m, (w, h) = self.pixel_map(frame.index), self.depth_size(frame.index)
+        W, H = self.camera(frame.index).size
+        row, column = np.mgrid[:h, :w]
+        u = np.rint((column - m.bx) / m.ax).astype(np.int64)
+        v = np.rint((row - m.by) / m.ay).astype(np.int64)
+        inside = (u >= 0) & (u < W) & (v >= 0) & (v < H)
+        ids = stored[np.clip(v, 0, H - 1), np.clip(u, 0, W - 1)]
+        return np.where(inside, ids, -1)
 
     @property
     def points(self) -> NDArray[np.float32]:
@@ -141,66 +208,37 @@ class ReferenceScene:
 
     def depth(self, frame: int) -> NDArray[Any]:
         """(h, w) depth map of a frame as stored."""
-        if not isinstance(self.source, Scene):
-            raise TypeError(f"{self.place.scene} is a clip and has no depth")
-        scene, row = self.source, self._frames[frame]
+        scene, row = self.scene, self._frames[frame]
         return self.cached(("depth", frame), lambda: scene.read_depth(row))
 
     def depth_m(self, frame: int) -> Float64:
-        """(h, w) float64 depth in metres; 0 where there is no reading."""
-        scale = self.source.depth_scale if isinstance(self.source, Scene) else 1.0
-        metres = self.depth(frame).astype(np.float64) * scale
-        return np.where(np.isfinite(metres) & (metres > 0), metres, 0.0)
-
-    def pixel_map(self, frame: int) -> PixelMap:
-        """The map from a frame's colour to its depth pixels, chosen as docs/relations.md says."""
-        scene, row = self.source, self._frames[frame]
-        if not isinstance(scene, Scene):
-            raise TypeError(f"{self.place.scene} is a clip and has no depth")
-        color, depth, size = scene.color_of(row), scene.depth_of(row), scene.depth_size_of(row)
-        kind = self._index.depth_map
-        if kind == "from_sizes":
-            return PixelMap.from_sizes(color.size, size)
-        if depth is not None:
-            return PixelMap.from_intrinsics(color.K, depth.K)
-        if kind == "identity" and size == color.size:
-            return PixelMap.identity()
-        raise SpatialCoreError(f"{self.place.scene}: the source does not fit map {kind!r}")
-
-    @property
-    def rule(self) -> DepthRule:
-        """The recipe's depth rule."""
-        if self.recipe.rules.rule == "strict":
-            return DepthRule.strict()
-        return DepthRule.tolerance(
-            self.recipe.rules.rule_relative, self.recipe.rules.rule_absolute_m
-        )
+        """(h, w) float64 depth in metres; NaN where there is no reading."""
+        metres = self.depth(frame).astype(np.float64) * self.scene.depth_scale
+        return np.where(np.isfinite(metres) & (metres > 0), metres, np.nan)
 
     def visible(self, frame: int) -> NDArray[np.bool_]:
         """(P,) bool: which points of `cloud` the frame sees, by the float64 reference."""
         return self.cached(("visible", frame), lambda: self._visible(frame))
 
     def _visible(self, frame: int) -> NDArray[np.bool_]:
-        if not isinstance(self.source, Scene):
-            raise TypeError(f"{self.place.scene} is a clip and has no depth")
         mask = visible_points(
             self.points,
             self.camera(frame).K,
-            self.cam_from_world(frame)[None],
+            invert_pose(self.world_from_cam(frame))[None],
             self.depth(frame)[None],
             image_size=self.camera(frame).size,
-            depth_scale=self.source.depth_scale,
+            depth_scale=self.scene.depth_scale,
             depth_from_image=self.pixel_map(frame),
-            rule=self.rule,
+            rule=depth_rule(self.rules),
             backend="reference",
         )
         seen: NDArray[np.bool_] = mask.to_bool()[0]
         return seen
 
-    def project(self, frame: int, points: NDArray[Any]) -> tuple[Float64, Float64]:
-        """Pixels (n, 2) and z (n,) metres of world points, by a plain matrix product."""
+    def project(self, frame: int, rows: ArrayLike) -> tuple[Float64, Float64]:
+        """Pixels (n, 2) and z (n,) metres of rows of the cloud, by a plain matrix product."""
         M = np.linalg.inv(self.world_from_cam(frame))
-        cam = np.asarray(points, dtype=np.float64) @ M[:3, :3].T + M[:3, 3]
+        cam = self.points[np.asarray(rows, np.int64)].astype(np.float64) @ M[:3, :3].T + M[:3, 3]
         z, camera = cam[:, 2], self.camera(frame)
         if camera.lens is not None:
             return camera.project(cam)[0], z
@@ -208,12 +246,21 @@ class ReferenceScene:
             uv = (cam @ camera.K.T)[:, :2] / z[:, None]
         return uv, z
 
-    @property
-    def track(self) -> Track3D:
-        """The clip; TypeError for a scene."""
-        if not isinstance(self.source, Track3D):
-            raise TypeError(f"{self.place.scene} is a scene, not a clip")
-        return self.source
+    def guards(self, frame: int, rows: ArrayLike) -> PointGuards:
+        """The guards on rows of the cloud in a frame, by the recipe's rules.
+
+        Pixels are those of the specification: a last bit may decide a guard.
+        """
+        rows = np.asarray(rows, np.int64)
+        visible = self.visible(frame)[rows]
+        if self.rules.askable == "visible":
+            return visible_only(visible)
+        camera, size = self.camera(frame), self.depth_size(frame)
+        cam = transform_points(invert_pose(self.world_from_cam(frame)), self.points[rows])
+        uv, z = camera.project(cam)
+        pixels = self.pixel_map(frame).depth_pixel(np.nan_to_num(uv), size)
+        rule = askable_rule(self.rules.guards, camera.size, size)
+        return point_guards(uv, z, visible, self.depth_m(frame), pixels, rule, camera.size)
 
 
 def _zup_from_up(up: Float64) -> Float64:

@@ -13,6 +13,7 @@ from spatialcore._libraries import Library, Marker
 from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.askable import askable_points, askable_rule
+from spatialcore.index.frames import frame_pixel_map
 from spatialcore.index.rules import Rules
 from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_in
 from spatialcore.types import Float64, Scene, invert_pose
@@ -59,9 +60,6 @@ def depth_rule(rules: Rules) -> DepthRule:
 def scene_view(scene: Scene, rules: Rules) -> View:
     """Camera, pixel map and rule of a scene.
 
-    By intrinsics where both are known; identity where the sizes are equal and the layout has no
-    depth intrinsics; by sizes where the rules say so.
-
     Raises:
         SceneFormatError: The map cannot be known; code "depth_K_missing".
     """
@@ -69,30 +67,41 @@ def scene_view(scene: Scene, rules: Rules) -> View:
         raise SceneFormatError(
             scene.root / scene.id, "has a lens that is no pinhole", code="distortion"
         )
-    K, size = scene.color.K, scene.color.size
-    if rules.depth_map == "from_sizes":
-        name, pixel_map = "from_sizes", PixelMap.from_sizes(size, scene.depth_size)
-    elif scene.depth is not None:
-        name, pixel_map = "from_intrinsics", PixelMap.from_intrinsics(K, scene.depth.K)
-    elif scene.depth_size == size:
-        name, pixel_map = "identity", PixelMap.identity()
-    else:
-        w, h = scene.depth_size
-        raise SceneFormatError(
-            scene.root / scene.id,
-            f"has no depth intrinsics, and depth {w}x{h} differs from colour {size[0]}x{size[1]}",
-            "add depth_intrinsic.txt, or pass --depth-map sizes to use the ratio of the sizes",
-            code="depth_K_missing",
-        )
+    name, K = pixel_map_name(scene, rules), scene.color.K
+    pixel_map = frame_pixel_map(name, scene.color, scene.depth, scene.depth_size)
     return View(
         K=K,
-        image_size=size,
+        image_size=scene.color.size,
         depth_K=_depth_K(K, pixel_map) if scene.depth is None else scene.depth.K,
         depth_size=scene.depth_size,
         depth_scale=scene.depth_scale,
         map_name=name,
         pixel_map=pixel_map,
         rule=depth_rule(rules),
+    )
+
+
+def pixel_map_name(scene: Scene, rules: Rules) -> str:
+    """How colour pixels meet depth pixels, see `frame_pixel_map`.
+
+    By intrinsics where both are known; identity where the sizes are equal and the layout has no
+    depth intrinsics; by sizes where the rules say so.
+
+    Raises:
+        SceneFormatError: It cannot be known; code "depth_K_missing".
+    """
+    (W, H), (w, h) = scene.color.size, scene.depth_size
+    if rules.depth_map == "from_sizes":
+        return "from_sizes"
+    if scene.depth is not None:
+        return "from_intrinsics"
+    if (w, h) == (W, H):
+        return "identity"
+    raise SceneFormatError(
+        scene.root / scene.id,
+        f"has no depth intrinsics, and depth {w}x{h} differs from colour {W}x{H}",
+        "add depth_intrinsic.txt, or pass --depth-map sizes to use the ratio of the sizes",
+        code="depth_K_missing",
     )
 
 
