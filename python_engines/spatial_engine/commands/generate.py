@@ -35,6 +35,8 @@ class SourceOptions:
         world_up: Up in the source's world: x,y,z or +x ... -z, or auto.
         static_camera: Clips without extrinsics have a camera that stands still.
         allow_source: Collections that are left out unless named.
+        labels: ScanNet label table; default: looked for beside the scenes.
+        trust_source: Take a source whose depth maps contradict its poses as it is.
     """
 
     key: str | None = None
@@ -42,6 +44,8 @@ class SourceOptions:
     world_up: str | None = None
     static_camera: bool = False
     allow_source: tuple[str, ...] = ()
+    labels: str | None = None
+    trust_source: bool = False
 
 
 @dataclass(frozen=True)

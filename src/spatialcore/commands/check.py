@@ -43,6 +43,7 @@ class Options:
         static_camera: Clips without extrinsics have a camera that stands still.
         allow_source: Collections that are left out unless named: drivetrack.
         labels: ScanNet label table; default: looked for beside the scenes.
+        trust_source: Take a source whose depth maps contradict its poses as it is.
         every_frame: Decode every depth image instead of a dozen a scene.
         report: Write the table as an HTML page.
         json: Print one JSON object instead of a table.
@@ -54,6 +55,7 @@ class Options:
     static_camera: bool = False
     allow_source: tuple[str, ...] = ()
     labels: str | None = None
+    trust_source: bool = False
     every_frame: bool = False
     report: Path | None = None
     json: bool = False
@@ -73,6 +75,7 @@ def main(argv: list[str]) -> int:
             static_camera=options.static_camera,
             allow_source=options.allow_source,
             labels=options.labels,
+            trust_source=options.trust_source,
         )
         sources = open_sources(options.source, read)
         surveys = [(source, list(_follow(source, options))) for source in sources]
@@ -90,7 +93,7 @@ def main(argv: list[str]) -> int:
 
 
 def _exit_code(reports: list[SceneReport]) -> int:
-    skipped = sum(report.verdict == "skipped" for report in reports)
+    skipped = sum(bool(report.error) for report in reports)
     if skipped == len(reports):
         return EXIT_FAILED
     return EXIT_SKIPPED if skipped else 0
@@ -98,7 +101,8 @@ def _exit_code(reports: list[SceneReport]) -> int:
 
 def _follow(source: Source, options: Options) -> Iterator[SceneReport]:
     """The reports of one source; draws a bar on a terminal once it has taken two seconds."""
-    from spatialcore.io.survey import SAMPLED_FRAMES, survey
+    from spatialcore.io.agreement import SAMPLED_FRAMES
+    from spatialcore.io.survey import survey
 
     started, bar = time.perf_counter(), None
     total = len(source.scene_ids())
@@ -154,5 +158,5 @@ def _as_json(surveys: list[tuple[Source, list[SceneReport]]]) -> dict[str, Any]:
             for source, found in surveys
         ],
         "scene_count": len(reports),
-        "skipped_count": sum(report.verdict == "skipped" for report in reports),
+        "skipped_count": sum(bool(report.error) for report in reports),
     }

@@ -24,16 +24,16 @@ COLUMNS = (
     ("points", "mesh vertices, or tracks of a clip"),
     ("up", "up direction in the world of the scene"),
     ("split", "published split"),
-    ("verdict", "ok, limited or skipped"),
+    ("verdict", "ok, limited, wrong or skipped"),
 )
 _WIDE_ONLY = ("points", "split")
-_COLOURS = {"ok": "green", "limited": "yellow", "skipped": "red"}
+_COLOURS = {"ok": "green", "limited": "yellow", "wrong": "red", "skipped": "red"}
 _NAMES = ("x", "y", "z")
 _STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}"
     "td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}"
-    ".ok{color:#167a3a}.limited{color:#9a6700}.skipped{color:#b3261e}"
+    ".ok{color:#167a3a}.limited{color:#9a6700}.wrong,.skipped{color:#b3261e}"
 )
 
 
@@ -113,8 +113,8 @@ def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[s
     """Why scenes were skipped, what is missing and what needs it, other masked frames, totals."""
     reports = [report for _, found in surveys for report in found]
     for report in reports:
-        if report.verdict == "skipped":
-            yield f"skipped {report.id}: {report.error}"
+        if report.error:
+            yield f"{report.verdict} {report.id}: {report.error}"
     missing = _grouped(
         (f"missing {_in_general(what, r.id)}: {why}", r.id)
         for r in reports
@@ -127,8 +127,8 @@ def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[s
         yield f"masked {code}: {_some(scenes)}"
     for text, scenes in _grouped((note, r.id) for r in reports for note in r.notes).items():
         yield f"note {text} [{_some(scenes)}]"
-    usable = sum(report.usable_count for report in reports if report.verdict != "skipped")
-    skipped = sum(report.verdict == "skipped" for report in reports)
+    usable = sum(report.usable_count for report in reports if not report.error)
+    skipped = sum(bool(report.error) for report in reports)
     yield f"{len(reports) - skipped} of {len(reports)} scenes can be used, {usable} frames"
 
 

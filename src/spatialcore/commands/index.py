@@ -52,6 +52,7 @@ class Options:
         static_camera: Clips without extrinsics have a camera that stands still.
         allow_source: Collections that are left out unless named, such as drivetrack.
         labels: A ScanNet label table; default: the one beside the scans.
+        trust_source: Take a source whose depth maps contradict its poses as it is.
         json: Print one JSON object instead of text.
     """
 
@@ -68,6 +69,7 @@ class Options:
     static_camera: bool = False
     allow_source: tuple[str, ...] = ()
     labels: str | None = None
+    trust_source: bool = False
     json: bool = False
 
 
@@ -136,6 +138,7 @@ def _sources(options: Options) -> list[Source]:
         static_camera=options.static_camera,
         allow_source=options.allow_source,
         labels=options.labels,
+        trust_source=options.trust_source,
     )
     return [source for spec in options.sources for source in open_sources(spec, read)]
 

@@ -20,6 +20,7 @@ from spatialcore.index.objects import object_frame_table, object_rows, view_set_
 from spatialcore.index.rules import Rules
 from spatialcore.index.scene_build import SceneBuild
 from spatialcore.index.store import INDEX_VERSION, array_hash, input_mark, publish
+from spatialcore.io.agreement import OUTSIDE_CONTRADICTED, outside_sentence, share_outside
 from spatialcore.types import Scene, Source, Track3D
 
 
@@ -65,9 +66,10 @@ def build_scene(
         SceneFormatError: It cannot be read, or nothing in it can be used.
     """
     opened = source.open(scene_id)
+    trusted = bool(getattr(getattr(source, "options", None), "trust_source", False))
     if isinstance(opened, Track3D):
-        return _build_clip(opened, config, path)
-    build = SceneBuild(opened, config.rules, threads, device, depth_cache)
+        return _build_clip(opened, config, path, trusted)
+    build = SceneBuild(opened, config.rules, threads, device, depth_cache, trusted)
     build.run(path.parent)
     return _publish_rgbd(build, path)
 
@@ -179,7 +181,7 @@ def _meta(opened: Scene | Track3D, rules: Rules, world: World) -> dict[str, Any]
     }
 
 
-def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
+def _build_clip(clip: Track3D, config: IndexConfig, path: Path, trusted: bool) -> SceneSummary:
     from spatialcore.index.motion import part_table
 
     if clip.tracks_cam.shape[1] < 2:
@@ -188,6 +190,14 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path) -> SceneSummary:
             f"{clip.tracks_cam.shape[1]} tracks have 80 % of their readings",
             "motion is a matter of at least two",
             code="track_short",
+        )
+    outside = share_outside(clip)
+    if outside is not None and outside > OUTSIDE_CONTRADICTED and not trusted:
+        raise SceneFormatError(
+            clip.root / clip.id,
+            outside_sentence(outside),
+            "correct the clip; --trust-source takes it as it is",
+            code="source_contradicts",
         )
     world = index_world(clip.world_up, None)
     poses, reasons = frame_poses(world, clip.frames)

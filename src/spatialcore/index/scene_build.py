@@ -33,6 +33,7 @@ from spatialcore.index.visibility import (
     instance_on_depth,
     scene_view,
 )
+from spatialcore.io.agreement import DepthShot, depth_shot, measure, sampled_frames
 from spatialcore.types import Float64, Frame, Scene
 
 
@@ -48,6 +49,7 @@ class SceneBuild:
         threads: Threads for decoding and kernels.
         device: Where frames are tested; None = on the CPU.
         depth_cache: Folder of `spatialcore.index.depth_cache`; None keeps nothing.
+        trusted: Whether a source that contradicts itself is taken as it is.
         view: Camera, pixel map and rule.
         world: Change from the source's world to the index's.
         world_from_cam: (F, 4, 4) of every frame in the index's world, NaN where there is none.
@@ -63,6 +65,7 @@ class SceneBuild:
     threads: int
     device: Library | None = None
     depth_cache: Path | None = None
+    trusted: bool = False
     view: View = field(init=False)
     world: World = field(init=False)
     world_from_cam: Float64 = field(init=False)
@@ -71,6 +74,7 @@ class SceneBuild:
     built: BuiltCloud | None = field(init=False, default=None)
     masks: Masks = field(init=False)
     pairs: PairTable = field(init=False)
+    _shots: list[DepthShot | None] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         scene = self.scene
@@ -94,6 +98,7 @@ class SceneBuild:
         masks = self._on_depth(folder) if self.scene.read_cloud is None else self._on_mesh()
         if not len(masks.rows):
             raise self._no_frames()
+        self._check_agreement()
         self.pairs = pair_table(
             masks.visible,
             np.array([self.scene.frames[row].index for row in masks.rows], np.int32),
@@ -150,9 +155,26 @@ class SceneBuild:
         )
 
     def _decoded(self) -> Iterator[DecodedDepth]:
-        """The map of each usable frame in order, or why there is none."""
+        """The map of each usable frame in order, or why there is none; some are kept to compare."""
         usable = [(row, f) for row, f in enumerate(self.scene.frames) if not self.reasons[row]]
-        return decoded_maps(self.scene, usable, self.threads, self.depth_cache)
+        compared = {f.index for f in sampled_frames([frame for _, frame in usable])}
+        for item in decoded_maps(self.scene, usable, self.threads, self.depth_cache):
+            frame = self.scene.frames[item.row]
+            if not item.reason and frame.index in compared:
+                self._shots.append(depth_shot(self.scene, frame, item.depth))
+            yield item
+
+    def _check_agreement(self) -> None:
+        """Refuse a source whose depth maps contradict its poses."""
+        agreement = measure([shot for shot in self._shots if shot is not None])
+        self._shots.clear()
+        if agreement.contradicted and not self.trusted:
+            raise SceneFormatError(
+                self.scene.root / self.scene.id,
+                agreement.sentence(),
+                "correct the source; --trust-source takes it as it is",
+                code="source_contradicts",
+            )
 
     def _posed(self, row: int, depth: NDArray[Any]) -> PosedDepth:
         return PosedDepth(depth, self.world_from_cam[row], self._instance(self.scene.frames[row]))

@@ -24,6 +24,7 @@ class ReadOptions:
         static_camera: Clips without extrinsics have a camera that stands still.
         allow_source: Collections that are left out unless named, such as "drivetrack".
         labels: Path of a ScanNet label table; None looks for it beside the scenes.
+        trust_source: Take a source whose depth maps contradict its poses as it is.
     """
 
     key: str | None = None
@@ -33,6 +34,7 @@ class ReadOptions:
     static_camera: bool = False
     allow_source: tuple[str, ...] = ()
     labels: str | None = None
+    trust_source: bool = False
 
     def __post_init__(self) -> None:
         if self.key is not None and _KEY.match(self.key) is None:

@@ -7,14 +7,22 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError, SpatialCoreError
+from spatialcore.io.agreement import (
+    OUTSIDE_CONTRADICTED,
+    SAMPLED_FRAMES,
+    DepthShot,
+    depth_shot,
+    measure,
+    outside_sentence,
+    sampled_frames,
+    share_outside,
+)
 from spatialcore.io.scannet_objects import read_scan_text
 from spatialcore.types import (
     Float64,
@@ -24,13 +32,9 @@ from spatialcore.types import (
     Track3D,
     compose_poses,
     invert_pose,
-    transform_points,
 )
 
-SAMPLED_FRAMES = 12
-# Every 8th pixel of a 640x480 image: 4,800 readings tell a share to about 1 %.
-_PIXEL_STEP = 8
-_RELATIVE, _ABSOLUTE_M = 0.05, 0.05
+FEW_USABLE = 0.3  # of a scene's frames: with fewer something is wrong with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,10 @@ class SceneReport:
         split: "train", "val" or None.
         notes: Warnings of the reader.
         missing: (what is missing, what needs it).
-        verdict: "ok", "limited" = something is missing, or "skipped".
-        error: Why it was skipped, or "".
-        code: Reason code of a skipped scene, or "".
+        verdict: "ok", "limited" = something is missing, "wrong" = the source contradicts itself,
+            or "skipped".
+        error: Why it was skipped or is wrong, or "".
+        code: Reason code of a skipped or wrong scene, or "".
     """
 
     id: str
@@ -115,62 +120,6 @@ def _missing_of_clip(clip: Track3D) -> Iterator[tuple[str, str]]:
         yield "lengths in metres", "every question about lengths needs them"
 
 
-def _spread(frames: Sequence[Frame], count: int | None) -> list[Frame]:
-    """`count` frames evenly spread in runs of two neighbours, or all when None."""
-    usable = [f for f in frames if f.valid]
-    if count is None or len(usable) <= count:
-        return usable
-    starts = np.linspace(0, len(usable) - 2, max(count // 2, 1)).round().astype(int)
-    picked = sorted({int(i) + step for i in starts for step in (0, 1)})
-    return [usable[i] for i in picked]
-
-
-def _depth_intrinsic(scene: Scene) -> Float64:
-    """K of the depth grid: as given, else the colour K scaled to its size."""
-    if scene.depth is not None:
-        return scene.depth.K
-    scale = np.array(scene.depth_size) / np.array(scene.color.size)
-    scaled: Float64 = scene.color.K * np.array([[scale[0]], [scale[1]], [1.0]])
-    return scaled
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
-    """A decoded frame: depth (h, w) metres with NaN where none, and its depth camera's pose."""
-
-    depth: Float64
-    world_from_cam: Float64
-
-
-def _confirmed(first: _View, second: _View, K: Float64) -> NDArray[np.bool_]:
-    """Which readings of `first` land on a reading of `second`, and whether that one agrees."""
-    h, w = first.depth.shape
-    v, u = np.mgrid[0:h:_PIXEL_STEP, 0:w:_PIXEL_STEP]
-    z = first.depth[v, u]
-    u, v, z = (a[np.isfinite(z)] for a in (u, v, z))
-    rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(z)], axis=1)
-    second_from_first = compose_poses(invert_pose(second.world_from_cam), first.world_from_cam)
-    points = transform_points(second_from_first, rays * z[:, None])
-    points = points[points[:, 2] > 0]
-    column = np.rint(K[0, 0] * points[:, 0] / points[:, 2] + K[0, 2])
-    row = np.rint(K[1, 1] * points[:, 1] / points[:, 2] + K[1, 2])
-    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    points, column, row = points[inside], column[inside], row[inside]
-    read = second.depth[row.astype(int), column.astype(int)]
-    known = np.isfinite(read)
-    expected = points[known, 2]
-    confirmed: NDArray[np.bool_] = np.abs(read[known] - expected) <= np.maximum(
-        _RELATIVE * expected, _ABSOLUTE_M
-    )
-    return confirmed
-
-
-def _agreement(views: Sequence[_View], K: Float64) -> float | None:
-    hits = [_confirmed(a, b, K) for a, b in pairwise(views)]
-    total = sum(map(len, hits))
-    return None if total == 0 else float(sum(int(h.sum()) for h in hits) / total)
-
-
 def _txt_offset(scene: Scene) -> Float64 | None:
     """`colorToDepthExtrinsics` of `<id>.txt` as depth_from_color (4, 4), or None."""
     path = next((p for p in scene.inputs if p.name == f"{scene.id}.txt"), None)
@@ -180,52 +129,53 @@ def _txt_offset(scene: Scene) -> Float64 | None:
     return numbers.reshape(4, 4)
 
 
-def _decode(scene: Scene, count: int | None) -> tuple[list[_View], Counter[str], float | None]:
-    """Decoded views, frames whose depth is damaged, and the share of pixels with a reading."""
-    views, faults = [], Counter[str]()
+def _decode(scene: Scene, count: int | None) -> tuple[list[DepthShot], Counter[str], float | None]:
+    """Decoded frames, frames whose depth is damaged, and the share of pixels with a reading."""
+    shots, faults = [], Counter[str]()
     read = total = 0
-    for frame in _spread(scene.frames, count):
+    for frame in sampled_frames(scene.frames, count):
         try:
             stored = scene.read_depth(frame)
         except SceneFormatError as error:
             faults[error.code] += 1
             continue
-        depth = stored.astype(np.float64) * scene.depth_scale
-        depth[~((depth > 0) & np.isfinite(depth))] = np.nan
-        read += int(np.isfinite(depth).sum())
-        total += depth.size
-        assert frame.world_from_cam is not None  # a valid frame has a pose
-        views.append(_View(depth, frame.world_from_cam))
-    return views, faults, read / total if total else None
+        metres = stored * scene.depth_scale
+        read += int((np.isfinite(metres) & (metres > 0)).sum())
+        total += stored.size
+        shot = depth_shot(scene, frame, stored)
+        if shot is not None:
+            shots.append(shot)
+    return shots, faults, read / total if total else None
 
 
 def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
-    views, faults, share = _decode(scene, count)
+    shots, faults, share = _decode(scene, count)
     reasons = Counter(f.reason for f in scene.frames if not f.valid) + faults
     usable = len(scene.frames) - sum(reasons.values())
-    K = _depth_intrinsic(scene)
+    agreement = measure(shots)
     offset = _txt_offset(scene)
     shifted = None
     if offset is not None:
         color_from_depth = invert_pose(offset)
         moved = [
             replace(v, world_from_cam=compose_poses(v.world_from_cam, color_from_depth))
-            for v in views
+            for v in shots
         ]
-        shifted = _agreement(moved, K)
+        shifted = measure(moved).share
     missing = tuple(_missing_of_scene(scene))
     # No lack: the index builds a cloud from the depth images where there is no mesh.
     notes = scene.notes if scene.read_cloud else (*scene.notes, "no_mesh")
+    notes += _few_usable(usable, scene.frames)
     cloud = scene.read_cloud() if scene.read_cloud else None
     up = None if scene.world_up is None else tuple(float(x) for x in scene.world_up)
-    return SceneReport(
+    report = SceneReport(
         id=scene.id,
         kind="scene",
         frame_count=len(scene.frames),
         usable_count=usable,
         reasons=dict(sorted(reasons.items())),
         depth_share=share,
-        agreement=_agreement(views, K),
+        agreement=agreement.share,
         agreement_offset=shifted,
         object_count=len(scene.objects),
         point_count=None if cloud is None else len(cloud.points_world),
@@ -237,6 +187,19 @@ def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
         missing=missing,
         verdict="limited" if missing else "ok",
     )
+    return _contradicted(report, agreement.sentence()) if agreement.contradicted else report
+
+
+def _contradicted(report: SceneReport, sentence: str) -> SceneReport:
+    hint = "--trust-source takes it as it is"
+    return replace(report, verdict="wrong", error=f"{sentence} ({hint})", code="source_contradicts")
+
+
+def _few_usable(usable: int, frames: Sequence[Frame]) -> tuple[str, ...]:
+    """A warning where most frames of a scene cannot be used."""
+    if not frames or usable >= FEW_USABLE * len(frames):
+        return ()
+    return (f"only {usable} of {len(frames)} frames can be used",)
 
 
 def _survey_clip(clip: Track3D) -> SceneReport:
@@ -245,7 +208,7 @@ def _survey_clip(clip: Track3D) -> SceneReport:
     notes = clip.notes
     if clip.short_track_count:
         notes = (*notes, f"track_short={clip.short_track_count}")
-    return SceneReport(
+    report = SceneReport(
         id=clip.id,
         kind="clip",
         frame_count=len(clip.frames),
@@ -259,6 +222,10 @@ def _survey_clip(clip: Track3D) -> SceneReport:
         missing=missing,
         verdict="limited" if missing else "ok",
     )
+    outside = share_outside(clip)
+    if outside is not None and outside > OUTSIDE_CONTRADICTED:
+        return _contradicted(report, outside_sentence(outside))
+    return report
 
 
 def survey_scene(
