@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from spatial_engine.dataset.dataset import OpenedRecord, open_records
+from spatial_engine.records.task_name import family_of
 from spatial_engine.view import choose_examples
 
 DOCS = Path(__file__).resolve().parent
@@ -55,8 +56,8 @@ def main(out: str) -> None:
     chosen = choose_examples(open_records(out), 1)
     sections, family = [], ""
     for task, records in chosen.items():
-        if task.partition(".")[0] != family:
-            family = task.partition(".")[0]
+        if family_of(task) != family:
+            family = family_of(task)
             sections.append(f"## {family}\n")
         sections.append(section(records[0], folder))
     head = (

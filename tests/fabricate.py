@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Byte writers of tiny scenes and clips, independent of the package's own writers."""
+"""Byte writers of tiny scenes and clips, independent of the package's own; and of a data set."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from spatial_engine.records.record import QARecord
 
 COLOR_SIZE = (32, 24)
 DEPTH_SIZE = (16, 12)
@@ -237,3 +241,33 @@ def nerfstudio_capture(folder: Path, count: int = 3, **fields: object) -> Path:
     }  # fmt: skip
     (folder / "transforms.json").write_text(json.dumps(stored))
     return folder
+
+
+def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
+    """A data set as `generate` writes it, of one source with the root `root`."""
+    from spatial_engine.dataset.make import file_hash, write_json
+    from spatial_engine.dataset.manifest import Manifest, ShardDone, SourceEntry, done_path
+    from spatial_engine.recipe import Recipe
+    from spatial_engine.records.record import write_records
+
+    by_split: dict[str, list[QARecord]] = {}
+    for record in records:
+        by_split.setdefault(record.split, []).append(record)
+    (out / "shards").mkdir(parents=True)
+    for number, (split, rows) in enumerate(by_split.items()):
+        (out / "data" / split).mkdir(parents=True)
+        path = out / "data" / split / f"part-{number:05d}.parquet"
+        write_records(path, rows)
+        tasks = {record.task: 1 for record in rows}
+        done = ShardDone(
+            number, split, len(rows), path.stat().st_size, file_hash(path), tasks, 0.0, 0
+        )
+        write_json(done_path(out, number), done.to_json())
+    manifest = Manifest(
+        version=1, record_version=1, versions={}, config={}, seed=0, recipe=Recipe(),
+        tasks=tuple(sorted({record.task for record in records})), index="index",
+        sources={records[0].source: SourceEntry("posed_images", str(root), {}, {})},
+        plan_hash="0" * 32, wording="0" * 32, shards=len(by_split), rows=len(records),
+    )  # fmt: skip
+    write_json(out / "manifest.json", manifest.to_json())
+    return out

@@ -30,12 +30,12 @@ from spatial_engine.check.verify import verify
 from spatial_engine.dataset import make as pipeline
 from spatial_engine.dataset.compose import Told, compose_table
 from spatial_engine.dataset.shard_rows import open_scene, rows_of_shard
-from spatial_engine.engines import ENGINES
-from spatial_engine.engines.base import family_of
+from spatial_engine.engines import engines
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
 from spatial_engine.recipe import recipe_for
 from spatial_engine.records.record import write_table
+from spatial_engine.records.task_name import family_of
 from spatialcore.errors import PlanError
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index
@@ -248,8 +248,8 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of captured scenes")
     given = parser.parse_args()
     quota = given.quota or (200 if given.short else 3_000)
-    families = dict.fromkeys(family_of(engine.task) for engine in ENGINES)
-    every = tuple(engine.task for engine in ENGINES)
+    families = dict.fromkeys(family_of(engine.task) for engine in engines())
+    every = tuple(engine.task for engine in engines())
     tables: list[Comparison | None] = []
     with tempfile.TemporaryDirectory() as folder:
         index = given.index or sample_index(Path(folder), 1 if given.short else given.rooms)

@@ -193,10 +193,10 @@ def _recipe_of(table: dict[str, Any], file: str) -> Recipe:
 
 def _check_names(recipe: Recipe, file: str, at: str) -> None:
     """Refuse tasks and families that no engine makes."""
-    from spatial_engine.engines import ENGINES
-    from spatial_engine.engines.base import family_of
+    from spatial_engine.engines import engines
+    from spatial_engine.records.task_name import family_of
 
-    tasks = [engine.task for engine in ENGINES]
+    tasks = [engine.task for engine in engines()]
     families = sorted({family_of(task) for task in tasks})
     named = [(f"quota.{task!r}", task, ["*", *tasks]) for task in recipe.quota]
     named += [

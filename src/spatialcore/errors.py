@@ -84,6 +84,10 @@ class RecordError(SpatialCoreError):
     """A record or a shard of records breaks its schema."""
 
 
+class TaskError(SpatialCoreError, ValueError):
+    """A task that no installed engine makes, that two make, or whose engine is not whole."""
+
+
 class PlanError(SpatialCoreError):
     """A plan cannot be made or does not fit the index it is run on."""
 

@@ -12,8 +12,10 @@ import pytest
 
 from spatial_engine.dataset.compose import make
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import Row, SceneContext, candidates_of
+from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.recipe import Guards, Recipe, load_recipe
 from spatialcore.index.index import Index, build_index
 from spatialcore.types import Scene

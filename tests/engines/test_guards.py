@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import Row, SceneContext
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.index import Index, IndexConfig, build_index

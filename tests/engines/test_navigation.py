@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import make
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.navigation import NavigationInstructions, RoutePlan, _longer, _route
 from spatial_engine.engines.navigation_scene import NavigationScene, navigation_scene

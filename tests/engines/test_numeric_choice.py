@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spatial_engine.dataset.compose import make
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.numeric_choice import (
     LETTERS,
     NUMERIC_CHOICE,

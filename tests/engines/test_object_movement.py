@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import make
-from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
+from spatial_engine.engines.base import candidates_of
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.track_pairs import clip_view, distance_bins
 from spatial_engine.recipe import Recipe, load_recipe, recipe_for
 from spatial_engine.records.answers import parse_answer
+from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.records.wording import wording_of
 from spatialcore.types import Camera, Frame, Track3D
 

@@ -14,10 +14,13 @@ import pytest
 
 from spatial_engine.commands import generate, stats, verify
 from spatial_engine.dataset.dataset import open_records
-from spatial_engine.engines.base import FrameImage, Place, Row, SceneContext, candidates_of
+from spatial_engine.engines.base import candidates_of
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_perception import OBJECT_PERCEPTION, SETS_PER_OBJECT
 from spatial_engine.engines.object_views import covering_sets
 from spatial_engine.recipe import Recipe, load_recipe
+from spatial_engine.records.place import FrameImage, Place
 from spatialcore.bitmask import BitMask
 from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
 from spatialcore.types import Cloud, Object3D

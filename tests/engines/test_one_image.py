@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatial_engine.engines.base import FrameImage, Place, Row
+from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.one_image import ONE_IMAGE, View
 from spatial_engine.recipe import Recipe
+from spatial_engine.records.place import FrameImage, Place
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from spatialcore.types import Camera

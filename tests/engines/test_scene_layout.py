@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import compose, make
-from spatial_engine.engines.base import FrameImage, Place, SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.answers import parse_answer
-from spatial_engine.records.wording import SLOT, load_wordings
+from spatial_engine.records.place import FrameImage, Place
+from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
 from tests.relations.rooms import block, floor_points, room_points
 
 ENGINES = {engine.quantity: engine for engine in SCENE_LAYOUT}
@@ -126,7 +127,7 @@ def test_words_of_a_direction_are_strata(context):
 
 @pytest.mark.parametrize("task", [engine.task for engine in SCENE_LAYOUT])
 def test_wording_uses_every_slot_once(task):
-    wording = load_wordings("scene_layout")[task]
+    wording = load_wordings(TemplateFile("scene_layout"))[task]
     assert len(wording.descriptions) >= wording.least[0]
     for texts, slots, least in (
         (wording.questions[""], wording.question_slots, wording.least[1]),

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_engine.check import files as shard_files
-from spatial_engine.check.files import repeated_ids, sampled
+from spatial_engine.check.files import sampled
+from spatial_engine.dataset import ids as shard_ids
+from spatial_engine.dataset.ids import repeated_ids
 
 IDS = {Path("a"): ["x", "y", "z"], Path("b"): ["u", "x"], Path("c"): []}
 
 
 @pytest.fixture(autouse=True)
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_files, "_ids", lambda path: iter(IDS[path]))
+    monkeypatch.setattr(shard_ids, "_ids", lambda path: iter(IDS[path]))
 
 
 def keys(of_id: dict[str, int]) -> list[np.ndarray]:

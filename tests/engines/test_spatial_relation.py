@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import make
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.records.answers import parse_answer
-from spatial_engine.records.wording import SLOT, load_wordings
+from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
 from tests.engines.test_scene_layout import scene
 
 ENGINES = {engine.relation: engine for engine in SPATIAL_RELATION}
@@ -75,7 +75,7 @@ def test_answers_worked_by_hand(context):
 
 @pytest.mark.parametrize("task", [engine.task for engine in SPATIAL_RELATION])
 def test_wording_lists_the_words_and_uses_every_slot_once(task):
-    wording = load_wordings("spatial_relation")[task]
+    wording = load_wordings(TemplateFile("spatial_relation"))[task]
     for text in wording.questions[""]:
         assert sorted(SLOT.findall(text)) == sorted(wording.question_slots)
         assert all(word in text.casefold() for word in wording.words)

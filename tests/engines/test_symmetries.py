@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import make
-from spatial_engine.engines import ENGINES, engine_of
-from spatial_engine.engines.base import Row, SceneContext, candidates_of
+from spatial_engine.engines import engine_of, engines
+from spatial_engine.engines.base import candidates_of
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.records.answers import norm1000
@@ -24,7 +26,7 @@ from tests.engines.test_object_movement import moving_clip
 from tests.index.scenes import MemorySource, room_scene
 
 FAMILIES = ("camera_movement", "depth_perception", "visual_correspondence", "object_perception")
-SCENE_TASKS = [e.task for e in ENGINES if e.task.partition(".")[0] in FAMILIES]
+SCENE_TASKS = [e.task for e in engines() if e.task.partition(".")[0] in FAMILIES]
 QUARTER = np.array([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 MIRROR_Y = np.diag([1.0, -1.0, 1.0, 1.0])
 MIRROR_X = np.diag([-1.0, 1.0, 1.0, 1.0])

@@ -10,23 +10,27 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.texts import drawn_texts
-from spatial_engine.engines import ENGINES
+from spatial_engine.engines import engines
 from spatial_engine.recipe import Recipe
-from spatial_engine.records.wording import Wording, load_wordings, wording_of
+from spatial_engine.records.wording import TemplateFile, Wording, load_wordings, wording_of
 from spatial_engine.records.wording_lint import lint
 
-FAMILIES = sorted({engine.task.partition(".")[0] for engine in ENGINES})
+FAMILIES = sorted({engine.task.partition(".")[0] for engine in engines()})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_templates_obey_the_rules(family: str) -> None:
-    problems = [problem for wording in load_wordings(family).values() for problem in lint(wording)]
+    problems = [
+        problem
+        for wording in load_wordings(TemplateFile(family)).values()
+        for problem in lint(wording)
+    ]
     assert not problems
 
 
 def test_every_task_has_its_wording_and_no_wording_is_left_over() -> None:
-    worded = {task for family in FAMILIES for task in load_wordings(family)}
-    assert worded == {engine.task for engine in ENGINES}
+    worded = {task for family in FAMILIES for task in load_wordings(TemplateFile(family))}
+    assert worded == {engine.task for engine in engines()}
 
 
 GOOD = Wording(

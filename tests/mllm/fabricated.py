@@ -79,39 +79,10 @@ def make_records(root, scenes, *, split="train", seed=0, first=0):
             make_record("scene_layout.object_count", scene, uris[:1],
                         "How many squares are there?", integer(1, "count"), items=(1,), split=split)
         )  # fmt: skip
-        same = "yes" if seen[1][0] == colour else "no"
+        turned = "left" if seen[1][0] == colour else "right"
         records.append(
-            make_record("spatial_relation.same_colour", scene, uris,
-                        "Do both images show one colour?", word(same), items=(2,), split=split)
+            make_record("camera_movement.yaw_direction", scene, uris,
+                        "Left if both images show one colour, else right?", word(turned),
+                        items=(2,), split=split)
         )  # fmt: skip
     return records
-
-
-def write_folder(out, root, records):
-    """A data set as `generate` writes it, of one source with the root `root`."""
-    from spatial_engine.dataset.make import file_hash, write_json
-    from spatial_engine.dataset.manifest import Manifest, ShardDone, SourceEntry, done_path
-    from spatial_engine.recipe import Recipe
-    from spatial_engine.records.record import write_records
-
-    by_split = {}
-    for record in records:
-        by_split.setdefault(record.split, []).append(record)
-    (out / "shards").mkdir(parents=True)
-    for number, (split, rows) in enumerate(by_split.items()):
-        (out / "data" / split).mkdir(parents=True)
-        path = out / "data" / split / f"part-{number:05d}.parquet"
-        write_records(path, rows)
-        tasks = {record.task: 1 for record in rows}
-        done = ShardDone(
-            number, split, len(rows), path.stat().st_size, file_hash(path), tasks, 0.0, 0
-        )
-        write_json(done_path(out, number), done.to_json())
-    manifest = Manifest(
-        version=1, record_version=1, versions={}, config={}, seed=0, recipe=Recipe(),
-        tasks=tuple(sorted({record.task for record in records})), index="index",
-        sources={"toy": SourceEntry("posed_images", str(root), {}, {})}, plan_hash="0" * 32,
-        wording="0" * 32, shards=len(by_split), rows=len(records),
-    )  # fmt: skip
-    write_json(out / "manifest.json", manifest.to_json())
-    return out

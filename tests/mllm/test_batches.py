@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fabricate import data_set
+
 
 @pytest.fixture(scope="module")
 def model(toy):
@@ -193,7 +195,7 @@ def test_folders_shares_and_spaces(toy, fabricated, tmp_path):
     from spatialcore.errors import MissingInput
     from spatialmllm.data.records import RecordFolder, RecordSet, parse_folder, shared_spaces
 
-    out = fabricated.write_folder(tmp_path / "out", toy.root, toy.records)
+    out = data_set(tmp_path / "out", toy.root, toy.records)
     every = RecordSet.open([RecordFolder(out)])
     assert [every[i].id for i in range(len(every))] == [r.id for r in toy.records]
     half = RecordSet.open([parse_folder(f"{out}:0.5")])

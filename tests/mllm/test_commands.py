@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.fabricate import data_set
+
 RECIPE = """
 [model]
 random_init = true
@@ -60,7 +62,7 @@ def place(toy, fabricated, tmp_path_factory):
         replace(record, split="val", space=f"other {record.space}", id=f"{record.id}v")
         for record in toy.records[:6]
     ]
-    fabricated.write_folder(folder / "out", toy.root, [*toy.records, *held_out])
+    data_set(folder / "out", toy.root, [*toy.records, *held_out])
     (folder / "recipe.toml").write_text(RECIPE)
     return folder
 
@@ -86,7 +88,7 @@ def test_a_dry_run_says_what_would_be_trained(place, capsys):
     assert report["records"] == {
         "scene_layout.object_count": 8,
         "spatial_relation.image_side": 8,
-        "spatial_relation.same_colour": 8,
+        "camera_movement.yaw_direction": 8,
     }
     assert report["sequences"] == 16
     assert report["parameters"]["spatial"]["trained"] == 0

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fabricate import data_set
+
 PROCESSES = Path(__file__).with_name("processes.py")
 RECIPE = """
 [model]
@@ -68,7 +70,7 @@ save_every = 100
 @pytest.fixture(scope="module")
 def place(toy, fabricated, tmp_path_factory):
     folder = tmp_path_factory.mktemp("distributed")
-    fabricated.write_folder(folder / "out", toy.root, toy.records)
+    data_set(folder / "out", toy.root, toy.records)
     (folder / "recipe.toml").write_text(RECIPE)
     return folder
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.fabricate import data_set
+
 pytest.importorskip("peft")
 
 STEPS = 6
@@ -26,9 +28,7 @@ def folder(toy, fabricated, tmp_path_factory):
         replace(record, split="val", space=f"other {record.space}", id=f"{record.id}v")
         for record in toy.records[:4]
     ]
-    return fabricated.write_folder(
-        tmp_path_factory.mktemp("records") / "out", toy.root, [*toy.records, *held_out]
-    )
+    return data_set(tmp_path_factory.mktemp("records") / "out", toy.root, [*toy.records, *held_out])
 
 
 @pytest.fixture(scope="module")

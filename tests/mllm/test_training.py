@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from spatialcore.folders import MARK
+from tests.fabricate import data_set
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,7 @@ def recipe(tiny):
 
 @pytest.fixture(scope="module")
 def folder(toy, fabricated, tmp_path_factory):
-    return fabricated.write_folder(
-        tmp_path_factory.mktemp("records") / "out", toy.root, toy.records
-    )
+    return data_set(tmp_path_factory.mktemp("records") / "out", toy.root, toy.records)
 
 
 def _request(recipe, folder, out, **options):
@@ -154,7 +153,7 @@ def test_damaged_and_unfinished_checkpoints_are_passed_over(recipe, folder, tmp_
 
 def test_the_model_learns_a_handful_by_heart(recipe, toy, fabricated, tmp_path):
     few = [record for record in toy.records if record.scene <= "room0003"]
-    folder = fabricated.write_folder(tmp_path / "few", toy.root, few)
+    folder = data_set(tmp_path / "few", toy.root, few)
     memorise = _schedule(recipe, max_steps=50)
     _, losses, _ = _run(memorise, folder, tmp_path / "run")
     assert float.fromhex(losses[0]) > 1.0
@@ -187,7 +186,7 @@ def test_bad_images_are_an_error_or_counted(recipe, toy, fabricated, tmp_path):
     root = tmp_path / "images"
     root.mkdir()
     records = fabricated.make_records(root, 6)
-    folder = fabricated.write_folder(tmp_path / "out", root, records)
+    folder = data_set(tmp_path / "out", root, records)
     # Only the second image of a room is damaged, so the check of first images cannot see it.
     (root / "room0002_1.png").write_bytes(b"no image")
     with pytest.raises(BadSample, match="room0002"):
@@ -206,7 +205,7 @@ def test_a_space_on_both_sides_is_refused(recipe, folder, toy, fabricated, tmp_p
     from spatialmllm.training.sft import RequestError, prepare
 
     held_out = [replace(record, split="val") for record in toy.records[:3]]
-    other = fabricated.write_folder(tmp_path / "val", toy.root, held_out)
+    other = data_set(tmp_path / "val", toy.root, held_out)
     with pytest.raises(RequestError, match="1 spaces are in the training records"):
         prepare(_request(recipe, folder, tmp_path / "run", eval_records=(str(other),)))
 

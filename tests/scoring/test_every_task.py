@@ -10,12 +10,12 @@ import pytest
 
 from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import open_records
-from spatial_engine.engines import ENGINES
+from spatial_engine.engines import engines
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import baseline_responses, chance, expected_random
 from spatial_engine.scoring.multispa import score
 
-TASKS = sorted(engine.task for engine in ENGINES)
+TASKS = sorted(engine.task for engine in engines())
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from spatial_engine.records.answers import Answer, coordinate, integer, letter, number, vector, word
-from spatial_engine.records.record import ImageRef, QARecord, check_record, write_records
+from spatial_engine.records.record import ImageRef, QARecord, check_record
 from spatial_engine.scoring import score
 from spatial_engine.scoring.baselines import baseline_responses, chance
 from spatial_engine.scoring.report import (
@@ -17,9 +17,17 @@ from spatial_engine.scoring.report import (
     multispa_rows,
     paired_interval,
 )
+from tests.fabricate import data_set
+
+TASK_OF = {
+    "word": "camera_movement.x_direction", "letter": "visual_correspondence.match.choice",
+    "integer": "camera_movement.distance", "vector": "camera_movement.vector",
+    "coordinate": "visual_correspondence.match.coordinate",
+}  # fmt: skip
 
 
-def make(answer: Answer, task="camera_movement.distance", *, name="a", options=(), evidence=None):
+def make(answer: Answer, task="", *, name="a", options=(), evidence=None):
+    task = task or TASK_OF[answer.type]
     record = QARecord(
         id=f"{task}/room/{name}", source="s", space="room", scene="room", split="val", task=task,
         question_type=task, form="", frames=(0,), frame_names=("0",),
@@ -75,7 +83,7 @@ def test_the_nearer_of_two_points_must_be_the_right_one():
 
 
 def test_layout_numbers_take_relative_accuracy():
-    record = make(number(4.0, "m"), "scene_layout.object_abs_distance")
+    record = make(number(4.0, "m"), "scene_layout.absolute_distance")
     assert score(record, "`3.0`").value == 0.6
     assert score(record, "`3.0`").metric == "MRA"
 
@@ -155,8 +163,7 @@ def test_the_command(tmp_path, capsys):
     from spatial_engine.commands.score import main
 
     records = _set()
-    (tmp_path / "out/data/val").mkdir(parents=True)
-    write_records(tmp_path / "out/data/val/part-00000.parquet", records)
+    data_set(tmp_path / "out", tmp_path, records)
     lines = [json.dumps({"id": i, "response": r}) for i, r in baseline_responses("oracle", records)]
     path = tmp_path / "responses.jsonl"
     path.write_text("\n".join(lines))

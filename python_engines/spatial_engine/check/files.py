@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatial_engine.dataset.ids import id_keys, repeated_ids
 from spatial_engine.dataset.manifest import read_done, shard_path
-from spatial_engine.records.record import read_tables
 from spatialcore.errors import RecordError
 from spatialcore.files import content_hash
 
@@ -52,35 +50,6 @@ def _check_shard(out: Path, number: int) -> tuple[Path, NDArray[Any]]:
     if len(keys) != done.rows:
         raise RecordError(f"{path}: {len(keys)} records, its done file says {done.rows}")
     return path, keys
-
-
-def _ids(path: Path) -> Iterator[str]:
-    for table in read_tables(path):
-        yield from table.column("id").to_pylist()
-
-
-def id_keys(path: Path) -> NDArray[Any]:
-    """BLAKE2b-8 of the id of each record of a shard, as big-endian integers: (n,) uint64."""
-    digests = b"".join(hashlib.blake2b(i.encode(), digest_size=8).digest() for i in _ids(path))
-    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
-
-
-def repeated_ids(paths: Sequence[Path], keys: Sequence[NDArray[Any]]) -> list[str]:
-    """The ids that occur more than once; only those with an equal key are read a second time.
-
-    Args:
-        paths: The shards.
-        keys: `id_keys` of each.
-    """
-    every = np.sort(np.concatenate([np.zeros(0, np.uint64), *keys]))
-    twice = np.unique(every[1:][every[1:] == every[:-1]])
-    if not len(twice):
-        return []
-    found: Counter[str] = Counter()
-    for path, mine in zip(paths, keys, strict=True):
-        suspect = np.isin(mine, twice).tolist()
-        found.update(i for i, again in zip(_ids(path), suspect, strict=True) if again)
-    return [i for i, count in found.items() if count > 1]
 
 
 def sampled(keys: Sequence[NDArray[Any]], limit: int | None) -> list[frozenset[int] | None]:

@@ -22,9 +22,11 @@ from spatial_engine.dataset.compose import compose_all
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Manifest
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import Facts, Place, Row, family_of
+from spatial_engine.engines.base import Facts
+from spatial_engine.engines.candidates import Row
 from spatial_engine.executors import run_all
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
+from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
 from spatial_engine.reference.scene import ReferenceScene
@@ -98,10 +100,9 @@ def _parts(dataset: Dataset) -> list[_Part]:
     """The part of each shard: merged data sets keep their own seeds, indexes and wordings."""
     found: list[_Part] = []
     for one in dataset.manifest.parts:
-        families = tuple(sorted({family_of(task) for task in one.tasks}))
         part = _Part(
             one, dataset.roots_of(one), dataset.index_of(one),
-            wording_hash(families) == one.wording,
+            wording_hash(engine_of(task).templates for task in one.tasks) == one.wording,
         )  # fmt: skip
         found += [part] * one.shards
     return found

@@ -62,6 +62,7 @@ def _print(stats: DatasetStats) -> None:
     from rich.table import Table
 
     from spatial_engine.dataset.stats import TaskStats
+    from spatial_engine.records.task_name import family_of
 
     console = Console()
     table = Table(
@@ -72,12 +73,13 @@ def _print(stats: DatasetStats) -> None:
     table.add_column("task", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("answers")
+    table.add_column("chance", justify="right")
     table.add_column("blind", justify="right")
     table.add_column("short", justify="right")
     family = ""
     for task in sorted(stats.tasks.keys() | stats.shortfall.keys()):
-        if task.partition(".")[0] != family:
-            family = task.partition(".")[0]
+        if family_of(task) != family:
+            family = family_of(task)
             table.add_section()
             table.add_row(f"[bold]{family}[/]")
         row = stats.tasks.get(task, TaskStats())
@@ -86,14 +88,15 @@ def _print(stats: DatasetStats) -> None:
             f"  {task.partition('.')[2]}",
             f"{row.rows:,}",
             _answers(row) if row.rows else "[yellow]none[/]",
+            "" if row.chance is None else f"{row.chance:.0%}",
             f"{row.majority:.0%}" if row.rows else "",
             f"{short:,}" if short else "",
         )
     console.print(table)
     console.print(
         "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length "
-        "for vectors. blind: score of one constant answer. short: rows of the quota that no "
-        "candidate could give.",
+        "for vectors. chance: score of guessing over the closed set. blind: score of one constant "
+        "answer. short: rows of the quota that no candidate could give.",
         style="dim",
     )  # fmt: skip
     reasons: Counter[str] = Counter()
@@ -104,6 +107,9 @@ def _print(stats: DatasetStats) -> None:
         console.print(f"refused candidates: {listed}", highlight=False)
     for skip in stats.skipped_scenes:
         console.print(f"skipped {skip.source}/{skip.scene}: {skip.reason}")
+    if stats.unknown_tasks:
+        names = ", ".join(stats.unknown_tasks)
+        console.print(f"chance is not known of {names}: install the package of their engines")
     if stats.duplicate_ids:
         console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
 

@@ -17,7 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spatial_engine.dataset.texts import Texts, drawn_texts, string_array
-from spatial_engine.engines.base import Engine, Facts, Place, Row, SceneContext, form_of
+from spatial_engine.engines.base import Engine, Facts
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.records.place import Place
 from spatial_engine.records.record import (
     COLUMNS,
     PLACEHOLDER,
@@ -27,6 +30,7 @@ from spatial_engine.records.record import (
     record_from_row,
     record_schema,
 )
+from spatial_engine.records.task_name import form_of
 from spatial_engine.records.wording import wording_of
 from spatialcore import _cpu
 from spatialcore.draws import fold_lists
@@ -149,12 +153,15 @@ def _shared(place: Place, count: int) -> dict[str, pa.Array]:
 
 
 def _by_task(place: Place, told: Sequence[Told]) -> dict[str, pa.Array]:
-    """The columns that the task decides, and the ids; ValueError for a word of another set."""
+    """The columns that the task decides, and the ids; ValueError for an answer of another kind."""
     for engine, _, facts in told:
-        words = frozenset(engine.words)
-        for one in facts:
-            if one.answer.text is not None and one.answer.text not in words:
-                raise ValueError(f"{engine.task}: {one.answer.text!r} is not one of {engine.words}")
+        words, form = frozenset(engine.words), engine.answer
+        for answer in (one.answer for one in facts):
+            if answer.text is not None and answer.text not in words:
+                raise ValueError(f"{engine.task}: {answer.text!r} is not one of {engine.words}")
+            if answer.type != form.type or answer.unit != form.unit:
+                said = f"{answer.type} of {answer.unit}, not a {form.type} of {form.unit}"
+                raise ValueError(f"{engine.task}: the answer is a {said}")
     which = pa.array(np.arange(len(told)).repeat([len(one.rows) for one in told]))
     engines = [one.engine for one in told]
     names = {
@@ -208,16 +215,18 @@ def _texts(place: Place, told: Sequence[Told], rows: RowColumns) -> Texts:
     for slot in ("description", "question", "answer"):
         states = np.array([place.state(one.engine.task, slot) for one in told], dtype=np.uint64)
         draws.append(fold_lists(states.repeat(counts), rows.keys, rows.key_ends))
-    lines: dict[tuple[str, str], int] = {}  # task and variant, and their place among all
+    lines: dict[tuple[Engine, str], int] = {}  # task and variant, and their place among all
     which = [
-        lines.setdefault((task, fact.variant), len(lines))
-        for task, facts in ((one.engine.task, one.facts) for one in told) for fact in facts
+        lines.setdefault((one.engine, fact.variant), len(lines))
+        for one in told for fact in one.facts
     ]  # fmt: skip
     recipe = place.recipe
     return drawn_texts(
         [
-            wording_of(task, recipe.wordings, described=recipe.descriptions).lines(variant)
-            for task, variant in lines
+            wording_of(
+                engine.task, recipe.wordings, described=recipe.descriptions, file=engine.templates
+            ).lines(variant)
+            for engine, variant in lines
         ],
         np.array(which, dtype=np.int64),
         np.stack(draws),

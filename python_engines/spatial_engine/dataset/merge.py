@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from spatial_engine.check.files import id_keys, repeated_ids
 from spatial_engine.dataset.dataset import Dataset
+from spatial_engine.dataset.ids import id_keys, repeated_ids
 from spatial_engine.dataset.make import summary_of
 from spatial_engine.dataset.manifest import (
     MANIFEST_NAME,

@@ -9,7 +9,9 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import CandidateTable, Engine, Row, SceneContext, candidates_of
+from spatial_engine.engines.base import Engine, candidates_of
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import Plan, PlannedScene, ScenePart
 from spatial_engine.plan.rows import read_plan_rows

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Skipped
+from spatial_engine.engines import engine_or_none
+from spatial_engine.engines.base import Engine
 
 _COLUMNS = (
     "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
-    "answer_unit", "frames", "scene", "images",
+    "answer_unit", "frames", "scene", "images", "options",
 )  # fmt: skip
 _ASKED = ("scene", "frames", "question")  # what makes two records the same question
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -43,6 +45,7 @@ class TaskStats:
         majority: Score of always giving one answer, the best one: the most frequent word; the
             number within 20 % of the most truths; for several numbers, the best of the truths
             themselves by the same rule, or for a point within 5 % of the image's width.
+        chance: Mean score of guessing over the closed set; None for numbers.
     """
 
     rows: int = 0
@@ -52,11 +55,16 @@ class TaskStats:
     numbers: dict[str, float] = field(default_factory=dict)
     unit: str = ""
     majority: float = 0.0
+    chance: float | None = None
 
 
 @dataclass(slots=True)
 class DatasetStats:
-    """A whole data set; see `TaskStats`."""
+    """A whole data set; see `TaskStats`.
+
+    Attributes:
+        unknown_tasks: Tasks that no installed engine makes: their chance is not known.
+    """
 
     rows: int
     files: int
@@ -66,6 +74,7 @@ class DatasetStats:
     skipped_scenes: tuple[Skipped, ...]
     duplicate_ids: int
     duplicate_questions: int
+    unknown_tasks: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -87,7 +96,7 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         chosen = table.select(_COLUMNS)
         for task in chosen.column("task").unique().to_pylist():
             rows = chosen.filter(pc.equal(chosen.column("task"), task))
-            tasks.setdefault(task, _Counts()).add(rows)
+            tasks.setdefault(task, _Counts(engine_or_none(task))).add(rows)
         asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
         ids.append(_digests(chosen.column("id").to_pylist()))
         questions.append(_digests(repr(key) for key in asked))
@@ -102,6 +111,7 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         skipped_scenes=() if summary is None else summary.skipped_scenes,
         duplicate_ids=_repeated(ids),
         duplicate_questions=_repeated(questions),
+        unknown_tasks=sorted(task for task in tasks if engine_or_none(task) is None),
     )
 
 
@@ -117,9 +127,15 @@ def _repeated(digests: list[NDArray[np.uint64]]) -> int:
 
 
 class _Counts:
-    """The running counts of one task."""
+    """The running counts of one task.
 
-    def __init__(self) -> None:
+    Args:
+        engine: The task's engine; None where it is not installed.
+    """
+
+    def __init__(self, engine: Engine | None) -> None:
+        self.engine = engine
+        self.chance_sum, self.chance_count = 0.0, 0
         self.sources: Counter[str] = Counter()
         self.splits: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
@@ -131,6 +147,11 @@ class _Counts:
         """Count the rows of a table, all of this task."""
         for name, counter in (("source", self.sources), ("split", self.splits)):
             counter.update(_frequencies(rows.column(name)))
+        if self.engine is not None:
+            offered = rows.column("options").to_pylist()
+            known = [c for one in offered if (c := self.engine.chance(one)) is not None]
+            self.chance_sum += sum(known)
+            self.chance_count += len(known)
         words = rows.column("answer_text").drop_null()
         self.answers.update(_frequencies(words))
         self.unit = rows.column("answer_unit")[0].as_py() or ""
@@ -154,6 +175,8 @@ class _Counts:
             rows, dict(sorted(self.sources.items())), dict(sorted(self.splits.items())),
             dict(sorted(self.answers.items())), unit=self.unit,
         )  # fmt: skip
+        if self.chance_count:
+            stats.chance = self.chance_sum / self.chance_count
         if self.answers:
             stats.majority = max(self.answers.values()) / rows
         if self.numbers:

@@ -1,59 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engines, one task each. To add a family: a module, its template file, a line in `ENGINES`."""
+"""The engines, one task each: those of this package, and those that other packages bring.
+
+A package brings engines by an entry point of the group `spatialcore.engines` that names a tuple of
+them (docs/adding-an-engine.md). They are looked up on the first question, not on import. A package
+whose engines cannot be loaded is left out with a warning; two engines of one task are an error.
+"""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Iterable
+import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
-from spatial_engine.engines.base import Engine, family_of
-from spatial_engine.engines.camera_movement import CAMERA_MOVEMENT
-from spatial_engine.engines.depth_perception import DEPTH_PERCEPTION
-from spatial_engine.engines.navigation import NAVIGATION
-from spatial_engine.engines.numeric_choice import NUMERIC_CHOICE
-from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
-from spatial_engine.engines.object_perception import OBJECT_PERCEPTION
-from spatial_engine.engines.one_image import ONE_IMAGE
-from spatial_engine.engines.scene_layout import SCENE_LAYOUT
-from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
-from spatial_engine.engines.visual_correspondence import VISUAL_CORRESPONDENCE
-from spatial_engine.recipe import Recipe
+from spatial_engine.records.task_name import TASK_NAME, family_of
+from spatialcore.errors import TaskError
 
-ENGINES: tuple[Engine, ...] = (
-    *CAMERA_MOVEMENT,
-    *DEPTH_PERCEPTION,
-    *OBJECT_MOVEMENT,
-    *OBJECT_PERCEPTION,
-    *SCENE_LAYOUT,
-    *NUMERIC_CHOICE,
-    *NAVIGATION,
-    *SPATIAL_RELATION,
-    *ONE_IMAGE,
-    *VISUAL_CORRESPONDENCE,
+if TYPE_CHECKING:
+    from spatial_engine.engines.base import Engine
+    from spatial_engine.recipe import Recipe
+    from spatial_engine.records.record import QARecord
+
+GROUP = "spatialcore.engines"
+OURS = "spatial_engine"
+# The order in which a plan asks them.
+_OWN = (
+    "camera_movement:CAMERA_MOVEMENT",
+    "depth_perception:DEPTH_PERCEPTION",
+    "object_movement:OBJECT_MOVEMENT",
+    "object_perception:OBJECT_PERCEPTION",
+    "scene_layout:SCENE_LAYOUT",
+    "numeric_choice:NUMERIC_CHOICE",
+    "navigation:NAVIGATION",
+    "spatial_relation:SPATIAL_RELATION",
+    "one_image:ONE_IMAGE",
+    "visual_correspondence:VISUAL_CORRESPONDENCE",
 )
+_log = logging.getLogger(__name__)
 
-_BY_TASK = {engine.task: engine for engine in ENGINES}
+
+@cache
+def engines() -> tuple[Engine, ...]:
+    """Every installed engine: ours, then those of other packages by the names of the packages.
+
+    Raises:
+        TaskError: Two engines make one task; the message names their packages.
+    """
+    package_of: dict[str, str] = {}
+    found: list[Engine] = []
+    for package, engine in (*_own(), *_brought()):
+        other = package_of.get(engine.task)
+        if other is not None:
+            what = f"packages {other!r} and {package!r} both make the task {engine.task!r}"
+            raise TaskError(f"{what}; uninstall one of them")
+        package_of[engine.task] = package
+        found.append(engine)
+    return tuple(found)
+
+
+def _own() -> Iterator[tuple[str, Engine]]:
+    for name in _OWN:
+        group = EntryPoint(name.partition(":")[0], f"{__name__}.{name}", GROUP).load()
+        yield from ((OURS, engine) for engine in group)
+
+
+def _brought() -> Iterator[tuple[str, Engine]]:
+    """The engines of other packages, each with the name of its package."""
+    points = [(p.dist.name if p.dist else p.name, p) for p in entry_points(group=GROUP)]
+    for package, point in sorted(points, key=lambda one: (one[0], one[1].name)):
+        try:
+            group = tuple(point.load())
+            for engine in group:
+                _check(engine)
+        except (Exception, SystemExit) as error:  # a foreign package may raise anything
+            # Worker processes look for themselves; one warning is enough.
+            if multiprocessing.parent_process() is None:
+                why = str(error) or "no reason given"
+                text = "the engines of package %r are left out: %s: %s (entry point %s = %s)"
+                _log.warning(text, package, type(error).__name__, why, point.name, point.value)
+            continue
+        yield from ((package, engine) for engine in group)
+
+
+def _check(engine: object) -> None:
+    """Refuse what could not be planned, worded or scored, before anything runs."""
+    from spatial_engine.engines.base import METRICS, Engine
+    from spatial_engine.records.answers import ANSWER_TYPES, UNITS
+    from spatial_engine.records.wording import wording_of
+
+    if not isinstance(engine, Engine):
+        raise TypeError(f"{engine!r} is no instance of spatial_engine.engines.base.Engine")
+    if not TASK_NAME.fullmatch(engine.task):
+        raise ValueError(f"a task is named family.quantity[.form], not {engine.task!r}")
+    form = engine.answer
+    if form.type not in ANSWER_TYPES or form.unit not in UNITS or engine.metric not in METRICS:
+        what = f"{form.type!r} in {form.unit!r} by {engine.metric!r}"
+        raise ValueError(f"{engine.task}: no answer can be {what}")
+    if (form.type in ("word", "letter")) != bool(engine.words):
+        raise ValueError(f"{engine.task}: words and letters have a closed set, numbers none")
+    wording_of(engine.task, file=engine.templates)
+
+
+@cache
+def _by_task() -> dict[str, Engine]:
+    return {engine.task: engine for engine in engines()}
 
 
 def engine_of(task: str) -> Engine:
-    """The engine of a task; ValueError names the nearest task when there is none."""
-    engine = _BY_TASK.get(task)
+    """The engine of a task.
+
+    Raises:
+        TaskError: No installed engine makes it; the nearest task is named.
+    """
+    known = _by_task()
+    engine = known.get(task)
     if engine is None:
-        near = difflib.get_close_matches(task, _BY_TASK, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown task {task!r}{hint}")
+        near = difflib.get_close_matches(task, known, n=1)
+        hint = f"did you mean {near[0]!r}? If not, " if near else ""
+        raise TaskError(f"unknown task {task!r}; {hint}install the package that brings its engine")
     return engine
 
 
+def engine_or_none(task: str) -> Engine | None:
+    """The engine of a task, or None where the package that brings it is not installed."""
+    return _by_task().get(task)
+
+
+def subject_of(record: QARecord) -> str:
+    """What a record is about: two of one subject never share a conversation.
+
+    Raises:
+        TaskError: No installed engine makes the record's task.
+    """
+    return engine_of(record.task).subject.key(record.facts)
+
+
 def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
-    """Tasks of the recipe's families that match any of the globs, in the order of `ENGINES`.
+    """Tasks of the recipe's families that match any of the globs, in the order of `engines()`.
 
     Raises:
         ValueError: A glob matches no task of the recipe.
     """
-    families = recipe.families or {family_of(engine.task) for engine in ENGINES}
-    tasks = [engine.task for engine in ENGINES if family_of(engine.task) in families]
+    tasks = [engine.task for engine in engines()]
+    if recipe.families:
+        tasks = [task for task in tasks if family_of(task) in recipe.families]
     globs = list(patterns) or ["*"]
     for glob in globs:
         if not fnmatch.filter(tasks, glob):

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Facts, Row, SceneContext
+from spatial_engine.engines.base import WORD, AnswerForm, Engine, Facts, Subject, equal_shares
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_pairs import (
     CameraPoses,
     band_pairs,
     camera_poses,
+    overlap_bin_count,
     pair_swap,
     pose_hash,
     visible_counts,
 )
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
 from spatial_engine.reference.pairs import pair_facts
@@ -91,7 +95,7 @@ class Views(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraMovement:
+class CameraMovement(Engine):
     """One of the nine camera tasks.
 
     Attributes:
@@ -99,7 +103,6 @@ class CameraMovement:
     """
 
     quantity: Quantity
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
 
     @property
     def task(self) -> str:
@@ -117,19 +120,43 @@ class CameraMovement:
         return WORDS.get(self.quantity, ())
 
     @property
+    def answer(self) -> AnswerForm:
+        """A word, millimetres, or degrees."""
+        if self.words:
+            return WORD
+        if self.quantity == "vector":
+            return AnswerForm("vector", "mm")
+        return AnswerForm("integer", "mm" if self.quantity == "distance" else "degree")
+
+    @property
+    def subject(self) -> Subject:
+        """The three components, length and vector of one movement tell about each other."""
+        if self.quantity in _YAW:
+            return Subject("yaw")
+        return Subject("pitch" if self.quantity in _PITCH else "translation")
+
+    @property
+    def published(self) -> Published:
+        """The row of the turns, of the translation words, or of the quantity."""
+        if self.quantity in ("distance", "vector"):
+            return Published("MultiSPA", f"camera {self.quantity}")
+        if self.quantity in _AXIS:
+            return Published("MultiSPA", "camera translation direction")
+        return Published("MultiSPA", f"camera rotation {'direction' if self.words else 'degree'}")
+
+    @property
     def needs_up(self) -> bool:
         """Yaw and pitch are about gravity."""
         return self.quantity in _YAW + _PITCH
 
     def bin_count(self, recipe: Recipe) -> int:
         """Overlap bins of the recipe's band."""
-        low, high = recipe.band_percent
-        return (high - low) // recipe.bin_percent
+        return overlap_bin_count(recipe)
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """Each word has half of the quota, where the recipe balances words."""
         if self.words and recipe.word_strata:
-            return (self.words[0], 0.5), (self.words[1], 0.5)
+            return equal_shares(self.words)
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:

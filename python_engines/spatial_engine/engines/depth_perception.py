@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import (
-    CandidateTable,
-    Facts,
-    OneBin,
-    OneStratum,
-    Place,
-    Row,
-    SceneContext,
-)
+from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Metric, Subject
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import (
     Int64,
     Views,
@@ -40,7 +34,9 @@ from spatial_engine.engines.frame_points import (
     views_norm1000,
 )
 from spatial_engine.engines.point_checks import reference_rejection, reference_views
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
+from spatial_engine.records.place import Place
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
@@ -51,6 +47,8 @@ Form = Literal["marked", "coordinate"]
 BIN_M = 0.5  # depth values are balanced over bins of this width
 _MOST_BINNED_M = 100.0  # a recipe without a depth limit is not balanced over depth
 _LETTERS = ("A", "B")
+# Depths and comparisons of one image tell about each other.
+_SUBJECT = Subject("depth")
 
 
 def depth_bins(recipe: Recipe) -> int:
@@ -97,7 +95,7 @@ def _drawn(place: Place, task: str, rows: Sequence[Row], slot: str) -> NDArray[n
 
 
 @dataclass(frozen=True, slots=True)
-class DepthValue(OneStratum):
+class DepthValue(Engine):
     """How deep is one point?
 
     Attributes:
@@ -105,9 +103,9 @@ class DepthValue(OneStratum):
     """
 
     form: Form
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
-    words: ClassVar[tuple[str, ...]] = ()
-    needs_up: ClassVar[bool] = False
+    answer: ClassVar[AnswerForm] = AnswerForm("integer", "mm")
+    subject: ClassVar[Subject] = _SUBJECT
+    published: ClassVar[Published] = Published("MultiSPA", "depth value")
 
     @property
     def task(self) -> str:
@@ -176,7 +174,7 @@ class DepthValue(OneStratum):
 
 
 @dataclass(frozen=True, slots=True)
-class DepthComparison(OneBin, OneStratum):
+class DepthComparison(Engine):
     """Which of two points is closer, or farther?
 
     Attributes:
@@ -184,8 +182,8 @@ class DepthComparison(OneBin, OneStratum):
     """
 
     form: Form
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
-    needs_up: ClassVar[bool] = False
+    subject: ClassVar[Subject] = _SUBJECT
+    published: ClassVar[Published] = Published("MultiSPA", "depth comparison")
 
     @property
     def task(self) -> str:
@@ -202,6 +200,16 @@ class DepthComparison(OneBin, OneStratum):
     def words(self) -> tuple[str, ...]:
         """The two letters, where points are marked."""
         return _LETTERS if self.form == "marked" else ()
+
+    @property
+    def answer(self) -> AnswerForm:
+        """A letter, or the coordinates of the right point."""
+        return LETTER if self.form == "marked" else AnswerForm("coordinate", "norm1000")
+
+    @property
+    def metric(self) -> Metric:
+        """A point must also lie nearer to the right one than to the other."""
+        return "accuracy" if self.form == "marked" else "nearest, within 5 % of W"
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames, each with the second point of the smallest draw."""

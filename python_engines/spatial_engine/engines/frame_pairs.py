@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatialcore.types import invert_pose
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class BandPairs(NamedTuple):
     bin: NDArray[np.int64]
     key: NDArray[np.int64]
     out_of_band: int
+
+
+def overlap_bin_count(recipe: Recipe) -> int:
+    """Overlap bins of the recipe's band."""
+    low, high = recipe.band_percent
+    return (high - low) // recipe.bin_percent
 
 
 def overlap_bin(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
 from spatialcore.lens import Lens
@@ -298,6 +298,16 @@ def pixels_apart(a: Float64, b: Float64, least: ArrayLike) -> NDArray[np.bool_]:
     u, v, least = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1], np.asarray(least)
     far: NDArray[np.bool_] = u * u + v * v >= least * least
     return far
+
+
+def metres_between(context: SceneContext, points: Int64, target: Int64) -> Float64:
+    """(n, k) distance in space of points (n, k) from those of target (n, 1)."""
+    world = context.scene.points
+    d = np.take(world, points, axis=0).astype(np.float64)
+    d -= np.take(world, target, axis=0).astype(np.float64)
+    x, y, z = np.moveaxis(d, -1, 0)
+    apart: Float64 = np.sqrt((x * x + y * y) + z * z)
+    return apart
 
 
 def marks_at(

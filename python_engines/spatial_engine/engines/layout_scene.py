@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import Place, Row, SceneContext
+from spatial_engine.engines.base import Subject
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.records.place import Place
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.room import room_size
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 SHOWN_FRAMES = 16
 """Frames of a layout question, spread evenly over the valid ones."""
+OBJECTS = Subject("objects", of_items=True)
+"""What all questions about the places of the same objects are about."""
 
 
 @dataclass(frozen=True, eq=False)

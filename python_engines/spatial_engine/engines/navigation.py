@@ -11,17 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneBin, OneStratum, Row, SceneContext
-from spatial_engine.engines.layout_scene import answered
+from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.layout_scene import OBJECTS, answered
 from spatial_engine.engines.navigation_scene import (
     NavigationScene,
     navigation_scene,
     reference_navigation,
 )
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
 from spatialcore.relations import walks
 from spatialcore.relations.free_space import FreeSpace, passable_runs
@@ -56,12 +59,14 @@ def _unseen(scene: NavigationScene, items: Sequence[int]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RoutePlan(OneBin, OneStratum):
+class RoutePlan(Engine):
     """The missing turns of a walk that goes straight from object to object."""
 
     task: ClassVar[str] = "scene_layout.route_plan"
+    answer: ClassVar[AnswerForm] = LETTER
+    published: ClassVar[Published] = Published("VSI-Bench", "route_planning")
     question_type: ClassVar[str] = "route_planning"
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    subject: ClassVar[Subject] = OBJECTS
     words: ClassVar[tuple[str, ...]] = tuple(_LETTERS)
     needs_up: ClassVar[bool] = True
 
@@ -148,16 +153,15 @@ def _spoken(turns: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class NavigationInstructions(OneBin, OneStratum):
+class NavigationInstructions(Engine):
     """How to walk from one object to another, turn by turn.
 
     A row's items are the object one starts at, the one that is faced there, and the goal.
     """
 
     task: ClassVar[str] = "navigation.instructions"
-    question_type: ClassVar[str] = "navigation_instructions"
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
-    words: ClassVar[tuple[str, ...]] = ()
+    answer: ClassVar[AnswerForm] = AnswerForm("steps", "steps")
+    subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
 
     def candidates(self, context: SceneContext) -> CandidateTable:

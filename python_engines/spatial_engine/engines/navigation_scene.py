@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
 from spatialcore.index.scene_graph import scene_floor
 from spatialcore.relations.free_space import FreeSpace, free_space

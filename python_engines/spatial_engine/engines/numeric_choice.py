@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Place, Row, SceneContext
+from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject, equal_shares
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.scene_layout import SceneLayout
 from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
+from spatial_engine.records.place import Place
 from spatialcore.draws import uniform_below
 
 if TYPE_CHECKING:
@@ -73,7 +77,7 @@ def wrong_numbers(truth: int, draw: Callable[[str, int], int]) -> tuple[int, ...
 
 
 @dataclass(frozen=True, slots=True)
-class NumericChoice(OneBin):
+class NumericChoice(Engine):
     """A numeric task of scene_layout with four numbers to choose from.
 
     Attributes:
@@ -81,7 +85,8 @@ class NumericChoice(OneBin):
     """
 
     open: SceneLayout
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    answer: ClassVar[AnswerForm] = LETTER
+    subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
     words: ClassVar[tuple[str, ...]] = LETTERS
 
@@ -98,7 +103,7 @@ class NumericChoice(OneBin):
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each letter where the recipe balances words."""
         if recipe.word_strata:
-            return tuple((letter, 1.0 / len(LETTERS)) for letter in LETTERS)
+            return equal_shares(LETTERS)
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Facts, Place, Row, SceneContext
+from spatial_engine.engines.base import AnswerForm, Engine, Facts, Kind, Subject
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at, views_norm1000
+from spatial_engine.engines.published import Published
 from spatial_engine.engines.track_pairs import (
     BINS,
     ClipView,
@@ -30,6 +33,7 @@ from spatial_engine.engines.track_pairs import (
 from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.marks import mark_radius
+from spatial_engine.records.place import Place
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -43,7 +47,7 @@ _STEADY_M = 0.01  # a camera that moves less is said to stand still
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectMovement:
+class ObjectMovement(Engine):
     """How did a point of a rigid part move?
 
     Attributes:
@@ -53,9 +57,8 @@ class ObjectMovement:
 
     quantity: Quantity
     form: Form
-    kind: ClassVar[Literal["scene", "clip"]] = "clip"
-    words: ClassVar[tuple[str, ...]] = ()
-    needs_up: ClassVar[bool] = False
+    kind: ClassVar[Kind] = "clip"
+    subject: ClassVar[Subject] = Subject("movement", of_items=True)
 
     @property
     def task(self) -> str:
@@ -67,6 +70,16 @@ class ObjectMovement:
         """Published name."""
         names = {"distance": "total_distance", "vector": "displacement_vector"}
         return f"tapvid3d_{names[self.quantity]}"
+
+    @property
+    def answer(self) -> AnswerForm:
+        """Millimetres."""
+        return AnswerForm("integer" if self.quantity == "distance" else "vector", "mm")
+
+    @property
+    def published(self) -> Published:
+        """The row of the quantity; the benchmark asks each source of clips on its own."""
+        return Published("MultiSPA", f"object movement {self.quantity}", by_source=True)
 
     def bin_count(self, recipe: Recipe) -> int:
         """Ten bins of distance, relative to what the point does in its clip."""

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
+from spatial_engine.engines.base import AnswerForm, Engine, Facts, Subject
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_views import (
     BINS,
     TOLERANCE,
@@ -29,7 +31,9 @@ from spatial_engine.engines.object_views import (
     object_axis,
     seen_objects,
 )
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
+from spatial_engine.records.place import Place
 from spatial_engine.reference.extents import coordinates_along, object_vertices, seen_extent
 from spatialcore.coverage import MOST_COVER_SIZE
 from spatialcore.index.objects import axis_sides, is_excluded, object_rows, seen_threshold
@@ -51,7 +55,7 @@ class _Bins(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectSize(OneStratum):
+class ObjectSize(Engine):
     """A side of a named object.
 
     Attributes:
@@ -59,8 +63,9 @@ class ObjectSize(OneStratum):
     """
 
     axis: Axis
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
-    words: ClassVar[tuple[str, ...]] = ()
+    answer: ClassVar[AnswerForm] = AnswerForm("integer", "mm")
+    subject: ClassVar[Subject] = Subject("size", of_items=True)
+    published: ClassVar[Published] = Published("MultiSPA", "object size")
     needs_up: ClassVar[bool] = True
 
     @property

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatialcore.coverage import MOST_COVER_FRAMES, covering_sets_by_bins, seen_bins
 from spatialcore.index.objects import axis_sides, is_excluded, object_vertices, seen_threshold
 from spatialcore.index.tables import ObjectRow

@@ -15,8 +15,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Row, SceneContext
+from spatial_engine.engines.base import (
+    WORD,
+    AnswerForm,
+    Engine,
+    Facts,
+    Metric,
+    Subject,
+    equal_shares,
+)
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
+    OBJECTS,
     LayoutScene,
     answered,
     layout_scene,
@@ -113,7 +124,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class OneImage(OneBin):
+class OneImage(Engine):
     """One of the one-image tasks.
 
     Attributes:
@@ -121,7 +132,7 @@ class OneImage(OneBin):
     """
 
     quantity: Quantity
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    subject: ClassVar[Subject] = OBJECTS
 
     @property
     def task(self) -> str:
@@ -129,26 +140,25 @@ class OneImage(OneBin):
         return TASKS[self.quantity]
 
     @property
-    def question_type(self) -> str:
-        """The task's name: no public benchmark has these."""
-        return self.task.replace(".", "_")
-
-    @property
     def words(self) -> tuple[str, ...]:
         """The closed set of answers, () for a count."""
         return WORDS[self.quantity]
 
     @property
-    def needs_up(self) -> bool:
-        """No: left and right are the image's, and near is near."""
-        return False
+    def answer(self) -> AnswerForm:
+        """A word, or a count."""
+        return WORD if self.words else AnswerForm("integer", "count")
+
+    @property
+    def metric(self) -> Metric:
+        """A count is scored as the count of a scene is."""
+        return "accuracy" if self.words else "MRA"
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """An equal share for each word, or for 1, 2, 3 and more."""
         if not recipe.word_strata:
             return (("", 1.0),)
-        names = self.words or COUNTS
-        return tuple((name, 1.0 / len(names)) for name in names)
+        return equal_shares(self.words or COUNTS)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every object, or ordered pair of objects, of every shown frame."""

@@ -16,13 +16,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Row, SceneContext
+from spatial_engine.engines.base import (
+    LETTER,
+    AnswerForm,
+    Engine,
+    Facts,
+    Metric,
+    Subject,
+    equal_shares,
+)
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
+    OBJECTS,
     LayoutScene,
     answered,
     layout_scene,
     reference_layout,
 )
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.directions import relative_direction
@@ -48,6 +60,12 @@ QUESTION_TYPES: Mapping[str, str] = {
     "room_size": "room_size_estimation",
     "appearance_order": "obj_appearance_order",
 }
+_NUMBERS: Mapping[str, AnswerForm] = {
+    "object_count": AnswerForm("integer", "count"),
+    "absolute_distance": AnswerForm("number", "m"),
+    "object_size": AnswerForm("integer", "cm"),
+    "room_size": AnswerForm("number", "m2"),
+}
 SECTORS: Mapping[str, tuple[str, ...]] = {
     "easy": ("left", "right"),
     "medium": ("left", "right", "back"),
@@ -59,7 +77,7 @@ _LETTERS = "ABCD"
 
 
 @dataclass(frozen=True, slots=True)
-class SceneLayout(OneBin):
+class SceneLayout(Engine):
     """One of the layout tasks.
 
     Attributes:
@@ -67,7 +85,7 @@ class SceneLayout(OneBin):
     """
 
     quantity: Quantity
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
 
     @property
@@ -93,11 +111,26 @@ class SceneLayout(OneBin):
         choice = self.quantity in ("relative_distance", "appearance_order")
         return tuple(_LETTERS) if choice else ()
 
+    @property
+    def answer(self) -> AnswerForm:
+        """A letter, or a number of what is asked."""
+        return _NUMBERS.get(self.quantity, LETTER)
+
+    @property
+    def metric(self) -> Metric:
+        """Numbers are scored as VSI-Bench scores them."""
+        return "accuracy" if self.words else "MRA"
+
+    @property
+    def published(self) -> Published:
+        """The row of its VSI-Bench type; the three difficulties of direction share one."""
+        row = "object_rel_direction" if self.form else self.question_type
+        return Published("VSI-Bench", row)
+
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each sector of a direction where the recipe balances words."""
         if self.form and recipe.word_strata:
-            sectors = SECTORS[self.form]
-            return tuple((word, 1.0 / len(sectors)) for word in sectors)
+            return equal_shares(SECTORS[self.form])
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:

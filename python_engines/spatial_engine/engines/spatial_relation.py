@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneBin, Row, SceneContext
+from spatial_engine.engines.base import WORD, AnswerForm, Engine, Facts, Subject, equal_shares
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
+    OBJECTS,
     LayoutScene,
     answered,
     layout_scene,
@@ -43,7 +46,7 @@ _VIEWED = ("side", "depth")
 
 
 @dataclass(frozen=True, slots=True)
-class SpatialRelation(OneBin):
+class SpatialRelation(Engine):
     """One type of relation between two objects, or of two objects to a third.
 
     Attributes:
@@ -51,18 +54,14 @@ class SpatialRelation(OneBin):
     """
 
     relation: Relation
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
+    answer: ClassVar[AnswerForm] = WORD
+    subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
 
     @property
     def task(self) -> str:
         """Task name."""
         return f"spatial_relation.{self.relation}"
-
-    @property
-    def question_type(self) -> str:
-        """The task's name: no public benchmark has these."""
-        return f"spatial_relation_{self.relation}"
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -72,7 +71,7 @@ class SpatialRelation(OneBin):
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """An equal share for each word where the recipe balances words."""
         if recipe.word_strata:
-            return tuple((word, 1.0 / len(self.words)) for word in self.words)
+            return equal_shares(self.words)
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:

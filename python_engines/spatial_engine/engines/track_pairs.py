@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engines.base import Place
 from spatial_engine.records.marks import mark_radius
+from spatial_engine.records.place import Place
 from spatialcore.draws import fold_array, smallest_of_groups
 from spatialcore.index.motion import tracks_in_world
 

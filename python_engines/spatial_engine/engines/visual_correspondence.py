@@ -13,13 +13,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Facts, OneStratum, Place, Row, SceneContext
-from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin, pair_swap, visible_counts
+from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject
+from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_pairs import (
+    band_pairs,
+    overlap_bin,
+    overlap_bin_count,
+    pair_swap,
+    visible_counts,
+)
 from spatial_engine.engines.frame_points import (
     Float64,
     Int64,
@@ -29,6 +37,7 @@ from spatial_engine.engines.frame_points import (
     first_passing,
     marks_at,
     mask_rows,
+    metres_between,
     pixels_apart,
     point_ids,
     point_views,
@@ -37,7 +46,9 @@ from spatial_engine.engines.frame_points import (
     views_norm1000,
 )
 from spatial_engine.engines.point_checks import reference_rejection, reference_views
+from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
+from spatial_engine.records.place import Place
 from spatialcore.draws import smallest_seen, uniform_below
 
 if TYPE_CHECKING:
@@ -73,7 +84,7 @@ def _key_columns(rows: Sequence[Row]) -> list[Int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Match(OneStratum):
+class Match(Engine):
     """Find a point of image 1 in image 2.
 
     Attributes:
@@ -81,8 +92,6 @@ class Match(OneStratum):
     """
 
     form: Form
-    kind: ClassVar[Literal["scene", "clip"]] = "scene"
-    needs_up: ClassVar[bool] = False
 
     @property
     def task(self) -> str:
@@ -100,10 +109,24 @@ class Match(OneStratum):
         """The letters of a choice."""
         return LETTERS if self.form == "choice" else ()
 
+    @property
+    def answer(self) -> AnswerForm:
+        """A letter, or the point's coordinates in the second image."""
+        return LETTER if self.form == "choice" else AnswerForm("coordinate", "norm1000")
+
+    @property
+    def subject(self) -> Subject:
+        """Matches of one form in one pair of images: where one point went hints at the others."""
+        return Subject(self.task)
+
+    @property
+    def published(self) -> Published:
+        """The row of its form."""
+        return Published("MultiSPA", f"correspondence {self.form}")
+
     def bin_count(self, recipe: Recipe) -> int:
         """Overlap bins of the recipe's band."""
-        low, high = recipe.band_percent
-        return (high - low) // recipe.bin_percent
+        return overlap_bin_count(recipe)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs in the band, each with its point and, for a choice, its distractors."""
@@ -357,7 +380,7 @@ def _apart(
             which = asked[queries]
             uv = point_views(context, frames[which], points).uv
             free = apart_from(points, uv, chosen[which, : k + 1], at[which], least[which])
-            metres = _metres_between(context, points, chosen[which, :1])
+            metres = metres_between(context, points, chosen[which, :1])
             free &= metres >= guards.distractor_distance_m
             return free & ~pixels_apart(uv, at[which, :1], reach[which]) if hard else free
 
@@ -365,16 +388,6 @@ def _apart(
             context, frames[asked], states[asked, k], passes, looked[asked, k]
         )
     return chosen
-
-
-def _metres_between(context: SceneContext, points: Int64, target: Int64) -> Float64:
-    """(n, k) distance in space of points (n, k) from those of target (n, 1)."""
-    world = context.scene.points
-    d = np.take(world, points, axis=0).astype(np.float64)
-    d -= np.take(world, target, axis=0).astype(np.float64)
-    x, y, z = np.moveaxis(d, -1, 0)
-    apart: Float64 = np.sqrt((x * x + y * y) + z * z)
-    return apart
 
 
 VISUAL_CORRESPONDENCE = (Match("choice"), Match("coordinate"))

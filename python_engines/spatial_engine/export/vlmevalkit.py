@@ -8,6 +8,7 @@ import csv
 from pathlib import Path
 
 from spatial_engine.export.sample import Sample
+from spatial_engine.records.task_name import family_of
 
 COLUMNS = ("index", "image_path", "question", "category", "l2-category", "split", "id")
 
@@ -29,7 +30,7 @@ class Writer:
         record = sample.record
         self._rows.writerow(
             [self._count, shown[0] if len(shown) == 1 else str(shown), record.question,
-             record.task, record.task.partition(".")[0], record.split, record.id]
+             record.task, family_of(record.task), record.split, record.id]
         )  # fmt: skip
         self._count += 1
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of, select_tasks
-from spatial_engine.engines.base import family_of
 from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan.balance import (
     Allocation,
@@ -40,7 +39,7 @@ from spatial_engine.plan.plan import (
     Rejected,
     Threshold,
 )
-from spatial_engine.plan.quotas import BENCHMARK_FAMILIES, Cell, cell_quotas, scene_count
+from spatial_engine.plan.quotas import Cell, cell_quotas, in_benchmark, scene_count
 from spatial_engine.plan.rows import write_plan_rows
 from spatial_engine.plan.shards import shards_of
 from spatial_engine.recipe import Recipe, recipe_for
@@ -120,14 +119,14 @@ def _asked(index: Index, config: PlanConfig, recipe: Recipe) -> tuple[Plan, dict
     """A plan that says what is asked, and takes nothing yet; and the rows asked of each cell."""
     tasks = select_tasks(config.tasks, recipe)
     if config.benchmark is not None:
-        tasks = tuple(task for task in tasks if family_of(task) in BENCHMARK_FAMILIES)
+        tasks = tuple(task for task in tasks if in_benchmark(task))
     scenes = _planned_scenes(index, config)
     quota = cell_quotas(tasks, scenes, recipe, config)
     plan = Plan(
         index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
         {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
         thresholds=(), rejections=(), shards=(),
-        wording=wording_hash(tuple(sorted({family_of(task) for task in tasks}))),
+        wording=wording_hash(engine_of(task).templates for task in tasks),
     )  # fmt: skip
     return plan, quota
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from spatial_engine.engines.base import SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.recipe import Recipe
 from spatialcore.errors import PlanError

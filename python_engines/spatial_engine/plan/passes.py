@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import CandidateTable, candidates_of
+from spatial_engine.engines.base import candidates_of
+from spatial_engine.engines.candidates import CandidateTable
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.plan.quotas import Cell

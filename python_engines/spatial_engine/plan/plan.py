@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engines.base import CandidateTable
+from spatial_engine.engines.candidates import CandidateTable
 from spatial_engine.recipe import Recipe, decode_recipe
 from spatialcore.errors import PlanError
 from spatialcore.files import whole_file, write_json

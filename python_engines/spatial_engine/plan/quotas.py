@@ -7,19 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import family_of
 from spatial_engine.plan.balance import largest_remainder
 from spatial_engine.plan.plan import PlanConfig, PlannedScene
 from spatial_engine.recipe import Recipe
 
 BENCHMARK_ROWS = 300  # of each subtask of MultiSPA's benchmark
-BENCHMARK_FAMILIES = (
-    "camera_movement",
-    "depth_perception",
-    "visual_correspondence",
-    "object_perception",
-    "object_movement",
-)
 
 Cell = tuple[str, str, str]  # task, source, split
 
@@ -29,6 +21,12 @@ def scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
     task, source, split = cell
     clip = engine_of(task).kind == "clip"
     return sum((s.source, s.split, s.is_clip) == (source, split, clip) for s in scenes)
+
+
+def in_benchmark(task: str) -> bool:
+    """Whether MultiSPA's benchmark asks the task."""
+    published = engine_of(task).published
+    return published is not None and published.table == "MultiSPA"
 
 
 def cell_quotas(
@@ -73,11 +71,12 @@ def cell_quotas(
 
 
 def _benchmark_quotas(counts: Mapping[Cell, int]) -> dict[Cell, int]:
-    """300 rows of a task, or of object movement of each source, in proportion to the scenes."""
+    """300 rows of a subtask, in proportion to the scenes: a task, of some a task and a source."""
     by_subtask: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in counts:
         task, source, split = cell
-        subtask = source if family_of(task) == "object_movement" else ""
+        published = engine_of(task).published
+        subtask = source if published is not None and published.by_source else ""
         by_subtask[subtask][f"{source}/{split}"] = cell
     quota: dict[Cell, int] = {}
     for cells in by_subtask.values():

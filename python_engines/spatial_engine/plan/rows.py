@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.plan.plan import Plan, PlannedScene, claim_plan
 from spatialcore.errors import PlanError
 from spatialcore.files import whole_file

@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
+
+from spatial_engine.records.task_name import family_of
+from spatialcore.errors import TaskError
 
 SLOT = re.compile(r"\{([a-z0-9_]+)\}")
 _KEYS = {
@@ -145,30 +148,44 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
         raise ValueError(f"{family}.toml: {type(error).__name__}: {error}") from error
 
 
-def _template_text(family: str) -> str:
-    source = files("spatial_engine") / "templates" / f"{family}.toml"
-    return source.read_text(encoding="utf-8")
+class TemplateFile(NamedTuple):
+    """Where the wording of a family lies: `templates/<family>.toml` of an installed package."""
+
+    family: str
+    package: str = "spatial_engine"
+
+    def text(self) -> str:
+        """What the file holds; TaskError names the package that lacks it."""
+        source = files(self.package) / "templates" / f"{self.family}.toml"
+        try:
+            return source.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"package {self.package!r} has no readable templates/{self.family}.toml"
+            raise TaskError(f"{what}; its package data must hold the folder") from error
 
 
 @cache
-def load_wordings(family: str) -> dict[str, Wording]:
-    """The wordings of a family that comes with the package, by task."""
-    return parse_wordings(_template_text(family), family)
+def load_wordings(file: TemplateFile) -> dict[str, Wording]:
+    """The wordings of a template file, by task."""
+    return parse_wordings(file.text(), file.family)
 
 
 @cache
-def wording_of(task: str, most: int = 0, *, described: bool = True) -> Wording:
+def wording_of(
+    task: str, most: int = 0, *, described: bool = True, file: TemplateFile | None = None
+) -> Wording:
     """The wording of a task, cut to the first `most` texts of each list; 0 keeps all.
 
     Args:
         task: Task name.
         most: Texts that are kept of each list.
         described: False leaves the descriptions empty: a question is asked without one.
+        file: Where it lies; None is the file of its family in this package.
 
     Raises:
         ValueError: The family's file has no such task.
     """
-    wordings = load_wordings(task.partition(".")[0])
+    wordings = load_wordings(file or TemplateFile(family_of(task)))
     if task not in wordings:
         raise ValueError(f"no wording for {task!r}; there is {', '.join(sorted(wordings))}")
     whole = wordings[task]
@@ -184,9 +201,9 @@ def wording_of(task: str, most: int = 0, *, described: bool = True) -> Wording:
     )
 
 
-def wording_hash(families: tuple[str, ...]) -> str:
+def wording_hash(template_files: Iterable[TemplateFile]) -> str:
     """BLAKE2b-16 of the template files; `verify` compares words only while it is the same."""
     h = hashlib.blake2b(digest_size=16)
-    for family in sorted(families):
-        h.update(_template_text(family).encode())
+    for file in sorted(set(template_files)):
+        h.update(file.text().encode())
     return h.hexdigest()

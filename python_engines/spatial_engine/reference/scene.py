@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatial_engine.engines.base import FrameImage, Place
+from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
 from spatialcore.errors import SceneFormatError, SpatialCoreError

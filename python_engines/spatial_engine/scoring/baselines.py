@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
+from spatial_engine.engines import engine_of
 from spatial_engine.records.record import QARecord
-from spatial_engine.scoring.multispa import closed_set, score
+from spatial_engine.scoring.multispa import score
 from spatialcore.draws import draw, uniform_below
 
 Baseline = Literal["random", "frequency", "oracle"]
@@ -47,10 +48,7 @@ def baseline_responses(
 
 def chance(record: QARecord) -> float | None:
     """Score that guessing over the closed set has in the mean, or None for numbers."""
-    choices = closed_set(record)
-    if record.answer_type == "letter" and record.options:
-        return 1 / len(record.options)
-    return 1 / len(choices) if choices else None
+    return engine_of(record.task).chance(record.options)
 
 
 def expected_random(record: QARecord, known: Sequence[QARecord]) -> tuple[float, float]:
@@ -83,10 +81,9 @@ def _drawn(record: QARecord, known: Sequence[QARecord]) -> str:
 
 def _pool(record: QARecord, known: Sequence[QARecord]) -> Sequence[str]:
     """What `random` draws from: the closed set, or the known answers."""
-    choices = closed_set(record)
-    if record.answer_type == "letter" and record.options:
-        choices = choices[: len(record.options)]
-    return choices or [other.typed_answer.span for other in known]
+    return engine_of(record.task).choices(record.options) or [
+        other.typed_answer.span for other in known
+    ]
 
 
 def _best_constant(known: Sequence[QARecord]) -> str:

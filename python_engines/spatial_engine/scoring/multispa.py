@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of MultiSPA answers (arXiv 2505.17015, section 5; the published code was not released).
 
-| answer          | right iff                                                                    |
-|-----------------|------------------------------------------------------------------------------|
-| word, letter    | equal after trimming and folding case                                        |
-| number, vector  | |p - g| <= 0.20 |g|, Euclidean; a truth of 0 needs exactly 0                 |
-| coordinate      | within 5 % of the image's width, Euclidean, in pixels                        |
-| comparison by coordinate | also nearer to the right point than to the other one                |
-| steps           | walked from the start, every leg is clear and the end within 0.5 m of it     |
+A task's engine names its rule, the metric:
 
-Numbers of the family `scene_layout` are scored by mean relative accuracy instead (`vsibench`).
+| metric                   | right iff                                                            |
+|--------------------------|----------------------------------------------------------------------|
+| accuracy                 | the word or letter is equal after trimming and folding case          |
+| within 20 %              | |p - g| <= 0.20 |g|, Euclidean; a truth of 0 needs exactly 0         |
+| within 5 % of W          | within 5 % of the image's width, Euclidean, in pixels                |
+| nearest, within 5 % of W | also nearer to the right point than to the other one                 |
+| arrives                  | walked from the start, each leg is clear, the end within 0.5 m of it |
+| MRA                      | mean relative accuracy, 0 to 1 in tenths (`vsibench`)                |
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from string import ascii_uppercase
 
-from spatial_engine.records.answers import Answer, AnswerType, Dialect, parse_answer
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import Metric
+from spatial_engine.records.answers import Answer, Dialect, parse_answer
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
@@ -26,19 +29,7 @@ from spatialcore.relations.walks import walk
 
 RELATIVE_TOLERANCE = 0.20
 COORDINATE_TOLERANCE = 0.05  # of the image's width
-# Closed sets of one-word answers; a record's own options come first.
-WORD_SETS = (
-    ("left", "right"),
-    ("up", "down"),
-    ("forward", "backward"),
-    ("yes", "no"),
-    ("nearer", "farther"),
-    ("behind", "in front"),
-    ("above", "below"),
-    ("larger", "smaller", "similar"),
-    ("contains", "intersects", "adjacent", "disjoint"),
-)
-Metric = Literal["accuracy", "within 20 %", "within 5 % of W", "MRA"]
+_LETTERS = 4  # a response may name any of the first letters, whether offered or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,41 +64,28 @@ def score(record: QARecord, response: str, *, dialect: Dialect = "multispa") -> 
 
     Raises:
         ValueError: Unknown dialect.
+        TaskError: No installed engine makes the record's task.
     """
     truth = record.typed_answer
     parsed = parse_answer(
         response, truth.type, truth.unit, choices=closed_set(record), dialect=dialect
     )
-    metric = metric_of(record)
+    metric = engine_of(record.task).metric
     if parsed.answer is None:
         return Score(record.id, record.task, metric, 0.0, False)
     value = _value(record, parsed.answer, truth, metric)
     return Score(record.id, record.task, metric, value, True, parsed.converted)
 
 
-def metric_of(record: QARecord) -> Metric:
-    """How records of this task are scored."""
-    kind: AnswerType = record.answer_type  # type: ignore[assignment]  # checked on reading
-    if kind in ("word", "letter", "steps"):
-        return "accuracy"
-    if kind == "coordinate":
-        return "within 5 % of W"
-    return "MRA" if record.task.startswith("scene_layout.") else "within 20 %"
-
-
 def closed_set(record: QARecord) -> tuple[str, ...]:
-    """Words or letters that a response may give, () for numbers and open words."""
+    """Words or letters that a response is read as, () for numbers."""
     if record.answer_type == "letter":
-        return tuple(chr(ord("A") + i) for i in range(max(len(record.options), 4)))
-    if record.answer_type != "word":
-        return ()
-    if record.options:
-        return record.options
-    return next((words for words in WORD_SETS if record.answer_text in words), ())
+        return tuple(ascii_uppercase[: max(len(record.options), _LETTERS)])
+    return engine_of(record.task).words
 
 
 def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> float:
-    if answer.type == "steps":
+    if metric == "arrives":
         return float(_arrives(record, answer))
     if metric == "accuracy":
         return float(str(answer.text).casefold() == str(truth.text).casefold())
@@ -116,10 +94,13 @@ def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> f
     if metric == "within 20 %":
         error = math.dist(answer.number, truth.number)
         return float(error <= RELATIVE_TOLERANCE * math.hypot(*truth.number))
-    return float(_right_place(record, answer.number, truth.number))
+    nearest = metric == "nearest, within 5 % of W"
+    return float(_right_place(record, answer.number, truth.number, nearest=nearest))
 
 
-def _right_place(record: QARecord, answer: tuple[float, ...], truth: tuple[float, ...]) -> bool:
+def _right_place(
+    record: QARecord, answer: tuple[float, ...], truth: tuple[float, ...], *, nearest: bool
+) -> bool:
     # The answer lies in the last image shown; both axes are scaled by that image's size.
     image = record.images[-1]
     scale = (image.width / 1000, image.height / 1000)
@@ -130,7 +111,7 @@ def _right_place(record: QARecord, answer: tuple[float, ...], truth: tuple[float
     distance = math.dist(pixels(answer), pixels(truth))
     if distance > COORDINATE_TOLERANCE * image.width:
         return False
-    if ".comparison." not in record.task:
+    if not nearest:
         return True
     others = [tuple(map(float, point)) for point in record.facts["norm1000"]]
     return all(
@@ -144,6 +125,3 @@ def _arrives(record: QARecord, answer: Answer) -> bool:
     space = space_of_runs(facts["floor"])
     walked = walk(space, facts["start_xy"], float(facts["heading_deg"]), answer.steps)
     return walked.arrives(facts["goal_xy"])
-
-
-METRICS: tuple[str, ...] = get_args(Metric)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.published import ROWS
 from spatial_engine.records.answers import Dialect
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import chance
@@ -16,28 +18,6 @@ from spatial_engine.scoring.multispa import Score, score
 from spatialcore.errors import SpatialCoreError
 
 BOOTSTRAP = 1000
-# The published table: row name -> tasks, each with its forms.
-MULTISPA_ROWS: dict[str, tuple[str, ...]] = {
-    "depth comparison": ("depth_perception.comparison.",),
-    "depth value": ("depth_perception.value.",),
-    "correspondence coordinate": ("visual_correspondence.match.coordinate",),
-    "correspondence choice": ("visual_correspondence.match.choice",),
-    "camera rotation direction": (
-        "camera_movement.yaw_direction",
-        "camera_movement.pitch_direction",
-    ),
-    "camera rotation degree": ("camera_movement.yaw_angle", "camera_movement.pitch_angle"),
-    "camera translation direction": (
-        "camera_movement.x_direction",
-        "camera_movement.y_direction",
-        "camera_movement.z_direction",
-    ),
-    "camera distance": ("camera_movement.distance",),
-    "camera vector": ("camera_movement.vector",),
-    "object movement distance": ("object_movement.distance.",),
-    "object movement vector": ("object_movement.vector.",),
-    "object size": ("object_perception.",),
-}
 
 
 class ResponseError(SpatialCoreError):
@@ -126,8 +106,12 @@ def make_report(
 def multispa_rows(values: Mapping[str, float]) -> dict[str, float]:
     """The published rows that the tasks cover, and "average", their unweighted mean."""
     rows: dict[str, float] = {}
-    for name, starts in MULTISPA_ROWS.items():
-        covered = [value for task, value in values.items() if task.startswith(starts)]
+    published = {task: engine_of(task).published for task in values}
+    for name in ROWS["MultiSPA"]:
+        covered = [
+            values[task] for task, row in published.items()
+            if row is not None and (row.table, row.row) == ("MultiSPA", name)
+        ]  # fmt: skip
         if covered:
             rows[name] = _mean(covered)
     return {**rows, "average": _mean(list(rows.values()))} if rows else {}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatial_engine.dataset.dataset import OpenedRecord
 from spatial_engine.records.record import QARecord
+from spatial_engine.records.task_name import family_of
 from spatialcore.folders import whole_folder
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _page(title: str, counts: Mapping[str, int], cards: Sequence[tuple[str, str]
     shown = Counter(task for task, _ in cards)
     families: dict[str, list[str]] = {}
     for task in sorted(counts):
-        families.setdefault(task.partition(".")[0], []).append(task)
+        families.setdefault(family_of(task), []).append(task)
     menu = "".join(_menu_family(name, tasks, counts, shown) for name, tasks in families.items())
     return Template(_asset("page.html")).substitute(
         title=html.escape(title),

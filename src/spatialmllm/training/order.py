@@ -12,19 +12,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spatial_engine.engines import subject_of
 from spatialcore.draws import permutation
 from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.records import RecordSet
-from spatialmllm.training.conversations import conversation_key, deal, fact_group
+from spatialmllm.training.conversations import conversation_key, deal
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """Records that show the same images: row, fact group and token count of each."""
+    """Records that show the same images: row, subject and token count of each."""
 
     key: str
     rows: tuple[int, ...]
-    groups: tuple[str, ...]
+    subjects: tuple[str, ...]
     lengths: tuple[int, ...]
     turns: int
 
@@ -87,16 +88,16 @@ class SequenceOrder:
                 continue
             self.tasks[record.task] += 1
             self.tokens += length
-            entry = (row, fact_group(record), length)
+            entry = (row, subject_of(record), length)
             found.setdefault(conversation_key(record), []).append(entry)
         limit = builder.config.processor.max_tokens
         shown = []
         for key, entries in found.items():
-            rows, groups, lengths = zip(*entries, strict=True)
+            rows, subjects, lengths = zip(*entries, strict=True)
             # A record's own length bounds what it adds to a conversation.
             fitting = max(1, limit // max(lengths))
             turns = min(turns_per_sequence, fitting)
-            shown.append(_Shown(key, rows, groups, lengths, turns))
+            shown.append(_Shown(key, rows, subjects, lengths, turns))
         return shown
 
     def _load(self, epoch: int) -> None:
@@ -104,7 +105,7 @@ class SequenceOrder:
             return
         dealt: list[Sequence] = []
         for shown in self._shown:
-            hands = deal(shown.groups, shown.turns, seed=self._seed, epoch=epoch, key=shown.key)
+            hands = deal(shown.subjects, shown.turns, seed=self._seed, epoch=epoch, key=shown.key)
             for hand in hands:
                 rows = tuple(shown.rows[i] for i in hand)
                 dealt.append(Sequence(rows, sum(shown.lengths[i] for i in hand)))

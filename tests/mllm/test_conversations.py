@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialmllm.training.conversations import conversation_key, deal, fact_group
+from spatial_engine.engines import subject_of
+from spatialmllm.training.conversations import conversation_key, deal
 
 
 @given(
@@ -51,7 +52,7 @@ def test_joined_facts(fabricated, first, second, joined):
         fabricated.make_record(task, "room", ["a.png"], "Which?", word("left"))
         for task in (first, second)
     ]
-    assert (fact_group(records[0]) == fact_group(records[1])) == joined
+    assert (subject_of(records[0]) == subject_of(records[1])) == joined
 
 
 def test_other_objects_are_other_facts_and_other_marks_other_images(fabricated):
@@ -62,7 +63,7 @@ def test_other_objects_are_other_facts_and_other_marks_other_images(fabricated):
             "spatial_relation.nearer", "room", ["a.png"], "Which?", word("left"), **options
         )
 
-    assert fact_group(make(items=(1, 2))) != fact_group(make(items=(1, 3)))
-    assert fact_group(make(items=(1, 2))) == fact_group(make(items=(2, 1)))
+    assert subject_of(make(items=(1, 2))) != subject_of(make(items=(1, 3)))
+    assert subject_of(make(items=(1, 2))) == subject_of(make(items=(2, 1)))
     assert conversation_key(make()) == conversation_key(make(items=(5,)))
     assert conversation_key(make()) != conversation_key(make(marks=[Mark(20, 20, 4, "red")]))

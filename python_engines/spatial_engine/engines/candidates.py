@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a scene, as columns: the rows of one task that pass every guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Row(NamedTuple):
+    """One candidate: frames in the order shown, and point, object or track ids."""
+
+    frames: tuple[int, ...]
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateTable:
+    """What may be asked of a scene: only rows that pass every guard (n rows).
+
+    Attributes:
+        frames: (n, k) int32 frame indices in the order shown; -1 fills shorter rows.
+        items: (n, m) int64 point, object or track ids; -1 fills shorter rows.
+        bin: (n,) int16 quota bin.
+        stratum: (n,) int8 index into the engine's strata.
+        hash: (n,) uint64 draw of the slot `select`.
+        rejected: How many possibilities each guard turned away, by reason.
+    """
+
+    frames: NDArray[np.int32]
+    items: NDArray[np.int64]
+    bin: NDArray[np.int16]
+    stratum: NDArray[np.int8]
+    hash: NDArray[np.uint64]
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        frames: ArrayLike,
+        items: ArrayLike,
+        hash: NDArray[np.uint64],
+        *,
+        bin: ArrayLike = 0,
+        stratum: ArrayLike = 0,
+        rejected: Mapping[str, int] | None = None,
+    ) -> CandidateTable:
+        """A table with the column types of the contract; `bin` and `stratum` may be scalars."""
+        n = len(hash)
+        return cls(
+            np.asarray(frames, dtype=np.int32).reshape(n, -1 if n else 0),
+            np.asarray(items, dtype=np.int64).reshape(n, -1 if n else 0),
+            np.array(np.broadcast_to(bin, n), dtype=np.int16),
+            np.array(np.broadcast_to(stratum, n), dtype=np.int8),
+            hash,
+            {reason: int(count) for reason, count in (rejected or {}).items() if count},
+        )
+
+    @classmethod
+    def empty(cls, rejected: Mapping[str, int] | None = None) -> CandidateTable:
+        """A table without rows."""
+        return cls.build([], [], np.zeros(0, np.uint64), rejected=rejected)
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    def take(self, chosen: NDArray[Any]) -> CandidateTable:
+        """The rows that a mask or an index array chooses."""
+        return CandidateTable(
+            self.frames[chosen], self.items[chosen], self.bin[chosen], self.stratum[chosen],
+            self.hash[chosen], self.rejected,
+        )  # fmt: skip
+
+    def between(self, low: int, high: int) -> CandidateTable:
+        """The rows whose hash lies in [low, high]."""
+        return self.take((self.hash >= np.uint64(low)) & (self.hash <= np.uint64(high)))
+
+    def rows(self) -> list[Row]:
+        """Every row as plain integers, without the filling."""
+        return list(map(Row, _unfilled(self.frames), _unfilled(self.items)))
+
+
+def _unfilled(columns: NDArray[Any]) -> list[tuple[int, ...]]:
+    """Each row of a table as a tuple, without the -1 that fills it."""
+    rows = columns.tolist()
+    if not (columns < 0).any():
+        return list(map(tuple, rows))
+    return [tuple(n for n in row if n >= 0) for row in rows]

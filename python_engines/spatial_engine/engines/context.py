@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scene as engines see it: its index, recipe, seed, and what several tasks compute once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatial_engine.records.place import FrameImage, Place
+
+if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
+    from spatialcore.index.store import SceneIndex
+    from spatialcore.types import Source, Track3D
+
+T = TypeVar("T")
+Takes = Callable[[str, NDArray[Any], ArrayLike, NDArray[np.uint64]], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class SceneContext:
+    """One indexed scene with a recipe and a seed; what several tasks need is computed once.
+
+    Attributes:
+        scene: The scene's index.
+        place: Names, provenance and draws.
+        scene_quota: Rows that are asked of each scene, by task (depth_perception uses it).
+        open_track: Opens the clip in its source, for engines that read tracks.
+        takes: (task, bin, stratum, hash) -> which rows the plan takes; None before there is a plan.
+            An engine with costly guards leaves out what is not taken.
+    """
+
+    scene: SceneIndex
+    place: Place
+    scene_quota: Mapping[str, int] = field(default_factory=dict)
+    open_track: Callable[[], Track3D] | None = None
+    takes: Takes | None = None
+    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        scene: SceneIndex,
+        recipe: Recipe,
+        seed: int,
+        split: str,
+        *,
+        scene_quota: Mapping[str, int] | None = None,
+        source: Source | None = None,
+    ) -> SceneContext:
+        """Context of a scene; `source` is needed for clips, whose tracks stay there."""
+        table = scene.frames
+        images = {
+            int(frame): FrameImage(table.name[k], table.image[k] or "", width, height)
+            for k, (frame, width, height) in enumerate(
+                zip(table.frame.tolist(), table.width.tolist(), table.height.tolist(), strict=True)
+            )
+        }
+        place = Place(
+            scene.source, scene.space, scene.scene, split, recipe, seed, scene.depth_map, images
+        )
+        opener = None if source is None else (lambda: scene.open_track(source))
+        return cls(scene, place, dict(scene_quota or {}), opener)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.place.recipe
+
+    def cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed on the first call with this key."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        value: T = self._cache[key]
+        return value
+
+    @property
+    def track(self) -> Track3D:
+        """The clip's tracks, read from the source on first use."""
+        if self.open_track is None:
+            raise ValueError(f"{self.place.scene}: no source was given to read tracks from")
+        return self.cached("track", self.open_track)
