@@ -10,6 +10,8 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from spatialcore.interrupts import exit_code, interruptible
+
 GROUP = "spatialcore.commands"
 EXIT_USAGE = 2
 # The order of a first session; verbs that are not listed follow in alphabetical order.
@@ -52,7 +54,10 @@ def _usage(verbs: dict[str, EntryPoint]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; returns the exit code (0 ok, 1 failed, 2 usage, 3 some inputs skipped)."""
+    """Run one verb; returns the exit code.
+
+    0 ok, 1 failed, 2 usage, 3 some inputs skipped, 128 + the number of the signal that ended it.
+    """
     args = sys.argv[1:] if argv is None else argv
     if args and args[0] == "--version":
         from spatialcore import __version__
@@ -69,5 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"spatialcore: unknown verb {args[0]!r}{hint}", file=sys.stderr)
         return EXIT_USAGE
-    run = entry.load()
-    return int(run(args[1:]))
+    with interruptible():
+        try:
+            return int(entry.load()(args[1:]))
+        except KeyboardInterrupt as error:
+            print(f"spatialcore {args[0]}: interrupted", file=sys.stderr)
+            return exit_code(error)

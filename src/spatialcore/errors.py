@@ -117,3 +117,7 @@ class FolderInUse(OutputError):
 
 class UnsafeName(OutputError):
     """A name that should become a file's is none: it leads elsewhere, or no system can hold it."""
+
+
+class WorkerError(SpatialCoreError):
+    """A piece of work failed in a way that nobody expected, or workers cannot start."""

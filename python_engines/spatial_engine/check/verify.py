@@ -12,6 +12,7 @@ import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,13 +25,13 @@ from spatial_engine.dataset.manifest import Manifest
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Facts
 from spatial_engine.engines.candidates import Row
-from spatial_engine.executors import run_all
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
 from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
 from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.errors import RecordError, SpatialCoreError
+from spatialcore.workers import Lost, Workers, run_pieces
 
 SAMPLE_ROWS = 100_000
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
@@ -60,6 +61,7 @@ class VerifyReport:
         problems: Damaged files, changed inputs, repeated ids: found before any row is checked.
         wording_changed: Whether the templates differ from those of the data set; texts were then
             parsed, not compared.
+        unchecked: Shards that were not checked, since their workers died twice.
     """
 
     total: int
@@ -68,11 +70,17 @@ class VerifyReport:
     mismatches: tuple[Mismatch, ...]
     problems: tuple[str, ...] = ()
     wording_changed: bool = False
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether everything agreed."""
-        return not self.problems and not self.mismatch_count
+        return not self.failed and not self.unchecked
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything was found that is not as it was made."""
+        return bool(self.problems or self.mismatch_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ def verify(
     *,
     sample: int | None = None,
     everything: bool = False,
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     shard: tuple[int, int] = (0, 1),
     fail_fast: bool = False,
     roots: Mapping[str, Path] | None = None,
@@ -125,7 +133,7 @@ def verify(
         out: The data set.
         sample: Check this many rows, the same ones every time; None is all up to 100,000 rows.
         everything: Check all rows, however many.
-        workers: Processes.
+        workers: Processes, or who else checks the shards; None is one for each processor.
         shard: (i, n): only shards whose number is i modulo n.
         fail_fast: Stop at the first shard with a mismatch.
         roots: Source key -> folder, where sources have moved.
@@ -136,6 +144,7 @@ def verify(
         RecordError: Its manifest is damaged.
     """
     _kept.clear()  # a source may have changed since an earlier call
+    workers = Workers.of(workers)
     dataset = Dataset.open(out, roots=roots)
     numbers = list(range(shard[0], dataset.manifest.shards, shard[1]))
     paths, problems, keys = check_files(dataset.path, numbers)
@@ -152,16 +161,22 @@ def verify(
     ]
     checked = count = 0
     mismatches: list[Mismatch] = []
-    for done, (_, (rows, bad)) in enumerate(run_all(_check_shard, jobs, workers=workers), 1):
-        checked += rows
-        count += len(bad)
-        mismatches += bad[: SHOWN - len(mismatches)]
-        if on_progress is not None:
-            on_progress(done, len(jobs))
-        if bad and fail_fast:
-            break
+    lost: list[str] = []
+    with closing(run_pieces(_check_shard, jobs, workers, lambda job: job.path.name)) as results:
+        for done, (_, result) in enumerate(results, 1):
+            if on_progress is not None:
+                on_progress(done, len(jobs))
+            if isinstance(result, Lost):
+                lost.append(str(result))
+                continue
+            rows, bad = result
+            checked += rows
+            count += len(bad)
+            mismatches += bad[: SHOWN - len(mismatches)]
+            if bad and fail_fast:
+                break
     changed = not all(part.compare_text for part in parts)
-    return VerifyReport(total, checked, count, tuple(mismatches), (), changed)
+    return VerifyReport(total, checked, count, tuple(mismatches), (), changed, tuple(sorted(lost)))
 
 
 def _check_inputs(manifest: Manifest, index_path: Path, roots: Mapping[str, Path]) -> list[str]:

@@ -14,7 +14,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -23,6 +23,7 @@ from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.workers import Workers, held
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ class Options:
         select: What is asked.
         read: How sources are read.
         index: Where sources are indexed; default: OUTPUT/index.
-        executor: Processes of this machine, or Ray.
-        workers: Processes.
+        run: Who does the work.
         device: Where sources are indexed: cpu, or cuda or cuda:N; see `spatialcore index --help`.
         shard: i/n makes only the shards whose number is i modulo n.
         overwrite: Start afresh when the folder holds another data set.
@@ -70,9 +70,8 @@ class Options:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     select: Selection
     read: SourceOptions
+    run: Workers
     index: Path | None = None
-    executor: Literal["local", "ray"] = "local"
-    workers: int = 1
     device: str = "cpu"
     shard: str = "0/1"
     overwrite: bool = False
@@ -82,7 +81,12 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
     options = parse_options(Options, argv, "generate", __doc__)
-    return guarded("generate", lambda: _run(options))
+    return guarded("generate", lambda: _run_held(options))
+
+
+def _run_held(options: Options) -> int:
+    with held(options.run):
+        return _run(options)
 
 
 def _run(options: Options) -> int:
@@ -96,13 +100,14 @@ def _run(options: Options) -> int:
     check_folder(options.output, overwrite=options.overwrite)
     folder = _plan_folder(options)
     rows = made = 0
+    lost: list[str] = []
     with ProgressBar() as bar:
         for event in generate(
-            folder, options.output, executor=options.executor, workers=options.workers,
-            shard=part, overwrite=options.overwrite,
-        ):  # fmt: skip
+            folder, options.output, workers=options.run, shard=part, overwrite=options.overwrite
+        ):
             rows += event.rows
             made += 0 if event.reused else event.rows
+            lost += [event.lost] if event.lost else []
             bar.show(f"shard {event.shard}", event.done, event.total)
     plan = Plan.open(folder)
     skipped = Index.open(plan.index).skipped
@@ -111,11 +116,12 @@ def _run(options: Options) -> int:
         "rows": rows,
         "made": made,
         "planned": plan.rows,
-        "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped],
+        "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped] + plan.lost_scenes,
+        "lost": lost,
         "seconds": round(time.perf_counter() - started, 3),
     }
     print(json.dumps(report) if options.json else _as_text(report))
-    return exit_codes.SKIPPED if skipped else exit_codes.OK
+    return exit_codes.SKIPPED if report["skipped"] or lost else exit_codes.OK
 
 
 def _plan_folder(options: Options) -> Path:
@@ -131,7 +137,7 @@ def _plan_folder(options: Options) -> Path:
     else:
         index = _index_sources(options)
     folder = options.output / "plan"
-    plan_index(index, folder, options.select, options.workers)
+    plan_index(index, folder, options.select, options.run)
     return folder
 
 
@@ -163,7 +169,7 @@ def _index_sources(options: Options) -> Path:
     config = IndexConfig(load_recipe(options.select.recipe or "default").rules)
     with ProgressBar() as bar:
         report = build_index(
-            sources, folder, config, workers=options.workers, device=options.device,
+            sources, folder, config, workers=options.run, device=options.device,
             on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
         )  # fmt: skip
     if not report.built and not report.reused:
@@ -180,4 +186,5 @@ def _as_text(report: dict[str, Any]) -> str:
         + f" in {report['seconds']:.1f} s"
     ]
     lines += [f"  skipped {line}" for line in report["skipped"]]
+    lines += [f"  not made: {line}; run again to try it once more" for line in report["lost"]]
     return "\n".join(lines)

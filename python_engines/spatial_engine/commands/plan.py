@@ -21,6 +21,7 @@ from spatial_engine.commands.run import globs_of, guarded, scenes_of
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatial_engine.plan.plan import Plan, PlanConfig
@@ -76,14 +77,14 @@ class Options:
         index: Folder made by `spatialcore index`.
         output: Folder of the plan.
         select: What is asked.
-        workers: Processes.
+        run: Who does the work.
         json: Print one JSON object instead of text.
     """
 
     index: Annotated[Path, tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     select: Selection
-    workers: int = 1
+    run: Workers
     json: bool = False
 
 
@@ -94,12 +95,12 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    plan = plan_index(options.index, options.output, options.select, options.workers)
+    plan = plan_index(options.index, options.output, options.select, options.run)
     print(json.dumps(as_json(plan)) if options.json else as_text(plan, options.output))
-    return exit_codes.OK
+    return exit_codes.SKIPPED if plan.lost_scenes else exit_codes.OK
 
 
-def plan_index(index: Path, output: Path, select: Selection, workers: int) -> Plan:
+def plan_index(index: Path, output: Path, select: Selection, workers: Workers) -> Plan:
     """Plan an index and save the plan."""
     from spatial_engine.plan.make import make_plan
     from spatial_engine.plan.plan import ROWS_NAME, check_plan_folder
@@ -127,6 +128,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "tasks": rows_by_task(plan),
         "shortfall": shortfall(plan),
         "rejections": rejections_by_task(plan),
+        "skipped": plan.lost_scenes,
         "hash": plan.hash(),
     }
 
@@ -153,4 +155,5 @@ def as_text(plan: Plan, output: Path) -> str:
         lines.append(
             f"  {task:<{width}} {rows:>9,}{short}" + (f"  (refused: {why})" if why else "")
         )
+    lines += [f"  skipped {line}" for line in plan.lost_scenes]
     return "\n".join(lines)

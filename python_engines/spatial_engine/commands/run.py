@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatialcore.commands import exit_codes
+from spatialcore.interrupts import exit_code
 
 
 def guarded(verb: str, work: Callable[[], int]) -> int:
@@ -22,9 +23,9 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore {verb}: {error}", file=sys.stderr)
         return exit_codes.FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"spatialcore {verb}: interrupted; run again to resume", file=sys.stderr)
-        return exit_codes.INTERRUPTED
+        return exit_code(error)
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options, roots_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatial_engine.check.verify import VerifyReport
@@ -33,7 +34,7 @@ class Options:
         records: Folder made by `spatialcore generate`.
         sample: Check this many rows, always the same ones.
         all: Check every row, however many.
-        workers: Processes.
+        run: Who does the work.
         shard: i/n checks only the shards whose number is i modulo n.
         fail_fast: Stop at the first shard with a mismatch.
         root: KEY=PATH, where a source has moved.
@@ -41,9 +42,9 @@ class Options:
     """
 
     records: Annotated[Path, tyro.conf.Positional]
+    run: Workers
     sample: int | None = None
     all: bool = False
-    workers: int = 1
     shard: str = "0/1"
     fail_fast: bool = False
     root: tuple[str, ...] = ()
@@ -62,16 +63,19 @@ def _run(options: Options) -> int:
     with ProgressBar() as bar:
         report = verify(
             options.records, sample=options.sample, everything=options.all,
-            workers=options.workers, shard=shard_of(options.shard), fail_fast=options.fail_fast,
+            workers=options.run, shard=shard_of(options.shard), fail_fast=options.fail_fast,
             roots=roots_of(options.root),
             on_progress=lambda done, total: bar.show("shards", done, total),
         )  # fmt: skip
     print(json.dumps(asdict(report) | {"ok": report.ok}) if options.json else _as_text(report))
-    return exit_codes.OK if report.ok else exit_codes.FAILED
+    if report.failed:
+        return exit_codes.FAILED
+    return exit_codes.OK if report.ok else exit_codes.SKIPPED
 
 
 def _as_text(report: VerifyReport) -> str:
     lines = [f"problem: {problem}" for problem in report.problems]
+    lines += [f"not checked: {shard}" for shard in report.unchecked]
     for m in report.mismatches:
         lines.append(f"{m.id}\n  {m.field}: stored {m.stored!r}, recomputed {m.recomputed!r}")
     if report.mismatch_count > len(report.mismatches):

@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -40,7 +40,6 @@ from spatial_engine.dataset.manifest import (
     shard_path,
 )
 from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
-from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan.open import open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
@@ -54,6 +53,7 @@ from spatialcore.files import (
     write_json,
 )
 from spatialcore.folders import set_mark
+from spatialcore.workers import Lost, Workers, run_pieces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +70,7 @@ class ShardEvent:
         total: Shards of this run.
         seconds: Time it took; 0 when an earlier run had made it.
         reused: Whether an earlier run had made it.
+        lost: Why there is no such shard, where its worker died twice; "" when it is there.
     """
 
     shard: int
@@ -78,6 +79,7 @@ class ShardEvent:
     total: int
     seconds: float
     reused: bool
+    lost: str = ""
 
 
 def make_manifest(plan: Plan) -> Manifest:
@@ -244,8 +246,7 @@ def generate(
     plan_folder: str | Path,
     out: str | Path,
     *,
-    executor: Executor = "local",
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
 ) -> Iterator[ShardEvent]:
@@ -254,8 +255,7 @@ def generate(
     Args:
         plan_folder: A saved plan.
         out: The data set's folder; it is resumed when it holds the same data set.
-        executor: Where shards run.
-        workers: Processes.
+        workers: Processes, or who else makes the shards; None is one for each processor.
         shard: (i, n): only shards whose number is i modulo n.
         overwrite: Start afresh when the folder holds another data set.
 
@@ -263,7 +263,7 @@ def generate(
         PlanError: The folder holds another data set, or the index has changed since the plan.
     """
     plan_folder, out = Path(plan_folder).resolve(), Path(out).resolve()
-    plan = Plan.open(plan_folder)
+    plan, workers = Plan.open(plan_folder), Workers.of(workers)
     i, n = shard
     if not 0 <= i < n:
         raise ValueError(f"shard must be i/n with 0 <= i < n, got {i}/{n}")
@@ -271,16 +271,23 @@ def generate(
     numbers = list(range(i, len(plan.shards), n))
     run = partial(_run_number, plan_folder=plan_folder, out=out)
     log = out / f"log-{i}of{n}-{os.getpid()}.jsonl"
-    with log.open("a", encoding="utf-8") as lines:
-        results = run_all(run, numbers, executor=executor, workers=workers)
-        for done, (_, report) in enumerate(results, 1):
-            lines.write(json.dumps({"time": time.time(), **report}, sort_keys=True) + "\n")
+    results = run_pieces(run, numbers, workers, "shard {}".format)
+    with log.open("a", encoding="utf-8") as lines, closing(results):
+        for done, (position, report) in enumerate(results, 1):
+            number = numbers[position]
+            lost = {"shard": number, "lost": str(report)}
+            told = lost if isinstance(report, Lost) else report
+            lines.write(json.dumps({"time": time.time(), **told}, sort_keys=True) + "\n")
             lines.flush()
-            yield ShardEvent(
-                report["shard"], report["rows"], done, len(numbers),
-                0.0 if report["reused"] else report["seconds"], report["reused"],
-            )  # fmt: skip
+            yield _event(number, report, done, len(numbers))
     summarise(plan, out)
+
+
+def _event(number: int, report: dict[str, Any] | Lost, done: int, total: int) -> ShardEvent:
+    if isinstance(report, Lost):
+        return ShardEvent(number, 0, done, total, 0.0, False, str(report))
+    seconds = 0.0 if report["reused"] else report["seconds"]
+    return ShardEvent(number, report["rows"], done, total, seconds, report["reused"])
 
 
 def summarise(plan: Plan, out: Path) -> Summary | None:

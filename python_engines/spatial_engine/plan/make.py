@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of, select_tasks
-from spatial_engine.executors import Executor, run_all
 from spatial_engine.plan.balance import (
     Allocation,
     SmallestHashes,
@@ -47,6 +47,7 @@ from spatial_engine.records.wording import wording_hash
 from spatialcore.draws import draw
 from spatialcore.errors import PlanError
 from spatialcore.index.index import Index
+from spatialcore.workers import Lost, Workers, held, run_pieces
 
 Event = Callable[[str, int, int], None]
 Result = TypeVar("Result")
@@ -58,8 +59,7 @@ def make_plan(
     *,
     recipe: Recipe | None = None,
     rows_file: Path | None = None,
-    executor: Executor = "local",
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     on_progress: Event | None = None,
 ) -> Plan:
     """Plan the records of an index.
@@ -70,32 +70,37 @@ def make_plan(
         recipe: None is the built-in one of the index's rules; another must have the same rules.
         rows_file: Where the rows that the plan takes are written down, so that making them does not
             list the candidates again; None writes nothing. Passes on Ray leave it out.
-        executor: Where the passes run.
-        workers: Processes.
+        workers: Processes, or who else lists the candidates; None is one for each processor. A
+            scene whose worker dies twice gives no rows, and is among the rejections.
         on_progress: Called with (stage, scenes done, scenes in all).
 
     Raises:
         PlanError: The recipe does not fit the index, a space is on both sides of the split, a scene
             is unknown, or no record can be made; the message then holds the reasons.
     """
+    workers = Workers.of(workers)
+    local = workers.executor == "local"
     plan, quota = _asked(index, config, _fitting(index, recipe))
     scenes = plan.scenes
-    with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
+    with TemporaryDirectory(prefix="spatialcore-plan-") as folder, held(workers):
         # A piece on another machine does not see this folder and lists candidates again.
-        jobs = _jobs(plan, Path(folder) if executor == "local" else None)
-        passes = partial(run_all, items=jobs, executor=executor, workers=workers)
-        counted = _in_order(_told(passes(count_candidates), "count", len(jobs), on_progress))
-        available, allocations = _allocate(quota, scenes, counted, plan.recipe, config)
-        pick = partial(pick_hashes, takes=_takes(allocations))
-        picked = _told(passes(pick), "choose", len(jobs), on_progress)
-        thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
+        jobs = _jobs(plan, Path(folder) if local else None)
+        passes = _Passes(jobs, workers, on_progress)
+        counted = passes.count()
+        while True:
+            available, allocations = _allocate(quota, scenes, counted, plan.recipe, config)
+            pick = partial(pick_hashes, takes=_takes(allocations))
+            with closing(passes.run(pick, "choose")) as picked:
+                thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
+            if not passes.without_lost(counted):
+                break
         plan = replace(
             plan, thresholds=thresholds, rejections=_rejections(scenes, counted),
             shards=shards_of(scenes, per_scene),
         )  # fmt: skip
         if not plan.rows:
             raise PlanError(f"no record can be made. {reason_text(plan)}")
-        if rows_file is not None and executor == "local":
+        if rows_file is not None and local:
             job_of = dict(zip(scenes, jobs, strict=True))
             write_plan_rows(rows_file, plan, lambda scene: picked_candidates(job_of[scene]))
             plan = replace(plan, rows_file=rows_file)
@@ -160,19 +165,45 @@ def _rejections(
     )
 
 
-def _told(
-    results: Iterator[tuple[int, Result]], stage: str, count: int, on_progress: Event | None
-) -> Iterator[tuple[int, Result]]:
-    """The results as they come, each of them reported."""
-    for done, found in enumerate(results, 1):
-        if on_progress is not None:
-            on_progress(stage, done, count)
-        yield found
+@dataclass
+class _Passes:
+    """The passes over the scenes; those whose workers die are left out from then on."""
 
+    jobs: list[SceneJob]
+    workers: Workers
+    on_progress: Event | None
+    lost: set[int] = field(default_factory=set)
 
-def _in_order(results: Iterator[tuple[int, Result]]) -> list[Result]:
-    """Results by position, whatever order they come in."""
-    return [result for _, result in sorted(results, key=lambda found: found[0])]
+    def run(
+        self, function: Callable[[SceneJob], Result], stage: str
+    ) -> Generator[tuple[int, Result], None, None]:
+        """(position, result) of each scene as they come, each of them reported."""
+        numbers = [k for k in range(len(self.jobs)) if k not in self.lost]
+        jobs = [self.jobs[k] for k in numbers]
+        with closing(run_pieces(function, jobs, self.workers, lambda j: j.scene.scene)) as results:
+            for done, (position, result) in enumerate(results, 1):
+                if self.on_progress is not None:
+                    self.on_progress(stage, done, len(jobs))
+                if isinstance(result, Lost):
+                    self.lost.add(numbers[position])
+                else:
+                    yield numbers[position], result
+
+    def count(self) -> list[Counted]:
+        """The candidates of each scene, in the order of the scenes."""
+        found = dict(self.run(count_candidates, "count"))
+        counted = [found.get(k, Counted({}, {})) for k in range(len(self.jobs))]
+        self.without_lost(counted)
+        return counted
+
+    def without_lost(self, counted: list[Counted]) -> bool:
+        """Take the candidates of lost scenes out of the counts; whether there were any."""
+        changed = False
+        for k in self.lost:
+            empty = Counted({}, {task: {Lost.reason: 1} for task in self.jobs[k].tasks})
+            changed |= counted[k] != empty
+            counted[k] = empty
+        return changed
 
 
 def reason_text(plan: Plan) -> str:

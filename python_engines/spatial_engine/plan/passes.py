@@ -94,7 +94,7 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -
     out: list[Picked] = []
 
     def picked() -> Tables:
-        for task, table in _tables(job) if job.spill is None else _read(job.spill, job.tasks):
+        for task, table in _listed(job):
             taken = np.array(takes[task, job.scene.source, job.scene.split], dtype=np.int64)
             # One more than is taken, to see whether the last has an equal.
             most = np.where(taken, taken + 1, 0).ravel()
@@ -108,7 +108,7 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -
 
     _write(job.picked, picked())
     if job.spill is not None:
-        job.spill.unlink()
+        job.spill.unlink(missing_ok=True)
     return out
 
 
@@ -119,6 +119,13 @@ def picked_candidates(job: SceneJob) -> dict[str, CandidateTable]:
     found = dict(_read(job.picked, job.tasks))
     job.picked.unlink()
     return found
+
+
+def _listed(job: SceneJob) -> Tables:
+    """What waits on disk, or is listed again: on Ray, and when a worker died after its work."""
+    if job.spill is None or not job.spill.exists():
+        return _tables(job)
+    return _read(job.spill, job.tasks)
 
 
 def _write(path: Path | None, tables: Tables) -> None:

@@ -26,6 +26,7 @@ from spatial_engine.recipe import Recipe, decode_recipe
 from spatialcore.errors import PlanError
 from spatialcore.files import whole_file, write_json
 from spatialcore.folders import check_ours, claim
+from spatialcore.workers import Lost
 
 PLAN_VERSION = 1
 ROWS_NAME = "rows.parquet"
@@ -230,6 +231,12 @@ class Plan:
         for row in self.rejections:
             counts[row.reason] = counts.get(row.reason, 0) + row.count
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def lost_scenes(self) -> list[str]:
+        """Scenes that have no rows because the workers that listed their candidates died."""
+        lost = {(r.source, r.scene) for r in self.rejections if r.reason == Lost.reason}
+        return [f"{source}/{scene}: {Lost.reason}" for source, scene in sorted(lost)]
 
     def hash(self) -> str:
         """BLAKE2b-16 of what decides the records: not of where the index lies."""

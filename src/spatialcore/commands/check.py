@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spatialcore.files import write_text
+from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
     from spatialcore.types import Source
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 _BAR_AFTER_S = 2.0
 _FILE_WIDTH = 140  # columns where the output is no terminal
 
@@ -86,9 +87,9 @@ def main(argv: list[str]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore check: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("spatialcore check: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_code(error)
     return _exit_code([report for _, reports in surveys for report in reports])
 
 

@@ -5,4 +5,4 @@ OK = 0
 FAILED = 1
 USAGE = 2
 SKIPPED = 3  # finished, but a whole scene or clip was left out
-INTERRUPTED = 130
+# A signal that ended the verb: 128 + its number (spatialcore.interrupts.exit_code).

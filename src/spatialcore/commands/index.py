@@ -23,6 +23,8 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.interrupts import exit_code
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatialcore.index.config import IndexReport
@@ -40,7 +42,7 @@ class Options:
         recipe: default, multispa-paper, or a TOML file, whose `rules` are used.
         depth_map: How colour pixels meet depth pixels: as the recipe says, or by the ratio of the
             image sizes, which makes the recipe `custom`.
-        workers: Processes; each holds one scene at a time.
+        run: Who does the work; each process holds one scene at a time.
         device: cpu, or cuda or cuda:N for visibility, guards and overlaps of scenes on a GPU while
             depth is decoded on the CPU. The files are the same.
         depth_cache: Folder that keeps decoded depth maps, uncompressed, so that indexing the same
@@ -58,9 +60,9 @@ class Options:
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    run: Workers
     recipe: str = "default"
     depth_map: Literal["recipe", "sizes"] = "recipe"
-    workers: int = 1
     device: str = "cpu"
     depth_cache: Path | None = None
     key: str | None = None
@@ -94,7 +96,7 @@ def main(argv: list[str]) -> int:
                 sources,
                 options.output,
                 config,
-                workers=options.workers,
+                workers=options.run,
                 device=options.device,
                 depth_cache=options.depth_cache,
                 on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
@@ -105,9 +107,9 @@ def main(argv: list[str]) -> int:
     except (BackendUnavailable, OutputError, OSError) as error:
         print(f"spatialcore index: {error}", file=sys.stderr)
         return exit_codes.FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("spatialcore index: interrupted; run again to resume", file=sys.stderr)
-        return exit_codes.INTERRUPTED
+        return exit_code(error)
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
     if report.built or report.reused:
         return exit_codes.SKIPPED if report.skipped else exit_codes.OK

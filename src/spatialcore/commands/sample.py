@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from spatialcore.interrupts import exit_code
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from spatialcore.sample.build import SampleEvent, SampleSummary
 
 BAR_AFTER = 2.0  # seconds without a bar
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,18 @@ def main(argv: list[str]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore sample: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("spatialcore sample: interrupted; run again to finish", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_code(error)
     seconds = time.perf_counter() - started
     if options.json:
         print(json.dumps({**asdict(summary), "seconds": round(seconds, 3)}))
-        return 0
+        return EXIT_SKIPPED if summary.lost else 0
+    for lost in summary.lost:
+        print(f"not made: {lost}")
+    if summary.lost:
+        print(f"{summary.root}: not finished; run again to finish")
+        return EXIT_SKIPPED
     state = "already done" if summary.already_done else f"made in {seconds:.1f} s"
     print(f"{summary.root}: {summary.files} files, {summary.bytes / 1e6:.1f} MB, {state}")
     for layout, size in summary.bytes_by_layout.items():

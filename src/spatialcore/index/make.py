@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from spatialcore.index.config import (
 from spatialcore.index.depth_cache import is_cache
 from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json
 from spatialcore.types import Source
+from spatialcore.workers import Lost, Workers, run_pieces
 
 
 class _Job(NamedTuple):
@@ -52,7 +51,7 @@ def build_index(
     out: str | Path,
     config: IndexConfig | None = None,
     *,
-    workers: int = 1,
+    workers: int | Workers | None = 1,
     threads: int | None = None,
     device: str = "cpu",
     depth_cache: str | Path | None = None,
@@ -69,7 +68,7 @@ def build_index(
         sources: What to index; their keys must differ.
         out: Folder of the index; made when missing.
         config: What the index depends on; the default rules when None.
-        workers: Processes; 1 runs in this one.
+        workers: Processes, or who else does the scenes; 1 is this process.
         threads: Threads for each process; None shares the machine among the workers.
         device: "cpu", or "cuda" or "cuda:N" for visibility, guards and overlaps on a GPU, while
             depth is decoded on the CPU. Workers share the GPU.
@@ -82,13 +81,12 @@ def build_index(
 
     Raises:
         ValueError: Two sources have one key, `workers` is below 1, or there is no such device name.
-        BackendUnavailable: The device cannot be used; nothing has been written.
+        BackendUnavailable: The device or Ray cannot be used; nothing has been indexed.
         SceneIndexError: `out` holds something else, or an index of another configuration; the
             message names the field.
     """
     out, config = Path(out), config or IndexConfig()
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    workers = Workers.of(workers)
     keys = Counter(source.key for source in sources)
     for key, count in keys.items():
         if count > 1:
@@ -96,7 +94,7 @@ def build_index(
     _open(device)
     started = time.perf_counter()
     header = _prepare(out, sources, config)
-    per_worker = threads or max(1, _available_threads() // workers)
+    per_worker = threads or max(1, _available_threads() // workers.workers)
     cache = None if depth_cache is None else Path(depth_cache)
     if cache is not None:
         claim(cache, "index --depth-cache", known=is_cache)
@@ -105,14 +103,19 @@ def build_index(
         for source in sorted(sources, key=lambda s: s.key)
         for scene in source.scene_ids()
     ]
-    outcomes: list[_Outcome] = []
-    for outcome in _run(jobs, workers):
-        outcomes.append(outcome)
-        if on_event is not None:
-            on_event(_event(outcome, len(outcomes), len(jobs)))
-    order = {(job.source.key, job.scene): k for k, job in enumerate(jobs)}
-    outcomes.sort(key=lambda o: order[o.job.source.key, o.job.scene])
-    return _finish(out, header, outcomes, time.perf_counter() - started)
+    outcomes: dict[int, _Outcome] = {}
+    with closing(run_pieces(_work, jobs, workers, lambda job: job.scene)) as results:
+        for position, result in results:
+            job = jobs[position]
+            outcomes[position] = outcome = (
+                _Outcome(job, "skipped", 0.0, reason=result.reason, message=str(result))
+                if isinstance(result, Lost)
+                else result
+            )
+            if on_event is not None:
+                on_event(_event(outcome, len(outcomes), len(jobs)))
+    in_order = [outcomes[position] for position in range(len(jobs))]
+    return _finish(out, header, in_order, time.perf_counter() - started)
 
 
 def _open(device: str) -> Library | None:
@@ -210,72 +213,6 @@ def _work(job: _Job) -> _Outcome:
         taken = time.perf_counter() - started
         return _Outcome(job, "skipped", taken, reason=error.code, message=str(error))
     return _Outcome(job, "scene", time.perf_counter() - started, summary)
-
-
-def _run(jobs: Sequence[_Job], workers: int) -> Iterator[_Outcome]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_work, jobs)
-        return
-    left, started = list(jobs), time.time()
-    while left:
-        lost: list[_Job] = []
-        yield from _run_pool(left, workers, lost)
-        # A worker died and took the pool with it: its scenes are tried again one by one, so that
-        # the one that kills workers is known and the rest go on.
-        for job in lost:
-            yield _run_alone(job, started)
-        left = left[len(left) - _unstarted(left, lost) :] if lost else []
-
-
-def _unstarted(jobs: Sequence[_Job], lost: Sequence[_Job]) -> int:
-    """Jobs after the last one that was handed out when the pool broke."""
-    last = max(jobs.index(job) for job in lost)
-    return len(jobs) - last - 1
-
-
-def _run_pool(jobs: Sequence[_Job], workers: int, lost: list[_Job]) -> Iterator[_Outcome]:
-    """Outcomes as they come; jobs in flight when a worker dies are put into `lost`."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=spawn) as pool:
-        flight: dict[Future[_Outcome], _Job] = {}
-        waiting = iter(jobs)
-        exhausted = False
-        while flight or not exhausted:
-            while not exhausted and not lost and len(flight) < 2 * workers:
-                job = next(waiting, None)
-                if job is None:
-                    exhausted = True
-                else:
-                    try:
-                        flight[pool.submit(_work, job)] = job
-                    except BrokenProcessPool:  # it died since its last outcome
-                        lost.append(job)
-            if not flight:
-                return
-            done, _ = wait(flight, return_when=FIRST_COMPLETED)
-            for future in done:
-                job = flight.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    lost.append(job)
-                else:
-                    yield future.result()
-
-
-def _run_alone(job: _Job, started: float) -> _Outcome:
-    """The outcome of a job that may have been finished when its pool was lost, since `started`."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        try:
-            outcome = pool.submit(_work, job).result()
-            ours = outcome.kind == "reused" and _written_since(job.path, started)
-            return outcome._replace(kind="scene") if ours else outcome
-        except BrokenProcessPool:
-            message = f"{job.scene}: the process that indexed it died; it may lack memory"
-            return _Outcome(job, "skipped", 0.0, reason="worker_died", message=message)
-
-
-def _written_since(folder: Path, started: float) -> bool:
-    return (folder / "scene.json").stat().st_mtime >= started
 
 
 def _event(outcome: _Outcome, done: int, total: int) -> IndexEvent:

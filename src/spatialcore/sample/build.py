@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from spatialcore.sample.tiny import tiny_room
 from spatialcore.sample.write_posed import export_frames, write_intrinsics
 from spatialcore.sample.write_scannet import mesh_files, write_sens
 from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
+from spatialcore.workers import Lost, Workers, run_pieces
 
 MANIFEST = "sample.json"
 UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
@@ -60,6 +61,7 @@ class SampleSummary:
         files: Number of files.
         bytes_by_layout: Size by top folder.
         already_done: Whether the folder held this very set.
+        lost: Rooms and clips whose workers died twice: the set is not finished.
     """
 
     root: str
@@ -68,6 +70,7 @@ class SampleSummary:
     files: int
     bytes_by_layout: dict[str, int]
     already_done: bool = False
+    lost: tuple[str, ...] = ()
 
 
 def room_ids(config: SampleConfig) -> list[str]:
@@ -197,42 +200,41 @@ def write_sample(
     Yields:
         SampleEvent for each room and clip in the order they finish, at last a SampleSummary.
     """
-    config = (config or SampleConfig()).resolved()
+    config, asked = (config or SampleConfig()).resolved(), Workers.of(workers)
     folder = Path(root)
     with explained(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
     write_file(folder, UNFINISHED, json.dumps(asdict(config)).encode())
     files = _common_files(folder, config)
     jobs = _jobs(config)
-    count = min(workers or len(os.sched_getaffinity(0)), max(len(jobs), 1))
-    for done, (job, written) in enumerate(_results(folder, config, jobs, count), start=1):
-        files += written
-        yield SampleEvent(f"{job[0]} {job[1]}", done, len(jobs), tuple(written))
-    yield _finish(folder, config, files)
+    lost: list[str] = []
+    with closing(run_pieces(partial(_run, folder, config), jobs, asked, _name)) as results:
+        for done, (position, written) in enumerate(results, start=1):
+            if isinstance(written, Lost):
+                lost.append(str(written))
+                written = []
+            files += written
+            yield SampleEvent(_name(jobs[position]), done, len(jobs), tuple(written))
+    yield _finish(folder, config, files, tuple(sorted(lost)))
 
 
-def _results(
-    folder: Path, config: SampleConfig, jobs: list[tuple[str, int]], count: int
-) -> Iterator[tuple[tuple[str, int], list[Written]]]:
-    if count == 1:
-        for job in jobs:
-            yield job, _run(folder, config, job)
-        return
-    # Spawned processes: a fork of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        waiting = {pool.submit(_run, folder, config, job): job for job in jobs}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+def _name(job: tuple[str, int]) -> str:
+    return f"{job[0]} {job[1]}"
 
 
-def _finish(folder: Path, config: SampleConfig, files: list[Written]) -> SampleSummary:
+def _finish(
+    folder: Path, config: SampleConfig, files: list[Written], lost: tuple[str, ...]
+) -> SampleSummary:
     by_layout: dict[str, int] = {}
     for file in files:
         top = file.path.partition("/")[0]
         by_layout[top] = by_layout.get(top, 0) + file.size
     total = sum(by_layout.values())
-    summary = SampleSummary(str(folder), combined_hash(files), total, len(files), by_layout)
+    summary = SampleSummary(
+        str(folder), combined_hash(files), total, len(files), by_layout, lost=lost
+    )
+    if lost:
+        return summary
     manifest = {
         "format": FORMAT,
         "config": asdict(config),

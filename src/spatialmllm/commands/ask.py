@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialcore.commands.parse import parse_options
+from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatialmllm.config import ProcessorConfig
     from spatialmllm.data.preprocessing import Medium
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE = 1, 2
 CHOICE_SUFFIX = "Answer with the option's letter from the given choices directly."
 
 
@@ -71,8 +72,8 @@ def main(argv: list[str]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore ask: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        return exit_code(error)
 
 
 def question_text(question: str, options: tuple[str, ...]) -> str:

@@ -20,12 +20,13 @@ import tyro
 
 from spatialcore.commands.parse import parse_options, roots_of
 from spatialcore.files import write_text
+from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
     from spatialmllm.data.records import RecordSet
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ def main(argv: list[str]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore eval: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("spatialcore eval: interrupted; the same command continues", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_code(error)
 
 
 def _records(options: Options) -> RecordSet:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatialmllm.training.callbacks import TrainEvent
     from spatialmllm.training.sft import Prepared, TrainRequest
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 _BAR_AFTER_S = 2.0
 
 
@@ -97,9 +98,9 @@ def main(argv: list[str]) -> int:
     except (SpatialCoreError, OSError) as error:
         print(f"spatialcore train: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("spatialcore train: interrupted; the same command continues", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_code(error)
 
 
 def launch_command(argv: list[str], processes: int) -> list[str]:
