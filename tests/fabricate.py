@@ -245,10 +245,10 @@ def nerfstudio_capture(folder: Path, count: int = 3, **fields: object) -> Path:
 
 def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
     """A data set as `generate` writes it, of one source with the root `root`."""
-    from spatial_engine.dataset.make import file_hash, write_json
     from spatial_engine.dataset.manifest import Manifest, ShardDone, SourceEntry, done_path
     from spatial_engine.recipe import Recipe
     from spatial_engine.records.record import write_records
+    from spatialcore.files import content_hash, write_json
 
     by_split: dict[str, list[QARecord]] = {}
     for record in records:
@@ -260,7 +260,7 @@ def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
         write_records(path, rows)
         tasks = {record.task: 1 for record in rows}
         done = ShardDone(
-            number, split, len(rows), path.stat().st_size, file_hash(path), tasks, 0.0, 0
+            number, split, len(rows), path.stat().st_size, content_hash(path), tasks, 0.0, 0
         )
         write_json(done_path(out, number), done.to_json())
     manifest = Manifest(
