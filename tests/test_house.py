@@ -144,3 +144,9 @@ def test_every_verb_explains_itself(verb: str) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_imports_flow_as_the_contracts_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    linter = pytest.importorskip("importlinter.cli", reason="needs the extra `lint`")
+    monkeypatch.chdir(ROOT)
+    assert linter.lint_imports(str(ROOT / "pyproject.toml"), no_cache=True) == 0
