@@ -21,6 +21,7 @@ from spatial_engine.reference.guards import PointGuards, point_guards, visible_o
 from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.index.askable import askable_rule
 from spatialcore.index.frames import frame_pixel_map, index_world
+from spatialcore.index.lensed import pinhole_depth
 from spatialcore.index.visibility import depth_rule, pixel_map_name
 from spatialcore.occlusion import PixelMap, visible_points
 from spatialcore.types import (
@@ -157,14 +158,26 @@ class ReferenceScene:
     def _posed_readings(self) -> Iterator[PosedReadings]:
         """The frames that a cloud is built from: those with a pose and a map of the right size."""
         for frame in self.scene.frames:
-            if frame.color is not None:  # the index masks frames with cameras of their own
-                continue
             try:
                 pose, depth = self._pose(frame), self.scene.read_depth(frame)
             except (ValueError, SceneFormatError):
                 continue
             if depth.shape == self.depth_size(frame.index)[::-1]:
-                yield PosedReadings(depth, self._depth_K(frame), pose, self._instance(frame))
+                yield self._straight(frame, PosedReadings(
+                    depth, self._depth_K(frame), pose, self._instance(frame)
+                ))  # fmt: skip
+
+    def _straight(self, frame: Frame, posed: PosedReadings) -> PosedReadings:
+        """Readings as a pinhole would show them; those behind a lens are resampled, nearest."""
+        lens = self.camera(frame.index).lens
+        if lens is None:
+            return posed
+        camera = Camera(posed.K, *self.depth_size(frame.index), lens)
+        ids = posed.instance
+        return posed._replace(
+            depth=pinhole_depth(posed.depth, camera),
+            instance=None if ids is None else pinhole_depth(ids + 1, camera) - 1,
+        )
 
     def _depth_K(self, frame: Frame) -> Float64:  # noqa: N802
         """(3, 3) of the depth map, as given or as the pixel map implies."""
@@ -221,6 +234,8 @@ class ReferenceScene:
         return self.cached(("visible", frame), lambda: self._visible(frame))
 
     def _visible(self, frame: int) -> NDArray[np.bool_]:
+        if self.camera(frame).lens is not None:
+            return self._visible_behind_lens(frame)
         mask = visible_points(
             self.points,
             self.camera(frame).K,
@@ -233,6 +248,20 @@ class ReferenceScene:
             backend="reference",
         )
         seen: NDArray[np.bool_] = mask.to_bool()[0]
+        return seen
+
+    def _visible_behind_lens(self, frame: int) -> NDArray[np.bool_]:
+        """The rule of `visible_points` on the lens's pixels."""
+        camera, rule = self.camera(frame), depth_rule(self.rules)
+        cam = transform_points(invert_pose(self.world_from_cam(frame)), self.points)
+        uv, z = camera.project(cam)
+        pixels = self.pixel_map(frame).depth_pixel(np.nan_to_num(uv), self.depth_size(frame))
+        reading = self.depth_m(frame)[pixels[:, 1], pixels[:, 0]]
+        with np.errstate(invalid="ignore"):  # NaN compares false: no pixel, or no reading
+            inside = ((uv >= 0) & (uv < np.array(camera.size))).all(axis=1) & (z > 0)
+            gap = np.abs(z - reading)
+            near = gap < np.maximum(rule.relative * z, rule.absolute)
+            seen: NDArray[np.bool_] = inside & (z < reading if rule.kind == "strict" else near)
         return seen
 
     def project(self, frame: int, rows: ArrayLike) -> tuple[Float64, Float64]:

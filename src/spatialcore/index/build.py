@@ -122,8 +122,8 @@ def _tables(build: SceneBuild) -> _Tables:
         scene.frames,
         build.world_from_cam,
         build.reasons,
-        build.view.image_size,
-        build.view.depth_size,
+        build.view.color.size,
+        build.view.depth.size,
         dict(zip(masks.rows.tolist(), masks.visible.counts().tolist(), strict=True)),
     )
     shown = frames.frame[masks.rows]
@@ -140,12 +140,23 @@ def _camera_meta(build: SceneBuild) -> dict[str, Any]:
         "up": _up(scene),
         "aligned": scene.aligned_from_world is not None,
         "recipe": {"name": build.rules.name, "rule": str(view.rule), "map": view.map_name},
-        "K_color": view.K.reshape(-1).tolist(),
-        "image_size": list(view.image_size),
+        "K_color": view.color.K.reshape(-1).tolist(),
+        "image_size": list(view.color.size),
         "K_depth": None if scene.depth is None else scene.depth.K.reshape(-1).tolist(),
-        "depth_size": list(view.depth_size),
+        "depth_size": list(view.depth.size),
         "depth_scale": view.depth_scale,
+    } | _lens_meta(scene)
+
+
+def _lens_meta(scene: Scene) -> dict[str, Any]:
+    """The lenses of the shared cameras; nothing for pinholes."""
+    cameras = {"color": scene.color, "depth": scene.depth}
+    lenses = {
+        name: {"model": camera.lens.model, "coefficients": list(camera.lens.coefficients)}
+        for name, camera in cameras.items()
+        if camera is not None and camera.lens is not None
     }
+    return {"lenses": lenses} if lenses else {}
 
 
 def _cloud_meta(cloud: OrderedCloud, built: BuiltCloud | None) -> dict[str, Any]:

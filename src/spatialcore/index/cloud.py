@@ -56,11 +56,13 @@ class PosedDepth(NamedTuple):
 
     Attributes:
         depth: (h, w) uint16 or float32.
+        K: (3, 3) of the map, pixels.
         world_from_cam: (4, 4).
         instance: (h, w) int32 ids on the depth grid, or None.
     """
 
     depth: NDArray[Any]
+    K: Float64
     world_from_cam: Float64
     instance: Int32 | None
 
@@ -92,17 +94,13 @@ class CloudBuilder:
     frames see, one frame is enough.
 
     Args:
-        depth_K: (3, 3) of the depth images, pixels.
         depth_scale: Metres per unit.
         voxels: Sides to try, metres, descending.
     """
 
-    def __init__(
-        self, depth_K: Float64, depth_scale: float, voxels: Sequence[float] = VOXELS_M
-    ) -> None:
+    def __init__(self, depth_scale: float, voxels: Sequence[float] = VOXELS_M) -> None:
         from spatialcore import _cpu
 
-        self._K = np.ascontiguousarray(depth_K, dtype=np.float64)
         self._scale = depth_scale
         self._voxels = voxels
         self._grid = _cpu.VoxelCloud(voxels[0])
@@ -112,7 +110,7 @@ class CloudBuilder:
         self._grid.add_frame(
             frame.depth,
             self._scale,
-            self._K,
+            np.ascontiguousarray(frame.K, dtype=np.float64),
             np.ascontiguousarray(frame.world_from_cam),
             depth_min=DEPTH_RANGE_M[0],
             depth_max=DEPTH_RANGE_M[1],

@@ -48,7 +48,7 @@ def decoded_maps(
         One DecodedDepth for each frame. Frames that could not be decoded are tried again each time.
     """
     if folder is None:
-        yield from decode_ahead(scene.read_depth, frames, scene.depth_size, threads)
+        yield from decode_ahead(scene.read_depth, frames, scene.depth_size_of, threads)
         return
     path = child(folder, scene.source, scene.id)
     inputs = _inputs(scene)
@@ -57,7 +57,7 @@ def decoded_maps(
         yield from _decode_and_keep(scene, frames, threads, path, inputs)
         return
     missing = [(row, frame) for row, frame in frames if frame.index not in stored.row_of]
-    decoded = decode_ahead(scene.read_depth, missing, scene.depth_size, threads)
+    decoded = decode_ahead(scene.read_depth, missing, scene.depth_size_of, threads)
     for row, frame in frames:
         k = stored.row_of.get(frame.index)
         yield next(decoded) if k is None else DecodedDepth(row, np.asarray(stored.maps[k]))
@@ -105,20 +105,21 @@ def _decode_and_keep(
 ) -> Iterator[DecodedDepth]:
     """Decode, and write each map behind the last one; the file appears when all are there."""
     kept: list[int] = []
-    dtypes: set[np.dtype[Any]] = set()
+    formats: set[tuple[np.dtype[Any], tuple[int, ...]]] = set()
     names = {row: frame.index for row, frame in frames}
     try:
         with whole_file(_file(path, ".npy")) as temporary:
             with temporary.open("wb") as file:
                 shape = (len(frames), *scene.depth_size[::-1])
                 start = _write_header(file, np.dtype(np.uint16), shape)
-                for item in decode_ahead(scene.read_depth, frames, scene.depth_size, threads):
+                for item in decode_ahead(scene.read_depth, frames, scene.depth_size_of, threads):
                     if not item.reason:
                         kept.append(names[item.row])
-                        dtypes.add(item.depth.dtype)
+                        formats.add((item.depth.dtype, item.depth.shape))
                         file.write(item.depth.data)
                     yield item
-                if len(dtypes) != 1:
+                dtypes = {dtype for dtype, _ in formats}
+                if {size for _, size in formats} != {shape[1:]} or len(dtypes) != 1:
                     raise _NotKept
                 file.seek(0)
                 assert _write_header(file, dtypes.pop(), (len(kept), *shape[1:])) == start
@@ -129,7 +130,7 @@ def _decode_and_keep(
 
 
 class _NotKept(Exception):  # not an error: it ends a write that leaves nothing
-    """Nothing was decoded, or the folder mixes formats."""
+    """Nothing was decoded, or maps of several types or sizes."""
 
 
 def _write_header(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:

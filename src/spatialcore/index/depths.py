@@ -61,7 +61,7 @@ def _decode(
 def decode_ahead(
     read: Callable[[Frame], NDArray[Any]],
     frames: Sequence[tuple[int, Frame]],
-    size: tuple[int, int],
+    size_of: Callable[[Frame], tuple[int, int]],
     threads: int,
 ) -> Iterator[DecodedDepth]:
     """Decode maps on worker threads and yield them in order.
@@ -69,7 +69,7 @@ def decode_ahead(
     Args:
         read: The scene's `read_depth`; SceneFormatError masks that frame alone.
         frames: (row, frame) in the order wanted.
-        size: (w, h) that a map must have.
+        size_of: (w, h) that the map of a frame must have.
         threads: Decoding threads, at least 1.
 
     Yields:
@@ -78,7 +78,7 @@ def decode_ahead(
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="depth") as pool:
         waiting: deque[Future[DecodedDepth]] = deque()
         for row, frame in frames:
-            waiting.append(pool.submit(_decode, read, frame, row, size))
+            waiting.append(pool.submit(_decode, read, frame, row, size_of(frame)))
             if len(waiting) > _AHEAD * max(1, threads):
                 yield waiting.popleft().result()
         while waiting:

@@ -24,17 +24,19 @@ from spatialcore.index.cloud import (
 from spatialcore.index.depth_cache import decoded_maps
 from spatialcore.index.depths import DecodedDepth, DepthSpool
 from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
+from spatialcore.index.lensed import pinhole_depth
 from spatialcore.index.rules import Rules
 from spatialcore.index.tables import PairTable
 from spatialcore.index.visibility import (
     MaskBuilder,
     Masks,
     View,
+    frame_view,
     instance_on_depth,
     scene_view,
 )
 from spatialcore.io.agreement import DepthShot, depth_shot, measure, sampled_frames
-from spatialcore.types import Float64, Frame, Scene
+from spatialcore.types import Float64, Scene
 
 
 @dataclass(slots=True)
@@ -50,7 +52,8 @@ class SceneBuild:
         device: Where frames are tested; None = on the CPU.
         depth_cache: Folder of `spatialcore.index.depth_cache`; None keeps nothing.
         trusted: Whether a source that contradicts itself is taken as it is.
-        view: Camera, pixel map and rule.
+        view: Cameras, pixel map and rule of frames without cameras of their own.
+        views: Of every frame; most are the same object.
         world: Change from the source's world to the index's.
         world_from_cam: (F, 4, 4) of every frame in the index's world, NaN where there is none.
         reasons: "" or a reason code for every frame.
@@ -67,6 +70,7 @@ class SceneBuild:
     depth_cache: Path | None = None
     trusted: bool = False
     view: View = field(init=False)
+    views: list[View] = field(init=False)
     world: World = field(init=False)
     world_from_cam: Float64 = field(init=False)
     reasons: list[str] = field(init=False)
@@ -81,9 +85,10 @@ class SceneBuild:
         self.view = scene_view(scene, self.rules)
         self.world = index_world(scene.world_up, scene.aligned_from_world)
         self.world_from_cam, self.reasons = frame_poses(self.world, scene.frames)
-        for row, frame in enumerate(scene.frames):
-            if frame.color is not None:
-                self._mask(row, "intrinsic_differs")
+        self.views = [frame_view(self.view, scene, frame) for frame in scene.frames]
+        for row, view in enumerate(self.views):
+            if view.color.lens != view.depth.lens:
+                self._mask(row, "lens_differs")
 
     def run(self, folder: Path) -> None:
         """Decode every map once, and find cloud, masks and pairs.
@@ -123,7 +128,7 @@ class SceneBuild:
 
     def _on_depth(self, folder: Path) -> Masks:
         """Build a cloud from the maps, which are kept, and test it with them."""
-        cloud = CloudBuilder(self.view.depth_K, self.view.depth_scale)
+        cloud = CloudBuilder(self.view.depth_scale)
         with DepthSpool(folder) as spool:
             for item in self._decoded():
                 if item.reason:
@@ -146,7 +151,7 @@ class SceneBuild:
 
     def _mask_builder(self) -> MaskBuilder:
         return MaskBuilder(
-            self.view,
+            self.views,
             self.rules,
             self.cloud.points,
             self.world_from_cam,
@@ -177,17 +182,21 @@ class SceneBuild:
             )
 
     def _posed(self, row: int, depth: NDArray[Any]) -> PosedDepth:
-        return PosedDepth(depth, self.world_from_cam[row], self._instance(self.scene.frames[row]))
+        view, instance = self.views[row], self._instance(row)
+        if view.bent:
+            depth = pinhole_depth(depth, view.depth)
+            instance = None if instance is None else pinhole_depth(instance + 1, view.depth) - 1
+        return PosedDepth(depth, view.depth.K, self.world_from_cam[row], instance)
 
-    def _instance(self, frame: Frame) -> NDArray[np.int32] | None:
+    def _instance(self, row: int) -> NDArray[np.int32] | None:
         """Ids on the depth grid; None where the frame's image is missing or damaged."""
         if self.scene.read_instance is None:
             return None
         try:
-            stored = self.scene.read_instance(frame)
+            stored = self.scene.read_instance(self.scene.frames[row])
         except SceneFormatError:
             return None
-        return instance_on_depth(self.view, np.ascontiguousarray(stored, dtype=np.int32))
+        return instance_on_depth(self.views[row], np.ascontiguousarray(stored, dtype=np.int32))
 
     def _no_frames(self) -> SceneFormatError:
         counts = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(self.reasons).items()))

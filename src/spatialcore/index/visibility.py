@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,10 @@ from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.askable import askable_points, askable_rule
 from spatialcore.index.frames import frame_pixel_map
+from spatialcore.index.lensed import askable_lensed, lensed_points
 from spatialcore.index.rules import Rules
 from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_in
-from spatialcore.types import Float64, Scene, invert_pose
+from spatialcore.types import Camera, Float64, Frame, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
 _BATCH = 16
@@ -27,27 +29,28 @@ _IN_FLIGHT = 4
 
 
 class View(NamedTuple):
-    """How the frames of a scene see: camera, depth and rules.
+    """How a frame sees: cameras, depth and rules.
 
     Attributes:
-        K: (3, 3) of the colour images.
-        image_size: (W, H).
-        depth_K: (3, 3) of the depth images, given or derived from the pixel map.
-        depth_size: (w, h).
+        color: Camera of the colour image.
+        depth: Camera of the depth map, given or derived from the pixel map.
         depth_scale: Metres per unit.
         map_name: "from_intrinsics", "from_sizes" or "identity".
         pixel_map: From colour to depth pixels.
         rule: When a point counts as seen.
     """
 
-    K: Float64
-    image_size: tuple[int, int]
-    depth_K: Float64  # noqa: N815
-    depth_size: tuple[int, int]
+    color: Camera
+    depth: Camera
     depth_scale: float
     map_name: str
     pixel_map: PixelMap
     rule: DepthRule
+
+    @property
+    def bent(self) -> bool:
+        """Whether a lens bends the rays; colour and depth then share it."""
+        return self.color.lens is not None
 
 
 def depth_rule(rules: Rules) -> DepthRule:
@@ -61,24 +64,41 @@ def scene_view(scene: Scene, rules: Rules) -> View:
     """Camera, pixel map and rule of a scene.
 
     Raises:
-        SceneFormatError: The map cannot be known; code "depth_K_missing".
+        SceneFormatError: The map cannot be known, code "depth_K_missing"; or colour and depth have
+            different lenses, code "lens_differs".
     """
-    if scene.color.lens is not None:
+    name = pixel_map_name(scene, rules)
+    if scene.depth is not None and scene.depth.lens != scene.color.lens:
         raise SceneFormatError(
-            scene.root / scene.id, "has a lens that is no pinhole", code="distortion"
+            scene.root / scene.id,
+            "has other lenses for colour than for depth",
+            "undistort the images, or register depth to them",
+            code="lens_differs",
         )
-    name, K = pixel_map_name(scene, rules), scene.color.K
-    pixel_map = frame_pixel_map(name, scene.color, scene.depth, scene.depth_size)
-    return View(
-        K=K,
-        image_size=scene.color.size,
-        depth_K=_depth_K(K, pixel_map) if scene.depth is None else scene.depth.K,
-        depth_size=scene.depth_size,
-        depth_scale=scene.depth_scale,
-        map_name=name,
-        pixel_map=pixel_map,
-        rule=depth_rule(rules),
-    )
+    shared = scene.color, scene.depth, scene.depth_size
+    return _view(name, *shared, scene.depth_scale, depth_rule(rules))
+
+
+def frame_view(shared: View, scene: Scene, frame: Frame) -> View:
+    """The view of a frame: the shared one, unless it has cameras of its own."""
+    if frame.color is None and frame.depth_camera is None:
+        return shared
+    cameras = scene.color_of(frame), scene.depth_of(frame), scene.depth_size_of(frame)
+    return _view(shared.map_name, *cameras, shared.depth_scale, shared.rule)
+
+
+def _view(
+    name: str,
+    color: Camera,
+    depth: Camera | None,
+    depth_size: tuple[int, int],
+    depth_scale: float,
+    rule: DepthRule,
+) -> View:
+    pixel_map = frame_pixel_map(name, color, depth, depth_size)
+    if depth is None:
+        depth = Camera(_depth_K(color.K, pixel_map), *depth_size, color.lens)
+    return View(color, depth, depth_scale, name, pixel_map, rule)
 
 
 def pixel_map_name(scene: Scene, rules: Rules) -> str:
@@ -118,18 +138,17 @@ def _depth_K(K: Float64, m: PixelMap) -> Float64:  # noqa: N802
 
 def colour_pixels(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Nearest colour column of each depth column, and row of each depth row; -1 outside."""
-    w, h = view.depth_size
-    m = view.pixel_map
+    (w, h), size, m = view.depth.size, view.color.size, view.pixel_map
     columns = np.rint((np.arange(w) - m.bx) / m.ax)
     rows = np.rint((np.arange(h) - m.by) / m.ay)
-    columns[(columns < 0) | (columns >= view.image_size[0])] = -1
-    rows[(rows < 0) | (rows >= view.image_size[1])] = -1
+    columns[(columns < 0) | (columns >= size[0])] = -1
+    rows[(rows < 0) | (rows >= size[1])] = -1
     return columns.astype(np.int64), rows.astype(np.int64)
 
 
 def instance_on_depth(view: View, instance: NDArray[np.int32]) -> NDArray[np.int32]:
     """Instance ids of the colour grid, read at each depth pixel; -1 outside the colour image."""
-    if view.map_name == "identity":
+    if view.map_name == "identity" or view.color.same_as(view.depth):
         return np.ascontiguousarray(instance)
     columns, rows = colour_pixels(view)
     out = np.ascontiguousarray(instance[np.maximum(rows, 0)][:, np.maximum(columns, 0)])
@@ -164,8 +183,11 @@ class MaskBuilder:
     Maps wait until a batch is full. On a GPU they are stacked into page-locked memory and copied
     while earlier ones are tested and later ones decoded; the masks stay there.
 
+    Frames that share a view are tested together. Frames behind a lens are tested one by one in
+    numpy (`lensed`), on the host.
+
     Args:
-        view: Camera and rules.
+        views: Cameras and rules of every frame of the scene's table.
         rules: Whether there are guards, and which.
         points: (P, 3) float32 in the index's world.
         world_from_cam: (F_all, 4, 4) of the scene's table.
@@ -175,7 +197,7 @@ class MaskBuilder:
 
     def __init__(
         self,
-        view: View,
+        views: Sequence[View],
         rules: Rules,
         points: NDArray[np.float32],
         world_from_cam: Float64,
@@ -183,12 +205,10 @@ class MaskBuilder:
         threads: int | None = None,
         device: Library | None = None,
     ) -> None:
-        self._view, self._threads, self._device = view, threads, device
-        self._guards = None
-        if rules.askable == "guarded":
-            self._guards = askable_rule(rules.guards, view.image_size, view.depth_size)
+        self._views, self._threads, self._device = views, threads, device
+        self._guards = rules.guards if rules.askable == "guarded" else None
         self._cam_from_world = invert_pose(world_from_cam)
-        self._points, self._K = self._placed(points)[0], self._placed(view.K)[0]
+        self._host_points, self._points = points, self._placed(points)[0]
         self._waiting: list[tuple[int, NDArray[Any]]] = []
         self._rows: list[int] = []
         self._visible: list[Any] = []
@@ -216,26 +236,45 @@ class MaskBuilder:
 
     def _test_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for dtype in dict.fromkeys(depth.dtype for _, depth in waiting):
-            same = [(row, depth) for row, depth in waiting if depth.dtype == dtype]
-            self._test([row for row, _ in same], [depth for _, depth in same])
+        alike: dict[tuple[int, Any], list[tuple[int, NDArray[Any]]]] = {}
+        for row, depth in waiting:
+            alike.setdefault((id(self._views[row]), depth.dtype), []).append((row, depth))
+        for same in alike.values():
+            test = self._test_bent if self._views[same[0][0]].bent else self._test
+            test([row for row, _ in same], [depth for _, depth in same])
+
+    def _test_bent(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
+        for row, stored in zip(rows, depth, strict=True):
+            view = self._views[row]
+            seen = lensed_points(self._host_points, self._cam_from_world[row], stored, view)
+            masks = [seen.visible[None]]
+            if self._guards is not None:
+                rule = askable_rule(self._guards, view.color.size, view.depth.size)
+                masks.append(askable_lensed(seen, stored, view, rule)[None])
+            words = [BitMask.from_bool(mask).words for mask in masks]
+            placed = [w if self._device is None else self._device.upload([w])[0] for w in words]
+            self._rows.append(row)
+            self._visible.append(placed[0])
+            self._askable.extend(placed[1:])
 
     def _test(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
+        view = self._views[rows[0]]
         scene = DepthViews(
             self._points,
-            self._K,
+            self._placed(view.color.K)[0],
             self._placed(*self._cam_from_world[rows]),
             # On the host only the guards need the maps in one piece.
             depth if self._device is None and self._guards is None else self._placed(*depth),
-            self._view.image_size,
-            self._view.depth_scale,
-            self._view.pixel_map,
+            view.color.size,
+            view.depth_scale,
+            view.pixel_map,
         )
-        seen = visible_in(scene, rule=self._view.rule, threads=self._threads)
+        seen = visible_in(scene, rule=view.rule, threads=self._threads)
         self._rows.extend(rows)
         self._visible.append(seen.words)
         if self._guards is not None:
-            askable = askable_points(scene, seen, self._guards, threads=self._threads)
+            guards = askable_rule(self._guards, view.color.size, view.depth.size)
+            askable = askable_points(scene, seen, guards, threads=self._threads)
             self._askable.append(askable.words)
         if self._device is not None:
             self._in_flight.append(self._device.mark())
