@@ -91,7 +91,7 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
     reference = ReferenceScene(scene, recipe_for(rules), 0, "train")
     points = reference.points
     poses = np.stack(POSES)
-    builder = MaskBuilder(scene_view(scene, rules), rules, points, poses)
+    builder = MaskBuilder([scene_view(scene, rules)] * len(poses), rules, points, poses)
     for row, depth in enumerate(maps):
         builder.add(row, depth)
     masks = builder.finish()

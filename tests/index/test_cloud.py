@@ -83,10 +83,10 @@ def test_readings_out_of_range_or_of_the_grid_are_left_out():
 
 def test_the_largest_voxel_with_enough_points_is_taken_and_few_points_drop_the_frame_rule():
     def frames():
-        return [PosedDepth(ray_depth(p), p, None) for p in POSES]
+        return [PosedDepth(ray_depth(p), DEPTH_K, p, None) for p in POSES]
 
     def build(*voxels):
-        builder = CloudBuilder(DEPTH_K, 0.001, *voxels)
+        builder = CloudBuilder(0.001, *voxels)
         for frame in frames():
             builder.add(frame)
         return builder.finish(frames)
