@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = ("projection", "occlusion", "overlap", "rigidity", "coverage")
 DEVICE_OPERATIONS = ("projection", "occlusion", "overlap", "rigidity")
-# house.md section 7, one line for each file that an operation owns.
+# docs/adding-an-op.md, one line for each file that an operation owns.
 PATHS = (
     "src/spatialcore/{op}.py",
     "src/spatialcore/_reference/{op}.py",
@@ -64,7 +64,7 @@ def test_files_stay_short() -> None:
 
 
 def kernel_lines(path: Path) -> int:
-    """Lines without the opening block comment (contracts.md section 10)."""
+    """Lines without the opening block comment."""
     lines = path.read_text(encoding="utf-8").splitlines()
     head = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
     return len(lines) - head

@@ -2,8 +2,8 @@
 """Verification: every record is made a second time from its source, and compared field by field.
 
 Files first (hash, schema, every column), then inputs, then answers. The second making goes through
-the float64 reference: from the source and the recipe of the manifest, through no kernel and without
-a file of the index, whose hashes alone are compared. docs/contracts.md says what both share.
+the float64 reference: from the source and the recipe of the manifest, without the files of the
+index, whose hashes alone are compared. docs/contracts.md, section 8, says what both share.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _camera_poses(context: SceneContext) -> CameraPoses:
 
 
 def _angles_deg(R: list[list[float]]) -> tuple[float, float, float]:
-    """Yaw, pitch and roll of a z-up world_from_cam rotation, degrees (contracts 4, 2.6)."""
+    """Yaw, pitch and roll of a z-up world_from_cam rotation, degrees."""
     forward = [row[2] for row in R]
     length = math.sqrt(
         (forward[0] * forward[0] + forward[1] * forward[1]) + forward[2] * forward[2]

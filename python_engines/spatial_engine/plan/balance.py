@@ -51,7 +51,7 @@ def allocate(
         total: Rows wanted.
         balance: Where an unused quota goes.
 
-    Source: MultiSPA (arXiv 2505.17015); data-engine rule 2.7.
+    Source: MultiSPA (arXiv 2505.17015); docs/contracts.md, section 4.
 
     Example:
         >>> allocate((0, 2, 10, 10), 12)

@@ -145,7 +145,7 @@ def estimate_up(world_from_cam: Iterable[Float64]) -> Float64 | None:
     """Minus the mean camera-down axis of (4, 4) poses, or None when its length is under 0.8.
 
     Cameras that are held upright agree on it; a camera that rolls or looks straight down does
-    not. contracts.md 1 gives the rule.
+    not. docs/contracts.md, section 1, gives the rule.
     """
     down = [np.asarray(m, dtype=np.float64)[:3, 1] for m in world_from_cam]
     if not down:

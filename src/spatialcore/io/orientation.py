@@ -29,7 +29,7 @@ def resolve_orientation(
     frames: Iterable[Frame],
     default_up: Float64 | None = None,
 ) -> Orientation:
-    """Apply the rules of contracts.md 1.
+    """Apply the rules of docs/contracts.md, section 1.
 
     Args:
         options: `world_up` and `metric` win over files where they are given.
