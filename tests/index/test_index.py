@@ -40,7 +40,7 @@ def test_the_folder_holds_exactly_the_files_and_columns_of_the_layout(tmp_path):
     schema = {p.stem: pq.read_schema(p) for p in folder.glob("*.parquet")}
     assert schema["frames"].names == [
         "frame", "name", "valid", "reason", "time", "world_from_cam", "image", "depth", "width",
-        "height", "depth_width", "depth_height", "visible_count", "sharpness",
+        "height", "depth_width", "depth_height", "visible_count",
     ]  # fmt: skip
     assert schema["pairs"].names == ["i", "j", "intersection", "distance", "dyaw_deg", "dpitch_deg"]
     assert [str(t) for t in schema["pairs"].types] == ["int32", "int32", "uint32"] + ["double"] * 3

@@ -27,7 +27,6 @@ T = TypeVar("T")
 MANIFEST_VERSION = 1
 MANIFEST_NAME, SUMMARY_NAME = "manifest.json", "summary.json"
 Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 Whole = Annotated[int, Meta(ge=0)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 

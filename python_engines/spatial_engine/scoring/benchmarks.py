@@ -87,7 +87,7 @@ def score_benchmark(
 
     Returns:
         {"benchmark", "n", "missing": [id], "scores": {name: percent}}. VSI-Bench: tasks, macro and
-        micro. SQA3D: em1, em_r1. ScanQA: bleu-1..4, cider, rouge_l, meteor_lite, em.
+        micro. SQA3D: em1, em_r1. ScanQA: bleu-1..4, cider, rouge_l, em.
 
     Raises:
         ResponseError: Responses to unknown questions; the first are named.
@@ -128,7 +128,6 @@ def _scanqa_scores(
         **{f"bleu-{n}": captions.bleu(predictions, references, n) for n in (1, 2, 3, 4)},
         "cider": captions.cider_d(predictions, references),
         "rouge_l": captions.rouge_l(predictions, references),
-        "meteor_lite": captions.meteor_lite(predictions, references),
         "em": _share(captions.exact_match, questions, said),
     }
 

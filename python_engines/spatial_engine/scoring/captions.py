@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Caption metrics in pure Python: BLEU, ROUGE-L, CIDEr-D, exact match and METEOR-lite.
+"""Caption metrics in pure Python: BLEU, ROUGE-L, CIDEr-D and exact match.
 
 Texts are split at spaces. `normalise` is "none", as the published evaluator of ScanQA does, or
-"ptb-like": lower case, punctuation off. METEOR-lite matches equal words and equal stems only; it
-is never to be printed as METEOR.
+"ptb-like": lower case, punctuation off. METEOR is left out: its synonyms and paraphrases are tables
+of a Java program, and what matches without them is another number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 Normalise = Literal["none", "ptb-like"]
@@ -21,8 +20,6 @@ _PUNCTUATION = re.compile(r"[^\w\s'-]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _CIDER_SIGMA, _CIDER_ORDER = 6.0, 4
 _ROUGE_BETA = 1.2
-_METEOR_ALPHA, _METEOR_BETA, _METEOR_GAMMA = 0.9, 3.0, 0.5
-_SUFFIXES = ("ingly", "edly", "ing", "ies", "ed", "es", "ly", "s")
 
 
 def split(text: str, normalise: Normalise = "none") -> Tokens:
@@ -115,42 +112,6 @@ def refined_match(prediction: str, references: Sequence[str]) -> bool:
 
     said = plain(prediction)
     return any(said and r and (said in r or r in said) for r in map(plain, references))
-
-
-def meteor_lite(predictions: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> float:
-    """Mean of the best METEOR-style F of each prediction, with exact and stem matches only."""
-    _check(predictions, references)
-    pairs = zip(predictions, references, strict=True)
-    return _mean([max((_meteor(words, r) for r in refs), default=0.0) for words, refs in pairs])
-
-
-def _meteor(words: Tokens, reference: Tokens) -> float:
-    pairs: list[tuple[int, int]] = []
-    for form in (str, _stem):
-        for i, word in enumerate(words):
-            if any(i == a for a, _ in pairs):
-                continue
-            free = [j for j in range(len(reference)) if all(j != b for _, b in pairs)]
-            equal = [j for j in free if form(reference[j]) == form(word)]
-            if equal:
-                pairs.append((i, min(equal, key=lambda j: abs(j - i))))
-    if not pairs:
-        return 0.0
-    pairs.sort()
-    steps = pairwise(pairs)
-    chunks = 1 + sum(b[1] != a[1] + 1 or b[0] != a[0] + 1 for a, b in steps)
-    precision, recall = len(pairs) / len(words), len(pairs) / len(reference)
-    mean = precision * recall / (_METEOR_ALPHA * precision + (1 - _METEOR_ALPHA) * recall)
-    penalty = _METEOR_GAMMA * math.pow(chunks / len(pairs), _METEOR_BETA)
-    return mean * (1 - penalty)
-
-
-def _stem(word: str) -> str:
-    plain = word.lower()
-    for suffix in _SUFFIXES:
-        if plain.endswith(suffix) and len(plain) - len(suffix) >= 3:
-            return plain[: -len(suffix)]
-    return plain
 
 
 def _grams(words: Tokens, n: int) -> Counter[tuple[str, ...]]:

@@ -27,11 +27,11 @@ EXIT_FAILED = 1
 EXTRAS = {
     "gpu": ("cupy-cuda13x",),
     "triton": ("torch", "triton"),
-    "model": ("torch", "transformers", "accelerate", "safetensors", "tokenizers"),
+    "model": ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "pyyaml"),
     "lora": ("peft",),
     "dist": ("ray",),
     "video": ("av",),
-    "viz": ("matplotlib", "rerun-sdk", "viser"),
+    "plot": ("matplotlib",),
 }
 
 

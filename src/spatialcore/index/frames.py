@@ -143,7 +143,6 @@ def frame_table(
         depth_width=depths[:, 0].copy(),
         depth_height=depths[:, 1].copy(),
         visible_count=np.array([visible_count.get(k, 0) for k in range(count)], np.uint32),
-        sharpness=np.full(count, np.nan, np.float32),
         color_camera=[None if f.color is None else camera_numbers(f.color) for f in frames],
         depth_camera=[
             None if f.depth_camera is None else camera_numbers(f.depth_camera) for f in frames

@@ -41,7 +41,6 @@ class FrameTable(NamedTuple):
         depth_width: (F,) int32, 0 for clips.
         depth_height: (F,) int32, 0 for clips.
         visible_count: (F,) uint32 visible points, 0 for masked frames and clips.
-        sharpness: (F,) float32, NaN = not computed.
         color_camera: Numbers of the frame's own colour camera (`camera_numbers`), or None: the
             scene's. A file without this column has none.
         depth_camera: Likewise of the depth camera.
@@ -60,7 +59,6 @@ class FrameTable(NamedTuple):
     depth_width: Int32
     depth_height: Int32
     visible_count: NDArray[np.uint32]
-    sharpness: NDArray[np.float32]
     color_camera: list[list[float] | None]
     depth_camera: list[list[float] | None]
 
@@ -156,12 +154,10 @@ class PartTable(NamedTuple):
     Attributes:
         track: (N,) int32 column of the track in the source's file, ascending.
         label: (N,) int32 rigid part, -1 = in none that was kept.
-        moving: (N,) bool, whether the track moves in the world by `MOVING_M` or more.
     """
 
     track: Int32
     label: Int32
-    moving: NDArray[np.bool_]
 
 
 def _fixed(values: NDArray[Any], width: int) -> pa.Array:
@@ -197,7 +193,6 @@ def write_frames(path: Path, table: FrameTable) -> None:
     for name in ("name", "reason", "image", "depth"):
         columns[name] = pa.array(columns[name], text)
     columns["time"] = _nan_as_null(table.time)
-    columns["sharpness"] = _nan_as_null(table.sharpness)
     columns["world_from_cam"] = _fixed(table.world_from_cam, 16)
     for name in ("color_camera", "depth_camera"):
         own = columns.pop(name)
@@ -301,7 +296,6 @@ def read_frames(path: Path) -> FrameTable:
         depth_width=_array(t, "depth_width", np.int32),
         depth_height=_array(t, "depth_height", np.int32),
         visible_count=_array(t, "visible_count", np.uint32),
-        sharpness=_array(t, "sharpness", np.float32),
         color_camera=_numbers(t, "color_camera"),
         depth_camera=_numbers(t, "depth_camera"),
     )
@@ -375,6 +369,4 @@ def read_view_sets(path: Path) -> ViewSetTable:
 def read_parts(path: Path) -> PartTable:
     """Read parts.parquet."""
     t = _read(path)
-    return PartTable(
-        _array(t, "track", np.int32), _array(t, "label", np.int32), _array(t, "moving", np.bool_)
-    )
+    return PartTable(_array(t, "track", np.int32), _array(t, "label", np.int32))

@@ -34,11 +34,6 @@ def _singular_of() -> dict[str, str]:
     return {plural: singular for singular, plural in _rows(_TABLE, ("category", "plural"))}
 
 
-@functools.cache
-def _plural_of() -> dict[str, str]:
-    return dict(_rows(_TABLE, ("category", "plural")))
-
-
 def canonical_category(name: str) -> str:
     """Lower case, single spaces, singular where the table knows the plural.
 
@@ -48,16 +43,6 @@ def canonical_category(name: str) -> str:
     """
     words = " ".join(name.lower().replace("_", " ").split())
     return _singular_of().get(words, words)
-
-
-def plural_category(category: str) -> str | None:
-    """The plural of a canonical category, or None when the table has none.
-
-    Example:
-        >>> plural_category("bookshelf")
-        'bookshelves'
-    """
-    return _plural_of().get(category)
 
 
 @functools.lru_cache(maxsize=8)

@@ -188,11 +188,6 @@ _PARTS = (".npz", ".zip", ".hdf5", ".h5")
 DEPTH_SUFFIXES = (*_FILES, *_PARTS)
 
 
-def is_depth_file(name: str) -> bool:
-    """Whether the suffix of a file name is one that `read_depth_map` knows."""
-    return Path(name).suffix.lower() in DEPTH_SUFFIXES
-
-
 def _codec(name: str, path: Path) -> _Codec:
     codec = _FILES.get(Path(name).suffix.lower())
     if codec is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,17 +97,6 @@ class OrientedBox:
         m = np.asarray(world2_from_world, dtype=np.float64)
         center = rotate(m[:3, :3], self.center[None])[0] + m[:3, 3]
         return OrientedBox(center, self.size, rotate(m[:3, :3], self.R.T).T)
-
-
-class Sides(NamedTuple):
-    """Sides by name and the box axes (0, 1, 2) that carry them; metres."""
-
-    length: float
-    width: float
-    height: float
-    length_axis: int
-    width_axis: int
-    height_axis: int
 
 
 def rotate(R: Float64, vectors: Float64) -> Float64:
@@ -254,31 +242,6 @@ def _inside_octagon(points: Float64) -> NDArray[np.bool_]:
     scale = float(np.abs(edge).max(initial=0.0))
     inside: NDArray[np.bool_] = (cross > 1e-9 * scale * scale).all(axis=1)
     return inside
-
-
-def named_sides(box: OrientedBox) -> Sides:
-    """Length, width and height of a box.
-
-    Height is the side nearest the vertical; of the other two the longer is length, the shorter
-    width; on a tie width is y and length is x, the earlier axis.
-
-    Args:
-        box: Any box; for a tilted one the sides are still the box's own.
-
-    Returns:
-        Sides in metres with their axes.
-
-    Example:
-        >>> named_sides(OrientedBox((0, 0, 0), (1, 3, 2), np.eye(3)))[:3]
-        (3.0, 1.0, 2.0)
-    """
-    height_axis = int(np.argmax(np.abs(box.R[2])))
-    first, second = (k for k in range(3) if k != height_axis)
-    length_axis, width_axis = (
-        (first, second) if box.size[first] >= box.size[second] else (second, first)
-    )
-    length, width, height = (float(box.size[k]) for k in (length_axis, width_axis, height_axis))
-    return Sides(length, width, height, length_axis, width_axis, height_axis)
 
 
 def contains_points(box: OrientedBox, points: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:

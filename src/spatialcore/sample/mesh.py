@@ -15,7 +15,6 @@ from spatialcore.sample.solids import BOX, CYLINDER, Solid
 from spatialcore.types import Float32, Float64
 
 PATCH = 0.5  # metres; one over-segment covers at most this much of a surface
-NOISE = 0.002  # metres of the vertices along each axis
 
 Grid = tuple[Float64, NDArray[np.int64], NDArray[np.int64]]  # points, faces, patches
 

@@ -21,7 +21,6 @@ from spatialcore.types import Float64
 WALL_THICKNESS = 0.1
 CLEARANCE = 0.03  # metres that separate two footprints
 STEP = 0.05  # metres between the places that are tried along a wall
-TALL = 1.0  # metres; taller furniture keeps away from windows and pictures
 
 Rectangle = tuple[float, float, float, float, float]  # x, y, width, depth, yaw
 
