@@ -205,6 +205,22 @@ def json_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the hash of its own content in it, as "seal"."""
+    content = {key: item for key, item in value.items() if key != "seal"}
+    digest = _hasher()
+    digest.update(json_text(content).encode())
+    return {**content, "seal": digest.hexdigest()}
+
+
+def is_sealed(value: Mapping[str, Any]) -> bool:
+    """Whether a JSON object that was read is the one that `sealed` gave."""
+    try:
+        return bool(value.get("seal") == sealed(value)["seal"])
+    except (ValueError, TypeError):  # it holds a NaN
+        return False
+
+
 def _hasher() -> Any:
     return hashlib.blake2b(digest_size=16)
 

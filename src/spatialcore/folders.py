@@ -28,6 +28,7 @@ from spatialcore.files import (
     temporary_name,
     write_json,
 )
+from spatialcore.locks import is_lock
 
 MARK = ".spatialcore.json"
 _MARK_BYTES = 64 << 20
@@ -151,7 +152,7 @@ def _check_names(folder: Path, names: Collection[str]) -> None:
     if _is_vacant(folder):
         return
     for path in sorted(folder.iterdir()):
-        if path.name not in names and not is_temporary(path.name):
+        if path.name not in names and not is_passing(path.name):
             raise FolderInUse(
                 folder, f"holds {path.name!r}, which is not of a folder of ours",
                 "nothing was removed; move it away, or choose another folder",
@@ -244,6 +245,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
+def is_passing(name: str) -> bool:
+    """Whether a name is of a temporary file or a lock: neither is content."""
+    return is_temporary(name) or is_lock(name)
+
+
 def _is_vacant(folder: Path) -> bool:
     """Whether a folder is absent or empty, but for what a killed writer left."""
     if not folder.exists():
@@ -253,7 +259,7 @@ def _is_vacant(folder: Path) -> bool:
     if not folder.is_dir():
         raise FolderInUse(folder, "is a file", "choose another folder")
     with explained(folder):
-        return all(is_temporary(path.name) for path in folder.iterdir())
+        return all(is_passing(path.name) for path in folder.iterdir())
 
 
 def _listed(folder: Path, made_by: str) -> tuple[str, ...]:
@@ -284,7 +290,7 @@ def _check_all_listed(folder: Path, listed: Iterable[str]) -> None:
     known = {MARK, *listed}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if _is_folder(path) or name in known or is_temporary(name.partition("/")[0]):
+        if _is_folder(path) or name in known or is_passing(name.partition("/")[0]):
             continue
         raise FolderInUse(
             folder, f"holds {name!r}, which is not of the output that it was made with",

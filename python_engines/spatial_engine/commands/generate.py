@@ -18,11 +18,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from spatial_engine.commands.plan import Selection, plan_index
+from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
 from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
 from spatialcore.commands.parse import parse_options
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
 
 
@@ -98,18 +99,23 @@ def _run(options: Options) -> int:
     started = time.perf_counter()
     part = shard_of(options.shard)
     check_folder(options.output, overwrite=options.overwrite)
-    folder = _plan_folder(options)
+    folders: list[Path] = []
+
+    def planned() -> Path:
+        folders.append(_plan_folder(options))
+        return folders[0]
+
     rows = made = 0
     lost: list[str] = []
     with ProgressBar() as bar:
         for event in generate(
-            folder, options.output, workers=options.run, shard=part, overwrite=options.overwrite
+            planned, options.output, workers=options.run, shard=part, overwrite=options.overwrite
         ):
             rows += event.rows
             made += 0 if event.reused else event.rows
             lost += [event.lost] if event.lost else []
             bar.show(f"shard {event.shard}", event.done, event.total)
-    plan = Plan.open(folder)
+    plan = Plan.open(folders[0])
     skipped = Index.open(plan.index).skipped
     report = {
         "output": str(options.output),
@@ -137,7 +143,10 @@ def _plan_folder(options: Options) -> Path:
     else:
         index = _index_sources(options)
     folder = options.output / "plan"
-    plan_index(index, folder, options.select, options.run)
+    if is_held(options.output, "run"):
+        check_same_plan(index, folder, options.select, options.run)
+    else:
+        plan_index(index, folder, options.select, options.run)
     return folder
 
 

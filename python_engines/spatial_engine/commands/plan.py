@@ -101,21 +101,40 @@ def _run(options: Options) -> int:
 
 
 def plan_index(index: Path, output: Path, select: Selection, workers: Workers) -> Plan:
-    """Plan an index and save the plan."""
-    from spatial_engine.plan.make import make_plan
+    """Plan an index and save the plan; FolderInUse when another process plans into the folder."""
     from spatial_engine.plan.plan import ROWS_NAME, check_plan_folder
+    from spatialcore.locks import locked
+
+    check_plan_folder(output)
+    with locked(output, "plan"):
+        plan = _make(index, output / ROWS_NAME, select, workers)
+        plan.save(output)
+    return plan
+
+
+def check_same_plan(index: Path, folder: Path, select: Selection, workers: Workers) -> None:
+    """Raise FolderInUse unless the plan that is being run from a folder is the one asked for."""
+    from spatial_engine.plan.plan import Plan
+    from spatialcore.errors import FolderInUse
+
+    if _make(index, None, select, workers).hash() != Plan.open(folder).hash():
+        raise FolderInUse(
+            folder.parent, "is being made by another process, from another plan",
+            "wait for it, or choose another -o",
+        )  # fmt: skip
+
+
+def _make(index: Path, rows_file: Path | None, select: Selection, workers: Workers) -> Plan:
+    from spatial_engine.plan.make import make_plan
     from spatial_engine.recipe import load_recipe
     from spatialcore.index.index import Index
 
-    check_plan_folder(output)
     recipe = None if select.recipe is None else load_recipe(select.recipe)
     with ProgressBar() as bar:
-        plan = make_plan(
-            Index.open(index), select.config(), recipe=recipe, rows_file=output / ROWS_NAME,
+        return make_plan(
+            Index.open(index), select.config(), recipe=recipe, rows_file=rows_file,
             workers=workers, on_progress=bar.show,
         )  # fmt: skip
-    plan.save(output)
-    return plan
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from typing import Any
 
 from spatial_engine.dataset.manifest import read_manifest
 from spatialcore.errors import FolderInUse, PlanError
-from spatialcore.files import is_temporary
-from spatialcore.folders import MARK, has_mark, remove_files, set_mark
+from spatialcore.folders import MARK, has_mark, is_passing, remove_files, set_mark
 
 # What `generate SRC` itself puts into OUT before it has a manifest.
 _OWN = ("index", "plan", "data", "shards", MARK)
@@ -47,7 +46,7 @@ def check_folder(out: Path, *, overwrite: bool = False) -> None:
     if not out.is_dir() or has_mark(out, "generate"):
         return
     names = sorted(path.name for path in out.iterdir())
-    foreign = [name for name in names if name not in _OWN and not is_temporary(name)]
+    foreign = [name for name in names if name not in _OWN and not is_passing(name)]
     if foreign:
         raise PlanError(f"{out} is not empty and not a data set: it holds {foreign[0]}")
 

@@ -14,8 +14,8 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from spatial_engine.dataset.manifest import (
     shard_path,
 )
 from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
-from spatial_engine.plan.open import open_index
+from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError
@@ -53,6 +53,7 @@ from spatialcore.files import (
     write_json,
 )
 from spatialcore.folders import set_mark
+from spatialcore.locks import claimed, locked
 from spatialcore.workers import Lost, Workers, run_pieces
 
 if TYPE_CHECKING:
@@ -194,9 +195,16 @@ def _open_plan(folder: Path) -> Plan:
 def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     """Make one shard, or leave it when it is done. Returns the content of its done file.
 
+    A shard that another process is making is waited for, and is then done.
+
     Raises:
         PlanError: The shard does not have the rows that the plan promises: the index has changed.
     """
+    with claimed(out, "shards", number):
+        return _run_shard(plan, out, number)
+
+
+def _run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     done = read_done(out, number)
     shard = plan.shards[number]
     target = shard_path(out, shard.split, number)
@@ -243,7 +251,7 @@ def _run_number(number: int, *, plan_folder: Path, out: Path) -> dict[str, Any]:
 
 
 def generate(
-    plan_folder: str | Path,
+    plan_folder: str | Path | Callable[[], Path],
     out: str | Path,
     *,
     workers: int | Workers | None = None,
@@ -253,24 +261,46 @@ def generate(
     """Run a plan, or the i-th of n equal parts of it; yields an event for each finished shard.
 
     Args:
-        plan_folder: A saved plan.
-        out: The data set's folder; it is resumed when it holds the same data set.
+        plan_folder: A saved plan, or what makes one: called while no other process prepares `out`.
+        out: The data set's folder; it is resumed when it holds the same data set. Processes that
+            run parts of one plan may share it.
         workers: Processes, or who else makes the shards; None is one for each processor.
         shard: (i, n): only shards whose number is i modulo n.
         overwrite: Start afresh when the folder holds another data set.
 
     Raises:
-        PlanError: The folder holds another data set, or the index has changed since the plan.
+        PlanError: The folder holds another data set, or the index or a source has changed since
+            the plan.
+        FolderInUse: `overwrite`, and another process is making the data set.
     """
-    plan_folder, out = Path(plan_folder).resolve(), Path(out).resolve()
-    plan, workers = Plan.open(plan_folder), Workers.of(workers)
     i, n = shard
     if not 0 <= i < n:
         raise ValueError(f"shard must be i/n with 0 <= i < n, got {i}/{n}")
-    prepare(plan, out, overwrite=overwrite)
-    numbers = list(range(i, len(plan.shards), n))
+    out = Path(out).resolve()
+    check_folder(out, overwrite=overwrite)
+    with ExitStack() as running:
+        with locked(out, "prepare", wait=True):
+            made = plan_folder() if callable(plan_folder) else Path(plan_folder)
+            plan = Plan.open(made)
+            with locked(out, "run") if overwrite else nullcontext():
+                prepare(plan, out, overwrite=overwrite)
+            numbers = list(range(i, len(plan.shards), n))
+            check_sources(plan, numbers)
+            running.enter_context(locked(out, "run", shared=True))
+        yield from _run(plan, made.resolve(), out, numbers, shard, Workers.of(workers))
+
+
+def _run(
+    plan: Plan,
+    plan_folder: Path,
+    out: Path,
+    numbers: Sequence[int],
+    part: tuple[int, int],
+    workers: Workers,
+) -> Iterator[ShardEvent]:
+    """Run shards of a prepared data set."""
     run = partial(_run_number, plan_folder=plan_folder, out=out)
-    log = out / f"log-{i}of{n}-{os.getpid()}.jsonl"
+    log = out / f"log-{part[0]}of{part[1]}-{os.getpid()}.jsonl"
     results = run_pieces(run, numbers, workers, "shard {}".format)
     with log.open("a", encoding="utf-8") as lines, closing(results):
         for done, (position, report) in enumerate(results, 1):

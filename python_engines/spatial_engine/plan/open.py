@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.plan.plan import PlannedScene
+from spatial_engine.plan.plan import Plan, PlannedScene
 from spatial_engine.recipe import Recipe
 from spatialcore.errors import PlanError
 from spatialcore.index.index import Index
 from spatialcore.index.store import SceneIndex
 from spatialcore.types import Source
+
+_LOG = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=4)
@@ -47,6 +50,37 @@ def index_hash(scene: SceneIndex) -> str:
     return hashlib.blake2b(meta, digest_size=16).hexdigest()
 
 
+def check_sources(plan: Plan, numbers: Iterable[int]) -> None:
+    """See before the first shard that scenes and sources are those of the plan.
+
+    Sizes and times of the inputs are looked at; where a time differs, the content decides.
+
+    Args:
+        plan: The plan.
+        numbers: Shards that will be made; scenes of others are not looked at.
+
+    Raises:
+        PlanError: A scene was indexed again, or a file of its source has changed; names it.
+    """
+    index = open_index(plan.index)
+    missing = {key for key, source in index.sources.items() if not source.root.exists()}
+    for key in sorted(missing):
+        # Rooms can be made from the index alone; a clip will say what it lacks.
+        _LOG.warning("%s is not there: no change of source %s can be seen",
+                     index.sources[key].root, key)  # fmt: skip
+    parts = {(part.source, part.scene) for n in numbers for part in plan.shards[n].parts}
+    for key, name in sorted(parts):
+        scene = index.open_scene(key, name)
+        if index_hash(scene) != plan.scene_of[key, name].index_hash:
+            raise PlanError(f"{key}/{name} was indexed again since the plan; plan again")
+        changed = () if key in missing else scene.changed_inputs(index.sources[key].root)
+        if changed:
+            raise PlanError(
+                f"{key}/{name} changed since it was indexed: {changed[0]}; index and plan again, "
+                "or put the file back"
+            )
+
+
 def open_context(
     index: Index,
     scene: PlannedScene,
@@ -64,6 +98,7 @@ def open_context(
         raise PlanError(
             f"{scene.source}/{scene.scene} was indexed again since the plan; plan again"
         )
+    opened.check()
     source = source_of(index, scene.source) if scene.is_clip else None
     return SceneContext.open(
         opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source

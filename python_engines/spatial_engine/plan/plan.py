@@ -24,12 +24,13 @@ from numpy.typing import ArrayLike, NDArray
 from spatial_engine.engines.candidates import CandidateTable
 from spatial_engine.recipe import Recipe, decode_recipe
 from spatialcore.errors import PlanError
-from spatialcore.files import whole_file, write_json
+from spatialcore.files import content_hash, is_sealed, sealed, whole_file, write_json
 from spatialcore.folders import check_ours, claim
 from spatialcore.workers import Lost
 
 PLAN_VERSION = 1
 ROWS_NAME = "rows.parquet"
+_FILES = ("thresholds.parquet", "rejections.parquet", ROWS_NAME)
 SHARD_ROWS = 4_500
 TOP_HASH = (1 << 64) - 1
 
@@ -254,7 +255,8 @@ class Plan:
             (folder / ROWS_NAME).unlink(missing_ok=True)
         _write_rows(folder / "thresholds.parquet", Threshold, self.thresholds)
         _write_rows(folder / "rejections.parquet", Rejected, self.rejections)
-        write_json(folder / "plan.json", _meta(self))
+        hashes = {p.name: content_hash(p) for p in map(folder.joinpath, _FILES) if p.exists()}
+        write_json(folder / "plan.json", sealed({**_meta(self), "files": hashes}))
 
     @classmethod
     def open(cls, folder: str | Path) -> Plan:
@@ -264,6 +266,7 @@ class Plan:
             meta = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
             if meta["version"] != PLAN_VERSION:
                 raise PlanError(f"{folder}: plan version {meta['version']}, not {PLAN_VERSION}")
+            _check_whole(folder, meta)
             return _from_meta(folder, meta)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise PlanError(f"{folder}: not a plan: {type(error).__name__}: {error}") from error
@@ -285,6 +288,19 @@ def _is_plan(folder: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and meta.keys() >= {"version", "scene_quota", "shards", "wording"}
+
+
+def _check_whole(folder: Path, meta: Mapping[str, Any]) -> None:
+    """Compare the files of a plan with the hashes in it; rows may be left out."""
+    if not is_sealed(meta):
+        raise PlanError(f"{folder / 'plan.json'}: damaged, or of an older release; plan again")
+    for name, mark in meta["files"].items():
+        path = folder / name
+        if name == ROWS_NAME and not path.exists():
+            continue
+        if not path.exists() or content_hash(path) != mark:
+            what = "the rows of another plan, or damaged" if name == ROWS_NAME else "damaged"
+            raise PlanError(f"{path}: {what}; plan again")
 
 
 def _meta(plan: Plan) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from spatialcore.index import tables
 from spatialcore.index.cloud import BuiltCloud, OrderedCloud
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.frames import World, frame_poses, frame_table, index_world
+from spatialcore.index.inputs import input_mark
 from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
 from spatialcore.index.rules import Rules
 from spatialcore.index.scene_build import SceneBuild
-from spatialcore.index.store import INDEX_VERSION, array_hash, input_mark, publish
+from spatialcore.index.store import INDEX_VERSION, array_hash, publish
 from spatialcore.io.agreement import OUTSIDE_CONTRADICTED, outside_sentence, share_outside
 from spatialcore.types import Scene, Source, Track3D
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from spatialcore.files import child, whole_file, write_json
 from spatialcore.index.depths import DecodedDepth, decode_ahead
-from spatialcore.index.store import input_mark
+from spatialcore.index.inputs import input_mark
 from spatialcore.types import Frame, Scene
 
 CACHE_VERSION = 1

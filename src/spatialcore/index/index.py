@@ -20,7 +20,7 @@ from spatialcore.index.config import (
 )
 from spatialcore.index.make import build_index
 from spatialcore.index.rules import Rules
-from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json
+from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_sealed
 
 __all__ = [
     "Index",
@@ -59,7 +59,7 @@ class Index:
             SceneIndexError: There is none at `path`, it is unfinished, or of another version.
         """
         path = Path(path)
-        meta = read_json(path / "index.json")
+        meta = read_sealed(path / "index.json")
         if meta.get("version") != INDEX_VERSION:
             raise SceneIndexError(
                 f"{path}: index version {meta.get('version')}, not {INDEX_VERSION}"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from spatialcore._libraries import Library, open_device
 from spatialcore.errors import SceneFormatError, SceneIndexError, UnsafeName
-from spatialcore.files import child, write_json
-from spatialcore.folders import claim
+from spatialcore.files import child, sealed, write_json
+from spatialcore.folders import claim, is_passing
 from spatialcore.index.build import SceneSummary, build_scene
 from spatialcore.index.config import (
     IndexConfig,
@@ -22,7 +22,8 @@ from spatialcore.index.config import (
     SkippedScene,
 )
 from spatialcore.index.depth_cache import is_cache
-from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_json
+from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_sealed
+from spatialcore.locks import locked
 from spatialcore.types import Source
 from spatialcore.workers import Lost, Workers, run_pieces
 
@@ -84,6 +85,7 @@ def build_index(
         BackendUnavailable: The device or Ray cannot be used; nothing has been indexed.
         SceneIndexError: `out` holds something else, or an index of another configuration; the
             message names the field.
+        FolderInUse: Another process writes the index.
     """
     out, config = Path(out), config or IndexConfig()
     workers = Workers.of(workers)
@@ -92,6 +94,23 @@ def build_index(
         if count > 1:
             raise ValueError(f"{count} sources have the key {key!r}; give each its own")
     _open(device)
+    if not (out / "index.json").exists():
+        _check_vacant(out)
+    with locked(out, "index"):
+        return _index(out, sources, config, workers, threads, device, depth_cache, on_event)
+
+
+def _index(
+    out: Path,
+    sources: Sequence[Source],
+    config: IndexConfig,
+    workers: Workers,
+    threads: int | None,
+    device: str,
+    depth_cache: str | Path | None,
+    on_event: Callable[[IndexEvent], None] | None,
+) -> IndexReport:
+    """`build_index` in a folder that is locked."""
     started = time.perf_counter()
     header = _prepare(out, sources, config)
     per_worker = threads or max(1, _available_threads() // workers.workers)
@@ -136,9 +155,9 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
     """
     described = {s.key: _described(s) for s in sources}
     kept: dict[str, Any] = {"sources": {}, "scenes": [], "skipped": []}
-    path = out / "index.json"
+    path, complete = out / "index.json", False
     if path.exists():
-        old = read_json(path)
+        old = read_sealed(path)
         if old.get("version") != INDEX_VERSION:
             raise SceneIndexError(f"{out}: index version {old.get('version')}, not {INDEX_VERSION}")
         difference = IndexConfig.from_json(old["config"], path).rules.difference(config.rules)
@@ -149,19 +168,26 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
                 was = old["sources"][key][name]
                 if was != value:
                     raise SceneIndexError(f"{out}: source {key}: {name} is {was!r}, not {value!r}")
-        kept["sources"] = old["sources"]
+        kept["sources"], complete = old["sources"], bool(old.get("complete"))
         for name in ("scenes", "skipped"):
             kept[name] = [s for s in old.get(name, []) if s["source"] not in described]
-    elif out.exists() and any(out.iterdir()):
-        raise SceneIndexError(f"{out}: not empty, and not an index")
+    else:
+        _check_vacant(out)
     header = {
         "version": INDEX_VERSION,
         "config": config.to_json(),
         **kept,
         "sources": dict(sorted((kept["sources"] | described).items())),
     }
-    write_json(path, header | {"complete": False})
+    # One that is complete stays so: each scene is replaced whole, and others may be reading it.
+    if not complete:
+        write_json(path, sealed(header | {"complete": False}))
     return header
+
+
+def _check_vacant(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and all(is_passing(path.name) for path in out.iterdir())):
+        raise SceneIndexError(f"{out}: not empty, and not an index")
 
 
 def _described(source: Source) -> dict[str, Any]:
@@ -185,6 +211,7 @@ def _finished(job: _Job) -> SceneSummary | None:
         return None
     try:
         index = SceneIndex.open(job.path)
+        index.check()
     except SceneIndexError:
         return None
     if index.meta["config_hash"] != job.config.rules.hash():
@@ -259,7 +286,7 @@ def _finish(
         "scenes": sorted(header["scenes"] + scenes, key=_by_name),
         "skipped": sorted(header["skipped"] + named_skipped, key=_by_name),
     }
-    write_json(out / "index.json", header | finished)
+    write_json(out / "index.json", sealed(header | finished))
     return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons))
 
 

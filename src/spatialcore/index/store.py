@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from spatialcore.bitmask import BitMask
 from spatialcore.errors import SceneIndexError
-from spatialcore.files import write_json
+from spatialcore.files import content_hash, is_sealed, sealed, write_json
 from spatialcore.folders import replaced_folder
 from spatialcore.index import tables
 from spatialcore.index.frames import camera_of_numbers, frame_pixel_map
+from spatialcore.index.inputs import differs_from_mark, hash_once
 from spatialcore.index.tables import (
     FrameTable,
     ObjectFrames,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 INDEX_VERSION = 1
-_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class SceneIndex:
     def open(cls, path: str | Path) -> SceneIndex:
         """Open a scene's folder; SceneIndexError when missing, partial or of another version."""
         path = Path(path)
-        meta = read_json(path / "scene.json")
+        meta = read_sealed(path / "scene.json")
         if meta.get("version") != INDEX_VERSION:
             raise SceneIndexError(
                 f"{path}: index version {meta.get('version')}, not {INDEX_VERSION}"
@@ -196,7 +196,7 @@ class SceneIndex:
     @cached_property
     def frames(self) -> FrameTable:
         """All frames, masked ones included."""
-        return tables.read_frames(self.path / "frames.parquet")
+        return tables.read_frames(self.file("frames.parquet"))
 
     @cached_property
     def valid_frames(self) -> NDArray[np.int32]:
@@ -225,52 +225,52 @@ class SceneIndex:
     @cached_property
     def points(self) -> NDArray[np.float32]:
         """(P, 3) float32 metres in the z-up, aligned world, Morton order, memory-mapped."""
-        return _map(self.path / "points.npy", np.float32)
+        return _map(self.file("points.npy"), np.float32)
 
     @cached_property
     def source_row(self) -> NDArray[np.uint32]:
         """(P,) uint32 row of each point in the source's cloud: the point id of records."""
-        return _map(self.path / "source_row.npy", np.uint32)
+        return _map(self.file("source_row.npy"), np.uint32)
 
     @cached_property
     def instance(self) -> NDArray[np.int32]:
         """(P,) int32 object id of each point, -1 = none."""
-        return _map(self.path / "instance.npy", np.int32)
+        return _map(self.file("instance.npy"), np.int32)
 
     @cached_property
     def visible(self) -> BitMask:
         """F_valid x P, row k is the k-th valid frame."""
-        return BitMask(_map(self.path / "visible.npy", np.uint64), self.point_count)
+        return BitMask(_map(self.file("visible.npy"), np.uint64), self.point_count)
 
     @cached_property
     def askable(self) -> BitMask:
         """Visible points that also pass the recipe's guards; `visible` where it has none."""
-        return BitMask(_map(self.path / "askable.npy", np.uint64), self.point_count)
+        return BitMask(_map(self.file("askable.npy"), np.uint64), self.point_count)
 
     @cached_property
     def pairs(self) -> PairTable:
         """Pairs of frames with a common point."""
-        return tables.read_pairs(self.path / "pairs.parquet")
+        return tables.read_pairs(self.file("pairs.parquet"))
 
     @cached_property
     def objects(self) -> tuple[ObjectRow, ...]:
         """Objects with vertices, by id."""
-        return tables.read_objects(self.path / "objects.parquet")
+        return tables.read_objects(self.file("objects.parquet"))
 
     @cached_property
     def object_frames(self) -> ObjectFrames:
         """What each frame sees of each object."""
-        return tables.read_object_frames(self.path / "object_frames.parquet")
+        return tables.read_object_frames(self.file("object_frames.parquet"))
 
     @cached_property
     def view_sets(self) -> ViewSetTable:
         """Minimal covering sets of frames of each object and axis."""
-        return tables.read_view_sets(self.path / "view_sets.parquet")
+        return tables.read_view_sets(self.file("view_sets.parquet"))
 
     @cached_property
     def parts(self) -> PartTable:
         """Rigid parts of a clip."""
-        return tables.read_parts(self.path / "parts.parquet")
+        return tables.read_parts(self.file("parts.parquet"))
 
     def open_scene(self, source: Source) -> Scene:
         """The scene in its source; SceneIndexError when this is a clip."""
@@ -289,7 +289,26 @@ class SceneIndex:
     def changed_inputs(self, root: str | Path) -> tuple[str, ...]:
         """Inputs under `root` that are missing or differ from when the index was made."""
         old = self.meta["inputs"]
-        return tuple(n for n, mark in old.items() if input_mark(Path(root) / n) != mark)
+        return tuple(n for n, mark in old.items() if differs_from_mark(Path(root) / n, mark))
+
+    def check(self) -> None:
+        """Compare every file with the hash that scene.json holds; SceneIndexError names one."""
+        for name in self.meta["files"]:
+            self.file(name)
+
+    def file(self, name: str) -> Path:
+        """Path of a file whose content is what was indexed; hashed once a process."""
+        path = self.path / name
+        try:
+            if self.meta["files"].get(name) == hash_once(path):
+                return path
+        except OSError as error:
+            raise SceneIndexError(
+                f"{path}: missing; run the same `spatialcore index` again"
+            ) from error
+        raise SceneIndexError(
+            f"{path}: not what was indexed; run the same `spatialcore index` again"
+        )
 
 
 def _lens(meta: Mapping[str, Any], which: str) -> Lens | None:
@@ -305,10 +324,20 @@ def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise SceneIndexError(f"{path}: {error}") from error
+        raise SceneIndexError(f"{path}: damaged; run the same `spatialcore index` again") from error
     if array.dtype != np.dtype(dtype):
         raise SceneIndexError(f"{path}: holds {array.dtype}, not {np.dtype(dtype)}")
     return array
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """A JSON object of the index, whose seal is whole."""
+    meta = read_json(path)
+    if not is_sealed(meta):
+        raise SceneIndexError(
+            f"{path}: damaged, or of an older release; run the same `spatialcore index` again"
+        )
+    return meta
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -317,22 +346,11 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SceneIndexError(f"{path}: missing or not finished") from error
-    except (OSError, ValueError) as error:
-        raise SceneIndexError(f"{path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SceneIndexError(f"{path}: damaged; run the same `spatialcore index` again") from error
     if not isinstance(value, dict):
         raise SceneIndexError(f"{path}: not a JSON object")
     return value
-
-
-def input_mark(path: Path) -> list[Any] | None:
-    """[size, mtime in ns, hash of the head] of a file; None when there is no such file."""
-    try:
-        stat = path.stat()
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns, hashlib.blake2b(head, digest_size=8).hexdigest()]
 
 
 def array_hash(*arrays: NDArray[Any]) -> str:
@@ -367,4 +385,5 @@ def publish(
     with replaced_folder(path, SCENE_FILES) as temporary:
         for name, write in writers.items():
             write(temporary / name)
-        write_json(temporary / "scene.json", meta)
+        hashes = {name: content_hash(temporary / name) for name in writers}
+        write_json(temporary / "scene.json", sealed({**meta, "files": hashes}))
