@@ -67,14 +67,13 @@ def test_images_above_the_cap_are_refused_from_the_header() -> None:
         "a\\b.jpg",
         "a\0b.jpg",
         "",
-        "link/secret.jpg",
+        "\ud800.jpg",
     ],
 )
 def test_uris_stay_inside_the_root(tmp_path: Path, uri: str) -> None:
     (tmp_path / "secret.jpg").write_bytes(jpeg())
     root = tmp_path / "root"
     root.mkdir()
-    (root / "link").symlink_to(tmp_path)
     for read in (open_image, image_bytes):
         with pytest.raises(SceneFormatError) as error:
             read(root, uri)

@@ -125,7 +125,7 @@ def test_a_common_root_is_a_source_for_each_collection(tmp_path: Path) -> None:
     # Below a folder of sources the collections stay apart; clips beside them are a third source.
     assert [s.key for s in open_sources(root.parent)] == ["adt", "pstudio"]
     write_npz(root / "walk.npz", clip_arrays())
-    assert [s.key for s in open_sources(root)] == ["adt", "pstudio", "tapvid3d"]
+    assert [s.key for s in open_sources(root)] == ["tapvid3d", "adt", "pstudio"]
     assert open_sources(root)[2].scene_ids() == ("walk",)
 
 

@@ -242,14 +242,22 @@ def test_scene_ids_name_no_path(tmp_path: Path, scene_id: str) -> None:
             open_source(tmp_path / root).open(scene_id)
 
 
-def test_scene_folder_that_links_outside(tmp_path: Path) -> None:
-    posed_scene(tmp_path / "elsewhere" / "room")
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "room").symlink_to(tmp_path / "elsewhere" / "room")
+def test_links_in_what_was_opened_are_followed(tmp_path: Path) -> None:
+    """A downloaded data set is a tree of links to blobs, and its scenes may lie on another disk."""
+    frames = posed_scene(tmp_path / "disk" / "room", 3)
+    room = tmp_path / "hub" / "linked room"
+    room.mkdir(parents=True)
+    for path in frames.iterdir():
+        (room / path.name).symlink_to(path)
+    (tmp_path / "hub" / "other").symlink_to(tmp_path / "disk" / "room")
+    (tmp_path / "root").symlink_to(tmp_path / "hub")
     source = open_source(tmp_path / "root")
-    with pytest.raises(SceneFormatError) as error:
-        source.open("room")
-    assert error.value.code == "path_escape"
+    assert source.scene_ids() == ("linked_room", "other")
+    for scene_id in source.scene_ids():
+        scene = source.open(scene_id)
+        assert [f.reason for f in scene.frames] == [""] * 3
+        assert scene.read_depth(scene.frames[0]).shape == (12, 16)
+    assert source.open("linked_room").frames[0].image == "linked room/00000.jpg"
 
 
 def test_image_bomb(tmp_path: Path) -> None:

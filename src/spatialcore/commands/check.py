@@ -79,7 +79,9 @@ def main(argv: list[str]) -> int:
             trust_source=options.trust_source,
         )
         sources = open_sources(options.source, read)
-        surveys = [(source, list(_follow(source, options))) for source in sources]
+        surveys: list[tuple[Source, list[SceneReport]]] = [
+            (source, list(_follow(source, options))) for source in sources
+        ]
         _show(surveys, options)
     except ValueError as error:
         print(f"spatialcore check: {error}", file=sys.stderr)

@@ -22,6 +22,7 @@ from spatialcore.index.rules import Rules
 from spatialcore.index.scene_build import SceneBuild
 from spatialcore.index.store import INDEX_VERSION, array_hash, publish
 from spatialcore.io.agreement import OUTSIDE_CONTRADICTED, outside_sentence, share_outside
+from spatialcore.io.paths import input_name
 from spatialcore.types import Scene, Source, Track3D
 
 
@@ -175,7 +176,7 @@ def _up(opened: Scene | Track3D) -> str:
 
 def _meta(opened: Scene | Track3D, rules: Rules, world: World) -> dict[str, Any]:
     up = None if opened.world_up is None else np.asarray(opened.world_up, np.float64).tolist()
-    inputs = {p.relative_to(opened.root).as_posix(): input_mark(p) for p in opened.inputs}
+    inputs = {input_name(p, opened.root): input_mark(p) for p in opened.inputs}
     return {
         "version": INDEX_VERSION,
         "scene": opened.id,

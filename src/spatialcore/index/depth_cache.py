@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from spatialcore.files import child, whole_file, write_json
 from spatialcore.index.depths import DecodedDepth, decode_ahead
 from spatialcore.index.inputs import input_mark
+from spatialcore.io.paths import input_name
 from spatialcore.types import Frame, Scene
 
 CACHE_VERSION = 1
@@ -75,7 +76,7 @@ def is_cache(folder: Path) -> bool:
 
 
 def _inputs(scene: Scene) -> dict[str, Any]:
-    marks = {p.relative_to(scene.root).as_posix(): input_mark(p) for p in scene.inputs}
+    marks = {input_name(p, scene.root): input_mark(p) for p in scene.inputs}
     return {"version": CACHE_VERSION, "reader": scene.kind, "inputs": marks}
 
 

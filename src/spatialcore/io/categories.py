@@ -6,10 +6,13 @@ from __future__ import annotations
 import csv
 import functools
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.names import clean_label
 from spatialcore.io.paths import read_text
+from spatialcore.types import Object3D
 
 _TABLE = Path(__file__).with_name("categories.tsv")
 _MAX_LABEL_BYTES = 8 << 20
@@ -48,7 +51,9 @@ def canonical_category(name: str) -> str:
 @functools.lru_cache(maxsize=8)
 def _label_table(path: Path, _mtime_ns: int) -> dict[str, str]:
     rows = _rows(path, ("raw_category", "category"))
-    return {raw: canonical_category(category) for raw, category in rows if raw and category}
+    return {
+        raw: canonical_category(clean_label(category)) for raw, category in rows if raw and category
+    }
 
 
 def read_label_table(path: Path) -> dict[str, str]:
@@ -62,3 +67,27 @@ def read_label_table(path: Path) -> dict[str, str]:
     except OSError as error:
         raise SceneFormatError(path, f"cannot be read: {error}", code="file_missing") from error
     return _label_table(path, mtime_ns)
+
+
+def named_objects(
+    labels: Mapping[int, str], table: Mapping[str, str] | None = None
+) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
+    """Objects by id with labels that records can hold, and notes on what was changed.
+
+    Args:
+        labels: Object id -> label as the source has it.
+        table: Label -> category; other labels are their own category.
+
+    Returns:
+        Objects by id; "unknown_categories=n" where a table lacks labels, and "labels_cleaned=n"
+        where labels held what records may not.
+    """
+    known, objects, cleaned = table or {}, [], 0
+    for number in sorted(labels):
+        raw = clean_label(labels[number])
+        cleaned += raw != labels[number]
+        category = known.get(labels[number]) or canonical_category(raw)
+        objects.append(Object3D(number, raw, category))
+    unknown = sum(label not in known for label in labels.values()) if known else 0
+    notes = {"unknown_categories": unknown, "labels_cleaned": cleaned}
+    return tuple(objects), tuple(f"{name}={count}" for name, count in notes.items() if count)

@@ -5,51 +5,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
-from spatialcore.errors import SceneFormatError
 from spatialcore.io.frame_files import BuiltFrames, holds_floats, read_depth
 from spatialcore.io.intrinsics import registered_depth_camera
-from spatialcore.io.options import ReadOptions
+from spatialcore.io.listed import ListedSource
 from spatialcore.io.orientation import resolve_orientation
-from spatialcore.io.paths import check_scene_id, resolve_inside
+from spatialcore.io.paths import resolve_inside
 from spatialcore.types import Camera, Scene
 
 
-@dataclass(frozen=True, slots=True)
-class FolderSource:
-    """Scenes that are folders below a root. Picklable; opens nothing until a scene is asked for.
+class FolderSource(ListedSource):
+    """Scenes that are folders below a root."""
 
-    Attributes:
-        root: Folder that uris are relative to: the one that holds the scenes.
-        names: Folder names, which are the scene ids, sorted.
-        options: How to read.
-    """
-
-    kind: ClassVar[str]
-    """Name of the reader."""
-
-    root: Path
-    names: tuple[str, ...]
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def key(self) -> str:
-        """Source key of the records."""
-        return self.options.key or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return self.names
+    __slots__ = ()
 
     def folder(self, scene_id: str) -> Path:
-        """The resolved folder of a scene; SceneFormatError when there is no such scene."""
-        check_scene_id(scene_id, self.root)
-        if scene_id not in self.names:
-            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
-        return resolve_inside(self.root.resolve(), scene_id)
+        """The folder of a scene; SceneFormatError when there is no such scene."""
+        return resolve_inside(self.root.resolve(), self.place(scene_id))
 
     def registered_scene(
         self,

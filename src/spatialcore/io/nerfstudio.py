@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +21,8 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
+from spatialcore.io.names import natural_order
 from spatialcore.io.paths import (
-    is_scene_id,
-    list_names,
     read_json,
     resolve_inside,
 )
@@ -155,7 +153,9 @@ def _frame_files(
 ) -> Iterator[FrameFiles]:
     common = {key: value for key, value in stored.items() if key != "frames"}
     scale = _number(stored, "applied_scale", 1.0)
-    order = sorted(range(len(frames)), key=lambda i: str(frames[i].get("file_path", "")))
+    order = sorted(
+        range(len(frames)), key=lambda i: natural_order(str(frames[i].get("file_path", "")))
+    )
     for index, row in enumerate(order):
         if index % stride:
             continue
@@ -186,15 +186,10 @@ def is_capture(folder: Path) -> bool:
     return (folder / TRANSFORMS).is_file()
 
 
-def captures(root: Path) -> tuple[str, ...]:
-    """Names of the capture folders directly below `root`, sorted."""
-    return tuple(n for n in list_names(root) if is_scene_id(n) and is_capture(root / n))
-
-
-@dataclass(frozen=True, slots=True)
 class NerfstudioSource(FolderSource):
     """nerfstudio captures."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "nerfstudio"
 
     def open(self, scene_id: str) -> Scene:

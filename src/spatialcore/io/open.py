@@ -1,119 +1,160 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a path, or `kind:path`, to the source that reads it."""
+"""From a path, or `kind:path`, to the sources that read what lies there.
+
+Every verb comes in by this door. A path may be one scene or clip, a folder of them, or a folder of
+such folders; what looks like a place of a scene and has no layout is listed with its reason.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.layouts import KINDS, LAYOUTS, layout_of, root_of
+from spatialcore.io.listed import ListedSource
+from spatialcore.io.names import path_fault, scene_ids, scene_slug
 from spatialcore.io.options import ReadOptions
-from spatialcore.io.paths import is_scene_id, list_names
-from spatialcore.types import Source
+from spatialcore.io.paths import list_names
+from spatialcore.io.refusals import holds, refusal
+from spatialcore.settings import nearest
+
+__all__ = ["KINDS", "open_source", "open_sources"]
+
+_KIND = re.compile(r"([a-z][a-z0-9_]+):(.*)\Z", re.DOTALL)
+# Folders in a folder of folders: `data/scannet/scans/<scene>` is two below `data`.
+_LEVELS = 2
+# Neighbours of scenes that hold none: lists of splits, tables of labels, what we wrote ourselves.
+_NEIGHBOURS = frozenset(("splits", "meta_data", "metadata", "tasks", "__pycache__"))
+_OURS = ("index.json", "plan.json", "manifest.json", "sample.json")
+_SCANS = ("scans", "scans_test")
 
 
-def _open_posed_images(path: Path, options: ReadOptions) -> Source | None:
-    from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene, scene_folders
+@dataclass(slots=True)
+class _Found:
+    """What lies below a path.
 
-    if not path.is_dir():
-        return None
-    scene = path.parent if path.name == "posed_images" else path
-    if looks_like_scene(scene) and is_scene_id(scene.name):
-        # The folder above is the root, so that a scene has the same uris however it is opened.
-        return PosedImagesSource(scene.parent, ((scene.name, scene.name),), options)
-    folders = scene_folders(path)
-    return PosedImagesSource(path, folders, options) if folders else None
-
-
-def _open_tapvid3d(path: Path, options: ReadOptions) -> Source | None:
-    from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, clip_files
-
-    root, files = path, clip_files(path) if path.is_dir() else ()
-    if path.is_file() and path.suffix == ".npz" and is_scene_id(path.stem):
-        root, files = path.parent, ((path.stem, path.name),)
-    collection = root.name if root.name in COLLECTIONS else ""
-    return Tapvid3dSource(root, files, collection, options) if files else None
-
-
-def _open_collections(path: Path, options: ReadOptions) -> tuple[Source, ...]:
-    """A source for each collection of clips below a common root, and one for clips beside them.
-
-    Splits, static cameras and the subtasks of the benchmark (`@adt`, `@pstudio`) go by collection;
-    so they are sources of their own, unless one key is given for all.
+    Attributes:
+        scenes: (kind, root) -> scenes relative to that root, in order of their names.
+        refused: Entries without a layout.
     """
-    from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, clip_files, clips_in
 
-    below = [(c, path / c) for c in COLLECTIONS if (path / c).is_dir()]
-    if options.key is not None or not below:
-        return ()
-    parts = [Tapvid3dSource(p, clip_files(p), c, options) for c, p in below if clips_in(p)]
-    loose = clips_in(path)
-    if parts and loose:
-        parts.append(Tapvid3dSource(path, loose, "", options))
-    return tuple(parts)
+    scenes: dict[tuple[str, Path], list[str]] = field(default_factory=lambda: defaultdict(list))
+    refused: list[Path] = field(default_factory=list)
 
+    def add(self, kind: str, entry: Path) -> None:
+        root = root_of(kind, entry)
+        self.scenes[kind, root].append(entry.relative_to(root).as_posix())
 
-def _open_scannet(path: Path, options: ReadOptions) -> Source | None:
-    from spatialcore.io.scannet import ScannetSource, scan_files, scan_of
-
-    root, files = scan_of(path)
-    if not files and path.is_dir():
-        root, files = path, scan_files(path)
-    return ScannetSource(root, files, options) if files else None
+    def join(self, other: _Found) -> None:
+        for place, names in other.scenes.items():
+            self.scenes[place].extend(names)
+        self.refused.extend(other.refused)
 
 
-def _open_folders(
-    path: Path, is_scene: Callable[[Path], bool], list_scenes: Callable[[Path], tuple[str, ...]]
-) -> tuple[Path, tuple[str, ...]]:
-    """Root and scene names of a layout whose scenes are folders, for one or for many of them."""
+def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
+    """Scenes in a folder and, where an entry is none, in the folders below it."""
+    found, rest = _Found(), []
+    for name in list_names(folder):
+        entry = folder / name
+        kind = None if path_fault(name) else layout_of(entry, kinds)
+        if kind is not None:
+            found.add(kind, entry)
+        elif _may_hold_scenes(entry):
+            rest.append(entry)
+    for entry in rest:
+        below = _Found()
+        if levels and not path_fault(entry.name) and _is_folder(entry):
+            below = _look(entry, kinds, levels - 1)
+        if below.scenes:
+            found.join(below)
+        else:
+            found.refused.append(entry)
+    found.refused = [e for e in found.refused if not _is_annotation(e, folder, found)]
+    return found
+
+
+def _is_folder(entry: Path) -> bool:
+    try:
+        return entry.is_dir() and os.access(entry, os.R_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def _may_hold_scenes(entry: Path) -> bool:
+    """Whether a person may have meant an entry as a scene: no plain file, list, output of ours."""
+    if entry.name.startswith(".") or entry.name.lower() in _NEIGHBOURS:
+        return False
+    try:
+        if entry.is_dir():
+            return not any((entry / name).is_file() for name in _OURS)
+        return not entry.is_file() or bool(path_fault(entry.name) and entry.suffix == ".sens")
+    except OSError:
+        return True
+
+
+def _is_annotation(entry: Path, folder: Path, found: _Found) -> bool:
+    """Whether an entry is `scans/`, which holds the annotation of `posed_images/` beside it."""
+    beside = folder / "posed_images"
+    return entry.parent == folder and entry.name in _SCANS and any(
+        kind == "posed_images" and root == beside for kind, root in found.scenes
+    )  # fmt: skip
+
+
+def _split_spec(spec: str | Path) -> tuple[Path, str | None]:
+    """The absolute path and the kind of `kind:path`, None when the kind is left open.
+
+    Links are kept: a scene has the name under which it was opened.
+    """
+    text = str(spec)
+    if "\0" in text:
+        raise SceneFormatError(text, "is not a path", code="nothing_found")
+    match = _KIND.match(text)
+    kind = None
+    if match is not None and not os.path.lexists(text):
+        kind, text = match.groups()
+        if kind not in KINDS:
+            near = nearest(kind, KINDS)
+            hint = f"did you mean {near}:{text}?" if near else f"kinds are {', '.join(KINDS)}"
+            raise SceneFormatError(
+                str(spec), f"{kind!r} is no kind of source", hint, "kind_unknown"
+            )
+    return Path(os.path.abspath(Path(text).expanduser())), kind  # noqa: PTH100 -- keeps links
+
+
+def _find(path: Path, kinds: tuple[str, ...]) -> _Found:
+    """What lies at a path: itself, or what is below it."""
+    found = _Found()
+    if path.name == "posed_images" and layout_of(path.parent, kinds) == "posed_images":
+        found.add("posed_images", path.parent)
+        return found
+    kind = None if path_fault(path.name) else layout_of(path, kinds)
+    if kind is not None:
+        found.add(kind, path)
+        return found
     if not path.is_dir():
-        return path, ()
-    if is_scene(path) and is_scene_id(path.name):
-        return path.parent, (path.name,)
-    return path, list_scenes(path)
+        raise _not_found(path, kinds, found)
+    found = _look(path, kinds, _LEVELS)
+    if not found.scenes:
+        raise _not_found(path, kinds, found)
+    return found
 
 
-def _open_tum(path: Path, options: ReadOptions) -> Source | None:
-    from spatialcore.io.tum import TumSource, is_sequence, sequences
-
-    root, names = _open_folders(path, is_sequence, sequences)
-    return TumSource(root, names, options) if names else None
-
-
-def _open_nerfstudio(path: Path, options: ReadOptions) -> Source | None:
-    from spatialcore.io.nerfstudio import NerfstudioSource, captures, is_capture
-
-    root, names = _open_folders(path, is_capture, captures)
-    return NerfstudioSource(root, names, options) if names else None
-
-
-# kind -> (opener, what it looks for). Detection tries them in this order.
-_KINDS: dict[str, tuple[Callable[[Path, ReadOptions], Source | None], str]] = {
-    "scannet": (_open_scannet, "<id>/<id>.sens"),
-    "posed_images": (
-        _open_posed_images,
-        "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
-    ),
-    "tapvid3d": (_open_tapvid3d, "<clip>.npz"),
-    "tum": (_open_tum, "rgb.txt, depth.txt and groundtruth.txt"),
-    "nerfstudio": (_open_nerfstudio, "transforms.json"),
-}
-KINDS = tuple(_KINDS)
-
-
-def _not_found(path: Path, kind: str | None) -> SceneFormatError:
-    wanted = [kind] if kind else list(_KINDS)
-    looked = "; ".join(f"{name}: {_KINDS[name][1]}" for name in wanted)
-    holds = "is not there"
-    if path.is_dir():
-        names = list_names(path)
-        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        holds = f"holds {len(names)} entries ({shown})" if names else "is an empty folder"
-    elif path.is_file():
-        holds = "is a file of another kind"
-    return SceneFormatError(path, f"{holds}; looked for {looked}", code="nothing_found")
+def _not_found(path: Path, kinds: tuple[str, ...], found: _Found) -> SceneFormatError:
+    looked = "; ".join(f"{kind}: {LAYOUTS[kind].looks_for}" for kind in kinds)
+    if not os.path.lexists(path):
+        return SceneFormatError(path, f"is not there; looked for {looked}", code="nothing_found")
+    if not path.is_dir():
+        why = refusal(path)
+        return SceneFormatError(path, f"{why.what}; looked for {looked}", code="nothing_found")
+    why_not = [f"{entry.name}: {refusal(entry).what}" for entry in found.refused[:3]]
+    what = "; ".join([holds(path), *why_not])
+    return SceneFormatError(path, f"{what}; looked for {looked}", code="nothing_found")
 
 
 def _with(options: ReadOptions | None, **given: Any) -> ReadOptions:
@@ -121,31 +162,57 @@ def _with(options: ReadOptions | None, **given: Any) -> ReadOptions:
     return replace(options or ReadOptions(), **{k: v for k, v in given.items() if v is not None})
 
 
-def _split_spec(spec: str | Path) -> tuple[Path, str | None]:
-    """The absolute path and the kind of `kind:path`, None when the kind is left open."""
-    text = str(spec)
-    if "\0" in text:
-        raise SceneFormatError(text, "is not a path", code="nothing_found")
-    kind, colon, rest = text.partition(":")
-    explicit = kind if colon and kind in _KINDS else None
-    return Path(rest if explicit else text).expanduser().resolve(), explicit
+def _named(root: Path, places: list[str]) -> tuple[tuple[str, str], ...]:
+    """(scene id, place) of scenes below one root, sorted by id; ids go by all names beside them."""
+    rows: dict[str, str] = {}
+    siblings: dict[Path, dict[str, str]] = {}
+    for place in places:
+        path = root / place
+        if path.parent not in siblings:
+            siblings[path.parent] = scene_ids(map(_bare, list_names(path.parent)))
+        scene = siblings[path.parent][_bare(path.name)]
+        if scene in rows:  # one name in two folders: the later one is told by its folder
+            scene = scene_slug(f"{place} ")
+        rows[scene] = place
+    return tuple(sorted(rows.items()))
 
 
-def _detect(path: Path, explicit: str | None, options: ReadOptions) -> Source | None:
-    for kind, (opener, _) in _KINDS.items():
-        if explicit in (None, kind):
-            source = opener(path, options)
-            if source is not None:
-                return source
-    return None
+def _bare(name: str) -> str:
+    """The name of a scene without the suffix of the file that holds it."""
+    return name.removesuffix(".npz").removesuffix(".sens")
 
 
-def _detect_all(path: Path, explicit: str | None, options: ReadOptions) -> tuple[Source, ...]:
-    """The sources of a path: one, or the collections of a root of clips."""
-    if explicit in (None, "tapvid3d") and (collections := _open_collections(path, options)):
-        return collections
-    source = _detect(path, explicit, options)
-    return () if source is None else (source,)
+def _sources(path: Path, found: _Found, options: ReadOptions) -> list[ListedSource]:
+    """A source for each kind and root; those that would share a key become one below `path`."""
+    made: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for kind, root in found.scenes:
+        made[LAYOUTS[kind].key_of(root, options)].append((kind, root))
+    sources = []
+    for places in made.values():
+        for kind in dict.fromkeys(kind for kind, _ in places):
+            roots = [root for k, root in places if k == kind]
+            top = roots[0] if len(roots) == 1 else path
+            names = [
+                (root / name).relative_to(top).as_posix()
+                for root in roots
+                for name in found.scenes[kind, root]
+            ]
+            sources.append(LAYOUTS[kind].source(top, _named(top, names), options))
+    return sources
+
+
+def _with_refused(sources: list[ListedSource], refused: list[Path]) -> tuple[ListedSource, ...]:
+    """The first source lists what has no layout, under ids of its own."""
+    first, taken = sources[0], {scene for scene, _ in sources[0].files}
+    rows = []
+    for entry in refused:
+        place = os.path.relpath(entry, first.root)
+        scene = scene_slug(entry.name)
+        if scene in taken:
+            scene = scene_slug(f"{place} ")
+        taken.add(scene)
+        rows.append((scene, place))
+    return replace(first, refused=tuple(sorted(rows))), *sources[1:]
 
 
 def open_source(
@@ -155,8 +222,8 @@ def open_source(
     key: str | None = None,
     stride: int | None = None,
     world_up: str | None = None,
-) -> Source:
-    """Open the scenes or clips at a path.
+) -> ListedSource:
+    """Open the scenes or clips at a path as one source: those of the first kind that is found.
 
     Args:
         spec: A path, whose kind is detected, or `kind:path` with a kind of `KINDS`. A path may be
@@ -167,17 +234,25 @@ def open_source(
         world_up: "x,y,z", "+x" ... "-z" or "auto".
 
     Returns:
-        A small picklable Source.
+        A small picklable source.
 
     Raises:
         SceneFormatError: Nothing that can be read is there; says what was looked for.
         ValueError: An option is out of range.
     """
+    chosen = _with(options, key=key, stride=stride, world_up=world_up)
     path, explicit = _split_spec(spec)
-    source = _detect(path, explicit, _with(options, key=key, stride=stride, world_up=world_up))
-    if source is None:
-        raise _not_found(path, explicit)
-    return source
+    found = _find(path, (explicit,) if explicit else KINDS)
+    kind = next(k for k in KINDS for other, _ in found.scenes if other == k)
+    roots = [root for k, root in found.scenes if k == kind]
+    top = roots[0] if len(roots) == 1 else path
+    names = [
+        (root / name).relative_to(top).as_posix()
+        for root in roots
+        for name in found.scenes[kind, root]
+    ]
+    source = LAYOUTS[kind].source(top, _named(top, names), chosen)
+    return _with_refused([source], found.refused)[0]
 
 
 def open_sources(
@@ -187,12 +262,13 @@ def open_sources(
     key: str | None = None,
     stride: int | None = None,
     world_up: str | None = None,
-) -> tuple[Source, ...]:
-    """Open a path that is one source, or a folder whose subfolders are sources.
+) -> tuple[ListedSource, ...]:
+    """Open every scene and clip at a path or below it: a source for each kind and folder of them.
 
     `spatialcore sample` makes such a folder: `scannet/`, `posed_images/`, `tapvid3d/`. A root of
     clips that holds the collections `adt/`, `pstudio/` or `drivetrack/` is a source for each, with
-    the collection's name as its key; with a `key` it is one source of that key.
+    the collection's name as its key; with a `key` it is one source of that key. Entries without a
+    layout are listed by the first source, and opening them says why.
 
     Args:
         spec: As for `open_source`.
@@ -205,25 +281,15 @@ def open_sources(
         One or more sources, in order of their folders' names.
 
     Raises:
-        SceneFormatError: Neither the path nor any subfolder can be read.
+        SceneFormatError: Neither the path nor any folder below it can be read.
         ValueError: `key` was given for several sources, or an option is out of range.
     """
     chosen = _with(options, key=key, stride=stride, world_up=world_up)
     path, explicit = _split_spec(spec)
-    found = _detect_all(path, explicit, chosen)
-    if found:
-        return found
-    below = [path / name for name in list_names(path)] if path.is_dir() else []
-    sources = tuple(
-        source
-        for folder in below
-        if folder.is_dir()
-        for source in _detect_all(folder, explicit, chosen)
-    )
-    if not sources:
-        raise _not_found(path, explicit)
+    found = _find(path, (explicit,) if explicit else KINDS)
+    sources = _sources(path, found, chosen)
     if chosen.key is not None and len(sources) > 1:
         raise ValueError(
             f"{path} holds {len(sources)} sources; open one to give it the key {chosen.key!r}"
         )
-    return sources
+    return _with_refused(sources, found.refused)

@@ -4,19 +4,14 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.names import is_scene_id
 
-_SCENE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 TEXT_BYTES = 1 << 20
-
-
-def is_scene_id(name: str) -> bool:
-    """Whether `name` matches `[A-Za-z0-9._-]{1,128}` and is not a folder reference."""
-    return _SCENE_ID.match(name) is not None and name not in (".", "..")
 
 
 def check_scene_id(name: str, root: Path) -> str:
@@ -32,24 +27,30 @@ def check_scene_id(name: str, root: Path) -> str:
 
 
 def resolve_inside(root: Path, relative: str) -> Path:
-    """The file `relative` below `root`, links followed.
+    """The file `relative` below `root`.
+
+    Links on disk are followed: who opened the folder meant what it links to. What a file names must
+    stay inside by its text.
 
     Raises:
-        SceneFormatError: code "path_escape" when the path is absolute, holds a NUL or a
-            backslash, or resolves to a place outside `root`.
+        SceneFormatError: code "path_escape" when the path is absolute, has a part "..", holds a NUL
+            or a backslash, or cannot be a path of this machine.
     """
-    bad = "\0" in relative or "\\" in relative or Path(relative).is_absolute() or not relative
-    if not bad and ".." not in Path(relative).parts:
-        base = root.resolve()
-        path = (base / relative).resolve()
-        if path.is_relative_to(base):
-            return path
+    parts = Path(relative).parts
+    bad = not relative or "\0" in relative or "\\" in relative or Path(relative).is_absolute()
+    if not bad and ".." not in parts and not any("\ud800" <= c <= "\udfff" for c in relative):
+        return root.absolute() / relative
     raise SceneFormatError(
         root,
         f"{relative[:200]!r} leads out of the source",
-        "links to other places are not followed; open their target itself",
+        "files name each other by relative paths below the folder that was opened",
         code="path_escape",
     )
+
+
+def input_name(path: Path, root: Path) -> str:
+    """The name of an input in an index: relative to the root of its source, also when beside it."""
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -10,28 +10,29 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.categories import named_objects
 from spatialcore.io.depth_maps import MAX_FILE_BYTES
 from spatialcore.io.depth_png import decode_depth_png
 from spatialcore.io.frame_files import FrameFiles, build_frames, holds_floats, read_depth
+from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import read_intrinsic, read_matrix
-from spatialcore.io.options import ReadOptions
+from spatialcore.io.names import natural_order
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
-    check_scene_id,
-    is_scene_id,
     list_names,
     read_bytes,
     read_json,
     resolve_inside,
 )
-from spatialcore.io.scannet_objects import Annotation, find_annotation
+from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
 from spatialcore.types import Frame, Object3D, Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -63,8 +64,8 @@ class Listing:
         return sorted({*self.color, *self.depth, *numbered}, key=_stem_order)
 
 
-def _stem_order(stem: str) -> tuple[int, str]:
-    return (int(stem) if _DIGITS.match(stem) else 1 << 40), stem
+def _stem_order(stem: str) -> tuple[bool, object]:
+    return _DIGITS.match(stem) is None, natural_order(stem)
 
 
 def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -171,13 +172,11 @@ def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray
     return instance
 
 
-def _read_objects(folder: Path) -> tuple[Object3D, ...]:
+def _read_objects(folder: Path) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
     """Objects of `objects.json`: {"objects": [{"instance": 1, "name": "chair"}]}."""
-    from spatialcore.io.categories import canonical_category
-
     path = folder / "objects.json"
     if not path.is_file():
-        return ()
+        return (), ()
     stored = read_json(path)
     rows = stored.get("objects") if isinstance(stored, dict) else None
     if not isinstance(rows, list):
@@ -190,37 +189,15 @@ def _read_objects(folder: Path) -> tuple[Object3D, ...]:
             raise SceneFormatError(path, f"holds an object without instance and name: {row!r:.80}")
         if number in objects:
             raise SceneFormatError(path, f"names instance {number} twice")
-        objects[number] = Object3D(number, name, canonical_category(name))
-    return tuple(objects[k] for k in sorted(objects))
+        objects[number] = name
+    return named_objects(objects)
 
 
-@dataclass(frozen=True, slots=True)
-class PosedImagesSource:
-    """Scenes of posed images. Picklable; opens nothing until a scene is asked for.
+class PosedImagesSource(ListedSource):
+    """Scenes of posed images."""
 
-    Attributes:
-        root: Folder that uris are relative to: the one that holds the scene folders.
-        folders: (scene id, scene folder relative to root), sorted by id.
-        options: How to read.
-    """
-
-    root: Path
-    folders: tuple[tuple[str, str], ...]
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def kind(self) -> str:
-        """Name of the reader."""
-        return "posed_images"
-
-    @property
-    def key(self) -> str:
-        """Source key of the records."""
-        return self.options.key or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return tuple(scene_id for scene_id, _ in self.folders)
+    __slots__ = ()
+    kind: ClassVar[str] = "posed_images"
 
     def open(self, scene_id: str) -> Scene:
         """Open one scene: lists its files and reads their headers and poses, no pixels.
@@ -228,11 +205,8 @@ class PosedImagesSource:
         Raises:
             SceneFormatError: No such scene, no intrinsic, or no frame with image and depth.
         """
-        check_scene_id(scene_id, self.root)
-        relative = dict(self.folders).get(scene_id)
-        if relative is None:
-            raise SceneFormatError(self.root, f"has no scene {scene_id!r}", code="scene_missing")
-        return _open_scene(self, scene_id, resolve_inside(self.root, relative))
+        folder = resolve_inside(self.root.resolve(), self.place(scene_id))
+        return _open_scene(self, scene_id, folder)
 
 
 def _calibrated(folder: Path) -> tuple[Listing, Path]:
@@ -263,12 +237,14 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         )
     found = build_frames(_frame_files(listing, kept), root, listing.folder)
     orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
-    annotation = find_annotation(folder, scene_id, source.root, options.labels)
+    annotation = find_annotation(_annotated(folder), folder.name, root, options.labels)
     depth_camera = None
     if listing.depth_intrinsic is not None:
         depth_camera = read_intrinsic(listing.depth_intrinsic, *found.depth_size)
     instance_folder = next((f for f in (folder, listing.folder) if (f / "instance").is_dir()), None)
-    objects = annotation.objects or _read_objects(folder)
+    objects, notes = annotation.objects, annotation.notes
+    if not objects:
+        objects, notes = _read_objects(folder)
     unit = 1.0 if holds_floats(root, found.frames, read_depth) else 0.001
     read_instance = None
     if instance_folder and not annotation.objects:
@@ -278,7 +254,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
     return Scene(
         source=source.key,
         id=scene_id,
-        space=annotation.space,
+        space=space_of(folder.name, scene_id),
         root=root,
         color=read_intrinsic(intrinsic, *found.color_size),
         depth=depth_camera,
@@ -296,7 +272,16 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         split=annotation.split,
         kind=source.kind,
         inputs=_inputs(listing, annotation, folder, kept),
-        notes=orientation.notes + annotation.notes,
+        notes=orientation.notes + notes,
+    )
+
+
+def _annotated(folder: Path) -> tuple[Path, ...]:
+    """Where ScanNet's annotation of a scene may lie: with it, or in `scans/` beside its root."""
+    return (
+        folder,
+        folder.parent.parent / "scans" / folder.name,
+        folder.parent / "scans" / folder.name,
     )
 
 
@@ -309,9 +294,3 @@ def _inputs(
     frames = [m.get(stem) for _, stem in kept for m in (listing.pose, listing.depth)]
     paths = (p for p in (*single, *annotation.inputs, *frames) if p is not None and p.is_file())
     return tuple(dict.fromkeys(paths))
-
-
-def scene_folders(root: Path) -> tuple[tuple[str, str], ...]:
-    """(scene id, folder name) of every scene folder directly below `root`, sorted by id."""
-    names = [n for n in list_names(root) if is_scene_id(n) and looks_like_scene(root / n)]
-    return tuple((name, name) for name in names)

@@ -4,31 +4,28 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import image_size
+from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import make_camera, pose_reason
-from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
-    check_scene_id,
     fragment_number,
-    is_scene_id,
-    list_names,
     resolve_inside,
     split_uri,
 )
-from spatialcore.io.scannet_objects import find_annotation
+from spatialcore.io.scannet_objects import find_annotation, space_of
 from spatialcore.io.sens import SensFile, open_sens
 from spatialcore.types import Frame, Scene
 
 STRIDE = 5
-_SCAN_FOLDERS = ("", "scans", "scans_test")
+_SCAN_FOLDERS = ("scans", "scans_test")
 # Enough for the frame header of every camera's JPEG, which carries no large metadata.
 _HEAD_BYTES = 64 << 10
 
@@ -82,33 +79,11 @@ def _count_notes(sens: SensFile) -> tuple[str, ...]:
     return () if declared == len(sens) else (f"frame_count_wrong={declared}, holds {len(sens)}",)
 
 
-@dataclass(frozen=True, slots=True)
-class ScannetSource:
-    """Raw scans. Picklable; opens nothing until a scan is asked for.
+class ScannetSource(ListedSource):
+    """Raw scans: a `.sens` each, or the folder that holds it. `stride` is 5 unless given."""
 
-    Attributes:
-        root: Folder that uris are relative to.
-        files: (scan id, `.sens` file relative to root), sorted by id.
-        options: How to read; `stride` is 5 unless given.
-    """
-
-    root: Path
-    files: tuple[tuple[str, str], ...]
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def kind(self) -> str:
-        """Name of the reader."""
-        return "scannet"
-
-    @property
-    def key(self) -> str:
-        """Source key of the records."""
-        return self.options.key or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return tuple(scan for scan, _ in self.files)
+    __slots__ = ()
+    kind: ClassVar[str] = "scannet"
 
     def open(self, scene_id: str) -> Scene:
         """Open one scan: walks the frame headers of the `.sens` and reads the annotation.
@@ -116,31 +91,29 @@ class ScannetSource:
         Raises:
             SceneFormatError: No such scan, or its `.sens` or annotation is malformed.
         """
-        check_scene_id(scene_id, self.root)
-        uri = dict(self.files).get(scene_id)
-        if uri is None:
-            raise SceneFormatError(self.root, f"has no scan {scene_id!r}", code="scene_missing")
-        path = resolve_inside(self.root, uri)
+        root = self.root.resolve()
+        path = _sens_of(resolve_inside(root, self.place(scene_id)))
+        uri = path.relative_to(root).as_posix()
         sens = open_sens(path)
         frames = _read_frames(sens, uri, self.options.stride or STRIDE)
         if not frames:
             raise SceneFormatError(path, "holds no frame", code="no_usable_frames")
-        annotation = find_annotation(path.parent, scene_id, self.root, self.options.labels)
+        annotation = find_annotation((path.parent,), path.stem, root, self.options.labels)
         up = np.array([0.0, 0.0, 1.0])
         orientation = resolve_orientation(self.options, (path.parent,), frames, up)
         header = sens.header
         return Scene(
             source=self.key,
             id=scene_id,
-            space=annotation.space,
-            root=self.root.resolve(),
+            space=space_of(path.stem, scene_id),
+            root=root,
             color=make_camera(header.color_intrinsic, *header.color_size, path),
             depth=make_camera(header.depth_intrinsic, *header.depth_size, path),
             depth_size=header.depth_size,
             # The published millimetre constant exactly, rather than a float32 reciprocal.
             depth_scale=0.001 if header.depth_shift == 1000 else 1.0 / header.depth_shift,
             frames=frames,
-            read_depth=functools.partial(_read_depth, self.root.resolve()),
+            read_depth=functools.partial(_read_depth, root),
             read_cloud=annotation.read_cloud,
             objects=annotation.objects,
             metric=orientation.metric,
@@ -154,31 +127,20 @@ class ScannetSource:
         )
 
 
-def scan_files(root: Path) -> tuple[tuple[str, str], ...]:
-    """(scan id, relative `.sens`) of every `.sens` in `root`, its `scans` and `scans_test`.
-
-    The first folder wins where two hold one id.
-    """
-    found: dict[str, str] = {}
-    for folder in _SCAN_FOLDERS:
-        if not (root / folder).is_dir():
-            continue
-        for name in list_names(root / folder):
-            scan = name.removesuffix(".sens")
-            relative = name if scan != name else f"{name}/{name}.sens"
-            if is_scene_id(scan) and (root / folder / relative).is_file():
-                found.setdefault(scan, f"{folder}/{relative}" if folder else relative)
-    return tuple(sorted(found.items()))
+def _sens_of(entry: Path) -> Path:
+    """The `.sens` of a scan's folder, or the entry itself."""
+    return entry / f"{entry.name}.sens" if entry.is_dir() else entry
 
 
-def scan_of(path: Path) -> tuple[Path, tuple[tuple[str, str], ...]]:
-    """Root and files for the path of one scan: its folder or its `.sens`; no files if neither.
+def is_scan(entry: Path) -> bool:
+    """Whether an entry is a `.sens`, or a folder that holds one of its own name."""
+    sens = _sens_of(entry)
+    return sens.suffix == ".sens" and sens.is_file()
 
-    The folder above `<id>/<id>.sens` is the root, so that a scan has the same uris however it
-    is opened.
-    """
-    sens = path / f"{path.name}.sens" if path.is_dir() else path
-    if sens.suffix != ".sens" or not sens.is_file() or not is_scene_id(sens.stem):
-        return path, ()
-    root = sens.parent.parent if sens.parent.name == sens.stem else sens.parent
-    return root, ((sens.stem, sens.relative_to(root).as_posix()),)
+
+def scan_root(entry: Path) -> Path:
+    """The root of a scan: above `<id>/<id>.sens`, and above `scans/` and `scans_test/`."""
+    folder = entry.parent
+    if entry.suffix == ".sens" and folder.name == entry.stem:
+        folder = folder.parent
+    return folder.parent if folder.name in _SCAN_FOLDERS else folder

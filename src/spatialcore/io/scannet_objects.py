@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.categories import canonical_category, read_label_table
+from spatialcore.io.categories import named_objects, read_label_table
 from spatialcore.io.matrices import parse_numbers
 from spatialcore.io.paths import read_json, read_text
 from spatialcore.io.ply import ply_vertex_count, read_ply
@@ -30,7 +30,6 @@ _SCAN_ID = re.compile(r"(scene[0-9]{4})_[0-9]{2}\Z")
 class Annotation:
     """What the files beside the images say; every part may be absent."""
 
-    space: str
     split: str | None
     aligned_from_world: Float64 | None
     objects: tuple[Object3D, ...]
@@ -39,9 +38,9 @@ class Annotation:
     notes: tuple[str, ...]
 
 
-def space_of(scene_id: str) -> str:
-    """The room of a scan: `scene0000` of `scene0000_01`; any other id is its own space."""
-    found = _SCAN_ID.match(scene_id)
+def space_of(name: str, scene_id: str) -> str:
+    """The room of a scan: `scene0000` of the name `scene0000_01`; else its id."""
+    found = _SCAN_ID.match(name)
     return found.group(1) if found else scene_id
 
 
@@ -144,42 +143,32 @@ def find_label_table(root: Path, chosen: str | None) -> Path | None:
     return next((p / LABEL_FILE for p in places if (p / LABEL_FILE).is_file()), None)
 
 
-def _name_objects(
-    labels: dict[int, str], table: dict[str, str]
-) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
-    objects = tuple(
-        Object3D(k, labels[k], table.get(labels[k], canonical_category(labels[k])))
-        for k in sorted(labels)
-    )
-    unknown = sum(label not in table for label in labels.values()) if table else 0
-    return objects, ((f"unknown_categories={unknown}",) if unknown else ())
-
-
-def _existing(folder: Path, *names: str) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+def _existing(folders: Sequence[Path], *names: str) -> Path | None:
+    paths = (folder / name for folder in folders for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def find_annotation(
-    folder: Path, scene_id: str, root: Path, labels: str | None = None
+    folders: Sequence[Path], name: str, root: Path, labels: str | None = None
 ) -> Annotation:
-    """Read what stands beside the images of `scene_id` in `folder`.
+    """Read what stands beside the images of a scene.
 
     Args:
-        folder: Scene folder.
-        scene_id: Prefix of the file names.
+        folders: Where it is looked for; the first folder that holds a file counts.
+        name: Prefix of the file names: the name of the scan.
         root: Source root, where the label table and the split lists are looked for.
         labels: Path of a label table, None looks for one.
 
     Raises:
         SceneFormatError: A file that is there is malformed, or mesh and segments disagree.
     """
-    mesh = f"{scene_id}_vh_clean_2"
-    ply = _existing(folder, f"{mesh}.ply")
-    segs = _existing(folder, f"{mesh}.0.010000.segs.json")
+    mesh = f"{name}_vh_clean_2"
+    ply = _existing(folders, f"{mesh}.ply")
+    segs = _existing(folders, f"{mesh}.0.010000.segs.json")
     aggregation = _existing(
-        folder, f"{scene_id}.aggregation.json", f"{scene_id}_vh_clean.aggregation.json"
+        folders, f"{name}.aggregation.json", f"{name}_vh_clean.aggregation.json"
     )
-    text = _existing(folder, f"{scene_id}.txt")
+    text = _existing(folders, f"{name}.txt")
     objects: tuple[Object3D, ...] = ()
     notes: tuple[str, ...] = ()
     table = find_label_table(root, labels)
@@ -189,12 +178,11 @@ def find_annotation(
         if count != len(instance):
             raise SceneFormatError(segs, f"has {len(instance)} segments for {count} vertices")
         dropped = len({k for k, _, _ in _groups(aggregation)}) - len(names)
-        objects, notes = _name_objects(names, read_label_table(table) if table else {})
+        objects, notes = named_objects(names, read_label_table(table) if table else {})
         notes += (f"empty_objects={dropped}",) if dropped else ()
-    split, split_files = split_of(scene_id, root)
+    split, split_files = split_of(name, root)
     inputs = (ply, segs, aggregation, text, table if objects else None, *split_files)
     return Annotation(
-        space=space_of(scene_id),
         split=split,
         aligned_from_world=_read_alignment(text) if text else None,
         objects=objects,

@@ -7,19 +7,19 @@ import functools
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import image_size
+from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import make_camera, pose_reason
 from spatialcore.io.npz import Npz, parse_npy_header
-from spatialcore.io.options import ReadOptions
 from spatialcore.io.orientation import resolve_orientation
-from spatialcore.io.paths import check_scene_id, is_scene_id, list_names, resolve_inside
+from spatialcore.io.paths import resolve_inside
 from spatialcore.io.pickled_bytes import unpickle_bytes_array
 from spatialcore.io.splits import split_of
 from spatialcore.types import Camera, Float64, Frame, Track3D, invert_pose
@@ -221,34 +221,20 @@ def _read_fps(npz: Npz) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tapvid3dSource:
-    """Clips of 3-D tracks. Picklable; opens nothing until a clip is asked for.
+class Tapvid3dSource(ListedSource):
+    """Clips of 3-D tracks.
 
     Attributes:
-        root: Folder that uris are relative to.
-        files: (clip id, file relative to root), sorted by id.
         collection: "adt", "pstudio", "drivetrack", or "" for any other place.
-        options: How to read.
     """
 
-    root: Path
-    files: tuple[tuple[str, str], ...]
+    kind: ClassVar[str] = "tapvid3d"
     collection: str = ""
-    options: ReadOptions = field(default_factory=ReadOptions)
-
-    @property
-    def kind(self) -> str:
-        """Name of the reader."""
-        return "tapvid3d"
 
     @property
     def key(self) -> str:
         """Source key of the records."""
         return self.options.key or self.collection or self.kind
-
-    def scene_ids(self) -> tuple[str, ...]:
-        """Ids in sorted order."""
-        return tuple(clip for clip, _ in self.files)
 
     def open(self, scene_id: str) -> Track3D:
         """Open one clip: tracks, poses and image headers; no image is decoded.
@@ -257,11 +243,8 @@ class Tapvid3dSource:
             SceneFormatError: No such clip, a malformed one, or one that must not be used; codes
                 "extrinsics_missing", "tracks_too_few", "source_not_allowed", "key_missing".
         """
-        check_scene_id(scene_id, self.root)
-        relative = dict(self.files).get(scene_id)
-        if relative is None:
-            raise SceneFormatError(self.root, f"has no clip {scene_id!r}", code="scene_missing")
-        path = resolve_inside(self.root, relative)
+        relative = self.place(scene_id)
+        path = resolve_inside(self.root.resolve(), relative)
         place = path.parent.name if path.parent.name in COLLECTIONS else self.collection
         if place == "drivetrack" and place not in self.options.allow_source:
             raise SceneFormatError(
@@ -330,23 +313,6 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
     )
 
 
-def clips_in(folder: Path) -> tuple[tuple[str, str], ...]:
-    """(clip id, file name) of every `.npz` of a folder, sorted by id."""
-    names = (name for name in list_names(folder) if name.endswith(".npz"))
-    clips = ((name.removesuffix(".npz"), name) for name in names)
-    return tuple(sorted((clip, name) for clip, name in clips if is_scene_id(clip)))
-
-
-def clip_files(root: Path) -> tuple[tuple[str, str], ...]:
-    """(clip id, relative file) of every `.npz` in `root` and its collections, sorted by id.
-
-    Raises:
-        SceneFormatError: Two collections hold a clip of one id.
-    """
-    found = dict(clips_in(root))
-    for folder in (c for c in COLLECTIONS if (root / c).is_dir()):
-        for clip, name in clips_in(root / folder):
-            if clip in found:
-                raise SceneFormatError(root, f"holds clip {clip!r} twice", "open one collection")
-            found[clip] = f"{folder}/{name}"
-    return tuple(sorted(found.items()))
+def is_clip(entry: Path) -> bool:
+    """Whether an entry is an `.npz` file."""
+    return entry.suffix == ".npz" and entry.is_file()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,8 +21,6 @@ from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames
 from spatialcore.io.matrices import make_camera, parse_words, read_intrinsic
 from spatialcore.io.paths import (
-    is_scene_id,
-    list_names,
     read_text,
     resolve_inside,
 )
@@ -142,15 +139,10 @@ def is_sequence(folder: Path) -> bool:
     return all((folder / name).is_file() for name in LISTS)
 
 
-def sequences(root: Path) -> tuple[str, ...]:
-    """Names of the sequence folders directly below `root`, sorted."""
-    return tuple(n for n in list_names(root) if is_scene_id(n) and is_sequence(root / n))
-
-
-@dataclass(frozen=True, slots=True)
 class TumSource(FolderSource):
     """TUM RGB-D sequences."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "tum"
 
     def open(self, scene_id: str) -> Scene:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layouts that are read: how an entry of a folder is recognised, and the source it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.listed import ListedSource
+from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
+from spatialcore.io.options import ReadOptions
+from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
+from spatialcore.io.scannet import ScannetSource, is_scan, scan_root
+from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
+from spatialcore.io.tum import TumSource, is_sequence
+
+Files = tuple[tuple[str, str], ...]
+
+
+class Layout(NamedTuple):
+    """A layout of scenes.
+
+    Attributes:
+        looks_for: What tells it, for messages.
+        is_scene: Whether a file or folder is one scene of it.
+        source: From root, (id, place) and options to the source.
+        key_of: Source key of a root.
+    """
+
+    looks_for: str
+    is_scene: Callable[[Path], bool]
+    source: Callable[[Path, Files, ReadOptions], ListedSource]
+    key_of: Callable[[Path, ReadOptions], str]
+
+
+def _key(kind: str) -> Callable[[Path, ReadOptions], str]:
+    return lambda _, options: options.key or kind
+
+
+def _clips(root: Path, files: Files, options: ReadOptions) -> Tapvid3dSource:
+    return Tapvid3dSource(root, files, options, collection=_collection(root))
+
+
+def _collection(root: Path) -> str:
+    return root.name if root.name in COLLECTIONS else ""
+
+
+# Detection tries them in this order.
+LAYOUTS: dict[str, Layout] = {
+    "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet")),
+    "posed_images": Layout(
+        "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
+        looks_like_scene,
+        PosedImagesSource,
+        _key("posed_images"),
+    ),
+    "tapvid3d": Layout(
+        "<clip>.npz",
+        is_clip,
+        _clips,
+        lambda root, options: options.key or _collection(root) or "tapvid3d",
+    ),
+    "tum": Layout("rgb.txt, depth.txt and groundtruth.txt", is_sequence, TumSource, _key("tum")),
+    "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
+}
+KINDS = tuple(LAYOUTS)
+
+
+def layout_of(entry: Path, kinds: Iterable[str]) -> str | None:
+    """The first of `kinds` whose scene an entry is; None also when it cannot be looked into."""
+    for kind in kinds:
+        try:
+            if LAYOUTS[kind].is_scene(entry):
+                return kind
+        except (SceneFormatError, OSError):
+            continue
+    return None
+
+
+def root_of(kind: str, entry: Path) -> Path:
+    """The root of an entry: a scene has the same uris however it is opened."""
+    return scan_root(entry) if kind == "scannet" else entry.parent

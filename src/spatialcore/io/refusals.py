@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why an entry of a folder of scenes is no scene: what lies there, and what it lacks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.names import path_fault
+from spatialcore.io.paths import list_names
+
+_NAMES = {
+    "name_not_utf8": "has a name that is not UTF-8",
+    "name_unsafe": "has a control character, a backslash or a # in its name",
+}
+_OS = {
+    errno.ELOOP: ("link_loop", "is a link that leads back to itself"),
+    errno.ENOENT: ("link_dangling", "is a link to something that is not there"),
+    errno.EACCES: ("permission", "may not be read by this user"),
+    errno.EPERM: ("permission", "may not be read by this user"),
+    errno.ENAMETOOLONG: ("name_too_long", "has a name that the file system refuses"),
+}
+# What a layout cannot do without, and the files that tell that the layout was meant.
+_LACKS = (
+    ("sens_missing", "{name}.sens", ("{name}.aggregation.json", "{name}_vh_clean_2.ply",
+                                     "{name}_vh_clean.aggregation.json", "{name}.sens")),
+    ("transforms_missing", "transforms.json", ("images", "depth", "depths", "images_2")),
+    ("list_missing", "rgb.txt, depth.txt and groundtruth.txt", ("rgb.txt", "depth.txt",
+                                                              "groundtruth.txt")),
+    ("frames_missing", "color/ and pose/ with files", ("color", "rgb", "pose", "poses",
+                                                       "intrinsic.txt", "intrinsic")),
+)  # fmt: skip
+
+
+def os_refusal(path: Path, error: OSError) -> SceneFormatError:
+    """An error of the file system in words, with its own reason code."""
+    known = _OS.get(error.errno or 0)
+    code, what = known or ("unreadable", f"cannot be read: {error.strerror or 'unknown error'}")
+    return SceneFormatError(path, what, code=code)
+
+
+def refusal(path: Path) -> SceneFormatError:
+    """Why an entry cannot be read as a scene."""
+    path = Path(os.path.normpath(path))
+    fault = path_fault(path.name)
+    if fault:
+        return SceneFormatError(path, _NAMES[fault], "rename it", code=fault)
+    try:
+        mode = path.stat().st_mode
+        names = [entry.name for entry in path.iterdir()] if stat.S_ISDIR(mode) else []
+    except OSError as error:
+        return os_refusal(path, error)
+    if not stat.S_ISDIR(mode):
+        regular = stat.S_ISREG(mode)
+        what = "is a file of no layout" if regular else "is neither a file nor a folder"
+        return SceneFormatError(path, what, code="not_recognised" if regular else "not_a_file")
+    if not names:
+        return SceneFormatError(path, "is an empty folder", code="folder_empty")
+    for code, missing, signs in _LACKS:
+        if any(sign.format(name=path.name) in names for sign in signs):
+            lacking = missing.format(name=path.name)
+            return SceneFormatError(path, f"has no {lacking}", holds(path), code=code)
+    return SceneFormatError(path, f"has no known layout; it {holds(path)}", code="not_recognised")
+
+
+def holds(path: Path) -> str:
+    """The first names of a folder, for messages."""
+    names = list_names(path)
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"holds {len(names)} entries ({shown})" if names else "is an empty folder"
