@@ -6,6 +6,11 @@ from __future__ import annotations
 from os import PathLike
 
 
+def printable(text: str) -> str:
+    """A text in one line for a terminal: characters that would move it are spelt as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class SpatialCoreError(Exception):
     """Base class of every error that is about data, storage or the machine, not about a call."""
 
@@ -39,7 +44,7 @@ class SceneFormatError(SpatialCoreError):
         hint: str = "",
         code: str = "format",
     ) -> None:
-        super().__init__(f"{path}: {what}" + (f" ({hint})" if hint else ""))
+        super().__init__(printable(f"{path}: {what}" + (f" ({hint})" if hint else "")))
         self.path = str(path)
         self.what = what
         self.hint = hint

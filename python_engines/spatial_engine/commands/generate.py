@@ -183,7 +183,9 @@ def _index_sources(options: Options) -> Path:
         )  # fmt: skip
     if not report.built and not report.reused:
         reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
-        raise SceneFormatError(options.sources[0], f"no scene can be indexed: {reasons}")
+        raise SceneFormatError(
+            options.sources[0], f"no scene can be indexed: {reasons}", code="no_scene"
+        )
     return folder
 
 

@@ -23,6 +23,7 @@ from spatialcore.index.scene_build import SceneBuild
 from spatialcore.index.store import INDEX_VERSION, array_hash, publish
 from spatialcore.io.agreement import OUTSIDE_CONTRADICTED, outside_sentence, share_outside
 from spatialcore.io.paths import input_name
+from spatialcore.io.refusals import scene_fault
 from spatialcore.types import Scene, Source, Track3D
 
 
@@ -65,15 +66,19 @@ def build_scene(
         depth_cache: Folder of `spatialcore.index.depth_cache`; None keeps nothing.
 
     Raises:
-        SceneFormatError: It cannot be read, or nothing in it can be used.
+        SceneFormatError: It cannot be read, or nothing in it can be used; whatever else a reader
+            or a step raises for this scene becomes one.
     """
-    opened = source.open(scene_id)
     trusted = bool(getattr(getattr(source, "options", None), "trust_source", False))
-    if isinstance(opened, Track3D):
-        return _build_clip(opened, config, path, trusted)
-    build = SceneBuild(opened, config.rules, threads, device, depth_cache, trusted)
-    build.run(path.parent)
-    return _publish_rgbd(build, path)
+    try:
+        opened = source.open(scene_id)
+        if isinstance(opened, Track3D):
+            return _build_clip(opened, config, path, trusted)
+        build = SceneBuild(opened, config.rules, threads, device, depth_cache, trusted)
+        build.run(path.parent)
+        return _publish_rgbd(build, path)
+    except Exception as error:
+        raise scene_fault(source.root / scene_id, error) from error
 
 
 def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:

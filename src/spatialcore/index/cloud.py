@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore.errors import SceneFormatError
 from spatialcore.types import Float32, Float64
 
 Int32 = NDArray[np.int32]
@@ -18,6 +20,8 @@ ENOUGH_POINTS = 20_000  # the largest voxel that gives as many is taken
 LEAST_POINTS = 1_000  # with fewer, one frame is enough for a voxel
 DEPTH_RANGE_M = (0.3, 6.0)  # sensor noise grows with z^2
 EDGE_RELATIVE = 0.05  # a reading is on an edge if a 4-neighbour differs by more than
+FARTHEST_M = 1e4  # float32 holds millimetres up to here
+THINNEST_M = 1e-3
 EDGE_ABSOLUTE_M = 0.05  # the larger of the two
 
 
@@ -84,6 +88,36 @@ def order_cloud(points: Float32, instance: Int32) -> OrderedCloud:
         order.astype(np.uint32),
         np.ascontiguousarray(instance[order], dtype=np.int32),
     )
+
+
+def check_cloud(points: Float32, scene: Path) -> None:
+    """Refuse a cloud that no question can be asked about.
+
+    Args:
+        points: (P, 3) float32 in the index's world.
+        scene: Named in the error.
+
+    Raises:
+        SceneFormatError: Codes "cloud_empty", "points_nonfinite", "points_far" and
+            "cloud_degenerate": all points on one line.
+    """
+
+    def refused(what: str, code: str, hint: str = "") -> SceneFormatError:
+        return SceneFormatError(scene, what, hint, code=code)
+
+    if not len(points):
+        raise refused("has a cloud without points", "cloud_empty")
+    bad = int((~np.isfinite(points).all(axis=1)).sum())
+    if bad:
+        raise refused(f"has {bad} of {len(points)} points that are not finite", "points_nonfinite")
+    lo, hi = points.min(axis=0), points.max(axis=0)
+    farthest = float(max(abs(lo).max(), abs(hi).max()))
+    if farthest > FARTHEST_M:
+        raise refused(f"has a point {farthest:.3g} m from the origin", "points_far")
+    away = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(away.T @ away / len(points)), 0.0))
+    if spread[1] < THINNEST_M:
+        raise refused("has a cloud whose points lie on one line", "cloud_degenerate")
 
 
 class CloudBuilder:

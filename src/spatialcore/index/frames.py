@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from spatialcore.bitmask import BitMask
 from spatialcore.errors import SceneIndexError
 from spatialcore.index.tables import FrameTable, PairTable
+from spatialcore.io.matrices import pose_reason
 from spatialcore.lens import Lens
 from spatialcore.occlusion import PixelMap
 from spatialcore.types import Camera, Float64, Frame, compose_poses, invert_pose, transform_points
@@ -95,8 +96,8 @@ def frame_poses(world: World, frames: Sequence[Frame]) -> tuple[Float64, list[st
 
     Returns:
         world_from_cam: (F, 4, 4) in the index's world, NaN where there is none.
-        reasons: "" or a reason code: the reader's, "pose_missing", "pose_nonfinite" or
-            "pose_singular".
+        reasons: "" or a reason code: the reader's, "pose_missing", "pose_nonfinite",
+            "pose_singular" or "pose_not_rigid".
     """
     poses = np.full((len(frames), 4, 4), np.nan)
     reasons = [f.reason for f in frames]
@@ -112,6 +113,9 @@ def frame_poses(world: World, frames: Sequence[Frame]) -> tuple[Float64, list[st
     for k in np.flatnonzero(~invertible).tolist():
         if not reasons[k]:
             reasons[k] = "pose_singular" if np.isfinite(poses[k]).all() else "pose_nonfinite"
+    for k, frame in enumerate(frames):
+        if not reasons[k] and frame.world_from_cam is not None:
+            reasons[k] = pose_reason(frame.world_from_cam)
     return poses, reasons
 
 

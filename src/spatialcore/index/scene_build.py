@@ -19,6 +19,7 @@ from spatialcore.index.cloud import (
     CloudBuilder,
     OrderedCloud,
     PosedDepth,
+    check_cloud,
     order_cloud,
 )
 from spatialcore.index.depth_cache import decoded_maps
@@ -36,6 +37,7 @@ from spatialcore.index.visibility import (
     scene_view,
 )
 from spatialcore.io.agreement import DepthShot, depth_shot, measure, sampled_frames
+from spatialcore.io.matrices import rigid_alignment
 from spatialcore.types import Float64, Scene
 
 
@@ -82,6 +84,8 @@ class SceneBuild:
 
     def __post_init__(self) -> None:
         scene = self.scene
+        if scene.aligned_from_world is not None:
+            rigid_alignment(scene.aligned_from_world, scene.root / scene.id)
         self.view = scene_view(scene, self.rules)
         self.world = index_world(scene.world_up, scene.aligned_from_world)
         self.world_from_cam, self.reasons = frame_poses(self.world, scene.frames)
@@ -118,6 +122,7 @@ class SceneBuild:
         assert self.scene.read_cloud is not None
         mesh = self.scene.read_cloud()
         self.cloud = order_cloud(move_points(self.world, mesh.points_world), mesh.instance)
+        check_cloud(self.cloud.points, self.scene.root / self.scene.id)
         masks = self._mask_builder()
         for item in self._decoded():
             if item.reason:
@@ -141,6 +146,8 @@ class SceneBuild:
             # The order stored is the source's order of a built cloud: there is no other.
             rows = np.arange(len(ordered.points), dtype=np.uint32)
             self.cloud = ordered._replace(source_row=rows)
+            if not all(self.reasons):
+                check_cloud(self.cloud.points, self.scene.root / self.scene.id)
             masks = self._mask_builder()
             for row, depth in spool:
                 masks.add(row, depth)

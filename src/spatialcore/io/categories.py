@@ -28,7 +28,7 @@ def _rows(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
         return [(row[a].strip(), row[b].strip()) for row in reader if len(row) > max(a, b)]
     except (ValueError, csv.Error) as error:
         raise SceneFormatError(
-            path, f"must be tab-separated with the columns {', '.join(columns)}"
+            path, f"must be tab-separated with the columns {', '.join(columns)}", code="labels_bad"
         ) from error
 
 

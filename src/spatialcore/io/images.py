@@ -142,7 +142,9 @@ def _npz_bytes(path: Path, uri: str) -> bytes:
     number = fragment_number(uri, "images_jpeg_bytes/")
     images = clip_images(path)
     if number >= len(images):
-        raise SceneFormatError(path, f"has {len(images)} images, number {number} was asked for")
+        raise SceneFormatError(
+            path, f"has {len(images)} images, number {number} was asked for", code="image_bad"
+        )
     return images[number]
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from spatialcore.lens import Lens
 from spatialcore.types import Camera, Float64
 
+# Focal lengths in image widths: from the widest fisheye to a telescope.
+FOCAL_SHARE = (0.02, 100.0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intrinsics:
@@ -30,11 +33,14 @@ class Intrinsics:
 
         Raises:
             ValueError: The message is a reason code: "intrinsic_size" (the images have another
-                shape than K is for), "intrinsic_bad" or "principal_point_outside".
+                shape than K is for), "intrinsic_bad", "intrinsic_out_of_range"
+                or "principal_point_outside".
         """
         K, own = self.K, self.size or size
         if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == 0):
             raise ValueError("intrinsic_bad")
+        if focal_fault(K, own[0]):
+            raise ValueError("intrinsic_out_of_range")
         if own != size:
             sx, sy = size[0] / own[0], size[1] / own[1]
             # Rounding a size to whole pixels changes its shape by at most about a pixel.
@@ -44,6 +50,12 @@ class Intrinsics:
         if not (0 <= K[0, 2] < size[0] and 0 <= K[1, 2] < size[1]):
             raise ValueError("principal_point_outside")
         return Camera(K, *size, self.lens)
+
+
+def focal_fault(K: Float64, width: int) -> bool:
+    """Whether a focal length cannot be one: a view of under 0.6 or over 175 degrees."""
+    least, most = FOCAL_SHARE
+    return not all(least * width <= f <= most * width for f in (K[0, 0], K[1, 1]))
 
 
 def scaled_K(K: Float64, sx: float, sy: float) -> Float64:  # noqa: N802

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.intrinsics import focal_fault
 from spatialcore.io.paths import read_json, read_text
 from spatialcore.types import Camera, Float64
 
-# A stored rotation is orthonormal to about 1e-6; 1e-2 tells rounding from a wrong matrix.
-_RIGID_TOLERANCE = 1e-2
+# Entries of R^T R - I; text with three decimals is as far as this from a rotation. A scale of 1.001
+# is twice 1e-3 there.
+_RIGID_TOLERANCE = 2e-3
 # Positions beyond this are damage, and their squares would overflow float32 clouds.
 _FARTHEST_M = 1e6
 _UP_MIN_NORM = 0.8
@@ -27,7 +29,9 @@ def parse_words(words: Iterable[str], path: Path) -> Float64:
     try:
         return np.array([float(word) for word in words], dtype=np.float64)
     except ValueError as error:
-        raise SceneFormatError(path, f"holds a word that is no number: {error}") from error
+        raise SceneFormatError(
+            path, f"holds a word that is no number: {error}", code="matrix_bad"
+        ) from error
 
 
 def parse_numbers(text: str, path: Path) -> Float64:
@@ -46,7 +50,9 @@ def read_matrix(path: Path, *shapes: tuple[int, int]) -> Float64:
         if numbers.size == rows * columns:
             return numbers.reshape(rows, columns)
     wanted = " or ".join(f"{r}x{c}" for r, c in shapes)
-    raise SceneFormatError(path, f"holds {numbers.size} numbers, expected a {wanted} matrix")
+    raise SceneFormatError(
+        path, f"holds {numbers.size} numbers, expected a {wanted} matrix", code="matrix_bad"
+    )
 
 
 def read_intrinsic(path: Path, width: int, height: int) -> Camera:
@@ -76,6 +82,13 @@ def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
             "K belongs to images of another size: scale it with them",
             code="principal_point_outside",
         )
+    if focal_fault(top, width):
+        raise SceneFormatError(
+            path,
+            f"has a focal length of {top[0, 0]:.3g} pixels for images {width} wide",
+            "no lens is as wide or as long",
+            code="intrinsic_out_of_range",
+        )
     return camera
 
 
@@ -102,6 +115,22 @@ def pose_reason(world_from_cam: Float64) -> str:
     )
     affine = max(abs(p - q) for p, q in zip(rows[3], (0, 0, 0, 1), strict=True)) <= 1e-6
     return "" if away <= _RIGID_TOLERANCE and volume > 0 and affine else "pose_not_rigid"
+
+
+def rigid_alignment(aligned_from_world: Float64, path: Path) -> Float64:
+    """The (4, 4) change of world, checked to keep lengths: a rotation and a translation.
+
+    Raises:
+        SceneFormatError: It scales, mirrors or shears (code "alignment_not_rigid").
+    """
+    if pose_reason(aligned_from_world):
+        raise SceneFormatError(
+            path,
+            "has an axis alignment that is no rotation and translation",
+            "it would change every length",
+            code="alignment_not_rigid",
+        )
+    return aligned_from_world
 
 
 def unit_vector(values: Iterable[float]) -> Float64 | None:
@@ -168,18 +197,22 @@ def read_scene_meta(folder: Path) -> dict[str, Any]:
         return {}
     stored = read_json(path)
     if not isinstance(stored, dict):
-        raise SceneFormatError(path, "must hold a JSON object")
+        raise SceneFormatError(path, "must hold a JSON object", code="scene_meta_bad")
     meta: dict[str, Any] = {"world_up": None, "metric": stored.get("metric", True)}
     if not isinstance(meta["metric"], bool):
-        raise SceneFormatError(path, "metric must be true or false")
+        raise SceneFormatError(path, "metric must be true or false", code="scene_meta_bad")
     up = stored.get("world_up")
     if up is not None:
         numbers = isinstance(up, list) and all(isinstance(x, int | float) for x in up)
         meta["world_up"] = unit_vector(up) if numbers and len(up) == 3 else None
         if meta["world_up"] is None:
-            raise SceneFormatError(path, f"world_up must be three numbers, got {up!r:.80}")
+            raise SceneFormatError(
+                path, f"world_up must be three numbers, got {up!r:.80}", code="scene_meta_bad"
+            )
     scale = stored.get("depth_scale")
     if scale is not None and (not isinstance(scale, int | float) or not 0 < scale < 1e3):
-        raise SceneFormatError(path, f"depth_scale must be metres per unit, got {scale!r:.80}")
+        raise SceneFormatError(
+            path, f"depth_scale must be metres per unit, got {scale!r:.80}", code="scene_meta_bad"
+        )
     meta["depth_scale"] = None if scale is None else float(scale)
     return meta

@@ -64,7 +64,7 @@ def _read_transforms(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     stored = read_json(path, _JSON_BYTES)
     frames = stored.get("frames") if isinstance(stored, dict) else None
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        raise SceneFormatError(path, "must hold a list `frames` of objects")
+        raise SceneFormatError(path, "must hold a list `frames` of objects", code="transforms_bad")
     return stored, frames
 
 
@@ -204,7 +204,9 @@ class NerfstudioSource(FolderSource):
         stored, rows = _read_transforms(path)
         scale, unit = _number(stored, "applied_scale", 1.0), _depth_unit(stored)
         if not (1e-6 < scale < 1e6 and (unit is None or 1e-9 < unit < 1e3)):
-            raise SceneFormatError(path, f"applied_scale or {_UNIT_KEYS[0]} is out of range")
+            raise SceneFormatError(
+                path, f"applied_scale or {_UNIT_KEYS[0]} is out of range", code="transforms_bad"
+            )
         files = list(_frame_files(folder, stored, rows, self.options.stride or 1))
         built = build_frames(files, self.root.resolve(), folder)
         if built.color is None:

@@ -46,11 +46,11 @@ def parse_npy_header(head: bytes, path: Path) -> NpyHeader:
         SceneFormatError: Not an `.npy`, a header over 4,096 bytes, or a malformed one.
     """
     if head[:6] != b"\x93NUMPY" or len(head) < 12 or head[6] not in (1, 2, 3):
-        raise SceneFormatError(path, "holds a member that is not an .npy array")
+        raise SceneFormatError(path, "holds a member that is not an .npy array", code="archive_bad")
     start = 10 if head[6] == 1 else 12
     length = int.from_bytes(head[8:start], "little")
     if length > _HEADER_BYTES - start or start + length > len(head):
-        raise SceneFormatError(path, f"holds an .npy header of {length} bytes")
+        raise SceneFormatError(path, f"holds an .npy header of {length} bytes", code="archive_bad")
     try:
         fields = ast.literal_eval(head[start : start + length].decode("latin1").strip())
         if not isinstance(fields, dict):
@@ -58,11 +58,13 @@ def parse_npy_header(head: bytes, path: Path) -> NpyHeader:
         descr, shape = fields["descr"], fields["shape"]
         fortran_order = fields["fortran_order"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
-        raise SceneFormatError(path, "holds a malformed .npy header") from error
+        raise SceneFormatError(path, "holds a malformed .npy header", code="archive_bad") from error
     sized = isinstance(shape, tuple) and len(shape) <= 8
     sized = sized and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
     if not sized or type(descr) is not str or type(fortran_order) is not bool:
-        raise SceneFormatError(path, "holds an .npy header with unexpected fields")
+        raise SceneFormatError(
+            path, "holds an .npy header with unexpected fields", code="archive_bad"
+        )
     return NpyHeader(descr, shape, fortran_order, start + length)
 
 
@@ -76,13 +78,19 @@ def array_from_npy(npy: bytes, path: Path) -> NDArray[np.generic]:
     try:
         dtype = np.dtype(header.descr)
     except (TypeError, ValueError, SyntaxError) as error:
-        raise SceneFormatError(path, f"holds an array of {header.descr!r:.40}") from error
+        raise SceneFormatError(
+            path, f"holds an array of {header.descr!r:.40}", code="archive_bad"
+        ) from error
     if dtype.kind not in _KINDS or dtype.subdtype is not None:
-        raise SceneFormatError(path, f"holds an array of {header.descr!r:.40}, expected numbers")
+        raise SceneFormatError(
+            path, f"holds an array of {header.descr!r:.40}, expected numbers", code="archive_bad"
+        )
     count = math.prod(header.shape)
     if len(npy) - header.length != count * dtype.itemsize:
         raise SceneFormatError(
-            path, f"holds {len(npy) - header.length} bytes for an array of shape {header.shape}"
+            path,
+            f"holds {len(npy) - header.length} bytes for an array of shape {header.shape}",
+            code="archive_bad",
         )
     flat = np.frombuffer(npy, dtype, count, header.length)
     return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
@@ -96,7 +104,9 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
     """
     name = member.filename.removesuffix(".npy")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SceneFormatError(path, f"member {name!r} is neither stored nor deflated")
+        raise SceneFormatError(
+            path, f"member {name!r} is neither stored nor deflated", code="archive_bad"
+        )
     size = member.file_size
     packed = max(member.compress_size, 1)
     if size > MAX_MEMBER_BYTES or (size > RATIO_FREE_BYTES and size > MAX_RATIO * packed):
@@ -117,9 +127,13 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
         RuntimeError,
         IndexError,
     ) as error:
-        raise SceneFormatError(path, f"member {name!r} is damaged: {error}") from error
+        raise SceneFormatError(
+            path, f"member {name!r} is damaged: {error}", code="archive_bad"
+        ) from error
     if len(content) != size:
-        raise SceneFormatError(path, f"member {name!r} is not as long as it declares")
+        raise SceneFormatError(
+            path, f"member {name!r} is not as long as it declares", code="archive_bad"
+        )
     return content
 
 
@@ -139,11 +153,13 @@ class Npz:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
-            raise SceneFormatError(path, f"is not an .npz archive: {error}") from error
+            raise SceneFormatError(
+                path, f"is not an .npz archive: {error}", code="archive_bad"
+            ) from error
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:
             self._zip.close()
-            raise SceneFormatError(path, f"has {len(infos)} members")
+            raise SceneFormatError(path, f"has {len(infos)} members", code="archive_bad")
         self._members = {i.filename.removesuffix(".npy"): i for i in infos}
 
     def __enter__(self) -> Npz:
@@ -166,7 +182,10 @@ class Npz:
         member = self._members.get(name)
         if member is None:
             raise SceneFormatError(
-                self.path, f"has no array {name!r}", f"it has {', '.join(self.names)[:200]}"
+                self.path,
+                f"has no array {name!r}",
+                f"it has {', '.join(self.names)[:200]}",
+                code="archive_bad",
             )
         return read_member(self._zip, member, self.path)
 

@@ -119,7 +119,7 @@ def _split_spec(spec: str | Path) -> tuple[Path, str | None]:
     if match is not None and not os.path.lexists(text):
         kind, text = match.groups()
         if kind not in KINDS:
-            near = nearest(kind, KINDS)
+            near = nearest(kind, KINDS).strip("'")
             hint = f"did you mean {near}:{text}?" if near else f"kinds are {', '.join(KINDS)}"
             raise SceneFormatError(
                 str(spec), f"{kind!r} is no kind of source", hint, "kind_unknown"

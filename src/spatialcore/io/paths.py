@@ -75,19 +75,21 @@ def file_size(path: Path) -> int:
             raise SceneFormatError(path, "no such file", code="file_missing")
         return path.stat().st_size
     except (OSError, ValueError) as error:
-        raise SceneFormatError(path, f"cannot be read: {error}", code="file_missing") from error
+        raise SceneFormatError(path, "cannot be read", code="file_missing") from error
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
     """The whole file, refused above `max_bytes` before anything is read."""
     size = file_size(path)
     if size > max_bytes:
-        raise SceneFormatError(path, f"{size} bytes, more than the {max_bytes} allowed")
+        raise SceneFormatError(
+            path, f"{size} bytes, more than the {max_bytes} allowed", code="file_too_large"
+        )
     try:
         with path.open("rb") as stream:
             return stream.read(max_bytes)
     except OSError as error:
-        raise SceneFormatError(path, f"cannot be read: {error}") from error
+        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
 
 
 def read_text(path: Path, max_bytes: int = TEXT_BYTES) -> str:
@@ -95,7 +97,7 @@ def read_text(path: Path, max_bytes: int = TEXT_BYTES) -> str:
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SceneFormatError(path, "is not UTF-8 text") from error
+        raise SceneFormatError(path, "is not UTF-8 text", code="not_text") from error
 
 
 def read_json(path: Path, max_bytes: int = TEXT_BYTES) -> Any:
@@ -104,7 +106,7 @@ def read_json(path: Path, max_bytes: int = TEXT_BYTES) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SceneFormatError(path, f"is not JSON: {str(error)[:120]}") from error
+        raise SceneFormatError(path, f"is not JSON: {str(error)[:120]}", code="not_json") from error
 
 
 def list_names(folder: Path) -> list[str]:
@@ -112,4 +114,4 @@ def list_names(folder: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise SceneFormatError(folder, f"cannot be listed: {error}") from error
+        raise SceneFormatError(folder, f"cannot be listed: {error}", code="unreadable") from error

@@ -113,9 +113,13 @@ def _check_opcodes(pickled: bytes, count: int, path: Path) -> None:
             if seen > limit:
                 raise _unsafe(path, f"over {limit} opcodes for {count} images")
     except (ValueError, IndexError, KeyError) as error:
-        raise SceneFormatError(path, f"its object array is damaged: {error}"[:200]) from error
+        raise SceneFormatError(
+            path, f"its object array is damaged: {error}"[:200], code="archive_bad"
+        ) from error
     if end != len(pickled):
-        raise SceneFormatError(path, "its object array is followed by other bytes")
+        raise SceneFormatError(
+            path, "its object array is followed by other bytes", code="archive_bad"
+        )
 
 
 def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
@@ -131,7 +135,9 @@ def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
             anything but bytes, before anything of it runs; code "format" when it is damaged.
     """
     if count > MAX_IMAGES:
-        raise SceneFormatError(path, f"declares {count} images, at most {MAX_IMAGES} are allowed")
+        raise SceneFormatError(
+            path, f"declares {count} images, at most {MAX_IMAGES} are allowed", code="archive_bad"
+        )
     _check_opcodes(pickled, count, path)
     try:
         array = _BytesUnpickler(io.BytesIO(pickled)).load()
@@ -148,7 +154,9 @@ def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
         MemoryError,
         RecursionError,
     ) as error:
-        raise SceneFormatError(path, f"its object array is damaged: {error}"[:200]) from error
+        raise SceneFormatError(
+            path, f"its object array is damaged: {error}"[:200], code="archive_bad"
+        ) from error
     state = array.state if isinstance(array, _Array) else None
     if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[4], list):
         raise _unsafe(path, "no array of objects")
@@ -159,5 +167,7 @@ def unpickle_bytes_array(pickled: bytes, count: int, path: Path) -> list[bytes]:
     if any(type(item) is not bytes for item in items):
         raise _unsafe(path, "an element that is no byte string")
     if shape != (count,) or len(items) != count:
-        raise SceneFormatError(path, f"declares {count} images and holds {len(items)}")
+        raise SceneFormatError(
+            path, f"declares {count} images and holds {len(items)}", code="archive_bad"
+        )
     return images

@@ -51,7 +51,7 @@ def _parse_property(words: list[str], path: Path) -> tuple[str, str]:
     is_list = len(words) == 5 and words[1] == "list"
     if is_list and words[2] in _TYPES and words[3] in _TYPES:
         return words[4], f"list {_TYPES[words[2]]} {_TYPES[words[3]]}"
-    raise SceneFormatError(path, f"unknown PLY property {' '.join(words)!r:.80}")
+    raise SceneFormatError(path, f"unknown PLY property {' '.join(words)!r:.80}", code="mesh_bad")
 
 
 def _parse_header(head: bytes, path: Path) -> tuple[list[_Element], int]:
@@ -59,22 +59,29 @@ def _parse_header(head: bytes, path: Path) -> tuple[list[_Element], int]:
     end = head.find(b"end_header")
     newline = head.find(b"\n", end)
     if head[:3] != b"ply" or end < 0 or newline < 0:
-        raise SceneFormatError(path, "is not a PLY file")
+        raise SceneFormatError(path, "is not a PLY file", code="mesh_bad")
     lines = [line.split() for line in head[:end].decode("ascii", "replace").splitlines()[1:]]
     if ["format", "binary_little_endian", "1.0"] not in lines:
         raise SceneFormatError(
-            path, "is not binary_little_endian 1.0", "convert the mesh to binary PLY"
+            path,
+            "is not binary_little_endian 1.0",
+            "convert the mesh to binary PLY",
+            code="mesh_bad",
         )
     elements: list[_Element] = []
     for words in lines:
         if words[:1] == ["element"]:
             count = words[2] if len(words) == 3 else ""
             if not (count.isascii() and count.isdigit() and len(count) <= 18):
-                raise SceneFormatError(path, f"bad PLY line {' '.join(words)!r:.80}")
+                raise SceneFormatError(
+                    path, f"bad PLY line {' '.join(words)!r:.80}", code="mesh_bad"
+                )
             elements.append(_Element(words[1], int(count), ()))
         elif words[:1] == ["property"]:
             if not elements:
-                raise SceneFormatError(path, "has a PLY property before any element")
+                raise SceneFormatError(
+                    path, "has a PLY property before any element", code="mesh_bad"
+                )
             last = elements[-1]
             properties = (*last.properties, _parse_property(words, path))
             elements[-1] = _Element(last.name, last.count, properties)
@@ -85,7 +92,9 @@ def _vertex_type(vertex: _Element, path: Path) -> np.dtype[np.void]:
     names = [name for name, _ in vertex.properties]
     lists = any(kind.startswith("list") for _, kind in vertex.properties)
     if lists or len(set(names)) != len(names) or not {"x", "y", "z"} <= set(names):
-        raise SceneFormatError(path, f"has vertex properties {' '.join(names)!r:.80}, needs x y z")
+        raise SceneFormatError(
+            path, f"has vertex properties {' '.join(names)!r:.80}, needs x y z", code="mesh_bad"
+        )
     return np.dtype(list(vertex.properties))
 
 
@@ -95,14 +104,16 @@ def _open_header(path: Path) -> tuple[list[_Element], int, int]:
         with path.open("rb") as stream:
             head = stream.read(_HEADER_BYTES)
     except OSError as error:
-        raise SceneFormatError(path, f"cannot be read: {error}") from error
+        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
     elements, start = _parse_header(head, path)
     if not elements or elements[0].name != "vertex":
-        raise SceneFormatError(path, "does not begin with vertices")
+        raise SceneFormatError(path, "does not begin with vertices", code="mesh_bad")
     need = elements[0].count * _vertex_type(elements[0], path).itemsize
     if need > size - start:
         raise SceneFormatError(
-            path, f"declares {elements[0].count} vertices ({need} bytes), {size - start} are there"
+            path,
+            f"declares {elements[0].count} vertices ({need} bytes), {size - start} are there",
+            code="mesh_bad",
         )
     return elements, start, size
 
@@ -112,9 +123,9 @@ def _read_rows(path: Path, row: np.dtype[np.void], start: int, count: int) -> ND
     try:
         rows = np.fromfile(path, row, count, offset=start)
     except OSError as error:
-        raise SceneFormatError(path, f"cannot be read: {error}") from error
+        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
     if len(rows) != count:
-        raise SceneFormatError(path, f"ends after {len(rows)} of {count} rows")
+        raise SceneFormatError(path, f"ends after {len(rows)} of {count} rows", code="mesh_bad")
     return rows
 
 
@@ -132,17 +143,23 @@ def _read_triangles(
     face = elements[1]
     kinds = [kind.split() for _, kind in face.properties]
     if len(kinds) != 1 or len(kinds[0]) != 3 or kinds[0][2] not in ("<i4", "<u4"):
-        raise SceneFormatError(path, "has faces that are not one list of 32-bit vertex rows")
+        raise SceneFormatError(
+            path, "has faces that are not one list of 32-bit vertex rows", code="mesh_bad"
+        )
     row = np.dtype([("count", kinds[0][1]), ("vertices", kinds[0][2], 3)])
     if face.count * row.itemsize > size - start:
-        raise SceneFormatError(path, f"declares {face.count} faces, the file is too short")
+        raise SceneFormatError(
+            path, f"declares {face.count} faces, the file is too short", code="mesh_bad"
+        )
     if face.count == 0:
         return np.zeros((0, 3), np.int32)
     rows = _read_rows(path, row, start, face.count)
     fields = _cpu.copy_fields(rows.view(np.uint8).data, row.itemsize, row["count"].itemsize, 12)
     triangles = fields.view(np.int32)
     if (rows["count"] != 3).any() or triangles.min() < 0 or triangles.max() >= vertex_count:
-        raise SceneFormatError(path, "has faces that are not triangles of its vertices")
+        raise SceneFormatError(
+            path, "has faces that are not triangles of its vertices", code="mesh_bad"
+        )
     return triangles
 
 

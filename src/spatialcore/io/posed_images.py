@@ -166,7 +166,9 @@ def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray
     path = folder / f"{frame.name}.png"
     stored = decode_depth_png(read_bytes(path, MAX_FILE_BYTES), path)
     if stored.shape != (size[1], size[0]):
-        raise SceneFormatError(path, f"has shape {stored.shape}, the colour image {size[::-1]}")
+        raise SceneFormatError(
+            path, f"has shape {stored.shape}, the colour image {size[::-1]}", code="instance_bad"
+        )
     instance = stored.astype(np.int32)
     instance[instance == 0] = -1
     return instance
@@ -180,15 +182,19 @@ def _read_objects(folder: Path) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
     stored = read_json(path)
     rows = stored.get("objects") if isinstance(stored, dict) else None
     if not isinstance(rows, list):
-        raise SceneFormatError(path, 'must hold {"objects": [{"instance", "name"}, ...]}')
+        raise SceneFormatError(
+            path, 'must hold {"objects": [{"instance", "name"}, ...]}', code="objects_bad"
+        )
     objects = {}
     for row in rows:
         number = row.get("instance") if isinstance(row, dict) else None
         name = row.get("name") if isinstance(row, dict) else None
         if type(number) is not int or not 0 < number < 1 << 16 or not isinstance(name, str):
-            raise SceneFormatError(path, f"holds an object without instance and name: {row!r:.80}")
+            raise SceneFormatError(
+                path, f"holds an object without instance and name: {row!r:.80}", code="objects_bad"
+            )
         if number in objects:
-            raise SceneFormatError(path, f"names instance {number} twice")
+            raise SceneFormatError(path, f"names instance {number} twice", code="objects_bad")
         objects[number] = name
     return named_objects(objects)
 

@@ -6,9 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
+import zlib
 from pathlib import Path
 
-from spatialcore.errors import SceneFormatError
+import numpy as np
+
+from spatialcore.errors import BackendUnavailable, SceneFormatError
 from spatialcore.io.names import path_fault
 from spatialcore.io.paths import list_names
 
@@ -23,6 +27,14 @@ _OS = {
     errno.EPERM: ("permission", "may not be read by this user"),
     errno.ENAMETOOLONG: ("name_too_long", "has a name that the file system refuses"),
 }
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_KINDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((MemoryError,), "memory"),
+    ((RecursionError,), "nested_too_deep"),
+    ((UnicodeError,), "not_text"),
+    ((struct.error, zlib.error, EOFError), "damaged"),
+    ((ArithmeticError, np.linalg.LinAlgError), "number_out_of_range"),
+)
 # What a layout cannot do without, and the files that tell that the layout was meant.
 _LACKS = (
     ("sens_missing", "{name}.sens", ("{name}.aggregation.json", "{name}_vh_clean_2.ply",
@@ -39,6 +51,30 @@ def os_refusal(path: Path, error: OSError) -> SceneFormatError:
     """An error of the file system in words, with its own reason code."""
     known = _OS.get(error.errno or 0)
     code, what = known or ("unreadable", f"cannot be read: {error.strerror or 'unknown error'}")
+    return SceneFormatError(path, what, code=code)
+
+
+def scene_fault(path: Path, error: Exception) -> SceneFormatError:
+    """Whatever a reader or builder raised for one scene, as that scene's typed error.
+
+    Args:
+        path: The scene.
+        error: A SceneFormatError stays as it is; others keep their kind in the message.
+
+    Raises:
+        BackendUnavailable: Raised again: it concerns every scene.
+        OSError: Raised again when the machine is at fault: no space, no handles left.
+    """
+    if isinstance(error, SceneFormatError):
+        return error
+    if isinstance(error, BackendUnavailable):
+        raise error
+    if isinstance(error, OSError):
+        if error.errno in _MACHINE:
+            raise error
+        return os_refusal(path, error)
+    code = next((code for kinds, code in _KINDS if isinstance(error, kinds)), "reader_failed")
+    what = f"cannot be indexed: {type(error).__name__}: {str(error)[:200]}"
     return SceneFormatError(path, what, code=code)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects, read_label_table
-from spatialcore.io.matrices import parse_numbers
+from spatialcore.io.matrices import parse_numbers, rigid_alignment
 from spatialcore.io.paths import read_json, read_text
 from spatialcore.io.ply import ply_vertex_count, read_ply
 from spatialcore.io.splits import split_of
@@ -60,8 +60,10 @@ def _read_alignment(path: Path) -> Float64 | None:
     if numbers is None:
         return None
     if numbers.size != 16 or not np.isfinite(numbers).all():
-        raise SceneFormatError(path, f"axisAlignment holds {numbers.size} numbers, expected 16")
-    return numbers.reshape(4, 4)
+        raise SceneFormatError(
+            path, f"axisAlignment holds {numbers.size} numbers, expected 16", code="annotation_bad"
+        )
+    return rigid_alignment(numbers.reshape(4, 4), path)
 
 
 def _are_segments(rows: Any) -> bool:
@@ -72,7 +74,9 @@ def _read_segments(path: Path) -> NDArray[np.int64]:
     stored = read_json(path, _MAX_JSON_BYTES)
     rows = stored.get("segIndices") if isinstance(stored, dict) else None
     if not _are_segments(rows):
-        raise SceneFormatError(path, "segIndices must be a list of segment numbers")
+        raise SceneFormatError(
+            path, "segIndices must be a list of segment numbers", code="annotation_bad"
+        )
     return np.array(rows, dtype=np.int64)
 
 
@@ -81,7 +85,7 @@ def _groups(path: Path) -> list[tuple[int, str, list[int]]]:
     stored: Any = read_json(path, _MAX_JSON_BYTES)
     rows = stored.get("segGroups") if isinstance(stored, dict) else None
     if not isinstance(rows, list):
-        raise SceneFormatError(path, "segGroups must be a list")
+        raise SceneFormatError(path, "segGroups must be a list", code="annotation_bad")
     groups: list[tuple[int, str, list[int]]] = []
     for row in rows:
         fields: dict[str, Any] = row if isinstance(row, dict) else {}
@@ -90,7 +94,9 @@ def _groups(path: Path) -> list[tuple[int, str, list[int]]]:
         segments: Any = fields.get("segments")
         numbered = type(number) is int and 0 <= number < 1 << 31
         if not numbered or type(label) is not str or not _are_segments(segments):
-            raise SceneFormatError(path, f"has a group without id, label, segments: {row!r:.80}")
+            raise SceneFormatError(
+                path, f"has a group without id, label, segments: {row!r:.80}", code="annotation_bad"
+            )
         groups.append((number, label, segments))
     return groups
 
@@ -130,7 +136,9 @@ def _read_cloud(ply: Path, segs: Path | None, aggregation: Path | None) -> Cloud
         instance, _ = vertex_instances(segs, aggregation)
     if len(instance) != len(mesh.points_world):
         raise SceneFormatError(
-            ply, f"has {len(mesh.points_world)} vertices, the segments {len(instance)}"
+            ply,
+            f"has {len(mesh.points_world)} vertices, the segments {len(instance)}",
+            code="annotation_bad",
         )
     return Cloud(mesh.points_world, instance, mesh.colour)
 
@@ -176,7 +184,9 @@ def find_annotation(
         instance, names = vertex_instances(segs, aggregation)
         count = ply_vertex_count(ply)
         if count != len(instance):
-            raise SceneFormatError(segs, f"has {len(instance)} segments for {count} vertices")
+            raise SceneFormatError(
+                segs, f"has {len(instance)} segments for {count} vertices", code="annotation_bad"
+            )
         dropped = len({k for k, _, _ in _groups(aggregation)}) - len(names)
         objects, notes = named_objects(names, read_label_table(table) if table else {})
         notes += (f"empty_objects={dropped}",) if dropped else ()

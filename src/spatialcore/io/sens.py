@@ -62,11 +62,11 @@ def _matrix(raw: bytes, index: int) -> Float64:
 def _parse_header(descriptor: int, size: int, path: Path) -> SensHeader:
     head = _read_at(descriptor, 0, 12 + _NAME_BYTES + 256 + _SIZES.size)
     if len(head) < 12 or head[:4] != b"\x04\0\0\0":
-        raise SceneFormatError(path, "is not a .sens file of version 4")
+        raise SceneFormatError(path, "is not a .sens file of version 4", code="sens_bad")
     name_length = int.from_bytes(head[4:12], "little")
     start = 12 + name_length
     if name_length > _NAME_BYTES or start + 256 + _SIZES.size > min(size, len(head)):
-        raise SceneFormatError(path, "ends within its header")
+        raise SceneFormatError(path, "ends within its header", code="sens_bad")
     matrices = head[start : start + 256]
     color, depth, cw, ch, dw, dh, shift, count = _SIZES.unpack_from(head, start + 256)
     if color not in _MAGIC or depth not in (_RAW_DEPTH, _ZLIB_DEPTH):
@@ -74,11 +74,14 @@ def _parse_header(descriptor: int, size: int, path: Path) -> SensHeader:
             path,
             f"uses colour compression {color} and depth compression {depth}",
             "jpeg or png colour and zlib or raw 16-bit depth are read",
+            code="sens_bad",
         )
     if not (0 < cw * ch <= MAX_PIXELS and 0 < dw * dh <= MAX_PIXELS):
-        raise SceneFormatError(path, f"declares images of {cw}x{ch} and depth of {dw}x{dh}")
+        raise SceneFormatError(
+            path, f"declares images of {cw}x{ch} and depth of {dw}x{dh}", code="sens_bad"
+        )
     if not (np.isfinite(shift) and 1e-3 <= shift <= 1e9):
-        raise SceneFormatError(path, f"declares a depth shift of {shift}")
+        raise SceneFormatError(path, f"declares a depth shift of {shift}", code="sens_bad")
     length = start + 256 + _SIZES.size
     return SensHeader(
         _matrix(matrices, 0),
@@ -142,7 +145,7 @@ def _index(descriptor: int, header: SensHeader, size: int, path: Path) -> tuple[
             break
         records.append(record)
         if len(records) > MAX_FRAMES:
-            raise SceneFormatError(path, f"holds more than {MAX_FRAMES} frames")
+            raise SceneFormatError(path, f"holds more than {MAX_FRAMES} frames", code="sens_bad")
         offset = record.color_offset + record.color_bytes + record.depth_bytes
     return tuple(records)
 
@@ -185,7 +188,9 @@ class SensFile:
         """
         record = self._record(frame)
         if record.color_bytes > MAX_FILE_BYTES:
-            raise SceneFormatError(self.path, f"frame {frame} declares {record.color_bytes} bytes")
+            raise SceneFormatError(
+                self.path, f"frame {frame} declares {record.color_bytes} bytes", code="sens_bad"
+            )
         return self._read(record.color_offset, min(record.color_bytes, limit), frame)
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
@@ -227,7 +232,9 @@ class SensFile:
     def _record(self, frame: int) -> _Record:
         if not 0 <= frame < len(self.records):
             raise SceneFormatError(
-                self.path, f"has {len(self.records)} frames, number {frame} was asked for"
+                self.path,
+                f"has {len(self.records)} frames, number {frame} was asked for",
+                code="sens_bad",
             )
         return self.records[frame]
 
@@ -239,9 +246,11 @@ class SensFile:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise SceneFormatError(self.path, f"cannot be read: {error}") from error
+            raise SceneFormatError(
+                self.path, f"cannot be read: {error}", code="unreadable"
+            ) from error
         if len(raw) != count:
-            raise SceneFormatError(self.path, f"ends within frame {frame}")
+            raise SceneFormatError(self.path, f"ends within frame {frame}", code="sens_bad")
         return raw
 
 
@@ -250,7 +259,7 @@ def _cached(path: Path, _mtime_ns: int, size: int) -> SensFile:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise SceneFormatError(path, f"cannot be read: {error}") from error
+        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
     try:
         header = _parse_header(descriptor, size, path)
         return SensFile(path, header, _index(descriptor, header, size, path))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialcore.errors import SceneFormatError, SpatialCoreError
+from spatialcore.errors import SceneFormatError
 from spatialcore.io.agreement import (
     OUTSIDE_CONTRADICTED,
     SAMPLED_FRAMES,
@@ -23,6 +23,7 @@ from spatialcore.io.agreement import (
     sampled_frames,
     share_outside,
 )
+from spatialcore.io.refusals import scene_fault
 from spatialcore.io.scannet_objects import read_scan_text
 from spatialcore.types import (
     Float64,
@@ -247,9 +248,9 @@ def survey_scene(
             report = _survey_clip(opened)
         else:
             report = _survey_scene(opened, sampled_frames)
-    except SpatialCoreError as error:
-        code = error.code if isinstance(error, SceneFormatError) else "error"
-        return SceneReport(scene_id, verdict="skipped", error=str(error), code=code)
+    except Exception as error:
+        fault = scene_fault(source.root / scene_id, error)
+        return SceneReport(scene_id, verdict="skipped", error=str(fault), code=fault.code)
     if report.usable_count == 0:
         what = "every frame is masked: " + ", ".join(f"{k} {n}" for k, n in report.reasons.items())
         return replace(report, verdict="skipped", error=what, code="no_usable_frames")

@@ -56,13 +56,17 @@ def _offset_images(npz: Npz) -> Sequence[bytes]:
     packed = npz.array("images_jpeg_bytes")
     offsets = npz.array("images_jpeg_offsets")
     if packed.dtype != np.uint8 or packed.ndim != 1 or offsets.ndim != 1 or offsets.size < 1:
-        raise SceneFormatError(npz.path, "images_jpeg_bytes and _offsets must be uint8 and integer")
+        raise SceneFormatError(
+            npz.path, "images_jpeg_bytes and _offsets must be uint8 and integer", code="clip_bad"
+        )
     if offsets.dtype.kind not in "iu":
-        raise SceneFormatError(npz.path, "images_jpeg_offsets must hold integers")
+        raise SceneFormatError(npz.path, "images_jpeg_offsets must hold integers", code="clip_bad")
     stops = [int(x) for x in offsets.tolist()]
     ordered = all(a <= b for a, b in itertools.pairwise(stops))
     if not ordered or stops[0] != 0 or stops[-1] != packed.size:
-        raise SceneFormatError(npz.path, "images_jpeg_offsets do not cover images_jpeg_bytes")
+        raise SceneFormatError(
+            npz.path, "images_jpeg_offsets do not cover images_jpeg_bytes", code="clip_bad"
+        )
     return _Images(packed.tobytes(), stops)
 
 
@@ -75,7 +79,9 @@ def _read_images(npz: Npz) -> Sequence[bytes]:
     header = parse_npy_header(npy[:4096], npz.path)
     if header.descr != "|O" or len(header.shape) != 1:
         raise SceneFormatError(
-            npz.path, f"images_jpeg_bytes is {header.descr!r:.40} of shape {header.shape}"
+            npz.path,
+            f"images_jpeg_bytes is {header.descr!r:.40} of shape {header.shape}",
+            code="clip_bad",
         )
     return unpickle_bytes_array(npy[header.length :], header.shape[0], npz.path)
 
@@ -125,13 +131,19 @@ def _read_tracks(npz: Npz, notes: list[str]) -> tuple[Float64, np.ndarray[Any, A
     stored = _required(npz, "tracks_XYZ", notes)
     seen = _required(npz, "visibility", notes)
     if stored.ndim != 3 or stored.shape[2] != 3 or stored.dtype.kind != "f":
-        raise SceneFormatError(npz.path, f"tracks_XYZ has shape {stored.shape}, expected (T, N, 3)")
+        raise SceneFormatError(
+            npz.path, f"tracks_XYZ has shape {stored.shape}, expected (T, N, 3)", code="clip_bad"
+        )
     if seen.shape != stored.shape[:2]:
         raise SceneFormatError(
-            npz.path, f"visibility has shape {seen.shape}, the tracks {stored.shape}"
+            npz.path,
+            f"visibility has shape {seen.shape}, the tracks {stored.shape}",
+            code="clip_bad",
         )
     if stored.shape[0] * stored.shape[1] > MAX_CELLS:
-        raise SceneFormatError(npz.path, f"holds {stored.shape} readings, too many")
+        raise SceneFormatError(
+            npz.path, f"holds {stored.shape} readings, too many", code="clip_bad"
+        )
     tracks = stored.astype(np.float64)
     # z <= 0 covers exact zeros, the published mark of a missing reading.
     present = np.isfinite(tracks).all(axis=2) & (tracks[..., 2] > 0)
@@ -144,7 +156,9 @@ def _read_intrinsic(npz: Npz, notes: list[str]) -> Float64:
     if stored.shape == (3, 3):
         return stored
     if stored.shape != (4,):
-        raise SceneFormatError(npz.path, f"fx_fy_cx_cy has shape {stored.shape}, expected (4,)")
+        raise SceneFormatError(
+            npz.path, f"fx_fy_cx_cy has shape {stored.shape}, expected (4,)", code="clip_bad"
+        )
     fx, fy, cx, cy = stored
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
@@ -158,7 +172,10 @@ def _image_size(npz: Npz, images: Sequence[bytes]) -> tuple[int, int]:
         if 1 <= height < 1 << 16 and 1 <= width < 1 << 16:
             return int(width), int(height)
     raise SceneFormatError(
-        npz.path, "has neither images nor a valid image_hw", "the image size is not known"
+        npz.path,
+        "has neither images nor a valid image_hw",
+        "the image size is not known",
+        code="clip_bad",
     )
 
 
@@ -178,7 +195,9 @@ def _read_extrinsics(npz: Npz, count: int, static: bool, notes: list[str]) -> Fl
     if stored.shape == (count, 3, 4):
         stored = np.concatenate([stored, np.tile([[[0.0, 0.0, 0.0, 1.0]]], (count, 1, 1))], axis=1)
     if stored.shape != (count, 4, 4):
-        raise SceneFormatError(npz.path, f"{key} has shape {stored.shape}, expected (T, 4, 4)")
+        raise SceneFormatError(
+            npz.path, f"{key} has shape {stored.shape}, expected (T, 4, 4)", code="clip_bad"
+        )
     return stored
 
 
@@ -272,7 +291,9 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
     count = len(tracks)
     images = clip_images(npz.path)
     if len(images) not in (0, count):
-        raise SceneFormatError(npz.path, f"has {len(images)} images for {count} steps")
+        raise SceneFormatError(
+            npz.path, f"has {len(images)} images for {count} steps", code="clip_bad"
+        )
     camera = make_camera(_read_intrinsic(npz, notes), *_image_size(npz, images), npz.path)
     static = source.options.static_camera or place == "pstudio"
     cam_from_world = _read_extrinsics(npz, count, static, notes)

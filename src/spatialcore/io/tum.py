@@ -50,10 +50,10 @@ def _read_list(path: Path) -> tuple[Float64, list[str]]:
     """Times (n,) in ascending order and the file of each."""
     rows = _rows(path)
     if any(len(row) != 2 for row in rows):
-        raise SceneFormatError(path, "must list `seconds file` on every line")
+        raise SceneFormatError(path, "must list `seconds file` on every line", code="list_bad")
     times = parse_words((row[0] for row in rows), path)
     if not np.isfinite(times).all():
-        raise SceneFormatError(path, "holds a time that is not finite")
+        raise SceneFormatError(path, "holds a time that is not finite", code="list_bad")
     order = np.argsort(times, kind="stable")
     return times[order], [rows[i][1] for i in order]
 
@@ -62,7 +62,9 @@ def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
     """Times (n,) in ascending order and world_from_cam (n, 4, 4)."""
     rows = _rows(path)
     if any(len(row) != 8 for row in rows):
-        raise SceneFormatError(path, "must list `seconds tx ty tz qx qy qz qw` on every line")
+        raise SceneFormatError(
+            path, "must list `seconds tx ty tz qx qy qz qw` on every line", code="list_bad"
+        )
     table = parse_words((word for row in rows for word in row), path).reshape(-1, 8)
     table = table[np.isfinite(table[:, 0])]
     table = table[np.argsort(table[:, 0], kind="stable")]
