@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialcore.errors import BackendUnavailable, SceneFormatError
+from spatialcore.errors import BackendUnavailable, OutputError, SceneFormatError
 from spatialcore.io.names import path_fault
 from spatialcore.io.paths import list_names
 
@@ -63,11 +63,12 @@ def scene_fault(path: Path, error: Exception) -> SceneFormatError:
 
     Raises:
         BackendUnavailable: Raised again: it concerns every scene.
+        OutputError: Raised again: what is written is at fault, not what is read.
         OSError: Raised again when the machine is at fault: no space, no handles left.
     """
     if isinstance(error, SceneFormatError):
         return error
-    if isinstance(error, BackendUnavailable):
+    if isinstance(error, BackendUnavailable | OutputError):
         raise error
     if isinstance(error, OSError):
         if error.errno in _MACHINE:
