@@ -39,8 +39,8 @@ def scene_slug(name: str) -> str:
     two names never share an id by accident.
 
     Example:
-        >>> scene_slug("scene0000_00"), scene_slug("my office"), scene_slug("B\u00fcro")
-        ('scene0000_00', 'my_office', 'Buro_59cddd17')
+        >>> scene_slug("scene0000_00"), scene_slug("my office"), scene_slug("\u5ba2\u5385")
+        ('scene0000_00', 'my_office', 'scene_71ed75c3')
     """
     if is_scene_id(name):
         return name
