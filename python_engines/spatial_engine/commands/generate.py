@@ -122,7 +122,7 @@ def _run(options: Options) -> int:
         "rows": rows,
         "made": made,
         "planned": plan.rows,
-        "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped] + plan.lost_scenes,
+        "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped] + plan.left_out,
         "lost": lost,
         "seconds": round(time.perf_counter() - started, 3),
     }

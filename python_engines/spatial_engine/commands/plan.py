@@ -97,7 +97,7 @@ def main(argv: list[str]) -> int:
 def _run(options: Options) -> int:
     plan = plan_index(options.index, options.output, options.select, options.run)
     print(json.dumps(as_json(plan)) if options.json else as_text(plan, options.output))
-    return exit_codes.SKIPPED if plan.lost_scenes else exit_codes.OK
+    return exit_codes.SKIPPED if plan.left_out else exit_codes.OK
 
 
 def plan_index(index: Path, output: Path, select: Selection, workers: Workers) -> Plan:
@@ -147,7 +147,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "tasks": rows_by_task(plan),
         "shortfall": shortfall(plan),
         "rejections": rejections_by_task(plan),
-        "skipped": plan.lost_scenes,
+        "skipped": plan.left_out,
         "hash": plan.hash(),
     }
 
@@ -174,5 +174,5 @@ def as_text(plan: Plan, output: Path) -> str:
         lines.append(
             f"  {task:<{width}} {rows:>9,}{short}" + (f"  (refused: {why})" if why else "")
         )
-    lines += [f"  skipped {line}" for line in plan.lost_scenes]
+    lines += [f"  skipped {line}" for line in plan.left_out]
     return "\n".join(lines)

@@ -40,6 +40,7 @@ from spatial_engine.dataset.manifest import (
     shard_path,
 )
 from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
+from spatial_engine.plan.failures import engine_failure
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
@@ -176,7 +177,13 @@ def shard_table(plan: Plan, number: int) -> pa.Table:
 
 def part_table(part: PartRows) -> pa.Table:
     """The records of one part of a shard."""
-    told = [Told(engine, rows, engine.facts(part.context, rows)) for engine, rows in part.tasks]
+    told = []
+    for engine, rows in part.tasks:
+        try:
+            told.append(Told(engine, rows, engine.facts(part.context, rows)))
+        except Exception as error:
+            scene = part.context.scene
+            raise engine_failure(f"{scene.source}/{scene.scene}", engine.task, error) from error
     return compose_table(part.context.place, told)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.candidates import CandidateTable
+from spatial_engine.plan.failures import EngineFailed, engine_failure
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.plan.quotas import Cell
@@ -66,13 +67,21 @@ def _groups(job: SceneJob, task: str, table: CandidateTable) -> NDArray[np.int64
 
 
 def _tables(job: SceneJob) -> Tables:
-    context = open_context(open_index(job.index), job.scene, job.recipe, job.seed, job.scene_quota)
-    for task in job.tasks:
-        yield task, candidates_of(engine_of(task), context)
+    task = ""
+    try:
+        index = open_index(job.index)
+        context = open_context(index, job.scene, job.recipe, job.seed, job.scene_quota)
+        for task in job.tasks:
+            yield task, candidates_of(engine_of(task), context)
+    except Exception as error:
+        raise engine_failure(f"{job.scene.source}/{job.scene.scene}", task, error) from error
 
 
 def count_candidates(job: SceneJob) -> Counted:
-    """Candidates by task, stratum and bin; they wait on disk for the second pass."""
+    """Candidates by task, stratum and bin; they wait on disk for the second pass.
+
+    A scene on which an engine fails has none, and the reason is among the rejections.
+    """
     out = Counted({}, {})
 
     def counted() -> Tables:
@@ -85,7 +94,13 @@ def count_candidates(job: SceneJob) -> Counted:
                 out.rejected[task] = dict(table.rejected)
             yield task, table
 
-    _write(job.spill, counted())
+    try:
+        _write(job.spill, counted())
+    except EngineFailed as failed:
+        # The scene alone is out: of all its tasks, whichever of them failed.
+        _write(job.spill, ((task, CandidateTable.empty()) for task in job.tasks))
+        tasks = (failed.task,) if failed.task else job.tasks
+        return Counted({}, {task: {failed.reason: 1} for task in tasks})
     return out
 
 
@@ -106,7 +121,10 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -
                 out.append((task, s, b, table.hash[rows[groups == group]]))
             yield task, table.take(np.sort(rows))
 
-    _write(job.picked, picked())
+    try:
+        _write(job.picked, picked())
+    except EngineFailed:  # counted and told by the first pass; here without its disk
+        return []
     if job.spill is not None:
         job.spill.unlink(missing_ok=True)
     return out

@@ -33,6 +33,7 @@ ROWS_NAME = "rows.parquet"
 _FILES = ("thresholds.parquet", "rejections.parquet", ROWS_NAME)
 SHARD_ROWS = 4_500
 TOP_HASH = (1 << 64) - 1
+ENGINE_FAILED = "engine_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +235,15 @@ class Plan:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     @property
-    def lost_scenes(self) -> list[str]:
-        """Scenes that have no rows because the workers that listed their candidates died."""
+    def left_out(self) -> list[str]:
+        """Scenes that have no rows: their workers died, or an engine failed on them."""
         lost = {(r.source, r.scene) for r in self.rejections if r.reason == Lost.reason}
-        return [f"{source}/{scene}: {Lost.reason}" for source, scene in sorted(lost)]
+        failed = (
+            f"{r.source}/{r.scene}: {r.task}: {r.reason}"
+            for r in self.rejections
+            if r.reason.startswith(ENGINE_FAILED)
+        )
+        return [*(f"{source}/{scene}: {Lost.reason}" for source, scene in sorted(lost)), *failed]
 
     def hash(self) -> str:
         """BLAKE2b-16 of what decides the records: not of where the index lies."""
