@@ -34,6 +34,14 @@ def alive(pid: int) -> bool:
     return _status(pid)[0] not in ("", "Z")
 
 
+def command(pid: int) -> str:
+    """Its command line; "" when it is gone."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def descendants(pid: int) -> list[int]:
     """The living processes below one."""
     parents = {int(p.name): _status(int(p.name)) for p in PROC.iterdir() if p.name.isdigit()}

@@ -16,7 +16,7 @@ import pytest
 
 from spatialcore.errors import PlanError, WorkerError
 from spatialcore.workers import Lost, Workers, run_pieces
-from tests.processes import alive, descendants, kill_on_the_first_tries, until
+from tests.processes import alive, command, descendants, kill_on_the_first_tries, until
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -104,16 +104,9 @@ def test_workers_end_when_the_results_are_left_early() -> None:
     with closing(run_pieces(left_early, range(9), 3)) as results:
         _, worker = next(results)
         assert alive(worker)  # type: ignore[arg-type]
-        pids = [pid for pid in descendants(os.getpid()) if "spawn_main" in _command(pid)]
+        pids = [pid for pid in descendants(os.getpid()) if "spawn_main" in command(pid)]
         assert len(pids) >= 3
     assert not any(alive(pid) for pid in pids)
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
 
 
 def test_a_stream_of_items_is_taken_as_workers_become_free() -> None:

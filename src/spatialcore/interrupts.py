@@ -18,6 +18,8 @@ ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _PATIENCE_S = 4.0  # from the signal to the end, whatever the run is stuck in
+_holding: list[int] = []  # blocks of `held_back` that are open
+_waiting: list[int] = []  # the signal that came while one was
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,7 +43,7 @@ def exit_code(error: KeyboardInterrupt) -> int:
 def interruptible() -> Iterator[None]:
     """Within the block, the first ending signal raises `Interrupted`.
 
-    After one, the signals stay ignored: the process is about to exit. A signal that was ignored
+    After one, the others do nothing: the process is about to exit. A signal that was ignored
     before, as SIGHUP is under nohup, stays so. Outside the main thread the block changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -50,12 +52,15 @@ def interruptible() -> Iterator[None]:
     came: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        for each in ENDING:
-            signal.signal(each, signal.SIG_IGN)
+        if came:  # SIG_IGN would have Python print of a signal that is on its way already
+            return
         came.append(number)
         guard = threading.Timer(_PATIENCE_S, os._exit, (128 + number,))
         guard.daemon = True
         guard.start()
+        if _holding:
+            _waiting.append(number)
+            return
         raise Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in ENDING}
@@ -75,12 +80,16 @@ def held_back() -> Iterator[None]:
     """Ending signals wait for the end of the block; a process started in it is born deaf to them.
 
     A child inherits the mask, so it cannot be hit before it has said what it does about a signal.
+    Here the mask does not suffice: another thread, of a library, may take a signal for this one.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    masked = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING) if masked else set()
+    _holding.append(1)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _holding.pop()
+        if masked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if _waiting and not _holding:
+        raise Interrupted(_waiting.pop())

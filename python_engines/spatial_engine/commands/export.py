@@ -48,6 +48,7 @@ class Options:
             marked question is an error.
         embed_images: Put the images into the rows.
         limit: At most this many records.
+        workers: Processes that make the images.
         root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
@@ -61,6 +62,7 @@ class Options:
     render_marks: bool = True
     embed_images: bool = False
     limit: int | None = None
+    workers: int = 1
     root: tuple[str, ...] = ()
     json: bool = False
 
@@ -85,14 +87,15 @@ def _run(options: Options) -> int:
         for counts in export(
             islice(_matching(options, dataset), options.limit), options.output, options.to, dataset,
             images=options.images, render_marks=options.render_marks,
-            embed_images=options.embed_images,
+            embed_images=options.embed_images, workers=options.workers,
         ):  # fmt: skip
             bar.show("records", counts.records, total)
     report = {"output": str(options.output), "records": counts.records, "images": counts.images,
-              "tasks": dict(sorted(counts.tasks.items()))}  # fmt: skip
+              "tasks": dict(sorted(counts.tasks.items())), "lost": counts.lost}  # fmt: skip
     text = f"{options.output}: {counts.records} records, {counts.images} images written"
-    print(json.dumps(report) if options.json else text)
-    return exit_codes.OK
+    lines = [text, *(f"  left out: {lost}" for lost in counts.lost)]
+    print(json.dumps(report) if options.json else "\n".join(lines))
+    return exit_codes.SKIPPED if counts.lost else exit_codes.OK
 
 
 def _matching(options: Options, dataset: Dataset) -> Iterator[OpenedRecord]:

@@ -309,7 +309,7 @@ def _run(
     run = partial(_run_number, plan_folder=plan_folder, out=out)
     log = out / f"log-{part[0]}of{part[1]}-{os.getpid()}.jsonl"
     results = run_pieces(run, numbers, workers, "shard {}".format)
-    with log.open("a", encoding="utf-8") as lines, closing(results):
+    with _swept(out), log.open("a", encoding="utf-8") as lines, closing(results):
         for done, (position, report) in enumerate(results, 1):
             number = numbers[position]
             lost = {"shard": number, "lost": str(report)}
@@ -318,6 +318,16 @@ def _run(
             lines.flush()
             yield _event(number, report, done, len(numbers))
     summarise(plan, out)
+
+
+@contextmanager
+def _swept(out: Path) -> Iterator[None]:
+    """Afterwards, what killed workers and runs left half written is removed."""
+    try:
+        yield
+    finally:
+        for folder in (out, out / "shards", *out.glob("data/*")):
+            remove_leftovers(folder)
 
 
 def _event(number: int, report: dict[str, Any] | Lost, done: int, total: int) -> ShardEvent:
@@ -339,9 +349,6 @@ def summarise(plan: Plan, out: Path) -> Summary | None:
         skipped_scenes=skipped,
     )  # fmt: skip
     write_json(out / SUMMARY_NAME, summary.to_json())
-    # Every shard is done, so what a killed run left half written serves nobody.
-    for folder in (out, out / "shards", *out.glob("data/*")):
-        remove_leftovers(folder)
     return summary
 
 

@@ -7,10 +7,11 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spatialcore.files import plain_name
+from spatialcore.files import is_temporary, plain_name, whole_file
 from spatialcore.io.paths import file_size, resolve_inside
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def _jpeg(picture: object) -> bytes:
 
 
 class ImageStore:
-    """Puts images below `folder`/images; a file that is there is not made again."""
+    """Puts images below `folder`/images; a file that is there is not made again.
+
+    Several processes may put the same image: each file is whole or absent.
+    """
 
     def __init__(self, folder: Path, mode: ImageMode) -> None:
         self._folder = folder
         self._mode = mode
-        self.written = 0
 
     def place(self, opened: OpenedRecord, number: int) -> str:
         """Path, relative to the export, of the record's image of this number."""
@@ -70,17 +73,28 @@ class ImageStore:
                 target = resolve_inside(opened.root, plain)
                 file_size(target)  # a link to nothing would only be found by who trains on it
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.symlink_to(target)
+                with suppress(FileExistsError):  # another process was quicker
+                    path.symlink_to(target)
             return relative
         return self._write(relative, lambda: encoded(opened.root, image.uri))
 
     def _write(self, relative: str, make: Callable[[], bytes]) -> str:
         path = self._folder / relative
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(make())
-            self.written += 1
+            with whole_file(path, durable=False) as temporary:
+                temporary.write_bytes(make())
         return relative
+
+
+def count_images(folder: Path) -> int:
+    """The image files, links aside, of an export; what killed processes left is removed."""
+    count = 0
+    for path in (folder / "images").rglob("*"):
+        if is_temporary(path.name):
+            path.unlink()
+        elif path.is_file() and not path.is_symlink():
+            count += 1
+    return count
 
 
 def _stem(record: QARecord, number: int) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore._libraries import Library, open_device
 from spatialcore.errors import SceneFormatError, SceneIndexError, UnsafeName
-from spatialcore.files import child, sealed, write_json
+from spatialcore.files import child, remove_leftovers, sealed, write_json
 from spatialcore.folders import claim, is_passing
 from spatialcore.index.build import SceneSummary, build_scene
 from spatialcore.index.config import (
@@ -123,7 +123,8 @@ def _index(
         for scene in source.scene_ids()
     ]
     outcomes: dict[int, _Outcome] = {}
-    with closing(run_pieces(_work, jobs, workers, lambda job: job.scene)) as results:
+    results = run_pieces(_work, jobs, workers, lambda job: job.scene)
+    with _swept(jobs, cache), closing(results):
         for position, result in results:
             job = jobs[position]
             outcomes[position] = outcome = (
@@ -135,6 +136,17 @@ def _index(
                 on_event(_event(outcome, len(outcomes), len(jobs)))
     in_order = [outcomes[position] for position in range(len(jobs))]
     return _finish(out, header, in_order, time.perf_counter() - started)
+
+
+@contextmanager
+def _swept(jobs: Sequence[_Job], cache: Path | None) -> Iterator[None]:
+    """Afterwards, what killed workers and runs left half written is removed."""
+    try:
+        yield
+    finally:
+        folders = {folder for job in jobs for folder in (job.path, job.path.parent)}
+        for folder in sorted(folders if cache is None else folders | {cache}):
+            remove_leftovers(folder)
 
 
 def _open(device: str) -> Library | None:
