@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -30,10 +30,10 @@ from spatialcore.settings import (
     Share,
     check_fields,
     decode,
-    nearest,
     parse_toml,
     read_toml,
 )
+from spatialcore.settings_words import nearest
 
 BUILT_IN = ("default", "multispa-paper")
 
@@ -174,7 +174,7 @@ class Recipe:
 def decode_recipe(table: Mapping[str, Any], file: str, at: str = "$") -> Recipe:
     """The recipe whose `to_json` gave this table, or SettingsError; `at` is its place in a file."""
     recipe: Recipe = decode(Recipe, table, file, at)
-    _check_names(recipe, file, at)
+    check_names(recipe, file, at)
     return recipe
 
 
@@ -191,22 +191,28 @@ def _recipe_of(table: dict[str, Any], file: str) -> Recipe:
     return decode_recipe(table | {"rules": rules, "name": "custom"}, file)
 
 
-def _check_names(recipe: Recipe, file: str, at: str) -> None:
-    """Refuse tasks and families that no engine makes."""
+def check_names(recipe: Recipe, file: str, at: str) -> None:
+    """Refuse tasks and families that no engine makes, as `check_tasks`."""
     from spatial_engine.engines import engines
     from spatial_engine.records.task_name import family_of
 
-    tasks = [engine.task for engine in engines()]
-    families = sorted({family_of(task) for task in tasks})
-    named = [(f"quota.{task!r}", task, ["*", *tasks]) for task in recipe.quota]
-    named += [
-        (f"truncated_tasks[{k}]", task, tasks) for k, task in enumerate(recipe.truncated_tasks)
-    ]
-    named += [(f"families[{k}]", family, families) for k, family in enumerate(recipe.families)]
-    for key, name, known in named:
-        if name not in known:
-            what = f"{name!r} is no {'family' if known is families else 'task'}"
-            raise SettingsError(file, f"{at}.{key}", what, nearest(name, known))
+    check_tasks([task for task in recipe.quota if task != "*"], file, f"{at}.quota")
+    check_tasks(recipe.truncated_tasks, file, f"{at}.truncated_tasks")
+    families = sorted({family_of(engine.task) for engine in engines()})
+    for family in recipe.families:
+        if family not in families:
+            what = f"{family!r} is no family"
+            raise SettingsError(file, f"{at}.families", what, nearest(family, families))
+
+
+def check_tasks(tasks: Iterable[str], file: str, at: str) -> None:
+    """SettingsError for a task that no engine makes; it names the nearest one."""
+    from spatial_engine.engines import engines
+
+    known = [engine.task for engine in engines()]
+    for task in tasks:
+        if task not in known:
+            raise SettingsError(file, at, f"{task!r} is no task", nearest(task, known))
 
 
 @cache

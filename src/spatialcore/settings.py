@@ -10,28 +10,41 @@ file, the path in it and the nearest right word.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from spatialcore.errors import SettingsError
+from spatialcore.settings_words import (
+    bare,
+    choices,
+    describe,
+    literal_words,
+    metas,
+    nearest,
+    shown,
+    shown_key,
+)
 
 T = TypeVar("T")
 
 MAX_TOML_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20
 MAX_DEPTH = 32
-_MAX_INT = (1 << 63) - 1
+_MAX_INT = 10**300  # the files of others hold numbers beyond 64 bits where we read nothing
+
+# Where in a row of several columns msgspec found what is wrong.
+_INNER = re.compile(r" - at `\$(.+)`$")
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Metres = Annotated[float, Meta(ge=0, le=1e9, extra={"unit": "m"})]
@@ -69,7 +82,7 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
     try:
         table = tomllib.loads(text)
     except RecursionError as error:
-        raise SettingsError(file, "$", "nested too deep") from error
+        raise SettingsError(file, "$", "not TOML that can be read: nested too deep") from error
     except ValueError as error:
         raise SettingsError(file, "$", f"not TOML: {error}") from error
     check_plain(table, file)
@@ -84,7 +97,7 @@ def parse_json(text: str, file: str) -> Any:
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise SettingsError(file, "$", f"the key {_shown(twice)} stands twice in a table")
+            raise SettingsError(file, "$", f"the key {shown(twice)} stands twice in a table")
         return found
 
     def constant(word: str) -> Any:
@@ -93,7 +106,7 @@ def parse_json(text: str, file: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=table, parse_constant=constant)
     except RecursionError as error:
-        raise SettingsError(file, "$", "nested too deep") from error
+        raise SettingsError(file, "$", "not JSON that can be read: nested too deep") from error
     except SettingsError:
         raise
     except ValueError as error:
@@ -131,13 +144,13 @@ def check_plain(value: Any, file: str) -> None:
             raise SettingsError(file, at[:80] + "...", f"nested deeper than {MAX_DEPTH}")
         if isinstance(value, Mapping):
             waiting += [(key, at, depth) for key in value if isinstance(key, str)]
-            waiting += [(item, f"{at}.{_shown_key(key)}", depth + 1) for key, item in value.items()]
+            waiting += [(item, f"{at}.{shown_key(key)}", depth + 1) for key, item in value.items()]
         elif isinstance(value, list | tuple):
             waiting += [(item, f"{at}[{k}]", depth + 1) for k, item in enumerate(value)]
         elif isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(file, at, f"{value} is not a finite number")
         elif isinstance(value, int) and abs(value) > _MAX_INT:
-            raise SettingsError(file, at, "a whole number beyond 64 bits")
+            raise SettingsError(file, at, "a whole number beyond every range")
         elif isinstance(value, str) and not _is_text(value):
             raise SettingsError(file, at, "a text that is not Unicode (a lone surrogate)")
 
@@ -150,7 +163,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def decode(kind: Any, value: Any, file: str, at: str = "$") -> Any:
+def decode(kind: Any, value: Any, file: str, at: str = "$", *, foreign: bool = False) -> Any:
     """A plain value as the type `kind`: a dataclass, or a list or table of what it names.
 
     Args:
@@ -158,12 +171,13 @@ def decode(kind: Any, value: Any, file: str, at: str = "$") -> Any:
         value: As `parse_toml` or `parse_json` gives it.
         file: Names the file in errors.
         at: Where `value` stands in the file.
+        foreign: Whether others write such files: keys that `kind` does not name are passed over.
 
     Raises:
         SettingsError: It is not what `kind` says.
     """
     check_plain(value, file)
-    return _Decoder(file, kind, at).built(kind, value, at)
+    return _Decoder(file, kind, at, foreign).built(kind, value, at)
 
 
 def check_fields(instance: Any) -> None:
@@ -178,30 +192,27 @@ def check_fields(instance: Any) -> None:
     decoder = _Decoder(name, type(instance))
     for key, kind in _hints(instance.__class__).items():
         value = getattr(instance, key)
-        if not dataclasses.is_dataclass(value):
-            check_plain(value, name)
-            object.__setattr__(instance, key, decoder.built(kind, value, f"$.{key}"))
-        elif not isinstance(value, _class_of(kind)):
-            raise decoder.wrong(value, kind, f"$.{key}")
+        check_plain(value, name)
+        object.__setattr__(instance, key, decoder.built(kind, value, f"$.{key}"))
 
 
 class _Decoder:
     """Decodes one file; keeps its name, its whole type and where that stands for the errors."""
 
-    def __init__(self, file: str, root: Any, at: str = "$") -> None:
-        self.file, self.root, self.at = file, root, at
+    def __init__(self, file: str, root: Any, at: str = "$", foreign: bool = False) -> None:
+        self.file, self.root, self.at, self.foreign = file, root, at, foreign
 
     def built(self, kind: Any, value: Any, at: str) -> Any:
-        plain = _bare(kind)
-        if value is None and NoneType in _choices(plain):
-            return None
-        for choice in _choices(plain):
-            if dataclasses.is_dataclass(choice) and isinstance(value, Mapping):
-                return self._instance(choice, value, at)
-        origin = get_origin(plain)
-        if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        plain = bare(kind)
+        if len(choices(plain)) > 1:
+            fitting = [choice for choice in choices(plain) if _fits(choice, value)]
+            if len(fitting) == 1:
+                return self.built(fitting[0], value, at)
+        elif _is_class(plain):
+            return self._instance(plain, value, at)
+        elif _is_table(plain):
             return self._table(plain, value, at)
-        if origin is tuple and isinstance(value, list | tuple):
+        elif get_origin(plain) is tuple:
             return self._items(kind, value, at)
         return self._leaf(kind, value, at)
 
@@ -209,19 +220,25 @@ class _Decoder:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
+            if inner := _INNER.search(str(error)):
+                what = f"{str(error)[: inner.start()].lower()} in {shown(value)}"
+                raise SettingsError(self.file, at + inner[1], what) from error
             raise self.wrong(value, kind, at) from error
 
-    def _items(self, kind: Any, value: list[Any] | tuple[Any, ...], at: str) -> Any:
-        kinds = get_args(_bare(kind))
+    def _items(self, kind: Any, value: Any, at: str) -> Any:
+        kinds = get_args(bare(kind))
         open_end = len(kinds) == 2 and kinds[1] is Ellipsis
-        if not open_end and len(value) != len(kinds):
+        if not isinstance(value, list | tuple) or (not open_end and len(value) != len(kinds)):
             raise self.wrong(value, kind, at)
         of = [kinds[0]] * len(value) if open_end else kinds
         made = tuple(
             self.built(k, v, f"{at}[{n}]") for n, (k, v) in enumerate(zip(of, value, strict=True))
         )
-        if not all(_holds(meta, made) for meta in _metas(kind)):
+        if not all(_holds(meta, made) for meta in metas(kind)):
             raise self.wrong(value, kind, at)
+        for n, item in enumerate(made if open_end else ()):
+            if made.index(item) < n:
+                raise SettingsError(self.file, f"{at}[{n}]", f"{shown(value[n])} stands twice")
         return made
 
     def _table(self, kind: Any, value: Any, at: str) -> dict[str, Any]:
@@ -229,23 +246,28 @@ class _Decoder:
             raise self.wrong(value, kind, at)
         keys, values = get_args(kind)
         return {
-            self._leaf(keys, key, at): self.built(values, item, f"{at}.{_shown_key(key)}")
+            self._leaf(keys, key, at): self.built(values, item, f"{at}.{shown_key(key)}")
             for key, item in value.items()
         }
 
-    def _instance(self, kind: Any, value: Mapping[Any, Any], at: str) -> Any:
+    def _instance(self, kind: Any, value: Any, at: str) -> Any:
+        if isinstance(value, kind):  # made in Python, and so checked
+            return value
+        if not isinstance(value, Mapping):
+            raise self.wrong(value, kind, at)
         hints = _hints(kind)
-        for key in value:
-            if key not in hints:
-                what = f"there is no setting {_shown(key)} here"
+        known = {key: item for key, item in value.items() if key in hints}
+        for key in () if self.foreign else value:
+            if key not in known:
+                what = f"there is no setting {shown(key)} here"
                 raise SettingsError(
-                    self.file, f"{at}.{_shown_key(key)}", what, self._home(key, hints)
+                    self.file, f"{at}.{shown_key(key)}", what, self._home(key, hints)
                 )
         missing = [f.name for f in dataclasses.fields(kind) if _is_required(f)]
         for key in missing:
             if key not in value:
                 raise SettingsError(self.file, f"{at}.{key}", "missing")
-        made = {key: self.built(hints[key], item, f"{at}.{key}") for key, item in value.items()}
+        made = {key: self.built(hints[key], item, f"{at}.{key}") for key, item in known.items()}
         try:
             return kind(**made)
         except SettingsError:
@@ -255,8 +277,8 @@ class _Decoder:
 
     def wrong(self, value: Any, kind: Any, at: str) -> SettingsError:
         """The error of a value that is not what its type says."""
-        near = nearest(value, _words(kind)) if isinstance(value, str) else ""
-        what = f"{_shown(value)} is not {describe(kind)}"
+        near = nearest(value, literal_words(kind)) if isinstance(value, str) else ""
+        what = f"{shown(value)} is not {describe(kind)}"
         return SettingsError(self.file, at, what, near)
 
     def _home(self, key: Any, hints: Mapping[str, Any]) -> str:
@@ -266,86 +288,31 @@ class _Decoder:
         return elsewhere.get(key, "") or nearest(key, hints) or elsewhere.get(near, "")
 
 
-def nearest(word: Any, known: Iterable[str]) -> str:
-    """The known word that a wrong one was meant to be, quoted, or ""."""
-    found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return repr(found[0]) if found else ""
-
-
-def describe(kind: Any) -> str:
-    """A type and its range in words: "a number from 0 to 1"."""
-    plain = _bare(kind)
-    choices = [c for c in _choices(plain) if c is not NoneType]
-    if len(choices) < len(_choices(plain)):
-        return f"{' or '.join(map(describe, choices))}, or null"
-    if get_origin(plain) is Literal:
-        return "one of " + ", ".join(map(str, get_args(plain)))
-    if len(choices) > 1:
-        return " or ".join(map(describe, choices))
-    if get_origin(plain) is tuple:
-        first, *others = get_args(plain)
-        count = "" if others == [Ellipsis] else f" of {1 + len(others)}"
-        return f"a list{count}{_range(kind)}, each {describe(first)}"
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    return words.get(plain, "a table") + _range(kind)
-
-
-def unit_of(kind: Any) -> str:
-    """The unit beside a type, or ""."""
-    parts = [kind, *get_args(_bare(kind))]
-    units = [(meta.extra or {}).get("unit", "") for part in parts for meta in _metas(part)]
-    return next((unit for unit in units if unit), "")
-
-
-def _range(kind: Any) -> str:
-    words = []
-    for meta in _metas(kind):
-        if meta.ge is not None and meta.le is not None:
-            words.append(f"from {_number(meta.ge)} to {_number(meta.le)}")
-        else:
-            bounds = {"above": meta.gt, "of at least": meta.ge, "below": meta.lt, "up to": meta.le}
-            words += [f"{word} {_number(b)}" for word, b in bounds.items() if b is not None]
-        if meta.min_length:
-            words.append(f"of length {meta.min_length} or more")
-        if meta.pattern is not None:
-            words.append(f"of the form {meta.pattern}")
-    return f" {' and '.join(words)}" if words else ""
-
-
-def _number(bound: float) -> str:
-    return f"{int(bound) if bound == int(bound) else bound:,}"
-
-
 def _holds(meta: Meta, made: tuple[Any, ...]) -> bool:
     least, most = meta.min_length, meta.max_length
     return (least is None or len(made) >= least) and (most is None or len(made) <= most)
 
 
-def _metas(kind: Any) -> list[Meta]:
-    if get_origin(kind) is not Annotated:
-        return []
-    return [item for item in kind.__metadata__ if isinstance(item, Meta)]
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
-def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+def _is_table(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _class_of(kind: Any) -> type:
-    return next(c for c in _choices(_bare(kind)) if isinstance(c, type))
-
-
-def _words(kind: Any) -> list[str]:
-    return [
-        str(word)
-        for choice in _choices(_bare(kind))
-        if get_origin(choice) is Literal
-        for word in get_args(choice)
-    ]
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a value has the shape of a type: null, a table, a list, or none of these."""
+    plain = bare(kind)
+    if value is None or plain is NoneType:
+        return value is None and plain is NoneType
+    if _is_class(plain):
+        return isinstance(value, Mapping | plain)
+    if _is_table(plain):
+        return isinstance(value, Mapping)
+    scalar = not isinstance(value, list | tuple | Mapping) and not dataclasses.is_dataclass(value)
+    return scalar if get_origin(plain) is not tuple else isinstance(value, list | tuple)
 
 
 @cache
@@ -362,22 +329,8 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 def _paths(kind: Any, at: str) -> Iterable[tuple[str, str]]:
     """Every key below a type, with its path."""
-    for choice in _choices(_bare(kind)):
-        if isinstance(choice, type) and dataclasses.is_dataclass(choice):
+    for choice in choices(bare(kind)):
+        if _is_class(choice):
             for key, inner in _hints(choice).items():
                 yield key, f"{at}.{key}"
                 yield from _paths(inner, f"{at}.{key}")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _shown_key(key: Any) -> str:
-    text = str(key)
-    if not text.replace("_", "").replace("-", "").isalnum():
-        text = repr(text)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -8,39 +8,53 @@ too, in its flat and in its nested (`text_config`) form; it gives a model withou
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+
+from msgspec import Meta
+
+from spatialcore.errors import SettingsError
+from spatialcore.settings import Count, Positive, check_fields, decode
 
 MODEL_TYPE = "spatial-mllm"
-CONNECTORS = ("none", "mlp_add", "gated", "concat", "cross_attention")
-MERGES = ("pixel_shuffle", "conv")
 _Config = TypeVar("_Config")
+
+Layers = Annotated[int, Meta(ge=0, le=1000)]
+BlockPair = Annotated[int, Meta(ge=-1000, le=1000)]  # negative: from the last
+Spread = Annotated[float, Meta(ge=0, le=10)]
+Above0 = Annotated[float, Meta(gt=0, le=1e12)]
+Pixels = Annotated[int, Meta(ge=0, le=1_000_000_000, extra={"unit": "pixels"})]
 
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
     """Sizes of the decoder; the defaults are those of Qwen2.5-VL-3B."""
 
-    vocab_size: int = 151936
-    hidden_size: int = 2048
-    intermediate_size: int = 11008
-    num_hidden_layers: int = 36
-    num_attention_heads: int = 16
-    num_key_value_heads: int = 2
-    rms_norm_eps: float = 1e-6
-    rope_theta: float = 1e6
-    mrope_section: tuple[int, int, int] = (16, 24, 24)
+    vocab_size: Positive = 151936
+    hidden_size: Positive = 2048
+    intermediate_size: Positive = 11008
+    num_hidden_layers: Layers = 36
+    num_attention_heads: Positive = 16
+    num_key_value_heads: Positive = 2
+    rms_norm_eps: Above0 = 1e-6
+    rope_theta: Above0 = 1e6
+    mrope_section: tuple[Count, Count, Count] = (16, 24, 24)
     tie_word_embeddings: bool = True
-    max_position_embeddings: int = 128000
-    initializer_range: float = 0.02
+    max_position_embeddings: Positive = 128000
+    initializer_range: Spread = 0.02
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of "
                 f"num_attention_heads {self.num_attention_heads}"
+            )
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
+                f"num_key_value_heads {self.num_key_value_heads}"
             )
         half = self.hidden_size // self.num_attention_heads // 2
         if sum(self.mrope_section) != half:
@@ -53,19 +67,26 @@ class TextConfig:
 class VisionConfig:
     """Sizes of the 2-D tower; the defaults are those of Qwen2.5-VL-3B."""
 
-    depth: int = 32
-    hidden_size: int = 1280
-    intermediate_size: int = 3420
-    num_heads: int = 16
-    in_channels: int = 3
-    patch_size: int = 14
-    temporal_patch_size: int = 2
-    spatial_merge_size: int = 2
-    window_size: int = 112
-    fullatt_block_indexes: tuple[int, ...] = (7, 15, 23, 31)
-    out_hidden_size: int = 2048
-    tokens_per_second: float = 2
-    initializer_range: float = 0.02
+    depth: Layers = 32
+    hidden_size: Positive = 1280
+    intermediate_size: Positive = 3420
+    num_heads: Positive = 16
+    in_channels: Positive = 3
+    patch_size: Positive = 14
+    temporal_patch_size: Positive = 2
+    spatial_merge_size: Positive = 2
+    window_size: Positive = 112
+    fullatt_block_indexes: tuple[Layers, ...] = (7, 15, 23, 31)
+    out_hidden_size: Positive = 2048
+    tokens_per_second: Above0 = 2
+    initializer_range: Spread = 0.02
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +97,23 @@ class SpatialEncoderConfig:
     weights; None = `initializer_range`, which is little beside what a patch itself brings.
     """
 
-    img_size: int = 518
-    patch_size: int = 14
-    embed_dim: int = 1024
-    depth: int = 24
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-    num_register_tokens: int = 4
-    layer_scale_init: float = 0.01
-    rope_base: float = 100.0
+    img_size: Positive = 518
+    patch_size: Positive = 14
+    embed_dim: Positive = 1024
+    depth: Layers = 24
+    num_heads: Positive = 16
+    mlp_ratio: Above0 = 4.0
+    num_register_tokens: Count = 4
+    layer_scale_init: Spread = 0.01
+    rope_base: Above0 = 100.0
     patch_embed: Literal["dinov2", "conv"] = "dinov2"
-    patch_embed_depth: int = 24
-    patch_embed_heads: int = 16
-    initializer_range: float = 0.02
-    position_range: float | None = None
+    patch_embed_depth: Layers = 24
+    patch_embed_heads: Positive = 16
+    initializer_range: Spread = 0.02
+    position_range: Spread | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.embed_dim % (4 * self.num_heads):
             raise ValueError(
                 f"the head size {self.embed_dim}/{self.num_heads} must be a multiple of 4: "
@@ -120,21 +142,16 @@ class ConnectorConfig:
     matrices in a model that starts from random weights.
     """
 
-    kind: str = "mlp_add"
-    layers: tuple[int, ...] = (-1,)
+    kind: Literal["none", "mlp_add", "gated", "concat", "cross_attention"] = "mlp_add"
+    layers: Annotated[tuple[BlockPair, ...], Meta(min_length=1)] = (-1,)
     merge: Literal["pixel_shuffle", "conv"] = "pixel_shuffle"
-    merge_dim: int | None = None
-    bottleneck: int | None = None
+    merge_dim: Positive | None = None
+    bottleneck: Positive | None = None
     zero_init_last: bool = False
-    initializer_range: float = 0.02
+    initializer_range: Spread = 0.02
 
     def __post_init__(self) -> None:
-        if self.kind not in CONNECTORS:
-            raise ValueError(f"connector must be one of {', '.join(CONNECTORS)}, got {self.kind!r}")
-        if not self.layers or len(set(self.layers)) != len(self.layers):
-            raise ValueError(f"connector layers must be distinct, at least one, got {self.layers}")
-        if self.merge not in MERGES:
-            raise ValueError(f"merge must be one of {', '.join(MERGES)}, got {self.merge!r}")
+        check_fields(self)
         if self.merge == "conv" and self.kind == "cross_attention":
             raise ValueError("cross_attention reads unmerged tokens: merge='conv' has no place")
 
@@ -148,18 +165,17 @@ class ProcessorConfig:
     a clip's frame pairs: temporal_patch_size / nominal_fps seconds a pair.
     """
 
-    min_pixels: int = 293_216
-    max_pixels: int = 324_576
+    min_pixels: Pixels = 293_216
+    max_pixels: Pixels = 324_576
     resize: Literal["fit", "exact"] = "fit"
-    width: int = 0
-    height: int = 0
-    nominal_fps: float = 4.0
-    clip_frames: int = 16
-    max_tokens: int = 8192
+    width: Pixels = 0
+    height: Pixels = 0
+    nominal_fps: Above0 = 4.0
+    clip_frames: Positive = 16
+    max_tokens: Positive = 8192
 
     def __post_init__(self) -> None:
-        if self.resize not in ("fit", "exact"):
-            raise ValueError(f"resize must be 'fit' or 'exact', got {self.resize!r}")
+        check_fields(self)
         if self.resize == "exact" and (
             min(self.width, self.height) < 28 or self.width % 28 or self.height % 28
         ):
@@ -177,12 +193,15 @@ class ProcessorConfig:
 class SpecialIds:
     """Token ids that the model itself must know; the defaults are Qwen2.5's."""
 
-    image: int = 151655
-    video: int = 151656
-    vision_start: int = 151652
-    vision_end: int = 151653
-    pad: int = 151643
-    end: int = 151645
+    image: Count = 151655
+    video: Count = 151656
+    vision_start: Count = 151652
+    vision_end: Count = 151653
+    pad: Count = 151643
+    end: Count = 151645
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +216,7 @@ class SpatialMLLMConfig:
     ids: SpecialIds = field(default_factory=SpecialIds)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if (self.spatial is None) != (self.connector.kind == "none"):
             raise ValueError(
                 "a spatial encoder is built exactly when the connector is not 'none'; "
@@ -258,47 +278,39 @@ class SpatialMLLMConfig:
 
     @staticmethod
     def from_json(
-        flat: Mapping[str, Any], processor: ProcessorConfig | None = None
+        flat: Mapping[str, Any],
+        processor: ProcessorConfig | None = None,
+        file: str = "config.json",
     ) -> SpatialMLLMConfig:
         """Read a published, a plain Qwen2.5-VL, or one of our own `config.json` objects.
 
         Args:
             flat: The object.
             processor: What `processor.json` beside it says; None = the published settings.
+            file: Where the object is from, for errors.
 
         Raises:
-            ValueError: The model type is another one, or a value is out of range.
+            SettingsError: The model type is another one, or a value is wrong; keys that we do not
+                know are others' and are passed over.
         """
         kind = flat.get("model_type")
         if kind not in (MODEL_TYPE, "qwen2_5_vl"):
-            raise ValueError(f"model_type must be {MODEL_TYPE!r} or 'qwen2_5_vl', got {kind!r}")
-        connector = _connector(flat) if kind == MODEL_TYPE else ConnectorConfig(kind="none")
+            what = f"{kind!r} is neither {MODEL_TYPE!r} nor 'qwen2_5_vl'"
+            raise SettingsError(file, "$.model_type", what)
+        connector = _connector(flat, file) if kind == MODEL_TYPE else ConnectorConfig(kind="none")
         spatial = None
         if connector.kind != "none":
-            spatial = pick(SpatialEncoderConfig, flat.get("spatial_config", {}))
-        return SpatialMLLMConfig(
-            text=_text(flat),
-            vision=_vision(flat),
-            spatial=spatial,
-            connector=connector,
-            processor=ProcessorConfig() if processor is None else processor,
-            ids=_ids(flat),
-        )
-
-
-def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _Config:
-    """Build a configuration dataclass; an unknown key is an error that names the nearest one."""
-    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
-            raise ValueError(f"{where}: unknown key {key!r}{hint}")
-    return cls(**{key: _frozen(value) for key, value in values.items()})
-
-
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+            values = _table(flat, "spatial_config", file)
+            spatial = pick(SpatialEncoderConfig, values, file, "$.spatial_config")
+        text, vision, ids = _text(flat, file), _vision(flat, file), _ids(flat, file)
+        try:
+            return SpatialMLLMConfig(
+                text, vision, spatial, connector, processor or ProcessorConfig(), ids
+            )
+        except SettingsError:
+            raise
+        except ValueError as error:
+            raise SettingsError(file, "$", str(error)) from error
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -309,48 +321,52 @@ def to_mapping(config: Any) -> dict[str, Any]:
     }
 
 
-def pick(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
+def pick(cls: type[_Config], values: Mapping[str, Any], file: str, at: str = "$") -> _Config:
     """The known fields of `values`; files of others carry fields we do not need."""
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    return cls(**{k: _frozen(v) for k, v in values.items() if k in known and v is not None})
+    given = {key: value for key, value in values.items() if key in known and value is not None}
+    made: _Config = decode(cls, given, file, at)
+    return made
 
 
-def _text(flat: Mapping[str, Any]) -> TextConfig:
-    values = dict(flat.get("text_config") or {})
-    values = {**{k: v for k, v in flat.items() if k not in ("text_config",)}, **values}
-    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    if "mrope_section" in rope:
-        values["mrope_section"] = tuple(rope["mrope_section"])
-    if "rope_theta" in rope:
-        values["rope_theta"] = rope["rope_theta"]
+def _table(values: Mapping[str, Any], key: str, file: str) -> dict[str, Any]:
+    """The table under a key, {} where there is none."""
+    found: dict[str, Any] | None = decode(
+        Mapping[str, Any] | None, values.get(key), file, f"$.{key}"
+    )
+    return dict(found or {})
+
+
+def _text(flat: Mapping[str, Any], file: str) -> TextConfig:
+    nested = _table(flat, "text_config", file)
+    values = {**flat, **nested}
+    name = "rope_parameters" if values.get("rope_parameters") else "rope_scaling"
+    rope = _table(values, name, file)
+    values |= {key: rope[key] for key in ("mrope_section", "rope_theta") if key in rope}
     # The outer flag decides where both are given: newer files keep a stale inner one.
     if "tie_word_embeddings" in flat:
         values["tie_word_embeddings"] = flat["tie_word_embeddings"]
-    return pick(TextConfig, values)
+    return pick(TextConfig, values, file, "$.text_config" if nested else "$")
 
 
-def _vision(flat: Mapping[str, Any]) -> VisionConfig:
-    values = dict(flat.get("vision_config") or {})
+def _vision(flat: Mapping[str, Any], file: str) -> VisionConfig:
+    values = _table(flat, "vision_config", file)
     if "in_chans" in values:
         values["in_channels"] = values.pop("in_chans")
-    return pick(VisionConfig, values)
+    return pick(VisionConfig, values, file, "$.vision_config")
 
 
-def _connector(flat: Mapping[str, Any]) -> ConnectorConfig:
-    values = dict(flat.get("connector_config") or {})
-    layers = values.get("spatial_embeds_layer_idx", -1)
-    return ConnectorConfig(
-        kind=values.get("connector_type", "mlp_add"),
-        layers=tuple(layers) if isinstance(layers, list) else (int(layers),),
-        merge=values.get("merge", "pixel_shuffle"),
-        merge_dim=values.get("merge_dim"),
-        bottleneck=values.get("bottleneck"),
-        zero_init_last=bool(values.get("zero_init_last", False)),
-        initializer_range=float(values.get("initializer_range", 0.02)),
-    )
+def _connector(flat: Mapping[str, Any], file: str) -> ConnectorConfig:
+    values = _table(flat, "connector_config", file)
+    layers = values.pop("spatial_embeds_layer_idx", None)
+    if layers is not None:
+        values["layers"] = layers if isinstance(layers, list) else [layers]
+    if "connector_type" in values:
+        values["kind"] = values.pop("connector_type")
+    return pick(ConnectorConfig, values, file, "$.connector_config")
 
 
-def _ids(flat: Mapping[str, Any]) -> SpecialIds:
+def _ids(flat: Mapping[str, Any], file: str) -> SpecialIds:
     names = {
         "image": "image_token_id",
         "video": "video_token_id",
@@ -359,7 +375,7 @@ def _ids(flat: Mapping[str, Any]) -> SpecialIds:
         "pad": "pad_token_id",
         "end": "eos_token_id",
     }
-    found = {key: flat[name] for key, name in names.items() if flat.get(name) is not None}
-    if isinstance(found.get("end"), list):
+    found = {key: flat[name] for key, name in names.items() if name in flat}
+    if isinstance(found.get("end"), list) and found["end"]:
         found["end"] = found["end"][0]
-    return SpecialIds(**found)
+    return pick(SpecialIds, found, file)

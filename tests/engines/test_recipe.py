@@ -62,10 +62,10 @@ def test_a_recipe_is_read_back_as_it_was_written() -> None:
         ('rules = "multispa"', "$.rules", "'multispa-paper'"),
         ("depth_max_m = 3.0", "$.depth_max_m", "$.rules.guards.depth_max_m"),
         ("[guards]\ndepth_max_m = 3.0", "$.guards.depth_max_m", "$.rules.guards.depth_max_m"),
-        ('families = ["camera_motion"]', "$.families[0]", "'camera_movement'"),
-        ('truncated_tasks = ["camera_movement.distence"]', "$.truncated_tasks[0]",
+        ('families = ["camera_motion"]', "$.families", "'camera_movement'"),
+        ('truncated_tasks = ["camera_movement.distence"]', "$.truncated_tasks",
          "'camera_movement.distance'"),
-        ('[quota]\n"camera_movement.distence" = 4', "$.quota.'camera_movement.distence'",
+        ('[quota]\n"camera_movement.distence" = 4', "$.quota",
          "'camera_movement.distance'"),
     ],
 )  # fmt: skip

@@ -114,7 +114,7 @@ def test_usage_errors_exit_with_2(place, capsys):
     assert main(["--records", str(place / "out"), "--config", "spatial-mllm", "--out", out]) == 2
     assert "starts from weights" in capsys.readouterr().err
     assert main(["--records", str(place / "out"), "--config", "large", "--out", out]) == 2
-    assert "shipped: multispa-lora, small, spatial-mllm, tiny" in capsys.readouterr().err
+    assert "one of multispa-lora, small, spatial-mllm, tiny" in capsys.readouterr().err
 
 
 def test_eval_answers_scores_and_continues(place, trained, capsys):

@@ -360,5 +360,5 @@ def test_heads_read_the_layers_they_are_told(encoder):
     torch.testing.assert_close(
         rotation @ rotation.mT, torch.eye(3).expand_as(rotation), rtol=1e-4, atol=1e-4
     )
-    with pytest.raises(ValueError, match="four layers"):
+    with pytest.raises(ValueError, match="a list of 4"):
         small_config(layers=(0, 1))

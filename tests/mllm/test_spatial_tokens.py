@@ -127,11 +127,11 @@ def test_every_choice_trains_and_survives_its_file(toy, tmp_path, kind, options)
 def test_choices_that_do_not_fit_are_refused(toy, tiny):
     from spatialmllm.config import ConnectorConfig, SpatialMLLMConfig
 
-    with pytest.raises(ValueError, match="merge must be one of"):
+    with pytest.raises(ValueError, match="is not one of pixel_shuffle, conv"):
         ConnectorConfig(merge="mean")
     with pytest.raises(ValueError, match="unmerged"):
         ConnectorConfig(kind="cross_attention", merge="conv")
-    with pytest.raises(ValueError, match="distinct"):
+    with pytest.raises(ValueError, match="stands twice"):
         ConnectorConfig(layers=(1, 1))
     with pytest.raises(ValueError, match=r"connector layers \(4,\) of 2"):
         tiny(layers=(4,))

@@ -22,7 +22,7 @@ from spatial_engine.recipe import Recipe
 from spatial_engine.records.marks import draw_marks, letter_height
 from spatial_engine.records.record import ImageRef, QARecord, read_records, read_tables
 from spatialcore.errors import RecordError
-from spatialcore.settings import nearest
+from spatialcore.settings_words import nearest
 
 # Of the image's width: of records that belong to no data set, whose recipe would say it.
 LETTER_HEIGHT_SHARE = Recipe().letter_height_share

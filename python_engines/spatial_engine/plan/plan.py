@@ -16,16 +16,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.engines.candidates import CandidateTable
-from spatial_engine.recipe import Recipe, decode_recipe
+from spatial_engine.recipe import Recipe
 from spatialcore.errors import PlanError
 from spatialcore.files import content_hash, is_sealed, sealed, whole_file, write_json
 from spatialcore.folders import check_ours, claim
+from spatialcore.settings import Name, Positive, Share, check_fields
 from spatialcore.workers import Lost
 
 PLAN_VERSION = 1
@@ -52,22 +54,19 @@ class PlanConfig:
             of each of the 26 subtasks: a task, of object movement a task and a source.
     """
 
-    seed: int = 0
-    tasks: tuple[str, ...] = ()
-    limit: int | None = None
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] = 0
+    tasks: tuple[Name, ...] = ()
+    limit: Positive | None = None
     split: Literal["train", "val"] | None = None
-    scenes: tuple[str, ...] = ()
-    val_share: float = 0.0
+    scenes: tuple[Name, ...] = ()
+    val_share: Share = 0.0
     balance: Literal["carry", "even"] | None = None
     benchmark: Literal["multispa"] | None = None
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit must be positive, got {self.limit}")
+        check_fields(self)
         if self.limit is not None and self.benchmark is not None:
             raise ValueError("a benchmark says how many rows there are; limit cannot be given")
-        if not 0.0 <= self.val_share <= 1.0:
-            raise ValueError(f"val_share must lie in [0, 1], got {self.val_share}")
 
 
 class PlannedScene(NamedTuple):
@@ -267,15 +266,9 @@ class Plan:
     @classmethod
     def open(cls, folder: str | Path) -> Plan:
         """Read a plan; PlanError when there is none or it is of another version."""
-        folder = Path(folder)
-        try:
-            meta = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-            if meta["version"] != PLAN_VERSION:
-                raise PlanError(f"{folder}: plan version {meta['version']}, not {PLAN_VERSION}")
-            _check_whole(folder, meta)
-            return _from_meta(folder, meta)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise PlanError(f"{folder}: not a plan: {type(error).__name__}: {error}") from error
+        from spatial_engine.plan.meta import read_plan
+
+        return read_plan(Path(folder))
 
 
 def claim_plan(folder: Path) -> None:
@@ -296,7 +289,7 @@ def _is_plan(folder: Path) -> bool:
     return isinstance(meta, dict) and meta.keys() >= {"version", "scene_quota", "shards", "wording"}
 
 
-def _check_whole(folder: Path, meta: Mapping[str, Any]) -> None:
+def check_whole(folder: Path, meta: Mapping[str, Any]) -> None:
     """Compare the files of a plan with the hashes in it; rows may be left out."""
     if not is_sealed(meta):
         raise PlanError(f"{folder / 'plan.json'}: damaged, or of an older release; plan again")
@@ -334,33 +327,6 @@ def _meta(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _from_meta(folder: Path, meta: Mapping[str, Any]) -> Plan:
-    config: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in meta["config"].items()
-    }
-    return Plan(
-        index=Path(meta["index"]),
-        config=PlanConfig(**config),
-        recipe=decode_recipe(meta["recipe"], str(folder / "plan.json"), "$.recipe"),
-        tasks=tuple(meta["tasks"]),
-        sources=meta["sources"],
-        scenes=tuple(PlannedScene(*row) for row in meta["scenes"]),
-        scene_quota={(t, s, p): n for t, s, p, n in meta["scene_quota"]},
-        thresholds=tuple(Threshold(*row) for row in _read_rows(folder / "thresholds.parquet")),
-        rejections=tuple(Rejected(*row) for row in _read_rows(folder / "rejections.parquet")),
-        shards=tuple(
-            Shard(
-                shard["split"],
-                tuple(ScenePart(a, b, int(lo, 16), int(hi, 16)) for a, b, lo, hi in shard["parts"]),
-                shard["rows"],
-            )
-            for shard in meta["shards"]
-        ),
-        wording=meta["wording"],
-        rows_file=folder / ROWS_NAME if (folder / ROWS_NAME).exists() else None,
-    )
-
-
 def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -377,12 +343,13 @@ def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
         pq.write_table(pa.table(columns), temporary, compression="zstd", store_schema=False)
 
 
-def _read_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+def read_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Rows of a table of a plan; PlanError when it is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path, use_threads=False)
-    except pa.ArrowException as error:
+    except (OSError, pa.ArrowException) as error:
         raise PlanError(f"{path}: {error}") from error
     return iter(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))

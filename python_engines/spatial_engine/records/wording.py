@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from msgspec import Meta
 
 from spatial_engine.records.task_name import family_of
-from spatialcore.errors import TaskError
+from spatialcore.errors import SettingsError, TaskError
+from spatialcore.settings import Name, Positive, decode, parse_toml
+from spatialcore.settings_words import nearest
 
 SLOT = re.compile(r"\{([a-z0-9_]+)\}")
-_KEYS = {
-    "description", "questions", "answers", "question_slots", "answer_slots", "repeated", "unit",
-    "words", "forbid", "coordinates", "least",
-}  # fmt: skip
 
-
+Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+Texts = Annotated[tuple[Text, ...], Meta(min_length=1)]
+Slot = Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")]
+Variant = Annotated[str, Meta(pattern=r"^[a-z0-9_]*$")]
+Unit = Literal["", "mm", "cm", "m", "m2", "degree", "count"]
 Pieces = tuple[str, ...]  # a template as text, slot, text, slot, ..., text
 
 
@@ -109,43 +112,61 @@ def _pieces(text: str) -> Pieces:
     return tuple(SLOT.split(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A table `[tasks.NAME]`; the fields are those of `Wording`, which has their meaning."""
+
+    description: Name
+    questions: Texts | Mapping[Variant, Texts]
+    answers: Texts | Mapping[Variant, Texts]
+    question_slots: tuple[Slot, ...] = ()
+    answer_slots: tuple[Slot, ...] = ()
+    repeated: tuple[Slot, ...] = ()
+    unit: Unit = ""
+    words: tuple[Text, ...] = ()
+    forbid: tuple[Text, ...] = ()
+    coordinates: bool = False
+    least: tuple[Positive, Positive, Positive] = (4, 15, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    descriptions: Mapping[Name, Texts]
+    tasks: Mapping[Name, _Task]
+
+
 def _lists(value: Any) -> dict[str, tuple[str, ...]]:
-    if isinstance(value, dict):
-        return {name: tuple(items) for name, items in value.items()}
-    return {"": tuple(value)}
-
-
-def _wording(task: str, table: Mapping[str, Any], descriptions: Mapping[str, Any]) -> Wording:
-    unknown = sorted(set(table) - _KEYS)
-    if unknown:
-        raise ValueError(f"{task}: unknown key {unknown[0]!r}")
-    plain = {
-        name: tuple(table[name])
-        for name in ("question_slots", "answer_slots", "repeated", "words", "forbid", "least")
-        if name in table
-    }
-    return Wording(
-        task,
-        tuple(descriptions[table["description"]]),
-        _lists(table["questions"]),
-        _lists(table["answers"]),
-        unit=table.get("unit", ""),
-        coordinates=table.get("coordinates", False),
-        **plain,
-    )
+    return dict(value) if isinstance(value, Mapping) else {"": value}
 
 
 def parse_wordings(text: str, family: str) -> dict[str, Wording]:
-    """The wordings of a TOML file, by task; ValueError names what is wrong."""
-    try:
-        tables = tomllib.loads(text)
-        shared = tables["descriptions"]
-        return {
-            f"{family}.{name}": _wording(f"{family}.{name}", table, shared)
-            for name, table in tables["tasks"].items()
-        }
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{family}.toml: {type(error).__name__}: {error}") from error
+    """The wordings of a TOML file, by task.
+
+    Raises:
+        SettingsError: A key or value is wrong, or a text breaks a rule of `wording_lint`.
+    """
+    from spatial_engine.records.wording_lint import lint
+
+    file = f"{family}.toml"
+    tables: _File = decode(_File, parse_toml(text, file), file)
+    made = {}
+    for name, task in tables.tasks.items():
+        at, shared = f"$.tasks.{name}", tables.descriptions
+        if task.description not in shared:
+            what = f"{task.description!r} is none of the [descriptions]"
+            near = nearest(task.description, shared)
+            raise SettingsError(file, f"{at}.description", what, near)
+        wording = made[f"{family}.{name}"] = Wording(
+            f"{family}.{name}", shared[task.description], _lists(task.questions),
+            _lists(task.answers), task.question_slots, task.answer_slots, task.repeated,
+            task.unit, task.words, task.forbid, task.coordinates, task.least,
+        )  # fmt: skip
+        if problems := lint(wording):
+            raise SettingsError(file, at, problems[0])
+    unused = sorted(tables.descriptions.keys() - {t.description for t in tables.tasks.values()})
+    if unused:
+        raise SettingsError(file, f"$.descriptions.{unused[0]}", "no task has these descriptions")
+    return made
 
 
 class TemplateFile(NamedTuple):

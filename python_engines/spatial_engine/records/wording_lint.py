@@ -30,7 +30,7 @@ def lint(wording: Wording) -> list[str]:
     """Everything that is wrong with the templates of one task."""
     return [
         f"{wording.task}: {problem}"
-        for rule in (_counts, _repeats, _questions, _answers, _descriptions)
+        for rule in (_counts, _repeated, _repeats, _questions, _answers, _descriptions)
         for problem in rule(wording)
     ]
 
@@ -51,6 +51,11 @@ def _counts(wording: Wording) -> Iterator[str]:
         for variant, texts in lists.items():
             if len(texts) < least:
                 yield f"{len(texts)} {kind} {variant}, at least {least} are wanted"
+
+
+def _repeated(wording: Wording) -> Iterator[str]:
+    for slot in set(wording.repeated) - {*wording.question_slots, *wording.answer_slots}:
+        yield f"{slot!r} may be repeated, but is no slot"
 
 
 def _repeats(wording: Wording) -> Iterator[str]:

@@ -25,10 +25,10 @@ from spatialcore.settings import (
     Share,
     check_fields,
     decode,
-    nearest,
     parse_toml,
     read_toml,
 )
+from spatialcore.settings_words import nearest
 
 PRESETS = ("default", "multispa-paper")
 
@@ -155,6 +155,9 @@ def rules_of(table: dict[str, Any], file: str) -> Rules:
     Raises:
         SettingsError: The preset is unknown, or the table holds no rules.
     """
+    if "rules" not in table and (typo := nearest("rules", table)):
+        key = typo.strip("'")
+        raise SettingsError(file, f"$.{key}", f"there is no setting {typo} here", "'rules'")
     value = table.get("rules", "default")
     if isinstance(value, str):
         if value not in PRESETS:

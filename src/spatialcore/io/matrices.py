@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.intrinsics import focal_fault
-from spatialcore.io.paths import read_json, read_text
+from spatialcore.io.paths import read_text, read_typed
 from spatialcore.types import Camera, Float64
 
 # Entries of R^T R - I; text with three decimals is as far as this from a rotation. A scale of 1.001
@@ -21,6 +23,7 @@ _RIGID_TOLERANCE = 2e-3
 # Positions beyond this are damage, and their squares would overflow float32 clouds.
 _FARTHEST_M = 1e6
 _UP_MIN_NORM = 0.8
+Coordinate = Annotated[float, Meta(ge=-1e9, le=1e9)]
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -183,6 +186,21 @@ def estimate_up(world_from_cam: Iterable[Float64]) -> Float64 | None:
     return unit_vector(mean) if math.sqrt(float((mean * mean).sum())) >= _UP_MIN_NORM else None
 
 
+@dataclass(frozen=True, slots=True)
+class SceneMeta:
+    """What a file `scene_meta.json` may say of the folders beside and below it.
+
+    Attributes:
+        metric: Whether lengths are metres.
+        world_up: Up in the source's world, of any length but 0; null: unknown.
+        depth_scale: Metres of a unit of the depth images; null: what the layout says.
+    """
+
+    metric: bool = True
+    world_up: tuple[Coordinate, Coordinate, Coordinate] | None = None
+    depth_scale: Annotated[float, Meta(gt=0, lt=1e3, extra={"unit": "m"})] | None = None
+
+
 def read_scene_meta(folder: Path) -> dict[str, Any]:
     """`scene_meta.json` of a folder, checked: world_up (3,) or None, metric, depth_scale or None.
 
@@ -195,24 +213,9 @@ def read_scene_meta(folder: Path) -> dict[str, Any]:
     path = folder / "scene_meta.json"
     if not path.is_file():
         return {}
-    stored = read_json(path)
-    if not isinstance(stored, dict):
-        raise SceneFormatError(path, "must hold a JSON object", code="scene_meta_bad")
-    meta: dict[str, Any] = {"world_up": None, "metric": stored.get("metric", True)}
-    if not isinstance(meta["metric"], bool):
-        raise SceneFormatError(path, "metric must be true or false", code="scene_meta_bad")
-    up = stored.get("world_up")
-    if up is not None:
-        numbers = isinstance(up, list) and all(isinstance(x, int | float) for x in up)
-        meta["world_up"] = unit_vector(up) if numbers and len(up) == 3 else None
-        if meta["world_up"] is None:
-            raise SceneFormatError(
-                path, f"world_up must be three numbers, got {up!r:.80}", code="scene_meta_bad"
-            )
-    scale = stored.get("depth_scale")
-    if scale is not None and (not isinstance(scale, int | float) or not 0 < scale < 1e3):
-        raise SceneFormatError(
-            path, f"depth_scale must be metres per unit, got {scale!r:.80}", code="scene_meta_bad"
-        )
-    meta["depth_scale"] = None if scale is None else float(scale)
-    return meta
+    stored = read_typed(SceneMeta, path, "scene_meta_bad")
+    up = None if stored.world_up is None else unit_vector(stored.world_up)
+    if stored.world_up is not None and up is None:
+        what = f"$.world_up: {list(stored.world_up)} is no direction"
+        raise SceneFormatError(path, what, code="scene_meta_bad")
+    return {"world_up": up, "metric": stored.metric, "depth_scale": stored.depth_scale}

@@ -22,7 +22,7 @@ from spatialcore.io.names import path_fault, scene_ids, scene_slug
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.paths import list_names
 from spatialcore.io.refusals import holds, refusal
-from spatialcore.settings import nearest
+from spatialcore.settings_words import nearest
 
 __all__ = ["KINDS", "open_source", "open_sources"]
 

@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from spatialcore.errors import SceneFormatError
+from spatialcore.errors import SceneFormatError, SettingsError
 from spatialcore.io.names import is_scene_id
+from spatialcore.settings import decode, parse_json
+
+T = TypeVar("T")
 
 TEXT_BYTES = 1 << 20
 
@@ -107,6 +110,24 @@ def read_json(path: Path, max_bytes: int = TEXT_BYTES) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SceneFormatError(path, f"is not JSON: {str(error)[:120]}", code="not_json") from error
+
+
+def read_typed(kind: type[T], path: Path, code: str, *, foreign: bool = False) -> T:
+    """The JSON file as a dataclass, see `spatialcore.settings.decode`.
+
+    Raises:
+        SceneFormatError: The file is no JSON (code "not_json"), or a field is not what the
+            dataclass says (`code`).
+    """
+    text, reason = read_text(path), "not_json"
+    try:
+        value = parse_json(text, str(path))
+        reason = code
+        made: T = decode(kind, value, str(path), foreign=foreign)
+    except SettingsError as error:
+        hint = f"did you mean {error.nearest}?" if error.nearest else ""
+        raise SceneFormatError(path, f"{error.path}: {error.what}", hint, reason) from error
+    return made
 
 
 def list_names(folder: Path) -> list[str]:

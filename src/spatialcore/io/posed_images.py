@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
@@ -29,7 +30,7 @@ from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
     list_names,
     read_bytes,
-    read_json,
+    read_typed,
     resolve_inside,
 )
 from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
@@ -174,28 +175,32 @@ def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray
     return instance
 
 
+@dataclass(frozen=True, slots=True)
+class NamedObject:
+    """An object by its number in the instance images, and its category."""
+
+    instance: Annotated[int, Meta(gt=0, lt=1 << 16)]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """`objects.json`; keys beside these are the collection's own."""
+
+    objects: tuple[NamedObject, ...]
+
+
 def _read_objects(folder: Path) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
     """Objects of `objects.json`: {"objects": [{"instance": 1, "name": "chair"}]}."""
     path = folder / "objects.json"
     if not path.is_file():
         return (), ()
-    stored = read_json(path)
-    rows = stored.get("objects") if isinstance(stored, dict) else None
-    if not isinstance(rows, list):
-        raise SceneFormatError(
-            path, 'must hold {"objects": [{"instance", "name"}, ...]}', code="objects_bad"
-        )
-    objects = {}
-    for row in rows:
-        number = row.get("instance") if isinstance(row, dict) else None
-        name = row.get("name") if isinstance(row, dict) else None
-        if type(number) is not int or not 0 < number < 1 << 16 or not isinstance(name, str):
-            raise SceneFormatError(
-                path, f"holds an object without instance and name: {row!r:.80}", code="objects_bad"
-            )
-        if number in objects:
-            raise SceneFormatError(path, f"names instance {number} twice", code="objects_bad")
-        objects[number] = name
+    objects: dict[int, str] = {}
+    for k, row in enumerate(read_typed(ObjectList, path, "objects_bad", foreign=True).objects):
+        if row.instance in objects:
+            what = f"$.objects[{k}]: names instance {row.instance} twice"
+            raise SceneFormatError(path, what, code="objects_bad")
+        objects[row.instance] = row.name
     return named_objects(objects)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from spatialcore import settings
+from spatialcore.errors import SettingsError
 from spatialmllm.checkpoints.keys import CheckpointFormatError, Layout, detect_layout, to_memory
 
 SHOWN = 20
@@ -86,9 +87,9 @@ def _indexed(index: Path) -> list[Path]:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; CheckpointFormatError for anything else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointFormatError(f"{path}: not JSON: {error}") from error
+        value = settings.read_json(path)
+    except SettingsError as error:
+        raise CheckpointFormatError(str(error)) from error
     if not isinstance(value, dict):
         raise CheckpointFormatError(f"{path}: not an object")
     return value

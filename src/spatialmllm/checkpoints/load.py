@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from spatialcore.errors import SettingsError
+from spatialcore.settings import read_settings
 from spatialmllm.checkpoints.adapter import adapter_beside, merge_adapter
 from spatialmllm.checkpoints.files import SHOWN, StrPath, WeightFiles, match, read_json
 from spatialmllm.checkpoints.keys import CheckpointFormatError, is_tolerated, may_be_missing
@@ -20,7 +22,6 @@ from spatialmllm.config import (
     ProcessorConfig,
     SpatialEncoderConfig,
     SpatialMLLMConfig,
-    from_mapping,
 )
 from spatialmllm.model.backbone import restore_rotary
 from spatialmllm.model.model import SpatialMLLM, build_meta
@@ -101,15 +102,12 @@ def load_config(path: StrPath) -> SpatialMLLMConfig:
     folder = folder if folder.is_dir() else folder.parent
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder}: no config.json")
-    flat = read_json(folder / "config.json")
-    processor = None
-    if (folder / "processor.json").is_file():
-        values = read_json(folder / "processor.json")
-        processor = from_mapping(ProcessorConfig, values, str(folder / "processor.json"))
+    sizes, pixels = folder / "config.json", folder / "processor.json"
     try:
-        return SpatialMLLMConfig.from_json(flat, processor)
-    except (ValueError, TypeError) as error:
-        raise CheckpointFormatError(f"{folder / 'config.json'}: {error}") from error
+        processor = read_settings(ProcessorConfig, pixels) if pixels.is_file() else None
+        return SpatialMLLMConfig.from_json(read_json(sizes), processor, str(sizes))
+    except SettingsError as error:
+        raise CheckpointFormatError(str(error)) from error
 
 
 def _config_of(sources: Sequence[WeightFiles], init_connector: bool) -> SpatialMLLMConfig:

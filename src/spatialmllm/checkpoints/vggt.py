@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from spatialcore.errors import SettingsError
 from spatialmllm.checkpoints.files import Match, StrPath, WeightFiles, match, read_json
 from spatialmllm.checkpoints.keys import SPATIAL_PREFIX, CheckpointFormatError
 from spatialmllm.checkpoints.save import SHARD_BYTES, write_folder
@@ -82,6 +83,6 @@ def _config_beside(path: Path) -> VGGTConfig:
     if not file.is_file():
         return VGGTConfig()
     try:
-        return VGGTConfig.from_json(read_json(file))
-    except (ValueError, TypeError) as error:
-        raise CheckpointFormatError(f"{file}: {error}") from error
+        return VGGTConfig.from_json(read_json(file), str(file))
+    except SettingsError as error:
+        raise CheckpointFormatError(str(error)) from error

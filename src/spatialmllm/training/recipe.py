@@ -3,13 +3,27 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+from msgspec import Meta
+
+from spatialcore.errors import SettingsError
+from spatialcore.settings import (
+    Count,
+    Name,
+    Positive,
+    Share,
+    check_fields,
+    decode,
+    parse_toml,
+    read_toml,
+)
+from spatialcore.settings_words import nearest
 from spatialmllm.config import (
     ConnectorConfig,
     ProcessorConfig,
@@ -18,10 +32,17 @@ from spatialmllm.config import (
     SpecialIds,
     TextConfig,
     VisionConfig,
-    from_mapping,
 )
 
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LoraTarget = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+Part = Literal["vision", "merger", "spatial", "connector", "decoder"]
+LORA_TARGETS: tuple[LoraTarget, ...] = get_args(LoraTarget)
+
+# A word that is no value of TOML.
+_BARE_WORD = re.compile(r"(?!(?:true|false|inf|nan)$)[A-Za-z_][\w.\-/]*")
+
+Rate = Annotated[float, Meta(ge=0, le=10)]
+Below1 = Annotated[float, Meta(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +58,9 @@ class ModelRecipe:
     connector: ConnectorConfig = field(default_factory=ConnectorConfig)
     random_init: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def config(
         self, ids: SpecialIds, vocab_size: int, processor: ProcessorConfig
     ) -> SpatialMLLMConfig:
@@ -50,44 +74,42 @@ class ModelRecipe:
 class DataRecipe:
     """How records become sequences."""
 
-    turns_per_sequence: int = 6
+    turns_per_sequence: Positive = 6
     target: Literal["sentence", "span"] = "sentence"
-    workers: int = 4
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 4
 
     def __post_init__(self) -> None:
-        if self.turns_per_sequence < 1:
-            raise ValueError(f"turns_per_sequence must be positive, got {self.turns_per_sequence}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
 class LoraRecipe:
     """Low-rank adapters on the decoder's layers instead of its own weights; rank 0 = none."""
 
-    rank: int = 0
-    alpha: float = 32
-    targets: tuple[str, ...] = LORA_TARGETS
+    rank: Annotated[int, Meta(ge=0, le=65536)] = 0
+    alpha: Annotated[float, Meta(gt=0, le=1e6)] = 32.0
+    targets: Annotated[tuple[LoraTarget, ...], Meta(min_length=1)] = LORA_TARGETS
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or self.alpha <= 0 or not self.targets:
-            raise ValueError(
-                f"LoRA needs rank >= 0, alpha > 0 and targets, got {self.rank}, {self.alpha}, "
-                f"{self.targets}"
-            )
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
 class OptimiserRecipe:
     """AdamW; `lr_projector` is for merger and connector, `lr_encoders` for trained encoders."""
 
-    lr: float = 7e-6
-    lr_projector: float = 2e-5
-    lr_encoders: float = 2e-6
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    clip: float = 1.0
-    freeze: tuple[str, ...] = ("vision", "spatial")
+    lr: Rate = 7e-6
+    lr_projector: Rate = 2e-5
+    lr_encoders: Rate = 2e-6
+    weight_decay: Rate = 0.1
+    beta1: Below1 = 0.9
+    beta2: Below1 = 0.95
+    eps: Annotated[float, Meta(gt=0, le=1)] = 1e-8
+    clip: Annotated[float, Meta(gt=0, le=1e9)] = 1.0
+    freeze: tuple[Part, ...] = ("vision", "spatial")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +119,20 @@ class ScheduleRecipe:
     `max_steps` 0 means `epochs` passes over the data.
     """
 
-    epochs: float = 1.0
-    max_steps: int = 0
-    global_batch: int = 48
-    micro_batch: int = 1
-    warmup_share: float = 0.03
+    epochs: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+    max_steps: Count = 0
+    global_batch: Positive = 48
+    micro_batch: Positive = 1
+    warmup_share: Share = 0.03
     shape: Literal["cosine", "linear", "constant"] = "cosine"
-    save_every: int = 500
-    keep_last: int = 2
-    seed: int = 0
+    save_every: Positive = 500
+    keep_last: Positive = 2
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        if self.global_batch < 1 or self.micro_batch < 1:
-            raise ValueError("global_batch and micro_batch must be positive")
-        if self.shape not in ("cosine", "linear", "constant"):
-            raise ValueError(f"shape must be cosine, linear or constant, got {self.shape!r}")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision must be float32 or bfloat16, got {self.precision!r}")
+        check_fields(self)
 
     def accumulation(self, world_size: int) -> int:
         """Micro-batches of one process in a step.
@@ -136,13 +153,16 @@ class ScheduleRecipe:
 class Recipe:
     """Everything that decides a training run, next to the data."""
 
-    name: str = "custom"
+    name: Name = "custom"
     model: ModelRecipe = field(default_factory=ModelRecipe)
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     data: DataRecipe = field(default_factory=DataRecipe)
     lora: LoraRecipe = field(default_factory=LoraRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as JSON takes it."""
@@ -157,73 +177,51 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
         settings: Values in TOML's form; a bare word is taken as a string.
 
     Raises:
-        FileNotFoundError: No such recipe; the message lists the shipped ones.
-        ValueError: Unknown key (the nearest one is named), or a value that does not fit.
+        SettingsError: No such recipe, an unknown key, or a value that does not fit; the nearest
+            right word is named.
     """
     path = Path(name)
     if not name.endswith(".toml"):
         shipped = resources.files("spatialmllm.training") / "recipes"
         names = sorted(Path(str(p)).stem for p in shipped.iterdir() if str(p).endswith(".toml"))
         if name not in names:
-            raise FileNotFoundError(f"no recipe {name!r}; shipped: {', '.join(names)}")
+            what = f"neither a .toml file nor one of {', '.join(names)}"
+            raise SettingsError("recipe", name, what, nearest(name, names))
         path = Path(str(shipped / f"{name}.toml"))
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    values = read_toml(path)
+    recipe = recipe_from(values, path.stem, str(path))
     for setting in settings:
         _apply(values, setting)
-    return recipe_from(values, path.stem)
+    if not settings:
+        return recipe
+    return recipe_from(values, path.stem, f"{path} with --set {' --set '.join(settings)}")
 
 
-def recipe_from(values: Mapping[str, Any], name: str) -> Recipe:
-    """Build a recipe from nested tables, as TOML or `recipe.json` holds them."""
-    tables = {
-        "processor": ProcessorConfig,
-        "data": DataRecipe,
-        "lora": LoraRecipe,
-        "optimiser": OptimiserRecipe,
-        "schedule": ScheduleRecipe,
-    }
-    found: dict[str, Any] = {"name": values.get("name", name)}
-    for key, cls in tables.items():
-        if key in values:
-            found[key] = from_mapping(cls, values[key], f"{name} [{key}]")
-    if "model" in values:
-        found["model"] = _model(values["model"], name)
-    unknown = {k: v for k, v in values.items() if k not in found}
-    return from_mapping(Recipe, {**found, **unknown}, name)
-
-
-def _model(values: Mapping[str, Any], name: str) -> ModelRecipe:
-    tables = {
-        "text": TextConfig,
-        "vision": VisionConfig,
-        "spatial": SpatialEncoderConfig,
-        "connector": ConnectorConfig,
-    }
-    made = {
-        key: from_mapping(tables[key], value, f"{name} [model.{key}]") if key in tables else value
-        for key, value in values.items()
-    }
-    return from_mapping(ModelRecipe, made, f"{name} [model]")
+def recipe_from(values: Mapping[str, Any], name: str, file: str = "recipe.json") -> Recipe:
+    """A recipe from nested tables, as TOML or `recipe.json` holds them."""
+    recipe: Recipe = decode(Recipe, {"name": name, **values}, file)
+    return recipe
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals:
-        raise ValueError(f"--set takes KEY=VALUE, got {setting!r}")
+        raise SettingsError("--set", setting, "not of the form KEY=VALUE")
+    # Quotes may be left out of a word, as a shell takes them away.
+    quoted = text if _BARE_WORD.fullmatch(text) is None else f"'{text}'"
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+        made = parse_toml(f"value = {quoted}", "--set")
+    except SettingsError as error:
+        raise SettingsError("--set", f"$.{key}", error.what) from error
+    if made.keys() != {"value"}:
+        raise SettingsError("--set", setting, "more than one value")
     *tables, last = key.split(".")
     at = values
     for table in tables:
         at = at.setdefault(table, {})
         if not isinstance(at, dict):
-            raise ValueError(f"--set {key}: {table!r} is no table")
-    at[last] = value
+            raise SettingsError("--set", key, f"{table!r} is no table")
+    at[last] = made["value"]
 
 
 def _plain(value: Any) -> Any:

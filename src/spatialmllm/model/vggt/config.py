@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spatialmllm.config import SpatialEncoderConfig, pick, to_mapping
+from spatialcore.settings import Positive, check_fields, decode
+from spatialmllm.config import Layers, SpatialEncoderConfig, pick, to_mapping
 
 HEADS = ("camera", "depth", "point")
 
@@ -20,18 +21,15 @@ class HeadsConfig:
     their widths after projection, `features` the width of the fused maps.
     """
 
-    camera_depth: int = 4
-    camera_heads: int = 16
-    camera_rounds: int = 4
-    layers: tuple[int, ...] = (4, 11, 17, 23)
-    channels: tuple[int, ...] = (256, 512, 1024, 1024)
-    features: int = 256
+    camera_depth: Layers = 4
+    camera_heads: Positive = 16
+    camera_rounds: Positive = 4
+    layers: tuple[Layers, Layers, Layers, Layers] = (4, 11, 17, 23)
+    channels: tuple[Positive, Positive, Positive, Positive] = (256, 512, 1024, 1024)
+    features: Positive = 256
 
     def __post_init__(self) -> None:
-        if len(self.layers) != 4 or len(self.channels) != 4:
-            raise ValueError(
-                f"the dense heads read four layers, got {self.layers} and {self.channels}"
-            )
+        check_fields(self)
         if any(width % 4 for width in (*self.channels, self.features // 2)):
             raise ValueError(
                 f"channels {self.channels} and half of features {self.features} must be multiples "
@@ -51,9 +49,12 @@ class VGGTConfig:
         return {"model_type": "vggt", **to_mapping(self.encoder), "heads": to_mapping(self.heads)}
 
     @staticmethod
-    def from_json(flat: Mapping[str, Any]) -> VGGTConfig:
+    def from_json(flat: Mapping[str, Any], file: str = "config.json") -> VGGTConfig:
         """Read the `config.json` of a VGGT checkpoint, or of a model that holds one."""
-        encoder = flat.get("spatial_config", flat)
+        at = "$.spatial_config" if "spatial_config" in flat else "$"
+        encoder = decode(Mapping[str, Any], flat.get("spatial_config", flat), file, at)
+        heads = decode(Mapping[str, Any], flat.get("heads", {}), file, "$.heads")
         return VGGTConfig(
-            pick(SpatialEncoderConfig, encoder), pick(HeadsConfig, flat.get("heads", {}))
+            pick(SpatialEncoderConfig, encoder, file, at),
+            pick(HeadsConfig, heads, file, "$.heads"),
         )
