@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spatialcore.commands import index
 from spatialcore.errors import SceneFormatError
@@ -17,8 +18,10 @@ from spatialcore.io.open import open_source, open_sources
 from tests.fabricate import (
     LABELS,
     annotate,
+    depth_map,
     nerfstudio_capture,
     ply,
+    png16,
     posed_scene,
     scannet_scan,
     tum_sequence,
@@ -129,6 +132,28 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path, kind: str) ->
         old.rename(new)
     frames = open_source(tmp_path / "room").open("room").frames
     assert [frame.name for frame in frames] == [f"frame_{k}" for k in range(12)]
+
+
+@pytest.mark.parametrize("depth", ["png", "pgm"])
+@pytest.mark.parametrize("color", ["jpg", "png"])
+def test_names_that_say_what_a_file_holds(tmp_path: Path, color: str, depth: str) -> None:
+    """7-Scenes, 3DMatch and ScanNet's own export; poses may have commas between the numbers."""
+    frames = posed_scene(tmp_path / "chess", 3, depth_K=False)
+    for k in range(3):
+        stem = frames / f"frame-{k:06d}"
+        image = Image.open(frames / f"{k:05d}.jpg").resize((16, 12))
+        image.save(f"{stem}.color.{color}")
+        image.close()
+        stored = depth_map(base=1000 + k)
+        content = b"P5\n16 12\n65535\n" + stored.astype(">u2").tobytes()
+        Path(f"{stem}.depth.{depth}").write_bytes(png16(stored) if depth == "png" else content)
+        pose = (frames / f"{k:05d}.txt").read_text().replace(" ", ", ")
+        Path(f"{stem}.pose.txt").write_text(pose)
+        for suffix in ("jpg", "png", "txt"):
+            (frames / f"{k:05d}.{suffix}").unlink()
+    scene = open_source(frames.parent).open("chess")
+    assert [(f.name, f.reason) for f in scene.frames] == [(f"frame-{k:06d}", "") for k in range(3)]
+    assert scene.read_depth(scene.frames[2])[0, 0] == 1002
 
 
 def test_names() -> None:

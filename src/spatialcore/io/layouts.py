@@ -51,7 +51,8 @@ def _collection(root: Path) -> str:
 LAYOUTS: dict[str, Layout] = {
     "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet")),
     "posed_images": Layout(
-        "NNNNN.jpg/.png/.txt with intrinsic.txt, or color/ depth/ pose/ intrinsic/",
+        "NNNNN.jpg/.png/.txt or N.color.png/.depth.png/.pose.txt with intrinsic.txt, or color/ "
+        "depth/ pose/ intrinsic/",
         looks_like_scene,
         PosedImagesSource,
         _key("posed_images"),

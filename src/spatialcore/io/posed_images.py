@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of exported posed images: one colour image, depth image and pose file a frame.
 
-Two layouts are met in the wild: flat (`00000.jpg`, `00000.png`, `00000.txt`, `intrinsic.txt`) and
-by folder (`color/ depth/ pose/ intrinsic/`). A missing or damaged file masks its frame.
+Three layouts are met in the wild: flat (`00000.jpg`, `00000.png`, `00000.txt`, `intrinsic.txt`),
+flat with the kind in the name (`frame-000000.color.png`, `.depth.pgm`, `.pose.txt`: 7-Scenes,
+3DMatch, ScanNet's own export) and by folder (`color/ depth/ pose/ intrinsic/`). A missing or
+damaged file masks its frame.
 """
 
 from __future__ import annotations
@@ -103,6 +105,21 @@ def _list_folders(folder: Path, names: list[str]) -> Listing | None:
     )
 
 
+def _list_tagged(folder: Path, names: list[str]) -> Listing | None:
+    """Files whose names say what they hold: `frame-000000.color.png`, `.depth.pgm`, `.pose.txt`."""
+
+    def tagged(kind: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+        found = _by_stem(folder, (name for name in names if f".{kind}." in name), suffixes)
+        return {stem.removesuffix(f".{kind}"): path for stem, path in found.items()}
+
+    color, depth = tagged("color", COLOR_SUFFIXES), tagged("depth", DEPTH_SUFFIXES)
+    pose = tagged("pose", (".txt",))
+    if not (color and (depth or pose)):
+        return None
+    color_intrinsic, depth_intrinsic = _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
+    return Listing(folder, color, depth, pose, color_intrinsic, depth_intrinsic)
+
+
 def _list_flat(folder: Path, names: list[str]) -> Listing | None:
     color = _by_stem(folder, names, (".jpg", ".jpeg"))
     depth = _by_stem(folder, names, (".png",))
@@ -117,14 +134,18 @@ def _list_flat(folder: Path, names: list[str]) -> Listing | None:
 
 
 def list_frames(scene_folder: Path) -> Listing | None:
-    """The files of a scene folder in either layout, or None when it holds neither.
+    """The files of a scene folder in any of the layouts, or None when it holds none.
 
     Looks in `scene_folder/posed_images` first, then in `scene_folder` itself.
     """
     for folder in (scene_folder / "posed_images", scene_folder):
         if folder.is_dir():
             names = list_names(folder)
-            listing = _list_folders(folder, names) or _list_flat(folder, names)
+            listing = (
+                _list_folders(folder, names)
+                or _list_tagged(folder, names)
+                or _list_flat(folder, names)
+            )
             if listing is not None:
                 return listing
     return None
