@@ -22,6 +22,7 @@ from spatialcore.io.names import path_fault, scene_ids, scene_slug
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.paths import list_names
 from spatialcore.io.refusals import holds, refusal
+from spatialcore.io.tapvid3d import COLLECTIONS
 from spatialcore.settings_words import nearest
 
 __all__ = ["KINDS", "open_source", "open_sources"]
@@ -245,7 +246,9 @@ def open_source(
     found = _find(path, (explicit,) if explicit else KINDS)
     kind = next(k for k in KINDS for other, _ in found.scenes if other == k)
     roots = [root for k, root in found.scenes if k == kind]
-    top = roots[0] if len(roots) == 1 else path
+    # Several folders, or the collections of a root of clips, are one source of that root.
+    collection = kind == "tapvid3d" and roots[0].parent == path and roots[0].name in COLLECTIONS
+    top = path if len(roots) > 1 or collection else roots[0]
     names = [
         (root / name).relative_to(top).as_posix()
         for root in roots
