@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# A fault of ours is a traceback here, not a sentence: no test may take it for a proper refusal.
+os.environ["SPATIALCORE_TRACEBACK"] = "1"
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
 
 if TYPE_CHECKING:
     from benchmarks.gate.run import GateRequest, Step
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -62,21 +61,11 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code: 1 also when a gate is not passed."""
-    options = parse_options(Options, argv, "gate", __doc__)
-    from benchmarks.gate.run import MachineError
-    from spatialcore.errors import SpatialCoreError
+    return run_verb("gate", Options, __doc__, argv, _run)
 
-    try:
-        return _full_size(options) if options.gate == "full-size" else _gate(options)
-    except (MachineError, FileNotFoundError, ValueError) as error:
-        print(f"gate: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"gate: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        print("gate: interrupted; the same command continues", file=sys.stderr)
-        return EXIT_INTERRUPTED
+
+def _run(options: Options) -> int:
+    return _full_size(options) if options.gate == "full-size" else _gate(options)
 
 
 def _gate(options: Options) -> int:
@@ -123,7 +112,7 @@ def _judge(options: Options, request: GateRequest) -> int:
     }
     lines = [f"{seed.name}: {verdict(seed, needed)}" for seed in result.seeds]
     _say(options, report, "\n".join(lines).replace("**", ""))
-    return 0 if report["passed"] else EXIT_FAILED
+    return exit_codes.OK if report["passed"] else exit_codes.FAILED
 
 
 def _full_size(options: Options) -> int:

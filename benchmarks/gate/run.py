@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import SpatialCoreError, UsageError
 
 TIMES = "times.json"
 
@@ -28,7 +28,7 @@ class GateError(SpatialCoreError):
     """A step of a gate failed."""
 
 
-class MachineError(SpatialCoreError):
+class MachineError(UsageError):
     """This machine cannot run the gate."""
 
 

@@ -6,14 +6,17 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from spatialcore.interrupts import exit_code, interruptible
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded
+from spatialcore.errors import UsageError
+from spatialcore.interrupts import interruptible
 
 GROUP = "spatialcore.commands"
-EXIT_USAGE = 2
 # The order of a first session; verbs that are not listed follow in alphabetical order.
 ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "verify", "stats", "show",
          "view", "export", "merge", "frames", "train", "eval", "ask", "score")  # fmt: skip
@@ -54,29 +57,36 @@ def _usage(verbs: dict[str, EntryPoint]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; returns the exit code.
+    """Run one verb; returns its exit code, as `spatialcore.commands.exit_codes` lists them."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if "--traceback" in args:
+        args.remove("--traceback")
+        os.environ[TRACEBACK_VARIABLE] = "1"
+    code = guarded("", lambda: _run(args))
+    # What is still buffered may find its reader gone or the disk full.
+    flushed = guarded("", _flush)
+    return code or flushed
 
-    0 ok, 1 failed, 2 usage, 3 some inputs skipped, 128 + the number of the signal that ended it.
-    """
-    args = sys.argv[1:] if argv is None else argv
+
+def _flush() -> int:
+    sys.stdout.flush()
+    return exit_codes.OK
+
+
+def _run(args: list[str]) -> int:
     if args and args[0] == "--version":
         from spatialcore import __version__
 
         print(f"spatialcore {__version__}")
-        return 0
+        return exit_codes.OK
     verbs = _verbs()
     if not args or args[0] in ("-h", "--help", "help"):
         print(_usage(verbs))
-        return 0 if args else EXIT_USAGE
+        return exit_codes.OK if args else exit_codes.USAGE
     entry = verbs.get(args[0])
     if entry is None:
         near = difflib.get_close_matches(args[0], verbs, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        print(f"spatialcore: unknown verb {args[0]!r}{hint}", file=sys.stderr)
-        return EXIT_USAGE
+        hint = f"did you mean {near[0]!r}?" if near else "`spatialcore --help` lists them"
+        raise UsageError(f"unknown verb {args[0]!r}; {hint}")
     with interruptible():
-        try:
-            return int(entry.load()(args[1:]))
-        except KeyboardInterrupt as error:
-            print(f"spatialcore {args[0]}: interrupted", file=sys.stderr)
-            return exit_code(error)
+        return int(entry.load()(args[1:]))

@@ -77,7 +77,11 @@ class SettingsError(SpatialCoreError, ValueError):
         return type(self), (self.file, self.path, self.what, self.nearest)
 
 
-class MissingInput(SpatialCoreError):
+class UsageError(SpatialCoreError):
+    """What was asked for does not fit together, or with what is there; nothing was changed."""
+
+
+class MissingInput(UsageError):
     """What a command was pointed at is not there: no data set, plan or model at this path."""
 
 

@@ -90,7 +90,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 3
     (frames / "intrinsic.txt").write_text("nothing")
     assert main([str(tmp_path)]) == 1
-    assert main([str(tmp_path / "nowhere")]) == 1
+    assert main([str(tmp_path / "nowhere")]) == 2
     assert main([str(tmp_path), "--stride", "0"]) == 2
     captured = capsys.readouterr()
     assert "looked for" in captured.err

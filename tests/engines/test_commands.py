@@ -63,7 +63,7 @@ def test_view_needs_a_record(
 ) -> None:
     argv = [str(made), "-o", str(tmp_path / "page"), "--tasks", "nothing.*"]
     assert view.main(argv) == 2
-    assert "no record of nothing.*" in capsys.readouterr().err
+    assert "no task matches 'nothing.*'" in capsys.readouterr().err
     assert not (tmp_path / "page").exists()
 
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from spatial_engine.commands.run import globs_of, guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import globs_of, roots_of
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "export", __doc__)
-    return guarded("export", lambda: _run(options))
+    return run_verb("export", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:
@@ -99,7 +98,7 @@ def _run(options: Options) -> int:
 
 
 def _matching(options: Options, dataset: Dataset) -> Iterator[OpenedRecord]:
-    globs = globs_of(options.tasks) or ("*",)
+    globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
     for opened in dataset.opened(options.split):
         if any(fnmatchcase(opened.record.task, glob) for glob in globs):
             yield opened

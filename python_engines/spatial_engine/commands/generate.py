@@ -19,9 +19,9 @@ from typing import Annotated, Any
 import tyro
 
 from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
-from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
@@ -81,8 +81,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "generate", __doc__)
-    return guarded("generate", lambda: _run_held(options))
+    return run_verb("generate", Options, __doc__, argv, _run_held)
 
 
 def _run_held(options: Options) -> int:

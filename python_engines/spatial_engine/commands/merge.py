@@ -14,9 +14,8 @@ from typing import Annotated
 
 import tyro
 
-from spatial_engine.commands.run import guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.guard import run_verb
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "merge", __doc__)
-    return guarded("merge", lambda: _run(options))
+    return run_verb("merge", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:

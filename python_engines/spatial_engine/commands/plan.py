@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from spatial_engine.commands.run import globs_of, guarded, scenes_of
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import globs_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.errors import UsageError
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ class Selection:
 
     def config(self) -> PlanConfig:
         """The plan's configuration; ValueError when a field is out of range."""
+        from spatial_engine.engines import engines
         from spatial_engine.plan.plan import PlanConfig
 
         return PlanConfig(
             seed=self.seed,
-            tasks=globs_of(self.tasks),
+            tasks=globs_of(self.tasks, (engine.task for engine in engines())),
             limit=self.limit,
             split=self.split or ("val" if self.benchmark else None),
-            scenes=scenes_of(self.scenes),
+            scenes=_scenes_of(self.scenes),
             val_share=self.val_share,
             balance=self.balance,
             benchmark=self.benchmark,
@@ -90,14 +92,24 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "plan", __doc__)
-    return guarded("plan", lambda: _run(options))
+    return run_verb("plan", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:
     plan = plan_index(options.index, options.output, options.select, options.run)
     print(json.dumps(as_json(plan)) if options.json else as_text(plan, options.output))
     return exit_codes.SKIPPED if plan.left_out else exit_codes.OK
+
+
+def _scenes_of(path: Path | None) -> tuple[str, ...]:
+    """Scene ids of a text file, one a line; `#` starts a comment."""
+    if path is None:
+        return ()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = tuple(name for line in lines if (name := line.partition("#")[0].strip()))
+    if not names:
+        raise UsageError(f"{path}: names no scene")
+    return names
 
 
 def plan_index(index: Path, output: Path, select: Selection, workers: Workers) -> Plan:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.records.record import QARecord
-
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,15 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "score", __doc__)
-    from spatialcore.errors import MissingInput, SpatialCoreError
+    return run_verb("score", Options, __doc__, argv, _run)
 
-    try:
-        report, text = _benchmark(options) if options.benchmark else _records(options)
-    except (MissingInput, ValueError, KeyError, FileNotFoundError) as error:
-        print(f"spatialcore score: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore score: {error}", file=sys.stderr)
-        return EXIT_FAILED
+
+def _run(options: Options) -> int:
+    report, text = _benchmark(options) if options.benchmark else _records(options)
     print(json.dumps(report) if options.json else text)
     for name in report["missing"][:20]:
-        print(f"no response: {name}", file=sys.stderr)
-    return EXIT_SKIPPED if report["missing"] else 0
+        print(f"no response: {printable(name)}", file=sys.stderr)
+    return exit_codes.SKIPPED if report["missing"] else exit_codes.OK
 
 
 def _records(options: Options) -> tuple[dict[str, Any], str]:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from spatial_engine.commands.run import guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import roots_of
 from spatialcore.files import child, whole_file
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "show", __doc__)
-    return guarded("show", lambda: _run(options))
+    return run_verb("show", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from spatial_engine.commands.run import guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.guard import run_verb
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.stats import DatasetStats, TaskStats
@@ -41,8 +40,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "stats", __doc__)
-    return guarded("stats", lambda: _run(options))
+    return run_verb("stats", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:

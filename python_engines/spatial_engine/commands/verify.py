@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from spatial_engine.commands.run import guarded, shard_of
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.workers import Workers
 
@@ -53,8 +53,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "verify", __doc__)
-    return guarded("verify", lambda: _run(options))
+    return run_verb("verify", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from spatial_engine.commands.run import globs_of, guarded
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import globs_of, roots_of
 from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "view", __doc__)
-    return guarded("view", lambda: _run(options))
+    return run_verb("view", Options, __doc__, argv, _run)
 
 
 def _run(options: Options) -> int:
@@ -89,7 +88,7 @@ def _choose(options: Options) -> tuple[dict[str, int], list[OpenedRecord]]:
 
     dataset = Dataset.open(options.records, roots=roots_of(options.root))
 
-    globs = globs_of(options.tasks) or ("*",)
+    globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
     counts: Counter[str] = Counter()
 
     def matching() -> Iterator[OpenedRecord]:

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
 from spatialcore.files import write_text
-from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
     from spatialcore.types import Source
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 _BAR_AFTER_S = 2.0
 _FILE_WIDTH = 140  # columns where the output is no terminal
 
@@ -64,42 +64,34 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = tyro.cli(Options, args=argv, prog="spatialcore check", description=__doc__)
-    from spatialcore.errors import SpatialCoreError
+    return run_verb("check", Options, __doc__, argv, _run)
+
+
+def _run(options: Options) -> int:
     from spatialcore.io.open import open_sources
     from spatialcore.io.options import ReadOptions
 
-    try:
-        read = ReadOptions(
-            stride=options.stride,
-            world_up=options.world_up,
-            static_camera=options.static_camera,
-            allow_source=options.allow_source,
-            labels=options.labels,
-            trust_source=options.trust_source,
-        )
-        sources = open_sources(options.source, read)
-        surveys: list[tuple[Source, list[SceneReport]]] = [
-            (source, list(_follow(source, options))) for source in sources
-        ]
-        _show(surveys, options)
-    except ValueError as error:
-        print(f"spatialcore check: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore check: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
-        print("spatialcore check: interrupted", file=sys.stderr)
-        return exit_code(error)
+    read = ReadOptions(
+        stride=options.stride,
+        world_up=options.world_up,
+        static_camera=options.static_camera,
+        allow_source=options.allow_source,
+        labels=options.labels,
+        trust_source=options.trust_source,
+    )
+    sources = open_sources(options.source, read)
+    surveys: list[tuple[Source, list[SceneReport]]] = [
+        (source, list(_follow(source, options))) for source in sources
+    ]
+    _show(surveys, options)
     return _exit_code([report for _, reports in surveys for report in reports])
 
 
 def _exit_code(reports: list[SceneReport]) -> int:
     skipped = sum(bool(report.error) for report in reports)
     if skipped == len(reports):
-        return EXIT_FAILED
-    return EXIT_SKIPPED if skipped else 0
+        return exit_codes.FAILED
+    return exit_codes.SKIPPED if skipped else exit_codes.OK
 
 
 def _follow(source: Source, options: Options) -> Iterator[SceneReport]:

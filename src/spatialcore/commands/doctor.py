@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-import sys
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from spatialcore._dispatch import cuda_is_built
+from spatialcore.commands import exit_codes
 from spatialcore.commands.doctor_checks import Check, run_checks, run_device_checks
+from spatialcore.commands.guard import run_verb
 
-EXIT_FAILED = 1
 EXTRAS = {
     "gpu": ("cupy-cuda13x",),
     "triton": ("torch", "triton"),
@@ -189,16 +189,13 @@ def print_report(report: Report) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the verb; 1 when a kernel disagrees with the reference."""
-    from spatialcore.commands.parse import parse_options
+    return run_verb("doctor", Options, __doc__, argv, _run)
 
-    options = parse_options(Options, argv, "doctor", __doc__)
-    try:
-        report = build_report(options)
-    except ValueError as error:
-        print(f"spatialcore doctor: {error}", file=sys.stderr)
-        return 2
+
+def _run(options: Options) -> int:
+    report = build_report(options)
     if options.json:
         print(json.dumps(asdict(report) | {"passed": report.passed}, indent=2))
     else:
         print_report(report)
-    return 0 if report.passed else EXIT_FAILED
+    return exit_codes.OK if report.passed else exit_codes.FAILED

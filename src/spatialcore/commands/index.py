@@ -13,7 +13,6 @@ Examples:
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,9 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from spatialcore.commands import exit_codes
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands.guard import run_verb
 from spatialcore.commands.progress import ProgressBar
-from spatialcore.interrupts import exit_code
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -77,39 +75,25 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "index", __doc__)
-    from spatialcore.errors import (
-        BackendUnavailable,
-        FolderInUse,
-        OutputError,
-        SceneFormatError,
-        SceneIndexError,
-    )
+    return run_verb("index", Options, __doc__, argv, _run)
+
+
+def _run(options: Options) -> int:
     from spatialcore.index.config import IndexConfig
     from spatialcore.index.index import build_index
 
-    try:
-        config = IndexConfig(_rules(options))
-        sources = _sources(options)
-        with ProgressBar() as bar:
-            report = build_index(
-                sources,
-                options.output,
-                config,
-                workers=options.run,
-                device=options.device,
-                depth_cache=options.depth_cache,
-                on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
-            )
-    except (SceneFormatError, SceneIndexError, FolderInUse, ValueError) as error:
-        print(f"spatialcore index: {error}", file=sys.stderr)
-        return exit_codes.USAGE
-    except (BackendUnavailable, OutputError, OSError) as error:
-        print(f"spatialcore index: {error}", file=sys.stderr)
-        return exit_codes.FAILED
-    except KeyboardInterrupt as error:
-        print("spatialcore index: interrupted; run again to resume", file=sys.stderr)
-        return exit_code(error)
+    config = IndexConfig(_rules(options))
+    sources = _sources(options)
+    with ProgressBar() as bar:
+        report = build_index(
+            sources,
+            options.output,
+            config,
+            workers=options.run,
+            device=options.device,
+            depth_cache=options.depth_cache,
+            on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
+        )
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
     if report.built or report.reused:
         return exit_codes.SKIPPED if report.skipped else exit_codes.OK

@@ -4,34 +4,79 @@
 from __future__ import annotations
 
 import inspect
+import io
+import re
+from collections.abc import Iterable
+from contextlib import redirect_stderr
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
-import tyro
+from spatialcore.errors import UsageError
 
 T = TypeVar("T")
 
 
-def parse_options(options: type[T], argv: list[str], verb: str, text: str | None) -> T:
-    """Parse the arguments of `spatialcore VERB`; a usage error exits with 2.
+def parse_options(options: type[T], argv: list[str], verb: str, text: str | None) -> T | None:
+    """Parse the arguments of `spatialcore VERB`; None when its help was asked for and printed.
 
     Args:
         options: Frozen dataclass; its docstring's Attributes become the help of the options.
         argv: Arguments after the verb.
         verb: Name of the verb.
         text: The module's docstring: the summary, then examples.
+
+    Raises:
+        UsageError: The arguments are not those of the verb.
     """
-    return tyro.cli(
-        options,
-        args=argv,
-        prog=f"spatialcore {verb}",
-        description=inspect.cleandoc(text or ""),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            found: T = tyro.cli(
+                options,
+                args=argv,
+                prog=f"spatialcore {verb}",
+                description=inspect.cleandoc(text or ""),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+            return found
+    except SystemExit as ended:
+        if not ended.code:
+            return None
+        raise UsageError(_sentence(said.getvalue(), verb)) from None
+
+
+def _sentence(box: str, verb: str) -> str:
+    """The sentence of the box that tyro draws around an error, and what was probably meant."""
+    from spatialcore.settings import nearest
+
+    # A title, then lines between bars, or blanks where the terminal knows no bars, then rules.
+    inside = [line[2:].rstrip(" \u2502") for line in box.splitlines()[1:]]
+    inside = inside[1:] if inside and not inside[0].strip("-") else inside
+    rules = [k for k, line in enumerate(inside) if line and not line.strip("\u2500-")]
+    said = inside[: rules[0]] if rules else inside
+    what = " ".join(line.strip() for line in said).rstrip(".:")
+    meant = [line.split()[0] for line in inside if line.strip().startswith("--")]
+    if what.startswith("Missing from"):
+        named = [line for line in said if re.match(r" {4}(-|[A-Z]+$|\[)", line)]
+        options = [re.search(r"--[a-z-]+", n) or re.search(r"[A-Z]+", n) for n in named]
+        what = "missing " + ", ".join(found[0] for found in options if found)
+    elif wrong := re.match(r"Error parsing (\S+): .*?(?:from \[|: )'(.*?)'", what):
+        what = f"{wrong[1]} cannot be {wrong[2]!r}"
+    elif choice := re.match(r"(invalid choice '(.*?)' .*?)\. Expected one of \((.*)\)$", what):
+        known = re.findall(r"'([^']*)'", choice[3])
+        near = nearest(choice[2], known)
+        what = choice[1] + (f"; did you mean {near}?" if near else f"; one of {', '.join(known)}")
+    elif what.startswith("Unrecognized") and meant:
+        what += f"; did you mean {meant[0]}?"
+    what = what[:1].lower() + what[1:] if what else "these are not its arguments"
+    return f"{what} (`spatialcore {verb} --help` shows the options)"
 
 
 def roots_of(pairs: tuple[str, ...]) -> dict[str, Path]:
-    """`KEY=PATH` options as folders by source key; ValueError for anything else.
+    """`KEY=PATH` options as folders by source key; UsageError for anything else.
 
     Example:
         >>> roots_of(("scannet=/mnt/scans",))["scannet"].name
@@ -41,8 +86,41 @@ def roots_of(pairs: tuple[str, ...]) -> dict[str, Path]:
     for pair in pairs:
         key, equals, path = pair.partition("=")
         if not (key and equals and path):
-            raise ValueError(f"--root takes KEY=PATH, got {pair!r}")
+            raise UsageError(f"--root takes KEY=PATH, got {pair!r}")
         if key in roots:
-            raise ValueError(f"--root names {key} twice")
+            raise UsageError(f"--root names {key} twice")
         roots[key] = Path(path)
     return roots
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """`i/n` as numbers; UsageError unless 0 <= i < n."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise UsageError(f"--shard must be i/n with 0 <= i < n, got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def globs_of(tasks: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    """Task globs, given one by one or joined by commas; each must match a known task.
+
+    Args:
+        tasks: As given; none is all tasks.
+        known: Every task that there is.
+
+    Raises:
+        UsageError: A glob matches no task; names the nearest one.
+    """
+    from spatialcore.settings import nearest
+
+    names = sorted(known)
+    globs = tuple(part for text in tasks for part in text.split(",") if part)
+    for glob in globs:
+        if any(fnmatchcase(name, glob) for name in names):
+            continue
+        families = sorted({f"{name.partition('.')[0]}.*" for name in names})
+        near = next((repr(f) for f in families if f.startswith(glob.rstrip(".*"))), "")
+        near = near or nearest(glob, [*names, *families])
+        hint = f"; did you mean {near}?" if near else f"; there are {', '.join(families)}"
+        raise UsageError(f"no task matches {glob!r}{hint}")
+    return globs

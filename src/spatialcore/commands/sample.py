@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from spatialcore.interrupts import exit_code
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from spatialcore.sample.build import SampleEvent, SampleSummary
 
 BAR_AFTER = 2.0  # seconds without a bar
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -66,49 +66,35 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = tyro.cli(
-        Options,
-        args=argv,
-        prog="spatialcore sample",
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
-    from spatialcore.errors import SpatialCoreError
-    from spatialcore.sample.build import SampleError, make_sample
+    return run_verb("sample", Options, __doc__, argv, _run)
+
+
+def _run(options: Options) -> int:
+    from spatialcore.sample.build import make_sample
     from spatialcore.sample.config import SampleConfig
 
     started = time.perf_counter()
     fields = {field.name: getattr(options, field.name) for field in fields_of(SampleConfig)}
-    try:
-        config = SampleConfig(**fields)
-        events = make_sample(
-            options.directory, config, workers=options.workers, overwrite=options.overwrite
-        )
-        summary = _follow(events)
-    except (SampleError, ValueError) as error:
-        print(f"spatialcore sample: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore sample: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
-        print("spatialcore sample: interrupted; run again to finish", file=sys.stderr)
-        return exit_code(error)
+    events = make_sample(
+        options.directory, SampleConfig(**fields), workers=options.workers,
+        overwrite=options.overwrite,
+    )  # fmt: skip
+    summary = _follow(events)
     seconds = time.perf_counter() - started
     if options.json:
         print(json.dumps({**asdict(summary), "seconds": round(seconds, 3)}))
-        return EXIT_SKIPPED if summary.lost else 0
+        return exit_codes.SKIPPED if summary.lost else exit_codes.OK
     for lost in summary.lost:
         print(f"not made: {lost}")
     if summary.lost:
         print(f"{summary.root}: not finished; run again to finish")
-        return EXIT_SKIPPED
+        return exit_codes.SKIPPED
     state = "already done" if summary.already_done else f"made in {seconds:.1f} s"
     print(f"{summary.root}: {summary.files} files, {summary.bytes / 1e6:.1f} MB, {state}")
     for layout, size in summary.bytes_by_layout.items():
         print(f"  {layout:<14} {size / 1e6:8.1f} MB")
     print(f"sha256 {summary.sha256}")
-    return 0
+    return exit_codes.OK
 
 
 def _follow(events: Iterator[SampleEvent | SampleSummary]) -> SampleSummary:

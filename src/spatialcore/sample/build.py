@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import UsageError
 from spatialcore.files import explained
 from spatialcore.folders import remove_files
 from spatialcore.sample.config import PRESETS, SampleConfig
@@ -248,7 +248,7 @@ def _finish(
     return summary
 
 
-class SampleError(SpatialCoreError):
+class SampleError(UsageError):
     """The folder cannot take the set: it holds something else."""
 
 

@@ -99,7 +99,7 @@ def opened_file(file: Path) -> Any:
     """A reader of a safetensors file; CheckpointFormatError if it is damaged."""
     try:
         return safe_open(str(file), framework="pt", device="cpu")
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointFormatError(f"{file}: damaged safetensors file: {error}") from error
 
 

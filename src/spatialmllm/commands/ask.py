@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatialcore.commands.parse import parse_options
-from spatialcore.interrupts import exit_code
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
 
 if TYPE_CHECKING:
     from spatialmllm.config import ProcessorConfig
     from spatialmllm.data.preprocessing import Medium
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
 CHOICE_SUFFIX = "Answer with the option's letter from the given choices directly."
 
 
@@ -61,19 +60,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "ask", __doc__)
-    from spatialcore.errors import SpatialCoreError
-
-    try:
-        return _ask(options)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"spatialcore ask: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore ask: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
-        return exit_code(error)
+    return run_verb("ask", Options, __doc__, argv, _ask)
 
 
 def question_text(question: str, options: tuple[str, ...]) -> str:
@@ -124,20 +111,21 @@ def _ask(options: Options) -> int:
         report["memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
     if options.json:
         print(json.dumps(report))
-        return 0
+        return exit_codes.OK
     print(answer)
     print(f"{len(ids)} tokens in {seconds:.2f} s", file=sys.stderr)
-    return 0
+    return exit_codes.OK
 
 
 def _media(options: Options, processor: ProcessorConfig) -> list[Medium]:
+    from spatialcore.errors import MissingInput
     from spatialcore.io.images import decode_image
     from spatialmllm.data.preprocessing import clip, read_clip, still
 
     media: list[Medium] = []
     for path in options.images:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such image")
+            raise MissingInput(f"{path}: no such image")
         media.append(still(decode_image(path.read_bytes(), path), processor))
     if options.video is not None:
         media.append(clip(read_clip(options.video, options.frames), processor))

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from spatialcore.commands.parse import parse_options, roots_of
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import roots_of
 from spatialcore.files import write_text
-from spatialcore.interrupts import exit_code
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
     from spatialmllm.data.records import RecordSet
-
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,25 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "eval", __doc__)
-    from spatialcore.errors import FolderInUse, MissingInput, SpatialCoreError
-    from spatialmllm.evaluation.run import EvalError
+    return run_verb("eval", Options, __doc__, argv, _run)
 
-    try:
-        records = _records(options)
-        return _evaluate(options, records)
-    except (EvalError, FolderInUse, MissingInput, ValueError, FileNotFoundError) as error:
-        print(f"spatialcore eval: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore eval: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
-        print("spatialcore eval: interrupted; the same command continues", file=sys.stderr)
-        return exit_code(error)
+
+def _run(options: Options) -> int:
+    import torch  # noqa: F401 - what is missing is said before the records are read
+
+    return _evaluate(options, _records(options))
 
 
 def _records(options: Options) -> RecordSet:
+    from spatialcore.errors import UsageError
     from spatialmllm.data.records import RecordSet, parse_folder
 
     folder = parse_folder(options.records)
     records = RecordSet.open([folder], split=options.split, roots=roots_of(options.root))
     records = records if options.limit is None else records.first(options.limit)
     if not options.blind and (missing := records.missing_images()):
-        lines = [f"  {m.source}/{m.scene}: {m.reason}" for m in missing[:20]]
-        raise ValueError("\n".join([f"images of {len(missing)} scenes are missing:", *lines]))
+        first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
+        raise UsageError(f"images of {len(missing)} scenes are missing: {first}")
     return records
 
 
@@ -120,7 +111,7 @@ def _evaluate(options: Options, records: RecordSet) -> int:
         print(json.dumps(report))
     else:
         _print(report)
-    return EXIT_SKIPPED if failed else 0
+    return exit_codes.SKIPPED if failed else exit_codes.OK
 
 
 def _answer(options: Options, records: RecordSet, folder: Path, out: Path, *, blind: bool) -> int:

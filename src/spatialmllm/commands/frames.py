@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from spatialcore.commands.parse import parse_options
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.text import one_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from spatialmllm.geometry import GeometryProvider, PointMaps
     from spatialmllm.sampling import FrameSelection
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 RANDOM_DRAWS = 20
 
 
@@ -74,31 +75,28 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "frames", __doc__)
+    return run_verb("frames", Options, __doc__, argv, _run)
+
+
+def _run(options: Options) -> int:
     from spatialcore.errors import SpatialCoreError
 
     skipped = 0
-    try:
-        geometry_of = _geometry(options)
-        for scene in _scenes(options):
-            try:
-                report = _report(options, scene, geometry_of)
-            except (SpatialCoreError, ValueError) as error:
-                print(f"skipped {scene.id}: {error}", file=sys.stderr)
-                skipped += 1
-                continue
-            print(json.dumps(report) if options.json else _text(report))
-    except (ValueError, FileNotFoundError) as error:
-        print(f"spatialcore frames: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore frames: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_SKIPPED if skipped else 0
+    geometry_of = _geometry(options)
+    for scene in _scenes(options):
+        try:
+            report = _report(options, scene, geometry_of)
+        except (SpatialCoreError, ValueError) as error:
+            print(f"skipped {printable(scene.id)}: {one_line(str(error))}", file=sys.stderr)
+            skipped += 1
+            continue
+        print(json.dumps(report) if options.json else _text(report))
+    return exit_codes.SKIPPED if skipped else exit_codes.OK
 
 
 def _geometry(options: Options) -> Callable[[Scene], GeometryProvider]:
     """Scene -> provider of point maps, by position in the scene's frames."""
+    from spatialcore.errors import UsageError
     from spatialmllm.geometry import from_depth, from_npz
 
     if options.geometry == "depth":
@@ -109,7 +107,7 @@ def _geometry(options: Options) -> Callable[[Scene], GeometryProvider]:
     if path.is_dir():
         return lambda scene: from_npz(path / f"{scene.id}.npz")
     if not path.is_file():
-        raise FileNotFoundError(
+        raise UsageError(
             f"--geometry takes depth, vggt, an npz file or a folder of them; {path} is not there"
         )
     if len(options.scenes) != 1:

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from spatialcore.commands.parse import parse_options, roots_of
-from spatialcore.interrupts import exit_code
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import roots_of
 
 if TYPE_CHECKING:
     from spatialmllm.training.callbacks import TrainEvent
     from spatialmllm.training.sft import Prepared, TrainRequest
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED = 1, 2, 3
 _BAR_AFTER_S = 2.0
 
 
@@ -79,28 +79,16 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    options = parse_options(Options, argv, "train", __doc__)
+    return run_verb("train", Options, __doc__, argv, lambda options: _run(options, argv))
+
+
+def _run(options: Options, argv: list[str]) -> int:
     if options.launch is not None and "WORLD_SIZE" not in os.environ and not options.dry_run:
         return _launch(options.launch, argv)
-    from spatialcore.errors import FolderInUse, MissingInput, SpatialCoreError
-    from spatialmllm.training.sft import RequestError, prepare
+    from spatialmllm.training.sft import prepare
 
-    try:
-        prepared = prepare(_request(options))
-    except (RequestError, MissingInput, ValueError, OSError) as error:
-        print(f"spatialcore train: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    try:
-        return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
-    except (RequestError, FolderInUse) as error:
-        print(f"spatialcore train: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (SpatialCoreError, OSError) as error:
-        print(f"spatialcore train: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
-        print("spatialcore train: interrupted; the same command continues", file=sys.stderr)
-        return exit_code(error)
+    prepared = prepare(_request(options))
+    return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
 
 
 def launch_command(argv: list[str], processes: int) -> list[str]:
@@ -123,17 +111,18 @@ def _launch(kind: str, argv: list[str]) -> int:
 
     import torch
 
+    from spatialcore.errors import UsageError
+
     if kind.startswith("zero") and importlib.util.find_spec("deepspeed") is None:
-        print(f"spatialcore train: --launch {kind} needs deepspeed, which is not installed",
-              file=sys.stderr)  # fmt: skip
-        return EXIT_USAGE
+        raise UsageError(f"--launch {kind} needs deepspeed, which is not installed")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     command = launch_command(argv, max(1, count))
     if not count:
         shown = shlex.join(["python", *launch_command(argv, 8)[1:]])
-        print(f"spatialcore train: --launch {kind} needs GPUs, and there are none here; "
-              f"on a machine with eight it runs\n  {shown}", file=sys.stderr)  # fmt: skip
-        return EXIT_USAGE
+        raise UsageError(
+            f"--launch {kind} needs GPUs, and there are none here; "
+            f"on a machine with eight it runs {shown}"
+        )
     print(shlex.join(command), file=sys.stderr)
     return subprocess.run(command, check=False).returncode
 
@@ -203,7 +192,7 @@ def _train(options: Options, prepared: Prepared) -> int:
             print(f"  refused: {count:>7}  {reason}")
     for text in result.bad_samples:
         print(f"bad sample: {text}", file=sys.stderr)
-    return EXIT_SKIPPED if result.bad_samples else 0
+    return exit_codes.SKIPPED if result.bad_samples else exit_codes.OK
 
 
 def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
@@ -234,7 +223,7 @@ def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
     report["first_batch"] = {"picture": picture, "text": text}
     if options.json:
         print(json.dumps(report))
-        return 0
+        return exit_codes.OK
     for task, count in report["records"].items():
         print(f"{count:>9,}  {task}")
     for reason, count in order.refused.most_common():
@@ -248,7 +237,7 @@ def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
     if "launch" in report:
         print(f"on eight GPUs: {report['launch']}")
     print(f"first sequence ({picture or 'no image'}):\n{text}")
-    return 0
+    return exit_codes.OK
 
 
 def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import SpatialCoreError, UsageError
 from spatialcore.files import write_bytes, write_json
 from spatialcore.folders import claim
 from spatialmllm.data.batches import Sample, SampleBuilder, collate, to_device
@@ -30,7 +30,7 @@ from spatialmllm.model.model import SpatialMLLM
 RESPONSES, HEADER = "responses.jsonl", "eval.json"
 
 
-class EvalError(SpatialCoreError):
+class EvalError(UsageError):
     """The results folder belongs to another evaluation."""
 
 

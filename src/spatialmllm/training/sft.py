@@ -16,7 +16,7 @@ import yaml
 from transformers import TrainingArguments
 
 import spatialcore
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import UsageError
 from spatialcore.files import write_text
 from spatialcore.folders import claim
 from spatialmllm.checkpoints import load, load_config, save
@@ -39,7 +39,7 @@ from spatialmllm.training.trainer import SpatialTrainer
 LAUNCHES = ("fsdp2", "zero2", "zero3")
 
 
-class RequestError(SpatialCoreError):
+class RequestError(UsageError):
     """What was asked for does not fit together: missing images, leaks, another run's folder."""
 
 
@@ -119,8 +119,8 @@ def prepare(request: TrainRequest) -> Prepared:
         map(parse_folder, request.records), split=request.split, roots=request.roots
     )
     if not request.blind and (missing := records.missing_images()):
-        lines = [f"  {m.source}/{m.scene}: {m.reason}" for m in missing[:20]]
-        raise RequestError("\n".join([f"images of {len(missing)} scenes are missing:", *lines]))
+        first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
+        raise RequestError(f"images of {len(missing)} scenes are missing: {first}")
     _check_leaks(request, records)
     tokenizer = _tokenizer(request, records)
     config = _config(request, tokenizer)
