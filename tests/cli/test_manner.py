@@ -77,7 +77,13 @@ def test_what_is_something_else_is_named(
                      "model.safetensors", "transforms.json", "scene.npz"):  # fmt: skip
             (path / name).mkdir()
     assert run(verb, path, tmp_path / "out") in (1, 2)
-    assert str(path) in said(capsys)
+    if verb in ("check", "index") and kind == "folder of folders":
+        report = capsys.readouterr()  # a scene that is left out is a line of the report
+        assert str(path) in report.out
+        assert "Errno" not in report.out
+        assert not report.err
+    else:
+        assert str(path) in said(capsys)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -97,7 +103,7 @@ WRONG = {
     "export": "missing PATH, --output, --to",
     "export a -o b --to llama-factory": "did you mean 'llamafactory'?",
     "stats a b": "unrecognized options: b",
-    "stats --jsn": "missing PATH",
+    "stats --jsn": "missing value for argument 'records'",
     "verify a --sample many": "--sample cannot be 'many'",
     "verify a --root here": "--root takes KEY=PATH",
     "verify a --shard 3/3": "--shard must be i/n",
