@@ -89,4 +89,4 @@ def _run(args: list[str]) -> int:
         hint = f"did you mean {near[0]!r}?" if near else "`spatialcore --help` lists them"
         raise UsageError(f"unknown verb {args[0]!r}; {hint}")
     with interruptible():
-        return int(entry.load()(args[1:]))
+        return guarded(args[0], lambda: int(entry.load()(args[1:])))
