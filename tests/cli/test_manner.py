@@ -99,7 +99,7 @@ def test_a_folder_that_may_not_be_read_is_named(
 
 WRONG = {
     "frobnicate": "unknown verb 'frobnicate'",
-    "generat": "did you mean 'generate'?",
+    "stat": "did you mean 'stats'?",
     "export": "missing PATH, --output, --to",
     "export a -o b --to llama-factory": "did you mean 'llamafactory'?",
     "stats a b": "unrecognized options: b",
@@ -131,9 +131,9 @@ def test_unknown_tasks_name_the_nearest(
     plan = ["plan", str(tmp_path / "out" / "index"), "-o", str(tmp_path / "plan")]
     for verb, glob, near in (
         (plan, "camera", "'camera_movement.*'"),
-        (plan, "camera_movement.distanse", "'camera_movement.distance'"),
+        (plan, "camera_movement.distances", "'camera_movement.distance'"),
         (["export", str(tmp_path / "out"), "-o", str(tmp_path / "set"), "--to", "swift"],
-         "camera_movement.distanc", "'camera_movement.distance'"),
+         "camera_movement.distances", "'camera_movement.distance'"),
         (["view", str(tmp_path / "out"), "-o", str(tmp_path / "page")], "depth*", ""),
     ):  # fmt: skip
         assert cli.main([*verb, "--tasks", glob]) == 2
