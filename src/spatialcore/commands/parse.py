@@ -50,7 +50,7 @@ def parse_options(options: type[T], argv: list[str], verb: str, text: str | None
 
 def _sentence(box: str, verb: str) -> str:
     """The sentence of the box that tyro draws around an error, and what was probably meant."""
-    from spatialcore.settings import nearest
+    from spatialcore.settings_words import nearest
 
     # A title, then lines between bars, or blanks where the terminal knows no bars, then rules.
     inside = [line[2:].rstrip(" \u2502") for line in box.splitlines()[1:]]
@@ -111,7 +111,7 @@ def globs_of(tasks: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
     Raises:
         UsageError: A glob matches no task; names the nearest one.
     """
-    from spatialcore.settings import nearest
+    from spatialcore.settings_words import nearest
 
     names = sorted(known)
     globs = tuple(part for text in tasks for part in text.split(",") if part)
