@@ -36,6 +36,9 @@ _PACKAGE_OF = {"PIL": "pillow", "liblzfse": "pyliblzfse", "cupy": "cupy-cuda13x"
 _NUMBERS = re.compile(r"\[Errno -?\d+\] | ?\(os error \d+\)")
 
 
+_NO_SOURCE = ("nothing_found", "kind_unknown")  # reasons of a source that was named wrongly
+
+
 def run_verb(
     verb: str,
     options: type[T],
@@ -88,7 +91,7 @@ def explain(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence of an error that a user can cause; None for a fault of ours."""
     if isinstance(error, UsageError | FolderInUse | SceneIndexError):
         return exit_codes.USAGE, str(error)
-    if isinstance(error, SceneFormatError) and error.code == "nothing_found":
+    if isinstance(error, SceneFormatError) and error.code in _NO_SOURCE:
         return exit_codes.USAGE, str(error)
     if isinstance(error, ImportError):
         return exit_codes.FAILED, missing_package(error)
