@@ -67,6 +67,7 @@ def whole_files():
         "k.exr": (exr(half), half.astype(np.float32)),
         "l.exr": (exr(METRES, "R"), METRES),
         "m.EXR": (exr(METRES, "depth"), METRES),
+        "n.jpg.geometric.bin": (f"{W}&{H}&1&".encode() + METRES.astype("<f4").tobytes(), METRES),
     }
 
 
@@ -125,6 +126,9 @@ def test_what_is_no_depth_map_is_refused_by_name(tmp_path):
         "complex.npy": npy(np.zeros((2, 2), complex)),
         "two.exr": b"",
         "bad.zip": b"PK",
+        "short.bin": b"7&5&1&" + bytes(9),
+        "three.bin": b"1&1&3&" + bytes(12),
+        "huge.bin": b"9999999&9999999&1&" + bytes(12),
     }
     for name, stored in files.items():
         (tmp_path / name).write_bytes(stored)

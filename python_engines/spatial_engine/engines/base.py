@@ -120,6 +120,11 @@ class Engine(ABC):
         return False
 
     @property
+    def needs_metres(self) -> bool:
+        """Whether lengths must be metres; directions and correspondences need no scale."""
+        return True
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The closed set of answer words or letters; () for numbers."""
         return ()
@@ -198,7 +203,7 @@ def usable(engine: Engine, scene: SceneIndex) -> str:
     """Why the engine may not ask about the scene, or "" when it may."""
     if (engine.kind == "clip") != scene.is_clip:
         return "other_kind"
-    if not scene.metric:
+    if engine.needs_metres and not scene.metric:
         return "not_metric"
     if engine.needs_up and scene.up == "unknown":
         return "up_unknown"

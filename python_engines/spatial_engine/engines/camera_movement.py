@@ -149,6 +149,11 @@ class CameraMovement(Engine):
         """Yaw and pitch are about gravity."""
         return self.quantity in _YAW + _PITCH
 
+    @property
+    def needs_metres(self) -> bool:
+        """Distances and vectors are lengths; directions and angles are not."""
+        return self.quantity in ("distance", "vector")
+
     def bin_count(self, recipe: Recipe) -> int:
         """Overlap bins of the recipe's band."""
         return overlap_bin_count(recipe)

@@ -185,6 +185,8 @@ class DepthComparison(Engine):
     subject: ClassVar[Subject] = _SUBJECT
     published: ClassVar[Published] = Published("MultiSPA", "depth comparison")
 
+    needs_metres: ClassVar[bool] = False
+
     @property
     def task(self) -> str:
         """Task name."""

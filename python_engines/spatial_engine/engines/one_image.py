@@ -134,6 +134,8 @@ class OneImage(Engine):
     quantity: Quantity
     subject: ClassVar[Subject] = OBJECTS
 
+    needs_metres: ClassVar[bool] = False
+
     @property
     def task(self) -> str:
         """Task name."""

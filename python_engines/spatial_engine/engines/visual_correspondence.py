@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,8 @@ class Match(Engine):
     """
 
     form: Form
+
+    needs_metres: ClassVar[bool] = False
 
     @property
     def task(self) -> str:

@@ -11,6 +11,7 @@ A uri is relative to the root of its source. A map is a file of its own or a par
 | `a.npz#depth`, `a.npz#depth/17` | a member of that shape, or row 17 of a member (N, h, w) |
 | `a.exr` | the channel Z, or else the only one, or else the first of Y, R, V; half or float |
 | `a.hdf5#depth` | a data set of that shape; the name may be left out where there is one only |
+| `a.bin` | COLMAP's dense array: `w&h&1&`, then float32 |
 | `a.zip#00017.exr` | any of the single files above as a member |
 
 Maps come as stored: uint16, or float32 (half and double are converted). What a unit means, which
@@ -167,6 +168,28 @@ def _decode_exr(stored: bytes, path: Path) -> DepthMap:
     return _with_exr(stored, path, pixels, header_only=False)
 
 
+def _colmap_head(stored: bytes, path: Path) -> tuple[Size, int]:
+    """Size of the map and where its numbers begin."""
+    parts = stored[:64].split(b"&", 3)
+    if len(parts) != 4 or not all(part.isdigit() and len(part) < 8 for part in parts[:3]):
+        raise _bad(path, "is no dense array of COLMAP")
+    width, height, channels = (int(part) for part in parts[:3])
+    if channels != 1:
+        raise _bad(path, f"holds {channels} channels, a depth map has one")
+    return _checked_size(width, height, path), sum(len(part) + 1 for part in parts[:3])
+
+
+def _colmap_size(stored: bytes, path: Path) -> Size:
+    return _colmap_head(stored, path)[0]
+
+
+def _decode_colmap(stored: bytes, path: Path) -> DepthMap:
+    (width, height), start = _colmap_head(stored, path)
+    if len(stored) - start != 4 * width * height:
+        raise _bad(path, f"holds {len(stored) - start} bytes for {width}x{height} floats")
+    return as_depth_map(np.frombuffer(stored, "<f4", offset=start).reshape(height, width), path)
+
+
 class _Codec(NamedTuple):
     """How a single file is read: its size from the first `head` bytes (0 = all), and its map."""
 
@@ -183,6 +206,7 @@ _FILES = {
     ".tif": _TIFF_OR_PGM,
     ".tiff": _TIFF_OR_PGM,
     ".exr": _Codec(_exr_size, 0, _decode_exr),
+    ".bin": _Codec(_colmap_size, 64, _decode_colmap),
 }
 _PARTS = (".npz", ".zip", ".hdf5", ".h5")
 DEPTH_SUFFIXES = (*_FILES, *_PARTS)

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from spatialcore.io.frame_files import BuiltFrames, holds_floats, read_depth
 from spatialcore.io.intrinsics import registered_depth_camera
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import resolve_inside
-from spatialcore.types import Camera, Scene
+from spatialcore.io.scale import room_sized
+from spatialcore.types import Camera, Float64, Frame, Scene
 
 
 class FolderSource(ListedSource):
@@ -33,6 +37,12 @@ class FolderSource(ListedSource):
         depth_scale: float | None,
         inputs: Sequence[Path],
         notes: tuple[str, ...] = (),
+        read: Callable[[Path, Frame], NDArray[Any]] = read_depth,
+        metric: bool = True,
+        world_up: Float64 | None = None,
+        space: str | None = None,
+        split: str | None = None,
+        described: bool = True,
     ) -> Scene:
         """A scene whose depth images are registered to the colour view.
 
@@ -44,30 +54,41 @@ class FolderSource(ListedSource):
                 layout does not say: a millimetre for integers, a metre for floats.
             inputs: Files beside the depth images that the scene is read from.
             notes: What the reader has to say about it.
+            read: (root, frame) -> the stored depth map; picklable.
+            metric: Whether the layout promises metres; `scene_meta.json` and options win.
+            world_up: Up direction that the layout itself promises.
+            space: Physical room; None: the scene itself.
+            split: "train" or "val" where the layout ships a list.
+            described: Whether a `scene_meta.json` in the folder is ours; WAI has its own.
         """
         root, folder = self.root.resolve(), self.folder(scene_id)
-        orientation = resolve_orientation(self.options, (folder,), built.frames)
+        orientation = resolve_orientation(
+            self.options, (folder,) if described else (), built.frames, world_up,
+            default_metric=metric,
+        )  # fmt: skip
         depth = [root / f.depth.partition("#")[0] for f in built.frames if f.depth is not None]
         scale = orientation.depth_scale or depth_scale
         if scale is None:
-            scale = 1.0 if holds_floats(root, built.frames, read_depth) else 0.001
+            scale = 1.0 if holds_floats(root, built.frames, read) else 0.001
         shared = color.same_as(built.color)
         single = [*inputs, folder / "scene_meta.json"]
-        return Scene(
+        scene = Scene(
             source=self.key,
             id=scene_id,
-            space=scene_id,
+            space=space or scene_id,
             root=root,
             color=color,
             depth=built.depth if shared else registered_depth_camera(color, built.depth_size),
             depth_size=built.depth_size,
             depth_scale=scale,
             frames=built.frames,
-            read_depth=functools.partial(read_depth, root),
+            read_depth=functools.partial(read, root),
             metric=orientation.metric,
             world_up=orientation.world_up,
             up_estimated=orientation.estimated,
+            split=split,
             kind=self.kind,
             inputs=tuple(p for p in dict.fromkeys((*single, *depth)) if p.is_file()),
             notes=notes + built.notes + orientation.notes,
         )
+        return room_sized(scene)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.colmap import ColmapSource, is_reconstruction
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
+from spatialcore.io.replica import ReplicaSource, is_render
 from spatialcore.io.scannet import ScannetSource, is_scan, scan_root
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
 from spatialcore.io.tum import TumSource, is_sequence
+from spatialcore.io.wai import WaiSource, is_wai
 
 Files = tuple[tuple[str, str], ...]
 
@@ -65,6 +68,14 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "tum": Layout("rgb.txt, depth.txt and groundtruth.txt", is_sequence, TumSource, _key("tum")),
     "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
+    "replica": Layout("traj.txt and results/", is_render, ReplicaSource, _key("replica")),
+    "wai": Layout("scene_meta.json with frames and modalities", is_wai, WaiSource, _key("wai")),
+    "colmap": Layout(
+        "sparse/ with cameras and images, .bin or .txt",
+        is_reconstruction,
+        ColmapSource,
+        _key("colmap"),
+    ),
 }
 KINDS = tuple(LAYOUTS)
 

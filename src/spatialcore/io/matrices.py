@@ -191,12 +191,12 @@ class SceneMeta:
     """What a file `scene_meta.json` may say of the folders beside and below it.
 
     Attributes:
-        metric: Whether lengths are metres.
+        metric: Whether lengths are metres; null: what the layout says.
         world_up: Up in the source's world, of any length but 0; null: unknown.
         depth_scale: Metres of a unit of the depth images; null: what the layout says.
     """
 
-    metric: bool = True
+    metric: bool | None = None
     world_up: tuple[Coordinate, Coordinate, Coordinate] | None = None
     depth_scale: Annotated[float, Meta(gt=0, lt=1e3, extra={"unit": "m"})] | None = None
 

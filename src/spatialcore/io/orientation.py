@@ -28,6 +28,8 @@ def resolve_orientation(
     folders: Iterable[Path],
     frames: Iterable[Frame],
     default_up: Float64 | None = None,
+    *,
+    default_metric: bool = True,
 ) -> Orientation:
     """Apply the rules of docs/contracts.md, section 1.
 
@@ -36,6 +38,7 @@ def resolve_orientation(
         folders: Where `scene_meta.json` is looked for; the first that holds one counts.
         frames: For "auto": the cameras to estimate up from.
         default_up: Up direction that the layout itself promises.
+        default_metric: Whether the layout itself promises metres.
 
     Raises:
         SceneFormatError: `scene_meta.json` is malformed.
@@ -54,5 +57,6 @@ def resolve_orientation(
             notes.append("up_estimated" if estimated else "up_estimate_refused")
     if up is None:
         notes.append("up_unknown")
-    metric = options.metric if options.metric is not None else bool(meta.get("metric", True))
+    stated = options.metric if options.metric is not None else meta.get("metric")
+    metric = default_metric if stated is None else bool(stated)
     return Orientation(up, estimated, metric, meta.get("depth_scale"), tuple(notes))

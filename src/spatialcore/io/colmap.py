@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of COLMAP reconstructions with depth maps: a sparse model, images, and a folder of depth.
+
+The model lies in `sparse/0`, `sparse` or `colmap`, text or binary; images in `images/`; depth in
+`depth/`, `depths/` or `depth_maps/` under the names of the images, in any encoding of `depth_maps`,
+or in COLMAP's own `stereo/depth_maps/<image>.geometric.bin`. Conventions undone here: poses are
+cam_from_world, pixel centres lie at +0.5. The scale of a reconstruction is free: lengths are not
+metres unless `scene_meta.json` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.colmap_model import PosedImage, find_model, model_files, read_model
+from spatialcore.io.depth_maps import DEPTH_SUFFIXES
+from spatialcore.io.folder_source import FolderSource
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.names import natural_order
+from spatialcore.io.paths import resolve_inside
+from spatialcore.types import Scene
+
+_DEPTH_FOLDERS = ("depth", "depths", "depth_maps", "stereo/depth_maps")
+# Behind the image's own suffix: `a.jpg.png`, and the dense maps of COLMAP.
+_LONG_SUFFIXES = (*DEPTH_SUFFIXES, ".geometric.bin")
+_IMAGE_FOLDERS = ("images", "image", "rgb", "color", ".")
+
+
+def is_reconstruction(folder: Path) -> bool:
+    """Whether a folder holds a COLMAP model."""
+    return folder.is_dir() and find_model(folder) is not None
+
+
+def _find(
+    folder: Path, places: tuple[str, ...], name: str, suffixes: tuple[str, ...]
+) -> Path | None:
+    """The file of an image in the first place that has it, under one of the suffixes."""
+    for place in places:
+        for suffix in suffixes:
+            path = folder / place / f"{name}{suffix}"
+            if path.is_file():
+                return resolve_inside(folder, path.relative_to(folder).as_posix())
+    return None
+
+
+def _frame_files(folder: Path, images: list[PosedImage], stride: int) -> Iterator[FrameFiles]:
+    stored = sorted(images, key=lambda image: natural_order(image.name))
+    for index, image in enumerate(stored):
+        if index % stride:
+            continue
+        color = depth = None
+        fault = "" if image.intrinsics is not None else "camera_model_unknown"
+        stem = str(Path(image.name).with_suffix(""))
+        try:
+            color = _find(folder, _IMAGE_FOLDERS, image.name, ("",))
+            depth = _find(folder, _DEPTH_FOLDERS, stem, DEPTH_SUFFIXES)
+            depth = depth or _find(folder, _DEPTH_FOLDERS, image.name, _LONG_SUFFIXES)
+        except SceneFormatError as error:
+            fault = error.code
+        yield FrameFiles(
+            index=index,
+            name=Path(image.name).stem,
+            color=color,
+            depth=depth,
+            world_from_cam=image.world_from_cam,
+            fault=fault,
+            intrinsics=image.intrinsics,
+        )
+
+
+class ColmapSource(FolderSource):
+    """COLMAP reconstructions."""
+
+    __slots__ = ()
+    kind: ClassVar[str] = "colmap"
+
+    def open(self, scene_id: str) -> Scene:
+        """Open one reconstruction: its model and the headers of its images and depth maps.
+
+        Raises:
+            SceneFormatError: The model is damaged, or no frame has a camera, an image and depth.
+        """
+        folder = self.folder(scene_id)
+        model = find_model(folder)
+        if model is None:
+            raise SceneFormatError(folder, "holds no COLMAP model", code="nothing_found")
+        files = list(_frame_files(folder, read_model(model), self.options.stride or 1))
+        if files and all(part.depth is None for part in files):
+            raise SceneFormatError(
+                folder,
+                "has no depth maps",
+                "put one for each image into depth/ under its name: every task needs them",
+                code="depth_missing",
+            )
+        built = build_frames(files, self.root.resolve(), folder)
+        if built.color is None:
+            raise SceneFormatError(
+                folder,
+                f"no frame has a camera: {count_reasons(built.frames)}",
+                code="intrinsic_missing",
+            )
+        return self.registered_scene(
+            scene_id, built, built.color, depth_scale=None, inputs=model_files(model), metric=False
+        )
