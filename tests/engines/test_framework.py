@@ -23,17 +23,15 @@ from spatial_engine.plan.balance import (
     most_of_a_word,
 )
 from spatial_engine.records import answers
+from spatial_engine.records.jsonl import read_jsonl, record_to_json, write_jsonl
 from spatial_engine.records.marks import Mark, draw_marks, letter_corner
 from spatial_engine.records.record import (
     ImageRef,
     Message,
     QARecord,
-    read_jsonl,
     read_records,
     record_schema,
-    record_to_json,
     records_to_table,
-    write_jsonl,
     write_records,
 )
 from spatialcore.errors import RecordError

@@ -218,3 +218,33 @@ def test_moved_sources_resume_and_unexplained_shards_do_not(dataset: Path, tmp_p
     prepare(planned, out, overwrite=True)
     assert path.exists()
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "done file", "done file gone"])
+def test_a_damaged_shard_is_found_and_made_again(
+    dataset: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    part = sorted((out / "data").rglob("*.parquet"))[0]
+    mark = out / "shards" / f"{part.stem.removeprefix('part-')}.json"
+    content = part.read_bytes()
+    if damage == "cut":
+        part.write_bytes(content[:-50])
+    elif damage == "flipped":
+        part.write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
+    elif damage == "gone":
+        part.unlink()
+    elif damage == "done file":
+        mark.write_text("[]")
+    else:
+        mark.unlink()
+    assert verify.main([str(out), "--sample", "1"]) != 0
+    capsys.readouterr()
+    assert verify.main([str(out), "--sample", "1", "--repair"]) == 0
+    assert "repaired: 1 of" in capsys.readouterr().err
+    assert data_bytes(out) == data_bytes(dataset)
+    assert generate.main([str(out / "plan"), "-o", str(out)]) == 0
+    part.write_bytes(content[:-50])
+    assert generate.main([str(out / "plan"), "-o", str(out)]) == 0
+    assert data_bytes(out) == data_bytes(dataset)

@@ -10,6 +10,7 @@ Examples:
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
+from spatialcore.commands.text import printable
 from spatialcore.files import child, whole_file
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Options:
         random: Show this many records, chosen by the seed.
         task: Glob of task names to choose from.
         seed: Seed of the choice.
-        images: Folder of the written images; default: RECORDS/shown.
+        images: Folder of the written images; default: a new temporary folder.
         root: KEY=PATH, where a source has moved.
         json: Print the records as JSON lines; write no image.
     """
@@ -63,9 +65,11 @@ def _run(options: Options) -> int:
     if not chosen:
         wanted = options.id or f"task {options.task}"
         raise ValueError(f"{options.records} has no record of {wanted}")
-    folder = options.records / "shown" if options.images is None else options.images
+    folder = options.images
+    if folder is None and not options.json:
+        folder = Path(tempfile.mkdtemp(prefix="spatialcore-show-"))
     for opened in chosen:
-        if options.json:
+        if folder is None or options.json:
             print(json.dumps(asdict(opened.record)))
         else:
             _print(opened, folder)
@@ -101,16 +105,16 @@ def _smallest(records: Iterable[OpenedRecord], count: int, seed: int) -> list[Op
 
 def _print(opened: OpenedRecord, folder: Path) -> None:
     record = opened.record
-    print(f"{record.id}\n  {record.source}/{record.scene} frames {', '.join(record.frame_names)}")
-    print("\n".join(f"  {line}" for line in record.question.splitlines()))
-    for option in record.options:
-        print(f"    {option}")
-    print(f"  -> {record.answer}")
-    for name, value in record.facts.items():
-        print(f"     {name}: {json.dumps(value)}")
+    lines = [record.id]
+    lines.append(f"  {record.source}/{record.scene} frames {', '.join(record.frame_names)}")
+    lines += [f"  {line}" for line in record.question.splitlines()]
+    lines += [f"    {option}" for option in record.options]
+    lines.append(f"  -> {record.answer}")
+    lines += [f"     {name}: {json.dumps(value)}" for name, value in record.facts.items()]
+    print("\n".join(map(printable, lines)))
     for k, image in enumerate(opened.images()):
         path = child(folder, f"{record.id.replace('/', '-')}-{k + 1}.jpg")
         with whole_file(path, durable=False) as temporary:
             image.convert("RGB").save(temporary, "JPEG", quality=95)
-        print(f"  image {k + 1}: {path}")
+        print(f"  image {k + 1}: {printable(str(path))}")
     print()

@@ -18,6 +18,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.stats import DatasetStats, TaskStats
@@ -58,6 +59,7 @@ def _print(stats: DatasetStats) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from spatial_engine.dataset.stats import TaskStats
     from spatial_engine.records.task_name import family_of
@@ -79,13 +81,13 @@ def _print(stats: DatasetStats) -> None:
         if family_of(task) != family:
             family = family_of(task)
             table.add_section()
-            table.add_row(f"[bold]{family}[/]")
+            table.add_row(Text(printable(family), style="bold"))
         row = stats.tasks.get(task, TaskStats())
         short = stats.shortfall.get(task, 0)
         table.add_row(
-            f"  {task.partition('.')[2]}",
+            Text(printable(f"  {task.partition('.')[2]}")),
             f"{row.rows:,}",
-            _answers(row) if row.rows else "[yellow]none[/]",
+            Text(printable(_answers(row))) if row.rows else "[yellow]none[/]",
             "" if row.chance is None else f"{row.chance:.0%}",
             f"{row.majority:.0%}" if row.rows else "",
             f"{short:,}" if short else "",
@@ -102,9 +104,10 @@ def _print(stats: DatasetStats) -> None:
         reasons.update(counts)
     if reasons:
         listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-        console.print(f"refused candidates: {listed}", highlight=False)
+        console.print(f"refused candidates: {printable(listed)}", highlight=False, markup=False)
     for skip in stats.skipped_scenes:
-        console.print(f"skipped {skip.source}/{skip.scene}: {skip.reason}")
+        line = f"skipped {skip.source}/{skip.scene}: {skip.reason}"
+        console.print(printable(line), highlight=False, markup=False)
     if stats.unknown_tasks:
         names = ", ".join(stats.unknown_tasks)
         console.print(f"chance is not known of {names}: install the package of their engines")

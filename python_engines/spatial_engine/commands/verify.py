@@ -5,11 +5,13 @@ Examples:
   spatialcore verify out                        all rows up to 100,000, else a fixed sample
   spatialcore verify out --all --workers 16
   spatialcore verify out --root scannet=/mnt/scans   where the scans have moved
+  spatialcore verify out --repair               make damaged and lost shards again, then check
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +22,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.text import printable
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ class Options:
         run: Who does the work.
         shard: i/n checks only the shards whose number is i modulo n.
         fail_fast: Stop at the first shard with a mismatch.
+        repair: First make every shard again that is lost or whose bytes have changed.
+        plan: The plan to repair by; default: RECORDS/plan.
         root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
@@ -47,6 +52,8 @@ class Options:
     all: bool = False
     shard: str = "0/1"
     fail_fast: bool = False
+    repair: bool = False
+    plan: Path | None = None
     root: tuple[str, ...] = ()
     json: bool = False
 
@@ -59,6 +66,8 @@ def main(argv: list[str]) -> int:
 def _run(options: Options) -> int:
     from spatial_engine.check.verify import verify
 
+    if options.repair:
+        _repair(options)
     with ProgressBar() as bar:
         report = verify(
             options.records, sample=options.sample, everything=options.all,
@@ -72,11 +81,32 @@ def _run(options: Options) -> int:
     return exit_codes.OK if report.ok else exit_codes.SKIPPED
 
 
+def _repair(options: Options) -> None:
+    """Run the plan again: it leaves what is whole and makes what is not."""
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.dataset.make import generate
+    from spatialcore.errors import UsageError
+
+    dataset = Dataset.open(options.records)
+    plan = options.plan or dataset.path / "plan"
+    if not (plan / "plan.json").is_file():
+        raise UsageError(f"{plan}: no plan to repair by; name the one of this data set with --plan")
+    made = [
+        event.shard
+        for event in generate(plan, dataset.path, workers=options.run)
+        if not event.reused
+    ]
+    print(f"repaired: {len(made)} of {dataset.manifest.shards} shards were made again",
+          file=sys.stderr)  # fmt: skip
+
+
 def _as_text(report: VerifyReport) -> str:
-    lines = [f"problem: {problem}" for problem in report.problems]
+    lines = [f"problem: {printable(problem)}" for problem in report.problems]
     lines += [f"not checked: {shard}" for shard in report.unchecked]
     for m in report.mismatches:
-        lines.append(f"{m.id}\n  {m.field}: stored {m.stored!r}, recomputed {m.recomputed!r}")
+        lines.append(
+            f"{printable(m.id)}\n  {m.field}: stored {m.stored!r}, recomputed {m.recomputed!r}"
+        )
     if report.mismatch_count > len(report.mismatches):
         lines.append(f"... and {report.mismatch_count - len(report.mismatches):,} more")
     if report.wording_changed:

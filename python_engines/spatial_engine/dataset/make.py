@@ -44,7 +44,7 @@ from spatial_engine.plan.failures import engine_failure
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
-from spatialcore.errors import PlanError
+from spatialcore.errors import PlanError, RecordError
 from spatialcore.files import (
     child,
     content_hash,
@@ -202,6 +202,8 @@ def _open_plan(folder: Path) -> Plan:
 def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     """Make one shard, or leave it when it is done. Returns the content of its done file.
 
+    A shard whose file or done file is not what was written is made again.
+
     A shard that another process is making is waited for, and is then done.
 
     Raises:
@@ -212,10 +214,10 @@ def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
 
 
 def _run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
-    done = read_done(out, number)
     shard = plan.shards[number]
     target = shard_path(out, shard.split, number)
-    if done is not None and target.exists():
+    done = whole_shard(out, number)
+    if done is not None and (done.split, done.rows) == (shard.split, shard.rows):
         return {**done.to_json(), "reused": True}
     started = time.perf_counter()
     with collector_paused():
@@ -239,6 +241,17 @@ def _run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     ).to_json()
     write_json(done_path(out, number), report)
     return {**report, "reused": False}
+
+
+def whole_shard(out: Path, number: int) -> ShardDone | None:
+    """What the done file of a shard says, if its record file is byte for byte what it says."""
+    try:
+        done = read_done(out, number)
+        if done is None or content_hash(shard_path(out, done.split, number)) != done.hash:
+            return None
+    except (RecordError, OSError):
+        return None  # a damaged done file says nothing, and a lost record file is no shard
+    return done
 
 
 @contextmanager

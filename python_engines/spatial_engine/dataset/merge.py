@@ -118,5 +118,6 @@ def _copy(inputs: Sequence[Dataset], work: Path) -> Summary:
             reports.append(report)
     repeated = repeated_ids(paths, [id_keys(path) for path in paths])
     if repeated:
-        raise RecordError(f"id {repeated[0]} is in two records")
+        folders = " and ".join(str(one.path) for one in inputs)
+        raise RecordError(f"{folders}: id {repeated[0]} is in two records")
     return summary_of(reports)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial_engine.records.answers import ANSWER_TYPES, NUMBER_COUNT, UNITS, Answer, parse_answer
-from spatial_engine.records.marks import Mark
+from spatial_engine.records.marks import COLOURS, Mark
 from spatialcore.errors import RecordError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ROW_GROUP_ROWS = 16_384
+# What a row group may say it holds, of a file from elsewhere: its reader allocates by it.
+MAX_GROUP_ROWS, MAX_GROUP_VALUES, MAX_GROUP_BYTES = 1 << 20, 1 << 26, 1 << 31
 # Level 3 takes a third longer and makes 4 % larger files: texts repeat over long distances.
 ZSTD_LEVEL = 1
 PLACEHOLDER = "<image>"
@@ -104,8 +106,14 @@ class QARecord:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The evidence as a dictionary."""
-        return dict(json.loads(self.evidence))
+        """The evidence as a dictionary; RecordError when it is none."""
+        try:
+            found = json.loads(self.evidence)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{self.id}: the evidence is not JSON") from error
+        if not isinstance(found, dict):
+            raise RecordError(f"{self.id}: the evidence is not a JSON object")
+        return found
 
     @property
     def typed_answer(self) -> Answer:
@@ -171,8 +179,9 @@ def _problem(record: QARecord) -> str:
         return f"a {record.answer_type} has {expected} numbers, got {len(record.answer_number)}"
     if not all(math.isfinite(value) for value in record.answer_number):
         return "answer_number is not finite"
-    if not all(math.isfinite(m.u) and math.isfinite(m.v) for i in record.images for m in i.marks):
-        return "a mark is not finite"
+    for image in record.images:
+        if found := _image_problem(image):
+            return found
     if (record.answer_text is not None) != (record.answer_type in ("word", "letter")):
         return f"answer_text is {record.answer_text!r} for a {record.answer_type}"
     if len(record.frames) != len(record.frame_names):
@@ -187,6 +196,29 @@ def _problem(record: QARecord) -> str:
             return "the assistant turn differs from the answer"
     if record.messages and record.messages[0].content.count(PLACEHOLDER) != len(record.images):
         return "the prompt's placeholders differ from the images"
+    return _evidence_problem(record)
+
+
+def _evidence_problem(record: QARecord) -> str:
+    try:
+        _ = record.facts
+    except RecordError as error:
+        return str(error).removeprefix(f"{record.id}: ")
+    return ""
+
+
+def _image_problem(image: ImageRef) -> str:
+    if min(image.width, image.height) < 1:
+        return f"an image of {image.width}x{image.height} pixels"
+    for mark in image.marks:
+        if not (math.isfinite(mark.u) and math.isfinite(mark.v)):
+            return "a mark is not finite"
+        if not (0 <= mark.u < image.width and 0 <= mark.v < image.height):
+            return f"a mark at ({mark.u:g}, {mark.v:g}) lies outside its image"
+        if not 1 <= mark.radius <= max(image.width, image.height):
+            return f"a mark of radius {mark.radius} on an image of {image.width}x{image.height}"
+        if mark.colour not in COLOURS or len(mark.letter) > 1:
+            return f"a mark of colour {mark.colour[:20]!r} with the letter {mark.letter[:20]!r}"
     return ""
 
 
@@ -312,9 +344,12 @@ def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QA
     """
     for table in read_tables(path):
         for row in table.to_pylist():
-            record = record_from_row(row)
-            if not columns_only:
-                check_record(record)
+            try:
+                record = record_from_row(row)
+                if not columns_only:
+                    check_record(record)
+            except RecordError as error:
+                raise RecordError(f"{path}: {error}") from error
             yield record
 
 
@@ -333,11 +368,24 @@ def read_tables(path: str | Path) -> Iterator[pa.Table]:
                 wrong = _schema_difference(file.schema_arrow)
                 raise RecordError(f"{path}: {wrong}")
             for group in range(file.num_row_groups):
+                _check_group(path, file.metadata.row_group(group))
                 table = file.read_row_group(group)
                 table.validate(full=True)
                 yield table
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: not a record file: {error}") from error
+
+
+def _check_group(path: str | Path, group: Any) -> None:
+    """Refuse a row group that says it is larger than any that is written, before it is read."""
+    values = max(group.column(k).num_values for k in range(group.num_columns))
+    for what, count, most in (
+        ("rows", group.num_rows, MAX_GROUP_ROWS),
+        ("values", values, MAX_GROUP_VALUES),
+        ("bytes", group.total_byte_size, MAX_GROUP_BYTES),
+    ):
+        if not 0 <= count <= most:
+            raise RecordError(f"{path}: a row group of {count:,} {what}; at most {most:,} are read")
 
 
 def _schema_difference(found: pa.Schema) -> str:
@@ -349,39 +397,3 @@ def _schema_difference(found: pa.Schema) -> str:
             return f"column {entry.name!r} is {found.field(position).type}, not {entry.type}"
     extra = [name for name in found.names if name not in COLUMNS]
     return f"column {extra[0]!r} is unknown" if extra else "columns are in another order"
-
-
-def record_to_json(record: QARecord) -> str:
-    """One line of JSON with the record's fields in the schema's order."""
-    return json.dumps(dataclasses.asdict(record), ensure_ascii=False, separators=(",", ":"))
-
-
-def write_jsonl(path: str | Path, records: Iterable[QARecord]) -> int:
-    """Write records as JSON lines; returns how many."""
-    count = 0
-    with Path(path).open("w", encoding="utf-8", newline="\n") as out:
-        for record in records:
-            out.write(record_to_json(record) + "\n")
-            count += 1
-    return count
-
-
-def read_jsonl(path: str | Path) -> Iterator[QARecord]:
-    """Records of a JSON-lines file, checked; RecordError names the file and the line."""
-    import pyarrow as pa
-
-    row_type = pa.struct(list(record_schema()))
-    with Path(path).open("rb") as lines:
-        for line_number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise RecordError("not an object")
-                record = record_from_row(row)
-                pa.array([row], row_type)  # JSON has no column types: Arrow checks the values
-                check_record(record)
-            except (pa.ArrowException, ValueError, RecordError, RecursionError) as error:
-                raise RecordError(f"{path}:{line_number}: {error}") from error
-            yield record

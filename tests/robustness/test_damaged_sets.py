@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Damaged data sets: whatever byte or field is wrong, every verb names the file in one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spatial_engine.dataset.manifest import read_done
+from spatialcore import cli
+from spatialcore.files import content_hash
+
+Damage = Callable[[Path], None]
+FILES = ("manifest.json", "summary.json", "shards/00000.json", "plan/plan.json")
+WHOLES = {
+    "list": b"[]", "null": b"null", "number": b"3", "text": b'"x"', "empty object": b"{}",
+    "empty": b"", "no UTF-8": b'{"rows": "\xff\xfe"}', "not JSON": b"{rows: 1}",
+    "deep": b"[" * 100_000, "deep object": b'{"a":' * 100_000, "NaN": b'{"rows": NaN}',
+    "twice": b'{"rows": 1, "rows": 2}', "surrogate": b'{"rows": "\\ud800"}',
+}  # fmt: skip
+WRONG: tuple[Any, ...] = (None, True, -1, 10**30, 0.5, "x", "../../x", [], {}, [None], {"x": {}})
+# Verb -> arguments; each reads {out} and writes into a folder beside it.
+VERBS = {
+    "stats": "{out} --json",
+    "show": "{out} --random 2 --json",
+    "show images": "{out} --random 2 --images {to}/shown",
+    "view": "{out} -o {to}/page --per-task 1",
+    "export": "{out} -o {to}/set --to swift multispa --images copy",
+    "merge": "{out} {out} -o {to}/merged",
+    "score": "--records {out} --split train --baseline oracle --json",
+    "verify": "{out} --sample 3",
+    "generate": "{out}/plan -o {out}",
+}
+
+
+@pytest.fixture(scope="module")
+def made(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny data set with marks, words and numbers."""
+    out = tmp_path_factory.mktemp("damage") / "made"
+    tasks = "depth_perception.comparison.marked,camera_movement.distance,object_perception.*"
+    argv = ["generate", str(sample_dir / "scannet"), "-o", str(out), "--limit", "9"]
+    assert cli.main([*argv, "--tasks", tasks]) == 0
+    return out
+
+
+def whole(name: str, content: bytes) -> Damage:
+    return lambda out: void((out / name).write_bytes(content))
+
+
+def void(_: object) -> None:
+    return None
+
+
+def cut(name: str, share: float) -> Damage:
+    def damage(out: Path) -> None:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[: int(share * len(content))])
+
+    return damage
+
+
+def field(name: str, path: tuple[str, ...], value: Any, *, remove: bool = False) -> Damage:
+    def damage(out: Path) -> None:
+        table = json.loads((out / name).read_text())
+        at = table
+        for key in path[:-1]:
+            at = at[key]
+        if remove:
+            del at[path[-1]]
+        else:
+            at[path[-1]] = value
+        (out / name).write_text(json.dumps(table))
+
+    return damage
+
+
+def json_damages(made: Path, rng: np.random.Generator, each: int) -> Iterator[tuple[str, Damage]]:
+    """Whole files of another kind; then every field removed, and of `each` wrong values."""
+    for name in FILES:
+        for what, content in WHOLES.items():
+            yield f"{name}: {what}", whole(name, content)
+        yield f"{name}: half", cut(name, 0.5)
+        table = json.loads((made / name).read_text())
+        paths = [(key,) for key in table]
+        paths += [(a, b) for a in table if isinstance(table[a], dict) for b in table[a]]
+        for path in paths:
+            yield f"{name}: no {path}", field(name, path, None, remove=True)
+            for k in rng.choice(len(WRONG), size=each, replace=False):
+                yield f"{name}: {path} = {WRONG[k]!r}", field(name, path, WRONG[k])
+
+
+def part_of(out: Path) -> Path:
+    return next((out / "data").rglob("*.parquet"))
+
+
+def stamp(out: Path) -> None:
+    """Let the done file say what the damaged part is, so that its inside is reached."""
+    done = read_done(out, 0)
+    assert done is not None
+    part = part_of(out)
+    table = done.to_json() | {"bytes": part.stat().st_size, "hash": content_hash(part)}
+    (out / "shards" / "00000.json").write_text(json.dumps(table))
+
+
+def bytes_of(change: Callable[[bytearray], Any], *, stamped: bool) -> Damage:
+    def damage(out: Path) -> None:
+        content = bytearray(part_of(out).read_bytes())
+        changed = change(content)
+        part_of(out).write_bytes(content if changed is None else changed)
+        if stamped:
+            stamp(out)
+
+    return damage
+
+
+def rows_of(change: Callable[[dict[str, Any]], None]) -> Damage:
+    """The same schema, another first row."""
+
+    def damage(out: Path) -> None:
+        table = pq.read_table(part_of(out))
+        rows = table.to_pylist()
+        change(rows[0])
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), part_of(out))
+        stamp(out)
+
+    return damage
+
+
+def table_of(change: Callable[[pa.Table], pa.Table]) -> Damage:
+    def damage(out: Path) -> None:
+        pq.write_table(change(pq.read_table(part_of(out))), part_of(out))
+        stamp(out)
+
+    return damage
+
+
+def sets(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda row: row.__setitem__(name, value)
+
+
+def marks(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    mark = {"u": 5.0, "v": 5.0, "radius": 3, "colour": "red", "letter": "A"} | fields
+    return lambda row: row["images"][0].__setitem__("marks", [mark])
+
+
+def image(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda row: row["images"][0].update(fields)
+
+
+ROWS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "unknown task": sets("task", "no.such"), "odd task": sets("task", "\x1b[2J"),
+    "unknown source": sets("source", "nowhere"), "source above": sets("source", "../.."),
+    "unknown scene": sets("scene", "none"), "scene above": sets("scene", "../../x"),
+    "unknown split": sets("split", "test"), "no id": sets("id", ""),
+    "id above": sets("id", "../../../x"), "long id": sets("id", "x" * 5000),
+    "evidence list": sets("evidence", "[1]"), "evidence text": sets("evidence", "x"),
+    "evidence deep": sets("evidence", "[" * 100_000), "evidence empty": sets("evidence", "{}"),
+    "evidence items": sets("evidence", '{"items": ["x", null]}'),
+    "evidence huge": sets("evidence", '{"items": [' + "9" * 5000 + "]}"),
+    "no messages": sets("messages", []), "no images": sets("images", []),
+    "no frames": sets("frames", []), "frame far": sets("frames", [2**31 - 1]),
+    "frame below": sets("frames", [-1]), "null question": sets("question", None),
+    "null element": sets("frame_names", [None]), "answer": sets("answer", "`x` `y`"),
+    "answer type": sets("answer_type", "colour"), "unit": sets("answer_unit", "mile"),
+    "numbers": sets("answer_number", [float("nan")]), "version": sets("record_version", 9),
+    "mark radius": marks(radius=2**31 - 1), "mark below": marks(radius=-5),
+    "mark far": marks(u=1e300), "mark nan": marks(v=float("nan")), "colour": marks(colour="x"),
+    "letters": marks(letter="A" * 100_000), "image gone": image(uri="gone.jpg"),
+    "image above": image(uri="../../../etc/passwd"), "image absolute": image(uri="/etc/passwd"),
+    "image zero": image(width=0), "image below": image(width=-1, height=-1),
+    "image wide": image(width=2**31 - 1, height=2**31 - 1), "uri nul": image(uri="a\x00b"),
+    "uri frame": image(uri="x.mp4#-1"), "uri long": image(uri="x" * 5000),
+}  # fmt: skip
+
+
+def part_damages(made: Path, rng: np.random.Generator, flips: int) -> Iterator[tuple[str, Damage]]:
+    size = part_of(made).stat().st_size
+    for stamped in (False, True):
+        for share in (0.0, 0.01, 0.5, 0.99):
+            length = int(share * size)
+            change = lambda c, n=length: c[:n]  # noqa: E731
+            yield f"part: cut at {length} {stamped}", bytes_of(change, stamped=stamped)
+        for at in rng.integers(0, size, size=flips):
+            bit = 1 << int(rng.integers(8))
+            change = lambda c, at=int(at), bit=bit: void(c.__setitem__(at, c[at] ^ bit))  # noqa: E731
+            yield f"part: bit {bit} of {at} {stamped}", bytes_of(change, stamped=stamped)
+    for at in rng.integers(size - 4000, size, size=flips):  # the footer: schema and sizes
+        bit = 1 << int(rng.integers(8))
+        change = lambda c, at=int(at), bit=bit: void(c.__setitem__(at, c[at] ^ bit))  # noqa: E731
+        yield f"part: footer bit {bit} of {at}", bytes_of(change, stamped=True)
+    yield "part: gone", lambda out: part_of(out).unlink()
+    yield "part: no column", table_of(lambda t: t.drop_columns(["answer"]))
+    yield "part: more columns", table_of(lambda t: t.append_column("x", t.column("id")))
+    yield "part: other order", table_of(lambda t: t.select(t.column_names[::-1]))
+    number = pa.array(range(9), pa.int64())
+    yield "part: other type", table_of(lambda t: t.set_column(0, "id", number[: len(t)]))
+    binary = lambda t: t.set_column(0, "id", t.column("id").cast(pa.binary()))  # noqa: E731
+    yield "part: binary", table_of(binary)
+    yield "part: no rows", table_of(lambda t: t.slice(0, 0))
+    for what, change in ROWS.items():
+        yield f"row: {what}", rows_of(change)
+
+
+def run(verb: str, out: Path, to: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a verb on a data set; returns what is wrong with how it ended, or ""."""
+    argv = [verb.partition(" ")[0], *VERBS[verb].format(out=out, to=to).split()]
+    try:
+        code = cli.main(argv)
+    except BaseException as error:
+        capsys.readouterr()
+        return f"{type(error).__name__}: {error}"
+    said = capsys.readouterr()
+    if code not in (0, 1, 2, 3):
+        return f"exit code {code}"
+    for word in ("Errno", "Traceback", "unexpected", "\x1b"):
+        if word in said.err or (word == "\x1b" and word in said.out):
+            return f"{word!r} in {said.err!r}"
+    if code in (1, 2) and not (verb == "verify" and said.out):
+        if said.err.count("\n") != 1:
+            return f"not one line: {said.err!r}"
+        # A source's image is named as the source's, and a plan's index as the plan names it.
+        named = (str(out), str(to), "/scannet", "../../x", "#-1", "no.such")
+        if not any(place in said.err for place in named):
+            return f"names no file: {said.err!r}"
+    return ""
+
+
+def check(
+    made: Path, folder: Path, damages: list[tuple[str, Damage]], verbs_each: int,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:  # fmt: skip
+    """Run verbs on every damage; returns what went wrong."""
+    wrong = []
+    verbs = list(VERBS)
+    for number, (what, damage) in enumerate(damages):
+        out, to = folder / "out", folder / "to"
+        shutil.copytree(made, out)
+        to.mkdir()
+        damage(out)
+        for k in range(verbs_each):
+            verb = verbs[(number * verbs_each + k) % len(verbs)]
+            if found := run(verb, out, to, capsys):
+                wrong.append(f"{what}; {verb}: {found[:600]}")
+        shutil.rmtree(out)
+        shutil.rmtree(to)
+    return wrong
+
+
+def test_some_damage_is_named_by_some_verbs(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(12)
+    damages = [*json_damages(made, rng, 1), *part_damages(made, rng, 6)]
+    chosen = [damages[k] for k in rng.choice(len(damages), size=200, replace=False)]
+    assert not "\n".join(check(made, tmp_path, chosen, 1, capsys))
+
+
+@pytest.mark.slow
+def test_every_damage_is_named_by_every_verb(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(2026)
+    damages = [*json_damages(made, rng, 4), *part_damages(made, rng, 60)]
+    assert len(damages) > 600
+    assert not "\n".join(check(made, tmp_path, damages, len(VERBS), capsys))
