@@ -29,6 +29,7 @@ from tests.fabricate import (
     tum_sequence,
     write_npz,
 )
+from tests.phones import arkitscenes_video, held
 
 CASES_PER_FILE = 24
 LAYOUTS = {
@@ -47,6 +48,12 @@ LAYOUTS = {
     "clips": ("walk.npz",),
     "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
     "nerfstudio/kitchen": ("transforms.json",),
+    "arkit/4001": (
+        "lowres_wide.traj",
+        "lowres_wide_intrinsics/4001_6845.700.pincam",
+        "lowres_depth/4001_6845.700.png",
+        "confidence/4001_6845.700.png",
+    ),
 }
 FILES = [(layout, name) for layout, names in LAYOUTS.items() for name in names]
 
@@ -60,6 +67,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_npz(root / "clips" / "walk.npz", clip_arrays())
     tum_sequence(root / "tum" / "desk")
     nerfstudio_capture(root / "nerfstudio" / "kitchen")
+    arkitscenes_video(root / "arkit" / "4001", held(3))
     return root
 
 

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
 ImageMode = Literal["link", "copy", "none"]
 QUALITY = 95
-_VIDEO = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 
 def encoded(root: Path, uri: str) -> bytes:
-    """The image as stored; a frame of a video, which has no bytes of its own, as JPEG."""
-    from spatialcore.io.images import image_bytes, open_image
+    """The image as stored; a frame of a video, or one turned upright, as JPEG."""
+    from spatialcore.io.images import holds_bytes, image_bytes, open_image
 
-    if Path(uri.partition("#")[0]).suffix.lower() not in _VIDEO:
+    if holds_bytes(uri):
         return image_bytes(root, uri)
     return _jpeg(open_image(root, uri))
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -32,8 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.archives import member_bytes
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png, depth_png_size
-from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header, read_member
+from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header
 from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_uri
 
 MAX_FILE_BYTES = 256 << 20
@@ -309,16 +309,7 @@ def _npz_map(path: Path, part: str) -> DepthMap:
 
 def _zip_member(path: Path, name: str) -> bytes:
     """The bytes of a member of a zip archive, never more than it may hold."""
-    file_size(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return read_member(archive, archive.getinfo(name), path)
-    except KeyError as error:
-        raise SceneFormatError(
-            path, f"has no member {name[:80]!r}", code="depth_missing"
-        ) from error
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
-        raise _bad(path, "is not a readable zip archive") from error
+    return member_bytes(path, name, missing="depth_missing", damaged="depth_bad")
 
 
 def _with_hdf5(path: Path, part: str, take: Callable[[Any], T]) -> T:

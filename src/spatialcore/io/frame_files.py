@@ -20,6 +20,14 @@ from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics, registered_depth_camera
 from spatialcore.io.matrices import pose_reason
+from spatialcore.io.upright import (
+    split_rotation,
+    turned_camera,
+    turned_map,
+    turned_pose,
+    turned_size,
+    turned_uri,
+)
 from spatialcore.types import Camera, Float64, Frame
 
 # The largest code of 16 bits means "no reading" wherever it occurs: 7-Scenes, Structured3D,
@@ -43,6 +51,11 @@ class FrameFiles:
         time: Seconds, or None.
         intrinsics: Of the colour image, where the layout gives them frame by frame.
         depth_intrinsics: Likewise of the depth map; None where depth is registered to colour.
+        color_part: What of the colour file, as in a uri: "frame=3" of a video.
+        depth_part: Likewise of the depth file.
+        color_size: (width, height) where the reader knows it already; None: the header says it.
+        depth_size: Likewise of the depth map.
+        rotate: Clockwise degrees that turn picture and map upright; K and pose are as stored.
     """
 
     index: int
@@ -54,6 +67,11 @@ class FrameFiles:
     time: float | None = None
     intrinsics: Intrinsics | None = None
     depth_intrinsics: Intrinsics | None = None
+    color_part: str = ""
+    depth_part: str = ""
+    color_size: Size | None = None
+    depth_size: Size | None = None
+    rotate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +111,28 @@ class _Row(NamedTuple):
         return (*parts, self.depth_size)
 
 
-def _color_size(path: Path | None) -> tuple[Size | None, str]:
-    if path is None:
+def _color_size(part: FrameFiles) -> tuple[Size | None, str]:
+    if part.color is None:
         return None, "image_missing"
+    if part.color_size is not None:
+        return part.color_size, ""
     try:
-        return image_size(path), ""
+        return image_size(part.color), ""
     except SceneFormatError:
-        return None, "image_bad" if path.is_file() else "image_missing"
+        return None, "image_bad" if part.color.is_file() else "image_missing"
 
 
-def _depth_size(path: Path | None, root: Path) -> tuple[Size | None, str]:
-    if path is None:
+def _depth_size(part: FrameFiles, root: Path) -> tuple[Size | None, str]:
+    if part.depth is None:
         return None, "depth_missing"
+    if part.depth_size is not None:
+        return part.depth_size, ""
     try:
-        return depth_map_size(root, _uri(path, root)), ""
+        return depth_map_size(root, _uri(part.depth, root, part.depth_part)), ""
     except SceneFormatError as error:
         if error.code == "extra":
             raise  # a library that is not installed concerns every frame
-        return None, "depth_bad" if path.is_file() else "depth_missing"
+        return None, "depth_bad" if part.depth.is_file() else "depth_missing"
 
 
 def _pose_fault(files: FrameFiles) -> str:
@@ -119,31 +141,45 @@ def _pose_fault(files: FrameFiles) -> str:
     return pose_reason(files.world_from_cam)
 
 
-def _uri(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
+    name = path.relative_to(root).as_posix()
+    return turned_uri(f"{name}#{part}" if part else name, rotate)
 
 
 def _row(part: FrameFiles, root: Path) -> _Row:
-    size, color_fault = _color_size(part.color)
-    depth_size, depth_fault = _depth_size(part.depth, root)
+    size, color_fault = _color_size(part)
+    depth_size, depth_fault = _depth_size(part, root)
+    pose, turn = part.world_from_cam, part.rotate
     frame = Frame(
         index=part.index,
         name=part.name,
-        world_from_cam=part.world_from_cam,
-        image=None if part.color is None else _uri(part.color, root),
-        depth=None if part.depth is None else _uri(part.depth, root),
+        world_from_cam=None if pose is None else turned_pose(pose, turn),
+        image=None if part.color is None else _uri(part.color, root, part.color_part, turn),
+        depth=None if part.depth is None else _uri(part.depth, root, part.depth_part, turn),
         reason=_pose_fault(part) or color_fault or depth_fault,
         time=part.time,
     )
-    if part.intrinsics is None or size is None or depth_size is None:
-        return _Row(frame, size, depth_size)
-    try:
-        color = part.intrinsics.camera(size)
-        if part.depth_intrinsics is not None:
-            return _Row(frame, size, depth_size, color, part.depth_intrinsics.camera(depth_size))
-        return _Row(frame, size, depth_size, color, registered_depth_camera(color, depth_size))
-    except ValueError as error:  # its message is the reason code
-        return _Row(replace(frame, reason=frame.reason or str(error)), size, depth_size)
+    stored = _Row(frame, size, depth_size)
+    if part.intrinsics is not None and size is not None and depth_size is not None:
+        try:
+            color = part.intrinsics.camera(size)
+            depth = registered_depth_camera(color, depth_size)
+            if part.depth_intrinsics is not None:
+                depth = part.depth_intrinsics.camera(depth_size)
+            stored = stored._replace(color=color, depth=depth)
+        except ValueError as error:  # its message is the reason code
+            stored = stored._replace(frame=replace(frame, reason=frame.reason or str(error)))
+    return stored if not turn else _turned(stored, turn)
+
+
+def _turned(row: _Row, degrees: int) -> _Row:
+    """Sizes and cameras of a row turned upright; its pose and uris are already."""
+    return row._replace(
+        size=None if row.size is None else turned_size(row.size, degrees),
+        depth_size=None if row.depth_size is None else turned_size(row.depth_size, degrees),
+        color=None if row.color is None else turned_camera(row.color, degrees),
+        depth=None if row.depth is None else turned_camera(row.depth, degrees),
+    )
 
 
 def _commonest(values: Iterable[Any]) -> Any:
@@ -182,7 +218,8 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         color_size, depth_size = shared.color.size, shared.depth_size
     frames = tuple(_finished(row, most, color_size, depth_size) for row in rows)
     scaled = any(
-        part.intrinsics is not None and part.intrinsics.size not in (None, row.size)
+        part.intrinsics is not None
+        and part.intrinsics.size not in (None, turned_size(row.size or (0, 0), part.rotate))
         for part, row in zip(given, rows, strict=True)
         if row.color is not None
     )
@@ -213,15 +250,18 @@ def count_reasons(frames: Sequence[Frame]) -> str:
 
 def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     """A file that was looked for, so that a person sees what to rename or convert."""
-    paths = [part.color if what == "image" else part.depth for part in files]
-    path = next((p for p in paths if p is not None), None)
-    if path is None:
+    named = (part.color if what == "image" else part.depth for part in files)
+    found = next((row for row, path in enumerate(named) if path is not None), None)
+    if found is None:
         return f"no file of a {what} is named by the layout, or lies where it is looked for"
+    part = files[found]
+    path = part.color if what == "image" else part.depth
+    assert path is not None
     try:
         if what == "image":
             image_size(path)
         else:
-            depth_map_size(root, _uri(path, root))
+            depth_map_size(root, _uri(path, root, part.depth_part))
     except SceneFormatError as error:
         return f"{path.name} {error.what}"
     return ""
@@ -235,7 +275,10 @@ def read_depth(root: Path, frame: Frame) -> NDArray[Any]:
     """
     if frame.depth is None:
         raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    depth = read_depth_map(root, frame.depth)
+    uri, degrees = split_rotation(frame.depth)
+    depth = read_depth_map(root, uri)
+    if degrees:
+        depth = turned_map(depth, degrees)
     if depth.dtype == np.uint16:
         depth[depth == NO_READING] = 0
     return depth

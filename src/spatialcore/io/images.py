@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colour images by uri: sizes from headers, bytes as they are, pixels only on demand.
 
-A uri is relative to the root of its source and has one of four forms: `a/b.jpg`,
-`a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`.
+A uri is relative to the root of its source and has one of five forms: `a/b.jpg`,
+`a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`, `a.zip#b/c.jpg` (also
+`a.r3d`). Behind each may stand `#rotate=90`, `&rotate=90` behind a fragment: the clockwise degrees
+that turn the stored picture upright.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.paths import file_size, fragment_number, read_bytes, resolve_inside, split_uri
+from spatialcore.io.paths import fragment_number, read_bytes, resolve_inside, split_uri
+from spatialcore.io.upright import split_rotation
+from spatialcore.io.videos import is_video, video_frame
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64 << 20
 MAX_FILE_BYTES = 256 << 20
 _FORMATS = ("JPEG", "PNG", "WEBP")
-_VIDEO = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 # Start-of-frame markers of JPEG: all of C0..CF but DHT, JPG and DAC.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -148,7 +151,24 @@ def _npz_bytes(path: Path, uri: str) -> bytes:
     return images[number]
 
 
-_READERS: dict[str, Callable[[Path, str], bytes]] = {".sens": _sens_bytes, ".npz": _npz_bytes}
+def _member_bytes(path: Path, uri: str) -> bytes:
+    from spatialcore.io.archives import member_bytes
+
+    return member_bytes(path, split_uri(uri)[1])
+
+
+_READERS: dict[str, Callable[[Path, str], bytes]] = {
+    ".sens": _sens_bytes,
+    ".npz": _npz_bytes,
+    ".zip": _member_bytes,
+    ".r3d": _member_bytes,
+}
+
+
+def holds_bytes(uri: str) -> bool:
+    """Whether `image_bytes` can copy the picture as stored: not out of a video, nor turned."""
+    stored, degrees = split_rotation(uri)
+    return not degrees and not is_video(split_uri(stored)[0])
 
 
 def image_bytes(root: Path, uri: str) -> bytes:
@@ -156,13 +176,15 @@ def image_bytes(root: Path, uri: str) -> bytes:
 
     Args:
         root: Root of the source.
-        uri: Any form but a video's: those hold no single image to copy.
+        uri: Any form of which `holds_bytes` is true.
 
     Raises:
         SceneFormatError: The uri leads out of the root, or the image is missing or not an image.
     """
     name, fragment = split_uri(uri)
     path = resolve_inside(Path(root), name)
+    if not holds_bytes(uri):
+        raise SceneFormatError(path, f"holds no image bytes under #{fragment[:80]}", code="uri")
     if not fragment:
         image = read_bytes(path, MAX_FILE_BYTES)
     elif path.suffix.lower() in _READERS:
@@ -173,46 +195,26 @@ def image_bytes(root: Path, uri: str) -> bytes:
     return image
 
 
-def _video_frame(path: Path, number: int) -> Image.Image:
-    try:
-        import av
-    except ImportError as error:
-        raise SceneFormatError(
-            path, "video frames need PyAV", "pip install 'spatialcore-mllm[video]'", code="extra"
-        ) from error
-
-    file_size(path)
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
-                raise SceneFormatError(path, "frames are too large", code="image_bad")
-            for index, frame in enumerate(container.decode(stream)):
-                if index == number:
-                    image: Image.Image = frame.to_image()
-                    return image
-    except (av.FFmpegError, IndexError) as error:
-        raise SceneFormatError(path, f"cannot be decoded: {error}", code="image_bad") from error
-    raise SceneFormatError(path, f"has no frame {number}", code="image_bad")
-
-
 def open_image(root: Path, uri: str) -> Image.Image:
     """Decode the image behind a uri to RGB.
 
     Args:
         root: Root of the source.
-        uri: `a/b.jpg`, `a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17` or `v.mp4#frame=3`
-            (the last needs the extra `video`); relative to `root`.
+        uri: Any of the forms above, relative to `root`; videos need the extra `video`.
 
     Returns:
-        PIL image, mode RGB.
+        PIL image, mode RGB, turned as the uri says.
 
     Raises:
         SceneFormatError: The uri leads out of the root; the image is missing, damaged, of a
             format other than JPEG, PNG and WebP, or larger than 64 megapixels.
     """
-    name, _ = split_uri(uri)
-    path = resolve_inside(Path(root), name)
-    if path.suffix.lower() in _VIDEO:
-        return _video_frame(path, fragment_number(uri, "frame="))
-    return decode_image(image_bytes(root, uri), path)
+    stored, degrees = split_rotation(uri)
+    path = resolve_inside(Path(root), split_uri(stored)[0])
+    if is_video(path.name):
+        image = video_frame(path, fragment_number(stored, "frame="))
+    else:
+        image = decode_image(image_bytes(root, stored), path)
+    if not degrees:
+        return image
+    return image.rotate(-degrees, expand=True)  # quarter turns are exact, and counted the other way

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.arkitscenes import ArkitScenesSource, is_video_folder, video_root
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
@@ -30,12 +31,14 @@ class Layout(NamedTuple):
         is_scene: Whether a file or folder is one scene of it.
         source: From root, (id, place) and options to the source.
         key_of: Source key of a root.
+        root: The root of an entry: a scene has the same uris however it is opened.
     """
 
     looks_for: str
     is_scene: Callable[[Path], bool]
     source: Callable[[Path, Files, ReadOptions], ListedSource]
     key_of: Callable[[Path, ReadOptions], str]
+    root: Callable[[Path], Path] = lambda entry: entry.parent
 
 
 def _key(kind: str) -> Callable[[Path, ReadOptions], str]:
@@ -52,7 +55,7 @@ def _collection(root: Path) -> str:
 
 # Detection tries them in this order.
 LAYOUTS: dict[str, Layout] = {
-    "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet")),
+    "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet"), scan_root),
     "posed_images": Layout(
         "NNNNN.jpg/.png/.txt or N.color.png/.depth.png/.pose.txt with intrinsic.txt, or color/ "
         "depth/ pose/ intrinsic/",
@@ -76,6 +79,14 @@ LAYOUTS: dict[str, Layout] = {
         ColmapSource,
         _key("colmap"),
     ),
+    "arkitscenes": Layout(
+        "<video>/ or <video>/<video>_frames/ with lowres_wide/, lowres_wide_intrinsics/, "
+        "lowres_depth/ and lowres_wide.traj",
+        is_video_folder,
+        ArkitScenesSource,
+        _key("arkitscenes"),
+        video_root,
+    ),
 }
 KINDS = tuple(LAYOUTS)
 
@@ -92,5 +103,5 @@ def layout_of(entry: Path, kinds: Iterable[str]) -> str | None:
 
 
 def root_of(kind: str, entry: Path) -> Path:
-    """The root of an entry: a scene has the same uris however it is opened."""
-    return scan_root(entry) if kind == "scannet" else entry.parent
+    """The root of an entry of this kind."""
+    return LAYOUTS[kind].root(entry)

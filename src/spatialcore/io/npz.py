@@ -96,11 +96,12 @@ def array_from_npy(npy: bytes, path: Path) -> NDArray[np.generic]:
     return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
-    """Inflate one member of a zip archive, never past the size that it declares.
+def check_member(member: zipfile.ZipInfo, path: Path) -> None:
+    """Whether a member of a zip archive may be inflated, from what the directory says.
 
     Raises:
-        SceneFormatError: Larger than 2 GiB, inflating more than 200-fold, or damaged.
+        SceneFormatError: Neither stored nor deflated, larger than 2 GiB, or inflating more than
+            200-fold (code "archive_bomb").
     """
     name = member.filename.removesuffix(".npy")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -115,6 +116,16 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
             f"member {name!r} inflates from {member.compress_size} to {size} bytes",
             code="archive_bomb",
         )
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    """Inflate one member of a zip archive, never past the size that it declares.
+
+    Raises:
+        SceneFormatError: As `check_member`, or damaged.
+    """
+    check_member(member, path)
+    name, size = member.filename.removesuffix(".npy"), member.file_size
     try:
         with archive.open(member) as stream:
             content = stream.read(size + 1)

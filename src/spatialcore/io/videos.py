@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of videos by number, found by seeking; needs PyAV (the extra `video`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.paths import file_size
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 64 << 20
+# Four hours at 60 frames a second.
+_MAX_FRAMES = 1 << 20
+_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+
+T = TypeVar("T")
+
+
+def is_video(name: str) -> bool:
+    """Whether the suffix of a file name is a video's."""
+    return Path(name).suffix.lower() in _SUFFIXES
+
+
+def _bad(path: Path, what: str) -> SceneFormatError:
+    return SceneFormatError(path, what, code="image_bad")
+
+
+def _with_video(path: Path, take: Callable[[Any, Any], T]) -> T:
+    """`take(container, stream)` of the first video stream; its faults become typed errors."""
+    try:
+        import av
+    except ImportError as error:
+        raise SceneFormatError(
+            path, "video frames need PyAV", "pip install 'spatialcore-mllm[video]'", code="extra"
+        ) from error
+    file_size(path)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if not 0 < stream.width * stream.height <= MAX_PIXELS:
+                raise _bad(path, f"holds frames of {stream.width}x{stream.height} pixels")
+            return take(container, stream)
+    except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
+        raise _bad(path, f"cannot be decoded: {str(error)[:120]}") from error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    file_size(path)
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=8)
+def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Size, and the time of every frame in the order shown; no times where packets have none."""
+    del stamp
+
+    def packets(container: Any, stream: Any) -> tuple[tuple[int, int], tuple[int, ...]]:
+        times: list[int] = []
+        for packet in container.demux(stream):
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.pts is None or len(times) >= _MAX_FRAMES:
+                return (stream.width, stream.height), ()
+            times.append(packet.pts)
+        shown = tuple(sorted(times))
+        distinct = len(set(shown)) == len(shown)
+        return (stream.width, stream.height), shown if distinct else ()
+
+    return _with_video(path, packets)
+
+
+def video_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a video's frames, as stored.
+
+    Raises:
+        SceneFormatError: Missing, damaged, too large, or PyAV is not installed (code "extra").
+    """
+    return _times(path, _stamp(path))[0]
+
+
+def video_frame_count(path: Path) -> int | None:
+    """How many frames a video holds; None where its packets do not tell.
+
+    Raises:
+        SceneFormatError: As `video_size`.
+    """
+    return len(_times(path, _stamp(path))[1]) or None
+
+
+def video_frame(path: Path, number: int) -> Image.Image:
+    """Frame `number`, counted from 0 in the order shown, as an RGB image.
+
+    Decodes from the key frame before it; where packets carry no times, from the beginning.
+
+    Raises:
+        SceneFormatError: As `video_size`, or there is no such frame.
+    """
+    times = _times(path, _stamp(path))[1]
+    if times and number >= len(times):
+        raise _bad(path, f"has no frame {number}, it holds {len(times)}")
+
+    def decode(container: Any, stream: Any) -> Image.Image | None:
+        if times:
+            container.seek(times[number], stream=stream, backward=True, any_frame=False)
+        for index, frame in enumerate(container.decode(stream)):
+            if index == number if not times else frame.pts == times[number]:
+                image: Image.Image = frame.to_image()
+                return image
+            if times and frame.pts is not None and frame.pts > times[number]:
+                break
+        return None
+
+    image = _with_video(path, decode)
+    if image is None:
+        raise _bad(path, f"has no frame {number} that can be decoded")
+    return image
