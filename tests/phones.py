@@ -84,3 +84,20 @@ def arkitscenes_video(
         lines.append(" ".join(repr(float(x)) for x in (time, *numbers)))
     put(base / "lowres_wide.traj", "\n".join(lines) + "\n")
     return folder
+
+
+def video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "mpeg4") -> Path:
+    """A video with B-frames and a key frame in every six."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        groups = {"g": "6", "bf": "2"} if codec == "mpeg4" else {}
+        stream = container.add_stream(codec, rate=30, options=groups)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p" if codec == "mpeg4" else "yuvj420p"
+        stream.bit_rate = 8_000_000
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

@@ -46,7 +46,8 @@ def _with_video(path: Path, take: Callable[[Any, Any], T]) -> T:
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
                 raise _bad(path, f"holds frames of {stream.width}x{stream.height} pixels")
             return take(container, stream)
-    except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
+    except (av.FFmpegError, LookupError, ValueError, ArithmeticError, AttributeError) as error:
+        # AttributeError: a stream without a decoder has neither width nor height
         raise _bad(path, f"cannot be decoded: {str(error)[:120]}") from error
 
 
@@ -107,17 +108,26 @@ def video_frame(path: Path, number: int) -> Image.Image:
         raise _bad(path, f"has no frame {number}, it holds {len(times)}")
 
     def decode(container: Any, stream: Any) -> Image.Image | None:
-        if times:
-            container.seek(times[number], stream=stream, backward=True, any_frame=False)
-        for index, frame in enumerate(container.decode(stream)):
-            if index == number if not times else frame.pts == times[number]:
-                image: Image.Image = frame.to_image()
-                return image
-            if times and frame.pts is not None and frame.pts > times[number]:
-                break
+        if not times:
+            found = next((f for k, f in enumerate(container.decode(stream)) if k == number), None)
+            return None if found is None else _picture(found)
+        # A key frame may be decoded before its time: pictures shown before it need the one before.
+        for back in (0, 32, 256, number):
+            start = times[max(number - back, 0)]
+            container.seek(start, stream=stream, backward=True, any_frame=False)
+            for frame in container.decode(stream):
+                if frame.pts == times[number]:
+                    return _picture(frame)
+                if frame.pts is not None and frame.pts > times[number]:
+                    break
         return None
 
     image = _with_video(path, decode)
     if image is None:
         raise _bad(path, f"has no frame {number} that can be decoded")
+    return image
+
+
+def _picture(frame: Any) -> Image.Image:
+    image: Image.Image = frame.to_image()
     return image
