@@ -70,9 +70,11 @@ def test_every_piece_of_the_tiny_gate_runs(tiny_place):
 
 def test_the_picture_holds_a_curve_for_each_run(tiny_place):
     root = ElementTree.parse(tiny_place / "images/page.svg").getroot()
-    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
-    assert len(lines) == 2
-    assert all(len(line.get("points").split()) == 3 for line in lines)
+    svg = "{http://www.w3.org/2000/svg}"
+    curves = [g for g in root.iter(f"{svg}g") if "seed 0" in g.get("id", "")]
+    assert len(curves) == 2
+    for curve in curves:
+        assert curve.find(f"{svg}path").get("d").count("L") == 2  # three steps
 
 
 def test_a_gate_that_is_through_is_only_judged_again(tiny_place, capsys):

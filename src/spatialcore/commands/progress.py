@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The progress bar of the commands: with the time left, and only where a person is waiting."""
+"""The progress of the commands: a bar with the time left on a terminal, a line a minute else."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any
 
 BAR_AFTER_S = 2.0
+LINE_EVERY_S = 60.0
 
 
 class ProgressBar:
-    """A bar on stderr, drawn on a terminal once the work has taken two seconds."""
+    """A bar on stderr once the work has taken two seconds; plain lines where it is no terminal."""
 
     def __init__(self) -> None:
-        self._started = time.perf_counter()
+        self._started = self._told = time.perf_counter()
         self._bar: Any = None
         self._task: Any = None
 
@@ -33,9 +34,14 @@ class ProgressBar:
 
     def show(self, name: str, done: int, total: int) -> None:
         """Move the bar to `done` of `total` and show what was worked on."""
+        now = time.perf_counter()
+        if not sys.stderr.isatty():
+            if now - self._told >= LINE_EVERY_S:
+                self._told = now
+                print(f"{done:,} of {total:,}: {name}", file=sys.stderr, flush=True)
+            return
         if self._bar is None:
-            slow = time.perf_counter() - self._started > BAR_AFTER_S
-            if not slow or not sys.stderr.isatty():
+            if now - self._started <= BAR_AFTER_S:
                 return
             self._start(total)
         self._bar.update(self._task, completed=done, total=total, description=name)

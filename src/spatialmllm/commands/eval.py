@@ -10,8 +10,6 @@ Examples:
 from __future__ import annotations
 
 import json
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +19,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
+from spatialcore.commands.progress import ProgressBar
 from spatialcore.files import write_text
 
 if TYPE_CHECKING:
@@ -134,17 +133,14 @@ def _answer(options: Options, records: RecordSet, folder: Path, out: Path, *, bl
         "blind": blind,
         "records": records.digest(),
     }
-    began = time.monotonic()
     failed = 0
     sampling = Sampling(max_new_tokens=options.max_new_tokens)
-    for event in run_eval(
-        model, builder, records, out, header=header, batch_size=options.batch, sampling=sampling
-    ):
-        failed = event.failed
-        if sys.stderr.isatty() and time.monotonic() - began > 2:
-            print(f"\r{event.done} of {event.total} answered", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    with ProgressBar() as bar:
+        for event in run_eval(
+            model, builder, records, out, header=header, batch_size=options.batch, sampling=sampling
+        ):
+            failed = event.failed
+            bar.show("answered", event.done, event.total)
     return failed
 
 
