@@ -94,7 +94,9 @@ def build_index(
         if count > 1:
             raise ValueError(f"{count} sources have the key {key!r}; give each its own")
     _open(device)
-    if not (out / "index.json").exists():
+    if (out / "index.json").exists():
+        read_sealed(out / "index.json")  # another's file is refused before anything is written
+    else:
         _check_vacant(out)
     with locked(out, "index"):
         return _index(out, sources, config, workers, threads, device, depth_cache, on_event)
