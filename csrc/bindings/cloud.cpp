@@ -7,6 +7,7 @@
 
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "bindings/bind.h"
 #include "spatialcore/check.h"
@@ -19,7 +20,8 @@ namespace {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
-// The grid and the lock that makes a call from a second thread wait while the GIL is released.
+// The grid and the lock that makes a call from a second thread wait while the GIL is released. No
+// call asks for the GIL while it has the lock.
 struct LockedCloud {
   VoxelCloud cloud;
   std::mutex lock;
@@ -60,12 +62,26 @@ void add_frame(LockedCloud& self, const py::array& depth, double depth_scale,
   }
 }
 
-py::tuple extract(const LockedCloud& self, int min_frames) {
-  const py::ssize_t count = self.cloud.count(min_frames);
-  Array<float> points({count, py::ssize_t{3}});
-  Array<int32_t> instance(count);
-  self.cloud.extract(min_frames, points.mutable_data(), instance.mutable_data());
-  return py::make_tuple(points, instance);
+int64_t count(LockedCloud& self, int min_frames) {
+  py::gil_scoped_release release;
+  const std::lock_guard<std::mutex> guard(self.lock);
+  return self.cloud.count(min_frames);
+}
+
+py::tuple extract(LockedCloud& self, int min_frames) {
+  std::vector<float> points;
+  std::vector<int32_t> instance;
+  {
+    py::gil_scoped_release release;
+    const std::lock_guard<std::mutex> guard(self.lock);
+    const size_t voxels = static_cast<size_t>(self.cloud.count(min_frames));
+    points.resize(3 * voxels);
+    instance.resize(voxels);
+    self.cloud.extract(min_frames, points.data(), instance.data());
+  }
+  const auto rows = static_cast<py::ssize_t>(instance.size());
+  return py::make_tuple(Array<float>({rows, py::ssize_t{3}}, points.data()),
+                        Array<int32_t>(rows, instance.data()));
 }
 
 }  // namespace
@@ -77,9 +93,8 @@ void bind_cloud(py::module_& m) {
            py::arg("world_from_cam"), py::kw_only(), py::arg("depth_min"), py::arg("depth_max"),
            py::arg("edge_relative"), py::arg("edge_absolute"), py::arg("instance") = py::none(),
            "Add the readings of one frame; spatialcore.index.cloud is the contract.")
-      .def(
-          "count", [](const LockedCloud& self, int n) { return self.cloud.count(n); },
-          py::arg("min_frames"), "Voxels with readings of at least so many frames.")
+      .def("count", &count, py::arg("min_frames"),
+           "Voxels with readings of at least so many frames.")
       .def("extract", &extract, py::arg("min_frames"),
            "points (V, 3) float32 and instance (V,) int32, by voxel key.");
 }

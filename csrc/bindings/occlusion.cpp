@@ -5,6 +5,8 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,8 +30,10 @@ bool has_type(const py::array& array) {
   return py::isinstance<py::array_t<T>>(array);
 }
 
+// Itself where its elements lie side by side and aligned, else a copy.
 py::array contiguous(const py::array& array) {
-  return py::array::ensure(array, py::array::c_style);
+  constexpr int kFlags = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  return py::array::ensure(array, kFlags);
 }
 
 bool has_float_readings(const py::array& depth) {
@@ -76,34 +80,78 @@ void run_frames(const Call& call, int64_t first, const std::vector<const void*>&
                      words + first * row_words, call.threads);
 }
 
-// Maps come one by one. One thread tests each right after it was made, while it is in cache;
-// several wait for some maps together, since to wake them takes as long as to test a map.
+// Maps that wait to be tested together. A list's maps are held as they are; what another iterable
+// yielded is copied, since a capture loop refills one buffer. The copies' memory is used again.
+class WaitingMaps {
+ public:
+  explicit WaitingMaps(bool copies) : copies_(copies) {}
+
+  void push(const py::array& map) {
+    SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
+    const bool is_float = has_float_readings(map);
+    SC_REQUIRE(height == 0 || (is_float == this->is_float && map.shape(0) == height &&
+                               map.shape(1) == width),
+               "depth maps must share one type and size");
+    this->is_float = is_float;
+    height = map.shape(0);
+    width = map.shape(1);
+    const py::array dense = contiguous(map);
+    if (copies_ && dense.is(map)) {
+      maps.push_back(copy_of(dense.data(), dense.nbytes()));
+      return;
+    }
+    held_.push_back(dense);
+    maps.push_back(dense.data());
+  }
+
+  void clear() {
+    maps.clear();
+    held_.clear();
+  }
+
+  std::vector<const void*> maps;
+  bool is_float = false;
+  int64_t height = 0, width = 0;
+
+ private:
+  const void* copy_of(const void* readings, size_t size) {
+    if (maps.size() == pool_.size()) pool_.emplace_back(new char[size]);
+    return std::memcpy(pool_[maps.size()].get(), readings, size);
+  }
+
+  bool copies_;
+  std::vector<py::array> held_;
+  std::vector<std::unique_ptr<char[]>> pool_;
+};
+
+py::array as_array(const py::handle& item, int64_t index) {
+  if (py::isinstance<py::array>(item)) return py::reinterpret_borrow<py::array>(item);
+  throw py::type_error("depth map " + std::to_string(index) + " must be a numpy array, got " +
+                       Py_TYPE(item.ptr())->tp_name);
+}
+
+// Maps come one by one. One thread tests each right after it was made, while it is in cache, and
+// before the next is asked for; several wait for some maps together, since to wake them takes as
+// long as to test a map.
 void run_stream(Call& call, const py::iterable& source, uint64_t* words) {
   constexpr int kMapsHeld = 32;
   const size_t most = call.threads == 1 ? 1 : std::max(kMapsHeld, call.threads);
-  std::vector<py::array> held;
-  int64_t done = 0;
+  const bool listed = PyList_CheckExact(source.ptr()) || PyTuple_CheckExact(source.ptr());
+  WaitingMaps waiting(!listed && most > 1);
+  int64_t done = 0, count = 0;
   const auto test = [&] {
-    std::vector<const void*> maps;
-    for (const py::array& map : held) maps.push_back(map.data());
-    run_frames(call, done, maps, has_float_readings(held[0]), words);
-    done += static_cast<int64_t>(held.size());
-    held.clear();
+    call.rule.depth_height = waiting.height;
+    call.rule.depth_width = waiting.width;
+    run_frames(call, done, waiting.maps, waiting.is_float, words);
+    done = count;
+    waiting.clear();
   };
   for (const py::handle item : source) {
-    SC_REQUIRE(done + static_cast<int64_t>(held.size()) < call.frame_count,
-               "depth has more maps than poses");
-    held.push_back(contiguous(py::reinterpret_borrow<py::array>(item)));
-    const py::array& map = held.back();
-    SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
-    SC_REQUIRE(has_float_readings(map) == has_float_readings(held[0]) &&
-                   map.shape(0) == held[0].shape(0) && map.shape(1) == held[0].shape(1),
-               "depth maps must share one type and size");
-    call.rule.depth_height = map.shape(0);
-    call.rule.depth_width = map.shape(1);
-    if (held.size() == most) test();
+    SC_REQUIRE(count < call.frame_count, "depth has more maps than poses");
+    waiting.push(as_array(item, count++));
+    if (waiting.maps.size() == most) test();
   }
-  if (!held.empty()) test();
+  if (!waiting.maps.empty()) test();
   SC_REQUIRE(done == call.frame_count, "depth has fewer maps than poses");
 }
 

@@ -188,9 +188,10 @@ def visible_points(
             (`spatialcore._cpu.morton_order`) spare a sort.
         K: (3, 3) or (F, 3, 3) of the colour image, pixels, zero skew.
         cam_from_world: (F, 4, 4).
-        depth: (F, h, w) uint16 or float32, or an iterable of F such maps. One thread holds
-            one map of an iterable at a time, and tests it while it is in cache; several hold 32, or
-            one each where they are more.
+        depth: (F, h, w) uint16 or float32, or an iterable of F such maps, which may refill one
+            buffer. One thread holds one map of an iterable at a time, and tests it while it is in
+            cache; several hold copies of 32, or one each where they are more. The maps of a list
+            or tuple are not copied.
         image_size: (W, H) of the colour image.
         depth_scale: Metres per unit; required for integer depth, None means 1.0 for float depth.
             A file's "shift" of 1000 is 0.001.
@@ -356,20 +357,22 @@ class _Maps:
         check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
         self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
 
-    def stream(self, depth: Iterable[Any]) -> Iterator[Any]:
+    def stream(self, depth: Iterable[Any]) -> Iterable[Any]:
+        """The checked maps: all of a list or tuple, or one after another from what makes them."""
         if not isinstance(depth, Iterable):
             raise TypeError(f"depth must be an array or an iterable, got {type(depth).__name__}")
-        return self._checked(depth)
+        maps = self._checked(depth)
+        return list(maps) if type(depth) in (list, tuple) else maps
 
     def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
         """Yield the maps; exactly F of them, all of one size."""
         count, first = 0, None
         for depth_map in depth:
-            count += 1
-            if count > self.frame_count:
+            if count == self.frame_count:
                 raise ValueError(f"depth has more maps than the {self.frame_count} poses")
+            check_array(f"depth map {count}", depth_map)
+            count += 1
             if first is None:
-                check_array("depth map", depth_map)
                 check_shape("depth map", depth_map, ("h", "w"))
                 self._check_map(depth_map, (int(depth_map.shape[0]), int(depth_map.shape[1])))
                 first = type(depth_map), depth_map.dtype, depth_map.shape

@@ -93,6 +93,7 @@ class Scene:
         depth_scale: Metres per unit of the stored depth; 1.0 for float depth.
         frames: All frames in index order, masked ones included.
         read_depth: frame -> (h, w) uint16 or float32 as stored; SceneFormatError if it cannot.
+            Called from several threads, and several maps are kept: each call gives its own array.
         read_cloud: The mesh vertices with instances, or None: the index builds a cloud.
         read_instance: frame -> (h, w) int32 instance ids (-1 none) on the colour grid, or None.
         objects: Annotated objects.

@@ -2,7 +2,6 @@
 import os
 import threading
 import time
-import weakref
 
 import numpy as np
 import pytest
@@ -287,25 +286,6 @@ class TestProperties:
 
 
 class TestInputs:
-    @pytest.mark.parametrize(("threads", "most"), [(1, 2), (2, 33)])
-    def test_few_maps_of_an_iterable_are_held(self, threads, most):
-        view = random_view(6, 3000, 70)
-        made, most_alive = [], []
-
-        def maps():
-            for reading in view.depth:
-                one = reading.copy()
-                made.append(weakref.ref(one))
-                most_alive.append(sum(ref() is not None for ref in made))
-                yield one
-                del one
-
-        stream = View(view.points_world, view.K, view.cam_from_world, maps())
-        listed = View(view.points_world, view.K, view.cam_from_world, list(view.depth))
-        assert look(stream, threads=threads) == look(listed, backend="reference")
-        assert len(made) == 70
-        assert max(most_alive) <= most
-
     def test_non_contiguous_arrays(self):
         view = random_view(7, 800, 4)
         points = np.repeat(view.points_world, 2, axis=1)[:, ::2]
@@ -331,14 +311,6 @@ class TestInputs:
         points, maps = np.array([[0, 0, 1.0]]), np.ones((1, 4, 5), np.float32)
         with pytest.raises(ValueError, match="5x4 and the image is 4x4"):
             visible_points(points, UNIT_K, EYE, maps, image_size=(4, 4))
-
-    @pytest.mark.parametrize("count", [1, 3])
-    @pytest.mark.parametrize("backend", ["reference", "cpu"])
-    def test_wrong_number_of_maps(self, count, backend):
-        view = random_view(1, 10, 2)
-        maps = (view.depth[0] for _ in range(count))
-        with pytest.raises(ValueError, match="maps"):
-            look(View(view.points_world, K, view.cam_from_world, maps), backend=backend)
 
     def test_errors_name_what_came(self):
         view = random_view(1, 10, 2)
