@@ -89,8 +89,8 @@ class WaitingMaps {
   void push(const py::array& map) {
     SC_REQUIRE(map.ndim() == 2, "depth map must have shape (h, w)");
     const bool is_float = has_float_readings(map);
-    SC_REQUIRE(height == 0 || (is_float == this->is_float && map.shape(0) == height &&
-                               map.shape(1) == width),
+    SC_REQUIRE(height == 0 ||
+                   (is_float == this->is_float && map.shape(0) == height && map.shape(1) == width),
                "depth maps must share one type and size");
     this->is_float = is_float;
     height = map.shape(0);

@@ -25,8 +25,13 @@ inline uint32_t make_entry(uint32_t value, Kind kind, uint32_t second, uint32_t 
   return (value << 16) | (kind << 12) | (second << 8) | consumed;
 }
 
+// A bit pattern that no symbol owns, or a symbol that the format reserves.
+constexpr uint32_t kNoSymbol = (kEnd << 12) | (15 << 8);
+
 // An entry of `symbol_entry` gives `consumed` as its extra bits; here the code's length is known.
+// A symbol without a meaning stays as it is.
 inline uint32_t with_length(uint32_t entry, uint32_t length) {
+  if (entry == kNoSymbol) return entry;
   return entry + length + (kind_of(entry) == kBase ? length << 8 : 0);
 }
 
@@ -38,17 +43,14 @@ inline uint32_t reverse_bits(uint32_t code, int bits) {
   return code >> (16 - bits);
 }
 
-// A bit pattern that no symbol owns.
-constexpr uint32_t kNoSymbol = (kEnd << 12) | (15 << 8);
-
 // Fills `table` from code lengths. `symbol_entry(symbol)` gives an entry without its length.
 //   lengths  symbol_count  bits, 0 = unused, at most 15   in
 //   table    capacity      entries                        out
 // A complete code needs 2^primary_bits entries and at most half of its symbols as subtables of
 // 2^(15 - primary_bits) entries each; `Capacity` states that bound. An incomplete code is damage,
-// but for the single code of one bit that RFC 1951 allows.
+// but for the single code of one bit that RFC 1951 allows to `lone_code`: lengths and distances.
 template <int kPrimaryBits, int kCapacity, typename SymbolEntry>
-void build_table(const uint8_t* lengths, int symbol_count, SymbolEntry symbol_entry,
+void build_table(const uint8_t* lengths, int symbol_count, SymbolEntry symbol_entry, bool lone_code,
                  uint32_t* table) {
   constexpr int kMaxBits = 15;
   constexpr uint32_t kPrimarySize = 1u << kPrimaryBits;
@@ -63,7 +65,8 @@ void build_table(const uint8_t* lengths, int symbol_count, SymbolEntry symbol_en
     next_code[bits] = (next_code[bits - 1] + count[bits - 1]) << 1;
     if (count[bits]) longest = bits;
   }
-  if (left > 0 && longest > 1) throw std::invalid_argument("incomplete Huffman code");
+  if (left > 0 && longest > (lone_code ? 1 : 0))
+    throw std::invalid_argument("incomplete Huffman code");
   if (left > 0) std::fill(table, table + kPrimarySize, kNoSymbol);  // else every pattern is owned
 
   // The longest code behind each prefix decides the size of its subtable.

@@ -102,11 +102,11 @@ struct Decoder {
   bool fast_symbols();
   void compressed_block();
   void build(const uint8_t* lengths, int length_count, int distance_count) {
-    huffman::build_table<kLengthBits, kLengthCapacity>(lengths, length_count, length_entry,
+    huffman::build_table<kLengthBits, kLengthCapacity>(lengths, length_count, length_entry, true,
                                                        length_table);
     huffman::join_literals<kLengthBits>(length_table);
     huffman::build_table<kDistanceBits, kDistanceCapacity>(lengths + length_count, distance_count,
-                                                           distance_entry, distance_table);
+                                                           distance_entry, true, distance_table);
   }
 };
 
@@ -131,7 +131,7 @@ inline void Decoder::read_code_lengths() {
   }
   uint32_t precode[1 << kPrecodeBits];
   huffman::build_table<kPrecodeBits, 1 << kPrecodeBits>(
-      precode_lengths, 19, [](int s) { return make_entry(s, kLiteral, 1, 0); }, precode);
+      precode_lengths, 19, [](int s) { return make_entry(s, kLiteral, 1, 0); }, false, precode);
   uint8_t lengths[286 + 30];
   const int total = length_count + distance_count;
   for (int i = 0; i < total;) {

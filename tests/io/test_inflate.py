@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from spatialcore import _cpu
+from tests.io import deflate_streams
 
 STRATEGIES = (
     zlib.Z_DEFAULT_STRATEGY,
@@ -22,8 +22,9 @@ STRATEGIES = (
 )
 
 
-@pytest.fixture(scope="module", params=_cpu.isas(), autouse=True)
-def each_instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
+# Two bodies are compiled: the baseline's, and one with the shifts that come with AVX2.
+@pytest.fixture(params=sorted({_cpu.isas()[0], _cpu.isas()[-1]}))
+def isa(request: pytest.FixtureRequest) -> Iterator[None]:
     _cpu.set_isa(request.param)
     yield
     _cpu.set_isa("")
@@ -34,8 +35,8 @@ def residuals(seed: int, size: int) -> bytes:
     rng = np.random.default_rng(seed)
     spread = rng.choice([0.3, 4.0, 60.0, 2000.0], size // 256 + 1)
     values = np.rint(rng.laplace(0, np.repeat(spread, 256)[: size // 2])).astype(">i2")
-    for start in rng.integers(0, len(values), 40):
-        values[start : start + rng.integers(1, 400)] = values[start]
+    for start in rng.integers(0, max(1, len(values)), 40):
+        values[start : start + rng.integers(1, 400)] = values[start : start + 1]
     return values.tobytes()
 
 
@@ -44,28 +45,86 @@ def compress(payload: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRA
     return maker.compress(payload) + maker.flush()
 
 
-@pytest.mark.parametrize("level", [0, 1, 6, 9])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("size", [0, 1, 2, 63, 257, 70_000, 300_000])
-@pytest.mark.parametrize("alphabet", [1, 3, 256])
-def test_equals_zlib(level: int, strategy: int, size: int, alphabet: int) -> None:
-    rng = np.random.default_rng(size + alphabet)
-    payload = rng.integers(0, alphabet, size).astype(np.uint8).tobytes()
-    assert _cpu.inflate(compress(payload, level, strategy), size).tobytes() == payload
+def by_zlib(stream: bytes) -> bytes | None:
+    """The bytes of a whole stream, or None where zlib refuses it."""
+    inflater = zlib.decompressobj()
+    try:
+        out = inflater.decompress(stream)
+    except zlib.error:
+        return None
+    return out if inflater.eof else None
 
 
-@given(st.binary(max_size=2000), st.integers(1, 9))
-@settings(max_examples=200, deadline=None)
-def test_round_trip(payload: bytes, level: int) -> None:
-    assert (
-        _cpu.inflate(zlib.compress(payload * 3, level), 3 * len(payload)).tobytes() == payload * 3
+def by_us(stream: bytes, size: int) -> bytes | None:
+    try:
+        return _cpu.inflate(stream, size).tobytes()
+    except ValueError:
+        return None
+
+
+def disagreements(streams: Iterable[tuple[bytes, int]]) -> tuple[list[str], int, int]:
+    """Streams that one decodes otherwise than the other; how many both took and both refused."""
+    wrong, taken, refused = [], 0, 0
+    for stream, size in streams:
+        expected = by_zlib(stream)
+        got = by_us(stream, size if expected is None else len(expected))
+        if got != expected:
+            wrong.append(stream.hex())
+        taken += expected is not None
+        refused += expected is None
+    return wrong, taken, refused
+
+
+@pytest.mark.usefixtures("isa")
+def test_same_bytes_or_both_refuse() -> None:
+    payloads = [residuals(seed, size) for seed, size in ((1, 200), (2, 900), (3, 4000))]
+    corpus = itertools.chain(
+        deflate_streams.by_the_grammar(1, 2500), deflate_streams.damaged(2, 1200, payloads)
     )
+    wrong, taken, refused = disagreements(corpus)
+    assert not wrong
+    assert min(taken, refused) > 800
 
 
-@pytest.mark.parametrize("pattern", [b"ab", b"abc", b"abcdefg", b"abcdefgh", b"x"])
-def test_overlapping_matches(pattern: bytes) -> None:
-    payload = pattern * 1000
-    assert _cpu.inflate(zlib.compress(payload), len(payload)).tobytes() == payload
+def fixed_block(*codes: tuple[int, int]) -> bytes:
+    """A stream of one block in the fixed code; its checksum is that of b"a"."""
+    bits = "110" + "".join(f"{code:0{size}b}" for code, size in ((0x30 + ord("a"), 8), *codes))
+    bits += "0" * (-len(bits) % 8)
+    block = bytes(int(bits[k : k + 8][::-1], 2) for k in range(0, len(bits), 8))
+    return b"\x78\x9c" + block + zlib.adler32(b"a").to_bytes(4, "big")
+
+
+@pytest.mark.usefixtures("isa")
+def test_reserved_symbols_are_refused() -> None:
+    end, shortest = (0, 7), (1, 7)
+    assert by_us(fixed_block(end), 1) == by_zlib(fixed_block(end)) == b"a"
+    for symbol in (286, 287):  # once taken for the end of the block
+        with pytest.raises(ValueError, match="symbol outside the code"):
+            _cpu.inflate(fixed_block((0xC0 + symbol - 280, 8)), 1)
+        with pytest.raises(ValueError, match="symbol outside the code"):
+            _cpu.inflate(fixed_block((0xC0 + symbol - 280, 8)) + bytes(600), 1000)
+    for distance in (30, 31):
+        with pytest.raises(ValueError, match="distance outside the code"):
+            _cpu.inflate(fixed_block(shortest, (distance, 5), end), 4)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_equals_zlib(strategy: int) -> None:
+    for level in (0, 1, 6, 9):
+        for size, alphabet in itertools.product((0, 1, 2, 63, 257, 70_000), (1, 3, 256)):
+            rng = np.random.default_rng(size + alphabet)
+            payload = rng.integers(0, alphabet, size).astype(np.uint8).tobytes()
+            assert by_us(compress(payload, level, strategy), size) == payload
+        payload = residuals(level, 200_000)  # codes beyond the primary lookup, several blocks
+        assert by_us(compress(payload, level, strategy), len(payload)) == payload
+
+
+@pytest.mark.usefixtures("isa")
+def test_overlapping_matches() -> None:
+    for period in range(1, 40):
+        payload = bytes(range(period)) * (3000 // period)
+        assert by_us(zlib.compress(payload), len(payload)) == payload
 
 
 def test_size_must_be_exact() -> None:
@@ -86,12 +145,10 @@ def test_impossible_promise_allocates_nothing() -> None:
         _cpu.inflate(zlib.compress(b"x"), 1 << 40)
 
 
-@pytest.mark.parametrize(
-    "stream", [b"", b"x", b"\x78\x9c", b"\x78\x9c\x00\x00\x00\x00\x00", b"\x00" * 9]
-)
-def test_no_stream(stream: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - each form of damage has its own wording
-        _cpu.inflate(stream, 10)
+def test_no_stream() -> None:
+    for stream in (b"", b"x", b"\x78\x9c", b"\x78\x9c\x00\x00\x00\x00\x00", b"\x00" * 9):
+        with pytest.raises(ValueError):  # noqa: PT011 - each form of damage has its own wording
+            _cpu.inflate(stream, 10)
 
 
 def test_checksum_is_verified() -> None:
@@ -101,17 +158,9 @@ def test_checksum_is_verified() -> None:
         _cpu.inflate(bytes(stream), 500)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("level", [1, 6, 9])
-def test_long_codes(level: int, strategy: int) -> None:
-    for seed in range(4):
-        payload = residuals(seed, 200_000)
-        stream = compress(payload, level, strategy)
-        assert _cpu.inflate(stream, len(payload)).tobytes() == payload
-
-
+@pytest.mark.usefixtures("isa")
 def test_damage_far_from_the_ends() -> None:
-    for seed in range(100):
+    for seed in range(40):
         payload = residuals(seed, 60_000)
         stream = bytearray(compress(payload, 1 + seed % 9, STRATEGIES[seed % 4]))
         rng = np.random.default_rng(seed)
@@ -119,21 +168,4 @@ def test_damage_far_from_the_ends() -> None:
         if seed % 5 == 0:
             stream = stream[: rng.integers(1, len(stream))]
         # A flipped bit or a missing end is always seen: by a code, a limit or the checksum.
-        with pytest.raises(ValueError):  # noqa: PT011 - each form of damage has its own wording
-            _cpu.inflate(bytes(stream), len(payload))
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=300, deadline=None)
-def test_damage_is_an_error_or_harmless(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    payload = rng.integers(0, 1 + seed % 200, 3000).astype(np.uint8).tobytes()
-    stream = bytearray(zlib.compress(payload, 1 + seed % 9))
-    for _ in range(1 + seed % 3):
-        stream[rng.integers(2, len(stream))] = rng.integers(0, 256)
-    stream = stream[: rng.integers(1, len(stream) + 1)] if seed % 2 else stream
-    try:
-        result = _cpu.inflate(bytes(stream), len(payload)).tobytes()
-    except ValueError:
-        return
-    assert result == zlib.decompress(bytes(stream))
+        assert by_us(bytes(stream), len(payload)) is None
