@@ -3,11 +3,11 @@
 // that spatialcore._cuda has checked; `stream` is the caller's current stream. Nothing is allocated
 // and nothing waits. The host build of the kernels (tests/native) compiles this file too.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
-#include <cstring>
-#include <stdexcept>
+#include <array>
 #include <string>
-#include <type_traits>
+#include <utility>
 
 #include "cuda/device.cuh"
 #include "cuda/kernels.cuh"
@@ -27,37 +27,41 @@ T* at(uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
-DeviceScene scene_of(const py::dict& scene) {
-  return {at<const void>(scene["points"].cast<uintptr_t>()),
-          scene["is_float64"].cast<bool>(),
-          scene["point_count"].cast<int64_t>(),
-          at<const double>(scene["K"].cast<uintptr_t>()),
-          at<const double>(scene["cam_from_world"].cast<uintptr_t>()),
-          scene["frame_count"].cast<int64_t>()};
+using Size = std::pair<int64_t, int64_t>;  // width, height
+
+DeviceView make_view(uintptr_t points, int64_t point_count, uintptr_t K, uintptr_t cam_from_world,
+                     int64_t frame_count, uintptr_t depth, Size depth_size, double depth_scale,
+                     Size image_size, std::array<double, 4> pixel_map, uintptr_t pixel_maps,
+                     bool strict, double relative, double absolute, uintptr_t words) {
+  DeviceView view{};
+  view.points = at<const void>(points);
+  view.point_count = point_count;
+  view.K = at<const double>(K);
+  view.cam_from_world = at<const double>(cam_from_world);
+  view.frame_count = frame_count;
+  view.depth = at<const void>(depth);
+  view.maps = at<const PixelMap>(pixel_maps);
+  view.map = {pixel_map[0], pixel_map[1], pixel_map[2], pixel_map[3]};
+  view.words = at<uint64_t>(words);
+  view.rule = {image_size.first,  image_size.second, depth_size.first,
+               depth_size.second, depth_scale,       {strict, relative, absolute}};
+  return view;
 }
 
-// A struct of 8-byte fields that Python packed; `visible_points` and `askable_points` of
-// spatialcore._cuda know its layout.
-template <class T>
-T unpacked(const std::string& bytes) {
-  static_assert(std::is_trivially_copyable_v<T>);
-  if (bytes.size() != sizeof(T)) throw std::invalid_argument("a packed struct of another size");
-  T value;
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
-
-void project_points(const py::dict& scene, uintptr_t uv, uintptr_t depth, int device,
-                    uintptr_t stream) {
+void project_points(uintptr_t points, bool points_are_float64, int64_t point_count, uintptr_t K,
+                    uintptr_t cam_from_world, int64_t frame_count, uintptr_t uv, uintptr_t depth,
+                    int device, uintptr_t stream) {
   const DeviceGuard guard(device);
-  project_points_cuda(scene_of(scene), at<double>(uv), at<double>(depth), {stream});
+  const DeviceScene scene{
+      at<const void>(points),           points_are_float64, point_count, at<const double>(K),
+      at<const double>(cam_from_world), frame_count};
+  project_points_cuda(scene, at<double>(uv), at<double>(depth), {stream});
 }
 
-void visible_points(const py::bytes& view, bool points_are_float64, bool depth_is_float, int device,
-                    uintptr_t stream) {
+void visible_points(const DeviceView& view, bool points_are_float64, bool depth_is_float,
+                    int device, uintptr_t stream) {
   const DeviceGuard guard(device);
-  const auto one = unpacked<DeviceView>(view);
-  visible_points_cuda({one, nullptr, 1, one.frame_count}, one.point_count,
+  visible_points_cuda({view, nullptr, 1, view.frame_count}, view.point_count,
                       {points_are_float64, depth_is_float}, {stream});
 }
 
@@ -69,11 +73,10 @@ void visible_points_batch(uintptr_t views, int64_t view_count, int64_t most_fram
                       {points_are_float64, depth_is_float}, {stream});
 }
 
-void askable_points(const py::bytes& view, uintptr_t visible, const py::bytes& rule,
+void askable_points(const DeviceView& view, uintptr_t visible, const AskableRule& rule,
                     bool depth_is_float, int device, uintptr_t stream) {
   const DeviceGuard guard(device);
-  askable_points_cuda(unpacked<DeviceView>(view), at<const uint64_t>(visible),
-                      unpacked<AskableRule>(rule), depth_is_float, {stream});
+  askable_points_cuda(view, at<const uint64_t>(visible), rule, depth_is_float, {stream});
 }
 
 void overlap(const Batch<DeviceMask>& masks, bool tensor_core, int device, uintptr_t stream) {
@@ -91,14 +94,44 @@ void accumulate(const Batch<DeviceClip>& clips, double noise_floor, const std::s
   accumulate_distance_change_cuda(clips, noise_floor, mode, {stream});
 }
 
+void bind_structs(py::module_& m) {
+  py::class_<DeviceView>(m, "DeviceView",
+                         "Frames of one scene; arrays are addresses on the device.")
+      .def(py::init(&make_view), py::kw_only(), py::arg("points"), py::arg("point_count"),
+           py::arg("K"), py::arg("cam_from_world"), py::arg("frame_count"), py::arg("depth"),
+           py::arg("depth_size"), py::arg("depth_scale"), py::arg("image_size"),
+           py::arg("pixel_map"), py::arg("pixel_maps"), py::arg("strict"), py::arg("relative"),
+           py::arg("absolute"), py::arg("words"),
+           "pixel_maps is 0 where `pixel_map` is that of every frame.")
+      .def(
+          "to_bytes",
+          [](const DeviceView& view) {
+            return py::bytes(reinterpret_cast<const char*>(&view), sizeof view);
+          },
+          "The struct as a batch on the device holds it.");
+  py::class_<AskableRule>(m, "AskableRule", "spatialcore.index.askable.AskableRule.")
+      .def(py::init([](double depth_min, double depth_max, bool border, double mark_radius,
+                       double edge_share, double edge_relative, double edge_absolute,
+                       double agreement_relative, double agreement_absolute, double disc_radius) {
+             return AskableRule{depth_min,     depth_max,          border,
+                                mark_radius,   edge_share,         edge_relative,
+                                edge_absolute, agreement_relative, agreement_absolute,
+                                disc_radius};
+           }),
+           py::kw_only(), py::arg("depth_min"), py::arg("depth_max"), py::arg("border"),
+           py::arg("mark_radius"), py::arg("edge_share"), py::arg("edge_relative"),
+           py::arg("edge_absolute"), py::arg("agreement_relative"), py::arg("agreement_absolute"),
+           py::arg("disc_radius"));
+}
+
 void bind_occlusion(py::module_& m) {
   m.def("visible_points", &visible_points, py::arg("view"), py::arg("points_are_float64"),
         py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
-        "Words (F, ceil(P / 64)) uint64 of the packed view.");
+        "Words (F, ceil(P / 64)) uint64 of the view.");
   m.def("visible_points_batch", &visible_points_batch, py::arg("views"), py::arg("view_count"),
         py::arg("most_frames"), py::arg("most_points"), py::arg("points_are_float64"),
         py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
-        "Every view in one launch; `views` is (B, 19) int64 on the device, packed views.");
+        "Every view in one launch; `views` is an array of DeviceView on the device.");
   m.def("askable_points", &askable_points, py::arg("view"), py::arg("visible"), py::arg("rule"),
         py::arg("depth_is_float"), py::arg("device"), py::arg("stream"),
         "Words of the visible points that pass the guards.");
@@ -178,8 +211,11 @@ PYBIND11_MODULE(SPATIALCORE_CUDA_MODULE, m) {
         "CUDA runtime the module was built with, e.g. 13000.");
   m.def("devices", &devices,
         "One dict for each device: name, compute_capability, multiprocessor_count, memory_bytes.");
-  m.def("project_points", &project_points, py::arg("scene"), py::arg("uv"), py::arg("depth"),
+  m.def("project_points", &project_points, py::kw_only(), py::arg("points"),
+        py::arg("points_are_float64"), py::arg("point_count"), py::arg("K"),
+        py::arg("cam_from_world"), py::arg("frame_count"), py::arg("uv"), py::arg("depth"),
         py::arg("device"), py::arg("stream"), "uv (F, P, 2) and depth (F, P) float64.");
+  bind_structs(m);
   bind_occlusion(m);
   bind_overlap(m);
   bind_rigidity(m);

@@ -20,13 +20,12 @@ std::vector<int64_t> disc_rows(double radius) {
   return half_width;
 }
 
-}  // namespace
-
-template <class T>
-void askable_points_cpu(View<const float, 2> points, const Pinhole& K, const OcclusionRule& view,
-                        View<const double, 3> cam_from_world, View<const T, 3> depth,
-                        const AskableRule& rule, View<const uint64_t, 2> visible, uint64_t* askable,
-                        int threads) {
+// Words of the visible points that pass; one map of `D` a frame.
+template <class D>
+void askable_typed(View<const float, 2> points, View<const double, 3> K,
+                   View<const double, 3> cam_from_world, const DepthMaps& depth,
+                   const OcclusionRule& view, const AskableRule& rule,
+                   View<const uint64_t, 2> visible, uint64_t* askable, int threads) {
   const std::vector<int64_t> rows = disc_rows(rule.disc_radius);
   const int64_t reach = static_cast<int64_t>(rows.size()) - 1;
   const auto half_width = [&](int64_t dy) { return rows[static_cast<size_t>(dy)]; };
@@ -35,26 +34,32 @@ void askable_points_cpu(View<const float, 2> points, const Pinhole& K, const Occ
   parallel_for(frames, 1, threads, [&](int64_t begin, int64_t end) {
     for (int64_t f = begin; f < end; ++f) {
       const double* pose = cam_from_world.row(f);
-      for (int64_t k = 0; k < words; ++k) {
-        uint64_t left = visible.row(f)[k], kept = 0;
-        for (; left != 0; left &= left - 1) {
+      const Pinhole k = pinhole(K.row(f));
+      const D* map = static_cast<const D*>(depth.maps[f]);
+      for (int64_t w = 0; w < words; ++w) {
+        uint64_t kept = 0;
+        for (uint64_t left = visible.row(f)[w]; left != 0; left &= left - 1) {
           const int bit = __builtin_ctzll(left);
-          const float* p = points.row(64 * k + bit);
-          if (is_askable(view, rule, pose, K, depth.row(f), p[0], p[1], p[2], reach, half_width)) {
+          const float* p = points.row(64 * w + bit);
+          if (is_askable(view, rule, pose, k, depth.from_image[f], map, p[0], p[1], p[2], reach,
+                         half_width)) {
             kept |= uint64_t{1} << bit;
           }
         }
-        askable[f * words + k] = kept;
+        askable[f * words + w] = kept;
       }
     }
   });
 }
 
-template void askable_points_cpu(View<const float, 2>, const Pinhole&, const OcclusionRule&,
-                                 View<const double, 3>, View<const uint16_t, 3>, const AskableRule&,
-                                 View<const uint64_t, 2>, uint64_t*, int);
-template void askable_points_cpu(View<const float, 2>, const Pinhole&, const OcclusionRule&,
-                                 View<const double, 3>, View<const float, 3>, const AskableRule&,
-                                 View<const uint64_t, 2>, uint64_t*, int);
+}  // namespace
+
+void askable_points_cpu(View<const float, 2> points, View<const double, 3> K,
+                        View<const double, 3> cam_from_world, const DepthMaps& depth,
+                        const OcclusionRule& view, const AskableRule& rule,
+                        View<const uint64_t, 2> visible, uint64_t* askable, int threads) {
+  const auto run = depth.is_float ? askable_typed<float> : askable_typed<uint16_t>;
+  run(points, K, cam_from_world, depth, view, rule, visible, askable, threads);
+}
 
 }  // namespace spatialcore

@@ -19,14 +19,14 @@ template <class T>
 void read_row(const T* row, int64_t width, double scale, double* metres) {
   for (int64_t u = 0; u < width; ++u) {
     const double d = static_cast<double>(row[u]) * scale;
-    metres[u] = d > 0.0 && is_finite(d) ? d : 0.0;
+    metres[u] = is_reading(d) ? d : 0.0;
   }
 }
 
 bool jumps(double d, double neighbour, const ReadingRule& rule) {
   const double smaller = std::min(d, neighbour);
   return neighbour > 0.0 &&
-         std::fabs(d - neighbour) > std::max(rule.edge_relative * smaller, rule.edge_absolute);
+         std::fabs(d - neighbour) > tolerance_at(smaller, rule.edge_relative, rule.edge_absolute);
 }
 
 }  // namespace

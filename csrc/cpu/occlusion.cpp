@@ -20,7 +20,7 @@ constexpr IsaTable<OcclusionFn> kLoops{occlusion_baseline, SC_AVX2(occlusion_avx
 
 template <class T, class D>
 void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<const double, 3> poses,
-                   const void* const* depth, const OcclusionRule& rule, uint64_t* words,
+                   const DepthMaps& depth, const OcclusionRule& rule, uint64_t* words,
                    int threads) {
   const int64_t frame_count = poses.shape[0], count = blocks.points().count;
   const int64_t row_words = (count + 63) / 64;
@@ -36,7 +36,8 @@ void visible_typed(const PointBlocks& blocks, View<const double, 3> K, View<cons
                            rule,
                            poses.row(f),
                            pinhole(K.row(f)),
-                           static_cast<const D*>(depth[f]),
+                           depth.from_image[f],
+                           static_cast<const D*>(depth.maps[f]),
                            words + f * row_words};
   };
   parallel_for(frame_count * part_count, 1, threads, [&](int64_t first, int64_t last) {
@@ -59,7 +60,7 @@ void visible_points_cpu(const PointBlocks& blocks, View<const double, 3> K,
   const auto run =
       wide ? (depth.is_float ? visible_typed<double, float> : visible_typed<double, uint16_t>)
            : (depth.is_float ? visible_typed<float, float> : visible_typed<float, uint16_t>);
-  run(blocks, K, cam_from_world, depth.maps, rule, words, threads);
+  run(blocks, K, cam_from_world, depth, rule, words, threads);
 }
 
 }  // namespace spatialcore

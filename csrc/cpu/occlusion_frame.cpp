@@ -132,12 +132,12 @@ bool fits_float32(const OcclusionFrame& f, const OcclusionRule& r, const BlockVi
 }  // namespace
 
 Path set_frame(const OcclusionRule& r, const BlockView& blocks, const double* pose,
-               const Pinhole& k, OcclusionFrame* f) {
+               const Pinhole& k, const PixelMap& map, OcclusionFrame* f) {
   const double pinhole_numbers[4] = {k.fx, k.fy, k.cx, k.cy};
   if (!all_finite(pose, 12) || !all_finite(pinhole_numbers, 4)) return Path::kNothing;
   const AxisMap axes[2] = {
-      axis_map(k.fx, k.cx, r.map.ax, r.map.bx, static_cast<double>(r.width), r.depth_width),
-      axis_map(k.fy, k.cy, r.map.ay, r.map.by, static_cast<double>(r.height), r.depth_height)};
+      axis_map(k.fx, k.cx, map.ax, map.bx, static_cast<double>(r.width), r.depth_width),
+      axis_map(k.fy, k.cy, map.ay, map.by, static_cast<double>(r.height), r.depth_height)};
   set_rows(pose, axes, f);
   if (!fits_float32(*f, r, blocks, axes)) return Path::kExact;
   set_bounds(axes, blocks, f);

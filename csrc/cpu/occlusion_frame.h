@@ -15,7 +15,8 @@ enum class Path {
 
 // Fills all of `frame` but the depth map when the result is kLoops.
 //   pose  12 numbers, the upper rows of cam_from_world
+//   map   from the colour image to the depth map
 Path set_frame(const OcclusionRule& rule, const BlockView& blocks, const double* pose,
-               const Pinhole& pinhole, OcclusionFrame* frame);
+               const Pinhole& pinhole, const PixelMap& map, OcclusionFrame* frame);
 
 }  // namespace spatialcore

@@ -22,12 +22,13 @@ struct FrameTask {
   const OcclusionRule& rule;
   const double* pose;
   Pinhole pinhole;
+  const PixelMap& map;
   const D* depth;
   uint64_t* words;  // ceil(P / 64), zero
 
   bool exact(int64_t row) const {
     const T* point = static_cast<const T*>(blocks.points().pointer) + 3 * row;
-    return is_visible(rule, pose, pinhole, depth, point[0], point[1], point[2]);
+    return is_visible(rule, pose, pinhole, map, depth, point[0], point[1], point[2]);
   }
 
   void set(int64_t row) const { words[row >> 6] |= uint64_t{1} << (row & 63); }
@@ -84,7 +85,7 @@ struct FrameTask {
   // Runs [first_run, last_run) of the frame.
   void run(OcclusionFn loops, int64_t first_run, int64_t last_run) const {
     OcclusionFrame frame;
-    const Path path = set_frame(rule, blocks.view(), pose, pinhole, &frame);
+    const Path path = set_frame(rule, blocks.view(), pose, pinhole, map, &frame);
     if (path == Path::kNothing) return;
     if (path == Path::kExact) {
       const int64_t run_points = kRunWords * 64;

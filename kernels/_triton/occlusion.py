@@ -5,7 +5,8 @@
     K               (F, 3, 3)          in   float64
     cam_from_world  (F, 4, 4)          in   float64
     depth           (F, h, w)          in   uint16 or float32
-    settings        (11,)              in   float64: sizes, scale, pixel map, rule
+    settings        (7,)               in   float64: sizes, scale, rule
+    maps            (1 or F, 4)        in   float64: the pixel map of all frames, or of each
     halves          (F, 2 ceil(P/64))  out  int32 halves of the words, little-endian
 
 Numerics: `csrc/include/spatialcore/camera.h` in its order, float64, launched with
@@ -33,7 +34,7 @@ from spatialcore._triton.place import check_place, upload
 from spatialcore.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from spatialcore.occlusion import DepthRule, PixelMap
+    from spatialcore.occlusion import DepthRule, DepthViews
 
 BLOCK = 256  # points of a program, neighbours in space
 FRAMES = 32  # frames that share a program's points
@@ -74,7 +75,9 @@ def _occlusion_kernel(
     cam_from_world,  # (F, 4, 4)
     frame_count,
     depth,  # (F, h, w)
-    settings,  # (11,)
+    settings,  # (7,)
+    maps,  # (1, 4) or (F, 4)
+    map_stride,  # 0 or 4
     halves,  # (F, 2 ceil(P / 64))
     STRICT: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -85,9 +88,7 @@ def _occlusion_kernel(
     width, height = tl.load(settings), tl.load(settings + 1)
     map_width, map_height = tl.load(settings + 2), tl.load(settings + 3)
     scale = tl.load(settings + 4)
-    ax, bx = tl.load(settings + 5), tl.load(settings + 6)
-    ay, by = tl.load(settings + 7), tl.load(settings + 8)
-    relative, absolute = tl.load(settings + 9), tl.load(settings + 10)
+    relative, absolute = tl.load(settings + 5), tl.load(settings + 6)
     map_size = map_width.to(tl.int64) * map_height.to(tl.int64)
 
     p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -134,6 +135,9 @@ def _occlusion_kernel(
             u = (fx * x) / divisor + cx
             v = (fy * y) / divisor + cy
             inside = before & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+            to_depth = maps + f * map_stride
+            ax, bx = tl.load(to_depth), tl.load(to_depth + 1)
+            ay, by = tl.load(to_depth + 2), tl.load(to_depth + 3)
             column = _nearest(ax * tl.where(inside, u, 0.0) + bx, map_width, ROUND)
             row = _nearest(ay * tl.where(inside, v, 0.0) + by, map_height, ROUND)
             at = f * map_size + row * map_width.to(tl.int64) + column
@@ -149,44 +153,36 @@ def _occlusion_kernel(
         tl.store(place, words.to(tl.int32, bitcast=True), mask=half < half_count)
 
 
-def visible_points(
-    points_world: Any,
-    K: Any,
-    cam_from_world: Any,
-    depth: Any,
-    *,
-    image_size: tuple[int, int],
-    depth_scale: float,
-    depth_from_image: PixelMap,
-    rule: DepthRule,
-    threads: int = 0,
-) -> Any:
+def visible_points(views: DepthViews, *, rule: DepthRule, threads: int = 0) -> Any:
     """Words (F, ceil(P / 64)) int64 on the points' device; contract: `spatialcore.occlusion`.
 
     Raises:
-        BackendUnavailable: The arrays live on the host and Triton does not interpret, or `depth`
+        BackendUnavailable: The arrays live on the host and Triton does not interpret, or the depth
             is an iterable.
     """
+    points, depth = views.points_world, views.depth
     if not library_of(depth):
         raise BackendUnavailable("triton", "depth must be one tensor, not an iterable")
-    check_place(points_world)
-    frame_count, point_count = len(cam_from_world), len(points_world)
+    check_place(points)
+    frame_count, point_count = len(views.cam_from_world), len(points)
     word_count = (point_count + 63) // 64
-    words = torch.empty((frame_count, word_count), dtype=torch.int64, device=points_world.device)
+    words = torch.empty((frame_count, word_count), dtype=torch.int64, device=points.device)
     if not words.numel():
         return words
-    m = depth_from_image
-    settings = (*image_size, depth.shape[2], depth.shape[1], depth_scale, m.ax, m.bx, m.ay, m.by)
-    intrinsics = K.expand(frame_count, 3, 3).to(torch.float64).contiguous()
+    settings = (*views.image_size, depth.shape[2], depth.shape[1], views.depth_scale)
+    maps = views.pixel_map_rows()
+    intrinsics = views.K.expand(frame_count, 3, 3).to(torch.float64).contiguous()
     grid = (triton.cdiv(point_count, BLOCK), triton.cdiv(frame_count, FRAMES))
     _occlusion_kernel[grid](
-        points_world.contiguous(),
+        points.contiguous(),
         point_count,
         intrinsics,
-        cam_from_world.to(torch.float64).contiguous(),
+        views.cam_from_world.to(torch.float64).contiguous(),
         frame_count,
         depth.contiguous(),
-        upload((*settings, rule.relative, rule.absolute), points_world),
+        upload((*settings, rule.relative, rule.absolute), points),
+        upload(maps.ravel().tolist(), points),
+        4 if len(maps) > 1 else 0,
         words.view(torch.int32),
         STRICT=rule.kind == "strict",
         BLOCK=BLOCK,

@@ -40,10 +40,10 @@ __global__ void askable_kernel(DeviceView view, const uint32_t* __restrict__ vis
     const uint32_t seen = visible[f * half_count + half];
     uint32_t kept = 0;
     if (seen) {
-      const bool asked =
-          (seen >> lane & 1) &&
-          is_askable(view.rule, rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
-                     maps + f * map_size, point[0], point[1], point[2], reach, half_width);
+      const bool asked = (seen >> lane & 1) &&
+                         is_askable(view.rule, rule, view.cam_from_world + 16 * f,
+                                    pinhole(view.K + 9 * f), map_of(view, f), maps + f * map_size,
+                                    point[0], point[1], point[2], reach, half_width);
       kept = __ballot_sync(kAllLanes, asked);
     }
     if (lane == 0) halves[f * half_count + half] = kept;

@@ -36,19 +36,23 @@ struct Batch {
   int64_t largest;
 };
 
-// What one set of depth frames sees: one scene of a batch. Every field has 8 bytes (the flag of the
-// rule takes its padding along), so that a host may fill it as numbers.
+// What one set of depth frames sees: one scene of a batch.
 struct DeviceView {
   const void* points;  // (P, 3)
   int64_t point_count;
   const double* K;               // (F, 3, 3)
   const double* cam_from_world;  // (F, 4, 4)
   int64_t frame_count;
-  const void* depth;  // (F, h, w)
-  uint64_t* words;    // (F, ceil(P / 64)) out
+  const void* depth;     // (F, h, w)
+  const PixelMap* maps;  // (F,) from colour to depth pixels; null: `map` for every frame
+  PixelMap map;
+  uint64_t* words;  // (F, ceil(P / 64)) out
   OcclusionRule rule;
 };
-static_assert(sizeof(DeviceView) == 19 * sizeof(int64_t));
+
+SC_HD inline const PixelMap& map_of(const DeviceView& view, int64_t frame) {
+  return view.maps ? view.maps[frame] : view.map;
+}
 
 // Types that the scenes of a launch share: points float32 or float64, depth uint16 or float32.
 struct ViewTypes {

@@ -114,8 +114,8 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
         f < view.frame_count && box.low[0] <= box.high[0] &&
         !outside_frustum(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), box);
     if (may) {
-      lens[threadIdx.x] =
-          make_lens(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), box);
+      lens[threadIdx.x] = make_lens(view.rule, view.cam_from_world + 16 * f,
+                                    pinhole(view.K + 9 * f), map_of(view, f), box);
     }
     const unsigned mask = __ballot_sync(kAllLanes, may);
     if (threadIdx.x == 0) touched = mask;
@@ -135,8 +135,8 @@ __global__ void occlusion_kernel(const Batch<DeviceView> views) {
     if (usable) verdict = decide(lens[i], view.rule.rule.strict, map, offset);
     bool visible = verdict == Verdict::kSeen;
     if (verdict == Verdict::kOpen) {
-      visible = is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f), map,
-                           point[0], point[1], point[2]);
+      visible = is_visible(view.rule, view.cam_from_world + 16 * f, pinhole(view.K + 9 * f),
+                           map_of(view, f), map, point[0], point[1], point[2]);
     }
     const unsigned bits = __ballot_sync(kAllLanes, visible);
     if (threadIdx.x % 32 == 0) seen[i][warp] = bits;

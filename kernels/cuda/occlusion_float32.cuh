@@ -51,12 +51,12 @@ __device__ inline LensAxis lens_axis(double f, double c, double a, double b, dou
 }
 
 __device__ inline Lens make_lens(const OcclusionRule& r, const double* pose, const Pinhole& k,
-                                 const Box& box) {
+                                 const PixelMap& map, const Box& box) {
   constexpr double kEps = 0x1p-24, kEps64 = 0x1p-48, kTiny = 1e-30, kNearRatio = 128;
   constexpr double kMaxPixel = 1e8, kMaxMetre = 1e12;
   const LensAxis axes[2] = {
-      lens_axis(k.fx, k.cx, r.map.ax, r.map.bx, static_cast<double>(r.width), r.depth_width),
-      lens_axis(k.fy, k.cy, r.map.ay, r.map.by, static_cast<double>(r.height), r.depth_height)};
+      lens_axis(k.fx, k.cx, map.ax, map.bx, static_cast<double>(r.width), r.depth_width),
+      lens_axis(k.fy, k.cy, map.ay, map.by, static_cast<double>(r.height), r.depth_height)};
   Lens lens;
   double error[3], z_half = 0, z_size = 0;
   bool fits = r.depth_width * r.depth_height <= (1 << 24) && r.depth_width <= (1 << 20) &&

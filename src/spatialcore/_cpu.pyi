@@ -2,7 +2,6 @@
 CPU kernels of spatialcore.
 """
 from __future__ import annotations
-import collections.abc
 import numpy
 import numpy.typing
 import typing
@@ -71,9 +70,9 @@ def accumulate_distance_change(tracks: typing.Annotated[numpy.typing.ArrayLike, 
     """
     Condensed sums of distance changes of (T, N, 3) tracks.
     """
-def askable_points(points_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: numpy.ndarray, visible: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, pixel_map: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"], depth_min: typing.SupportsFloat | typing.SupportsIndex, depth_max: typing.SupportsFloat | typing.SupportsIndex, border: bool, mark_radius: typing.SupportsFloat | typing.SupportsIndex, edge_share: typing.SupportsFloat | typing.SupportsIndex, edge_relative: typing.SupportsFloat | typing.SupportsIndex, edge_absolute: typing.SupportsFloat | typing.SupportsIndex, agreement_relative: typing.SupportsFloat | typing.SupportsIndex, agreement_absolute: typing.SupportsFloat | typing.SupportsIndex, disc_radius: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.ndarray:
+def askable_points(views: typing.Any, visible: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], rule: typing.Any, *, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
     """
-    Words (F, ceil(P / 64)) of the visible points that pass the guards.
+    Words (F, ceil(P / 64)) of the visible points of a checked DepthViews that pass the guards of an AskableRule.
     """
 def available_threads() -> int:
     """
@@ -203,8 +202,8 @@ def smallest_seen(states: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64]
     """
     Points with the smallest draws among those that both rows of each query see.
     """
-def visible_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], depth: typing.Any, *, image_size: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], depth_scale: typing.SupportsFloat | typing.SupportsIndex, depth_from_image: typing.Any, rule: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
+def visible_points(views: typing.Any, *, rule: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.uint64]:
     """
-    Words (F, ceil(P / 64)); spatialcore.occlusion.visible_points is the contract.
+    Words (F, ceil(P / 64)) of a checked DepthViews; spatialcore.occlusion is the contract.
     """
 __version__: str = '0.1.0'

@@ -7,7 +7,6 @@ library's current stream is used, the device is the arrays' device, and nothing 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,13 @@ from spatialcore._check import dtype_of, library_of
 from spatialcore._libraries import Library, library_at
 from spatialcore.bitmask import BitMask, word_count
 from spatialcore.errors import BackendUnavailable
-from spatialcore.occlusion import DepthRule, DepthViews, PixelMap
+from spatialcore.occlusion import DepthRule, DepthViews
 
 if TYPE_CHECKING:
     from spatialcore.index.askable import AskableRule
 
 # Below this many frames a tile of the tensor cores is mostly padding (docs/ops/overlap.md).
 TENSOR_CORE_FRAMES = 64
-# DeviceView and AskableRule of the C++ side: fields of 8 bytes.
-_VIEW = struct.Struct("<7q4qd4dq2d")
-_GUARDS = struct.Struct("<2dq7d")
 
 
 def library(array: Any) -> Library:
@@ -50,20 +46,23 @@ def project_points(points_world: Any, K: Any, cam_from_world: Any, threads: int 
     poses = lib.convert(cam_from_world, "float64")
     uv = lib.empty((frame_count, len(points), 2), "float64")
     depth = lib.empty((frame_count, len(points)), "float64")
-    scene = {
-        "points": lib.address(points),
-        "is_float64": dtype_of(points) == "float64",
-        "point_count": len(points),
-        "K": lib.address(intrinsics),
-        "cam_from_world": lib.address(poses),
-        "frame_count": frame_count,
-    }
-    _cuda_ext.project_points(scene, lib.address(uv), lib.address(depth), lib.number, lib.stream())
+    _cuda_ext.project_points(
+        points=lib.address(points),
+        points_are_float64=dtype_of(points) == "float64",
+        point_count=len(points),
+        K=lib.address(intrinsics),
+        cam_from_world=lib.address(poses),
+        frame_count=frame_count,
+        uv=lib.address(uv),
+        depth=lib.address(depth),
+        device=lib.number,
+        stream=lib.stream(),
+    )
     return uv, depth
 
 
 class _View:
-    """One scene for the occlusion kernel: its packed struct, and the arrays that outlive the call.
+    """One scene for the occlusion kernels: its struct, and the arrays that outlive the call.
 
     Attributes:
         words: (F, ceil(P / 64)) output, uninitialised.
@@ -80,43 +79,37 @@ class _View:
         self.K = _per_frame(lib, scene.K, self.frame_count)
         self.words = lib.empty((self.frame_count, word_count(self.point_count)), "uint64")
         self.types = dtype_of(self.points) == "float64", dtype_of(self.depth) == "float32"
-        m = scene.depth_from_image or PixelMap.identity()
-        _, depth_height, depth_width = (int(n) for n in self.depth.shape)
-        self.packed = _VIEW.pack(
-            lib.address(self.points), self.point_count, lib.address(self.K),
-            lib.address(self.poses), self.frame_count, lib.address(self.depth),
-            lib.address(self.words),
-            *scene.image_size, depth_width, depth_height,
-            1.0 if scene.depth_scale is None else scene.depth_scale,
-            m.ax, m.bx, m.ay, m.by,
-            rule.kind == "strict", rule.relative, rule.absolute,
-        )  # fmt: skip
+        maps = scene.pixel_map_rows()
+        self.maps = lib.upload([maps])[0] if len(maps) > 1 else None
+        self.struct = _cuda_ext.DeviceView(
+            points=lib.address(self.points),
+            point_count=self.point_count,
+            K=lib.address(self.K),
+            cam_from_world=lib.address(self.poses),
+            frame_count=self.frame_count,
+            depth=lib.address(self.depth),
+            depth_size=(int(self.depth.shape[2]), int(self.depth.shape[1])),
+            depth_scale=1.0 if scene.depth_scale is None else scene.depth_scale,
+            image_size=scene.image_size,
+            pixel_map=tuple(maps[0].tolist()) if len(maps) else (1.0, 0.0, 1.0, 0.0),
+            pixel_maps=0 if self.maps is None else lib.address(self.maps),
+            strict=rule.kind == "strict",
+            relative=rule.relative,
+            absolute=rule.absolute,
+            words=lib.address(self.words),
+        )
 
 
-def visible_points(
-    points_world: Any,
-    K: Any,
-    cam_from_world: Any,
-    depth: Any,
-    *,
-    image_size: tuple[int, int],
-    depth_scale: float,
-    depth_from_image: PixelMap,
-    rule: DepthRule,
-    threads: int = 0,
-) -> Any:
+def visible_points(views: DepthViews, *, rule: DepthRule, threads: int = 0) -> Any:
     """Words (F, ceil(P / 64)); contract: `spatialcore.occlusion`."""
-    lib = library(points_world)
-    scene = DepthViews(
-        points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
-    )
-    view = _View(lib, scene, rule)
-    _cuda_ext.visible_points(view.packed, *view.types, lib.number, lib.stream())
+    lib = library(views.points_world)
+    view = _View(lib, views, rule)
+    _cuda_ext.visible_points(view.struct, *view.types, lib.number, lib.stream())
     return view.words
 
 
 def visible_points_batch(
-    scenes: Sequence[DepthViews], rule: DepthRule, threads: int = 0
+    scenes: Sequence[DepthViews], *, rule: DepthRule, threads: int = 0
 ) -> list[Any]:
     """Words of every scene; one launch for each pair of dtypes that occurs, so commonly one."""
     if not scenes:
@@ -125,7 +118,7 @@ def visible_points_batch(
     views = [_View(lib, scene, rule) for scene in scenes]
     for types in sorted({view.types for view in views}):
         same = [view for view in views if view.types == types]
-        table = lib.upload([np.frombuffer(view.packed, np.int64) for view in same])
+        table = lib.upload([np.frombuffer(view.struct.to_bytes(), np.int64) for view in same])
         _cuda_ext.visible_points_batch(
             lib.address(table), len(same), max(view.frame_count for view in same),
             max(view.point_count for view in same), *types, lib.number, lib.stream(),
@@ -133,17 +126,17 @@ def visible_points_batch(
     return [view.words for view in views]
 
 
-def askable_points(scene: DepthViews, visible: BitMask, rule: AskableRule) -> Any:
+def askable_points(views: DepthViews, visible: BitMask, rule: AskableRule) -> Any:
     """Words of the visible points that pass the guards; float32 points.
 
     Contract: `spatialcore.index.askable`.
     """
-    lib = library(scene.points_world)
-    view = _View(lib, scene, DepthRule())
+    lib = library(views.points_world)
+    view = _View(lib, views, DepthRule())
     seen = lib.convert(visible.words)
-    guards = _GUARDS.pack(*(float(x) if isinstance(x, float) else int(x) for x in rule))
+    guards = _cuda_ext.AskableRule(**rule._asdict())
     _cuda_ext.askable_points(
-        view.packed, lib.address(seen), guards, view.types[1], lib.number, lib.stream()
+        view.struct, lib.address(seen), guards, view.types[1], lib.number, lib.stream()
     )
     return view.words
 

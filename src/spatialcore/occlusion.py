@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialcore._check import (
-    check_array,
     check_count,
-    check_dtype,
     check_number,
     check_shape,
     check_threads,
-    dtype_of,
     library_of,
 )
+from spatialcore._check_maps import MapChecks
 from spatialcore._dispatch import batch_kernel, kernel
 from spatialcore.bitmask import BitMask
 from spatialcore.projection import check_scene
@@ -142,7 +140,10 @@ class PixelMap:
 
 
 class DepthViews(NamedTuple):
-    """One scene of `visible_points_batch`; the fields are the arguments of `visible_points`.
+    """How the frames of one scene see: the arguments of `visible_points`, and what backends take.
+
+    Backends get it checked: K is (F, 3, 3) on the host, `depth_scale` a number, and
+    `depth_from_image` one map, or a tuple of F where they differ.
 
     Attributes:
         points_world: (P, 3) float32 or float64, metres.
@@ -151,7 +152,8 @@ class DepthViews(NamedTuple):
         depth: (F, h, w) uint16 or float32, or an iterable of F maps.
         image_size: (W, H) of the colour image.
         depth_scale: Metres per unit; required for integer depth.
-        depth_from_image: Map from colour to depth pixels; None when they share one grid.
+        depth_from_image: Map from colour to depth pixels, or a sequence of one a frame; None when
+            they share one grid.
     """
 
     points_world: Any
@@ -160,7 +162,20 @@ class DepthViews(NamedTuple):
     depth: Any
     image_size: tuple[int, int]
     depth_scale: float | None = None
-    depth_from_image: PixelMap | None = None
+    depth_from_image: PixelMap | Sequence[PixelMap] | None = None
+
+    def map_of(self, frame: int) -> PixelMap:
+        """The map from colour to depth pixels of one frame."""
+        given = self.depth_from_image
+        if given is None:
+            return PixelMap.identity()
+        return given if isinstance(given, PixelMap) else given[frame]
+
+    def pixel_map_rows(self) -> NDArray[np.float64]:
+        """(1, 4) ax, bx, ay, by of the map of all frames, or (F, 4) of each one's."""
+        given = self.depth_from_image
+        maps = [self.map_of(0)] if given is None or isinstance(given, PixelMap) else given
+        return np.array([(m.ax, m.bx, m.ay, m.by) for m in maps], np.float64)
 
 
 def visible_points(
@@ -171,7 +186,7 @@ def visible_points(
     *,
     image_size: tuple[int, int],
     depth_scale: float | None = None,
-    depth_from_image: PixelMap | None = None,
+    depth_from_image: PixelMap | Sequence[PixelMap] | None = None,
     rule: DepthRule = TOLERANCE,
     backend: str | None = None,
     threads: int | None = None,
@@ -195,7 +210,8 @@ def visible_points(
         image_size: (W, H) of the colour image.
         depth_scale: Metres per unit; required for integer depth, None means 1.0 for float depth.
             A file's "shift" of 1000 is 0.001.
-        depth_from_image: Map from colour to depth pixels; None when they share one grid.
+        depth_from_image: Map from colour to depth pixels, or a sequence of one a frame where the
+            intrinsics change; None when they share one grid.
         rule: `DepthRule.tolerance(relative, absolute)` or `DepthRule.strict()`.
         backend: "reference", "cpu", "cuda", "triton"; None chooses by where the points live.
         threads: CPU threads; None uses the process's affinity mask.
@@ -246,17 +262,11 @@ def visible_in(
         ValueError: As `visible_points`.
         BackendUnavailable: As `visible_points`.
     """
-    scene, arrays = _checked_scene(views, rule)
+    _check_rule(rule)
+    checked, arrays = checked_views(views)
     run = kernel("occlusion", "visible_points", backend, arrays)
-    words = run(
-        *scene[:4],
-        image_size=scene.image_size,
-        depth_scale=scene.depth_scale,
-        depth_from_image=scene.depth_from_image,
-        rule=rule,
-        threads=check_threads(threads),
-    )
-    return BitMask(words, len(scene.points_world))
+    words = run(checked, rule=rule, threads=check_threads(threads))
+    return BitMask(words, len(checked.points_world))
 
 
 def visible_points_batch(
@@ -295,105 +305,58 @@ def visible_points_batch(
         >>> [mask.counts().tolist() for mask in visible_points_batch(scenes)]
         [[1], [0]]
     """
-    checked = [_checked_scene(scene, rule) for scene in scenes]
+    _check_rule(rule)
+    checked = [checked_views(scene) for scene in scenes]
     workers = check_threads(threads)
     if not scenes:
         return []
-    run = batch_kernel(
-        "occlusion", "visible_points", backend, [a for _, arrays in checked for a in arrays]
-    )
+    everything = [array for _, arrays in checked for array in arrays]
+    every_scene = [views for views, _ in checked]
+    run = batch_kernel("occlusion", "visible_points", backend, everything)
     if run is None:
-        return [visible_in(scene, rule=rule, backend=backend, threads=threads) for scene in scenes]
-    words = run([scene for scene, _ in checked], rule, workers)
-    return [BitMask(w, len(s.points_world)) for w, (s, _) in zip(words, checked, strict=True)]
+        one = kernel("occlusion", "visible_points", backend, everything)
+        words = [one(views, rule=rule, threads=workers) for views in every_scene]
+    else:
+        words = run(every_scene, rule=rule, threads=workers)
+    return [BitMask(w, len(s.points_world)) for w, s in zip(words, every_scene, strict=True)]
 
 
-def _checked_scene(scene: DepthViews, rule: DepthRule) -> tuple[DepthViews, list[Any]]:
-    """The scene as backends take it, and the arrays that decide where it runs."""
-    points_world, K, cam_from_world = check_scene(scene.points_world, scene.K, scene.cam_from_world)
-    width, height = scene.image_size
-    size = check_count("width", width, least=1), check_count("height", height, least=1)
+def _check_rule(rule: object) -> None:
     if not isinstance(rule, DepthRule):
         raise TypeError(f"rule must be a DepthRule, got {type(rule).__name__}")
-    maps = _Maps(len(cam_from_world), size, scene.depth_scale, scene.depth_from_image)
-    arrays, depth = [points_world, K, cam_from_world], scene.depth
+
+
+def checked_views(given: DepthViews) -> tuple[DepthViews, list[Any]]:
+    """The views as backends take them, and the arrays that decide where they run.
+
+    Raises:
+        TypeError: As `visible_points`.
+        ValueError: As `visible_points`.
+    """
+    points_world, K, cam_from_world = check_scene(given.points_world, given.K, given.cam_from_world)
+    width, height = given.image_size
+    size = check_count("width", width, least=1), check_count("height", height, least=1)
+    pixel_maps = _checked_pixel_maps(given.depth_from_image, len(cam_from_world))
+    maps = MapChecks(len(cam_from_world), size, given.depth_scale, pixel_maps is not None)
+    arrays, depth = [points_world, K, cam_from_world], given.depth
     if library_of(depth):
         maps.check_stack(depth)
         arrays.append(depth)
     else:
         depth = maps.stream(depth)
-    return (
-        DepthViews(points_world, K, cam_from_world, depth, size, maps.scale, maps.pixel_map),
-        arrays,
-    )
+    shared = PixelMap.identity() if pixel_maps is None else pixel_maps
+    return DepthViews(points_world, K, cam_from_world, depth, size, maps.scale, shared), arrays
 
 
-class _Maps:
-    """The checks of F depth maps, whether they come as one array or one by one."""
-
-    def __init__(
-        self,
-        frame_count: int,
-        image_size: tuple[int, int],
-        scale: float | None,
-        pixel_map: PixelMap | None,
-    ) -> None:
-        self.frame_count = frame_count
-        self.image_size = image_size
-        self._scale = None if scale is None else check_number("depth_scale", scale, least=5e-324)
-        if self._scale is not None and not np.isfinite(self._scale):
-            raise ValueError(f"depth_scale must be finite, got {scale}")
-        self._pixel_map = pixel_map
-
-    @property
-    def scale(self) -> float:
-        return 1.0 if self._scale is None else self._scale
-
-    @property
-    def pixel_map(self) -> PixelMap:
-        return PixelMap.identity() if self._pixel_map is None else self._pixel_map
-
-    def check_stack(self, depth: Any) -> None:
-        check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
-        self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
-
-    def stream(self, depth: Iterable[Any]) -> Iterable[Any]:
-        """The checked maps: all of a list or tuple, or one after another from what makes them."""
-        if not isinstance(depth, Iterable):
-            raise TypeError(f"depth must be an array or an iterable, got {type(depth).__name__}")
-        maps = self._checked(depth)
-        return list(maps) if type(depth) in (list, tuple) else maps
-
-    def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
-        """Yield the maps; exactly F of them, all of one size."""
-        count, first = 0, None
-        for depth_map in depth:
-            if count == self.frame_count:
-                raise ValueError(f"depth has more maps than the {self.frame_count} poses")
-            check_array(f"depth map {count}", depth_map)
-            count += 1
-            if first is None:
-                check_shape("depth map", depth_map, ("h", "w"))
-                self._check_map(depth_map, (int(depth_map.shape[0]), int(depth_map.shape[1])))
-                first = type(depth_map), depth_map.dtype, depth_map.shape
-            elif (type(depth_map), depth_map.dtype, depth_map.shape) != first:
-                raise ValueError(
-                    f"depth maps must share one type and size, got {first[1]} {tuple(first[2])} "
-                    f"and {depth_map.dtype} {tuple(depth_map.shape)}"
-                )
-            yield depth_map
-        if count < self.frame_count:
-            raise ValueError(f"depth has {count} maps for {self.frame_count} poses")
-
-    def _check_map(self, depth: Any, size: tuple[int, int]) -> None:
-        check_dtype("depth", depth, "uint16", "float32")
-        h, w = size
-        if h < 1 or w < 1:
-            raise ValueError(f"depth maps must not be empty, got {h} rows x {w} columns")
-        if self._scale is None and dtype_of(depth) != "float32":
-            raise ValueError("depth_scale is required for integer depth")
-        if self._pixel_map is None and (w, h) != self.image_size:
-            raise ValueError(
-                f"depth maps are {w}x{h} and the image is {self.image_size[0]}x"
-                f"{self.image_size[1]}: pass depth_from_image=PixelMap.from_intrinsics(K, depth_K)"
-            )
+def _checked_pixel_maps(given: object, frame_count: int) -> PixelMap | tuple[PixelMap, ...] | None:
+    """One map where all frames have the same, else one a frame."""
+    if given is None or isinstance(given, PixelMap):
+        return given
+    if not isinstance(given, Sequence) or not all(isinstance(m, PixelMap) for m in given):
+        raise TypeError(
+            "depth_from_image must be a PixelMap, or a sequence of one a frame, got "
+            f"{type(given).__name__}"
+        )
+    if len(given) != frame_count:
+        raise ValueError(f"depth_from_image has {len(given)} maps for {frame_count} poses")
+    return given[0] if len(set(given)) == 1 else tuple(given)

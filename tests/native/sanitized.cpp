@@ -35,10 +35,11 @@ void run_scene(int64_t points, int64_t frames) {
   std::vector<uint64_t> words(frames * ((points + 63) / 64));
   std::vector<double> uv(2 * frames * points), z(frames * points);
   const DeviceScene scene{xyz.data(), false, points, K.data(), pose.data(), frames};
-  const OcclusionRule rule{32, 24, 32, 24, 0.001, {1, 0, 1, 0}, {false, 0.1, 0.05}};
+  const OcclusionRule rule{32, 24, 32, 24, 0.001, {false, 0.1, 0.05}};
   project_points_cuda(scene, uv.data(), z.data(), {0});
-  DeviceView view{xyz.data(), points,       K.data(),     pose.data(),
-                  frames,     depth.data(), words.data(), rule};
+  const std::vector<PixelMap> maps(frames, PixelMap{1, 0, 1, 0});
+  DeviceView view{xyz.data(),   points,      K.data(), pose.data(),  frames,
+                  depth.data(), maps.data(), {},       words.data(), rule};
   visible_points_cuda({view, nullptr, 1, frames}, points, {false, false}, {0});
   DeviceView batch[2] = {view, view};
   batch[1].point_count = points / 2;

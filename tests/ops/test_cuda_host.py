@@ -46,6 +46,10 @@ def poses(count: int, seed: int) -> np.ndarray:
     return out
 
 
+def words_on(cuda: ModuleType, *arrays: Any, rule: DepthRule, **settings: Any) -> Any:
+    return cuda.visible_points(DepthViews(*arrays, **settings), rule=rule)
+
+
 K = np.array([[300.0, 0, 160], [0, 310.0, 119.5], [0, 0, 1]])
 
 
@@ -90,8 +94,8 @@ def test_occlusion(
     raw = rng.integers(0, 5000, (frame_count, h, w))
     depth = raw.astype(np.uint16) if dtype is np.uint16 else (raw * 1e-3).astype(np.float32)
     scale = 0.001 if dtype is np.uint16 else 1.0
-    words = cuda.visible_points(
-        points, np.tile(K, (frame_count, 1, 1)), cams, depth,
+    words = words_on(
+        cuda, points, np.tile(K, (frame_count, 1, 1)), cams, depth,
         image_size=(320, 240), depth_scale=scale, depth_from_image=pixel_map, rule=rule,
     )  # fmt: skip
     with np.errstate(all="ignore"):
@@ -116,7 +120,7 @@ def test_occlusion_near_and_far_from_the_origin(
     }  # fmt: skip
     arrays = view.points_world, view.K, view.cam_from_world, view.depth
     expected = visible_points(*arrays, backend="reference", **settings)
-    np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
+    np.testing.assert_array_equal(words_on(cuda, *arrays, **settings), expected.words)
     assert expected.counts().any()
 
 
@@ -137,7 +141,7 @@ def test_occlusion_on_and_beside_every_edge(cuda: ModuleType, shift: float) -> N
             }  # fmt: skip
             arrays = points, k, np.eye(4)[None], depth
             expected = visible_points(*arrays, backend="reference", **settings)
-            np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
+            np.testing.assert_array_equal(words_on(cuda, *arrays, **settings), expected.words)
             assert 0 < expected.counts()[0] < len(points)
 
 
@@ -167,7 +171,7 @@ def test_sizes_beyond_the_bound_of_float32_are_decided_in_float64(
         settings["depth_from_image"] = PixelMap.from_sizes(IMAGE_SIZE, (w, h))
     with np.errstate(all="ignore"):
         expected = visible_points(*arrays, backend="reference", **settings)
-    np.testing.assert_array_equal(cuda.visible_points(*arrays, **settings), expected.words)
+    np.testing.assert_array_equal(words_on(cuda, *arrays, **settings), expected.words)
 
 
 def random_mask(frame_count: int, point_count: int, seed: int = 0) -> BitMask:
@@ -261,22 +265,47 @@ def scene(frame_count: int, point_count: int, dtype: type, spread: float = 2.0) 
     )
 
 
-SCENES = [scene(3, 63, np.uint16), scene(40, 700, np.uint16), scene(1, 300, np.float32)]
+def with_maps_of_each(given: DepthViews) -> DepthViews:
+    """The scene with other intrinsics and another pixel map in every frame."""
+    count = len(given.cam_from_world)
+    cameras = np.stack([K * [[1 + 0.02 * f], [1 - 0.01 * f], [1]] for f in range(count)])
+    maps = tuple(PixelMap(0.1, 0.01 * f, 0.1 + 0.001 * f, -0.5) for f in range(count))
+    return given._replace(K=cameras, depth_from_image=maps)
+
+
+SCENES = [
+    scene(3, 63, np.uint16),
+    with_maps_of_each(scene(40, 700, np.uint16)),
+    scene(1, 300, np.float32),
+]
 
 
 def test_scenes_of_all_sizes_and_types_are_two_launches(cuda: ModuleType) -> None:
-    got = cuda.visible_points_batch(SCENES, DepthRule())
+    got = cuda.visible_points_batch(SCENES, rule=DepthRule())
     for given, words in zip(SCENES, got, strict=True):
         expected = visible_points(**given._asdict(), backend="reference")
         np.testing.assert_array_equal(words, expected.words)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type) -> None:
+def test_maps_of_each_frame(cuda: ModuleType, dtype: type) -> None:
+    given = with_maps_of_each(scene(35, 500, dtype))
+    expected = visible_points(**given._asdict(), backend="reference")
+    got = cuda.visible_points(given, rule=DepthRule())
+    np.testing.assert_array_equal(got, expected.words)
+    assert expected != visible_points(
+        **given._replace(depth_from_image=given.map_of(0))._asdict(), backend="reference"
+    )
+
+
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type, each: bool) -> None:
     from spatialcore.index.askable import askable_points, askable_rule
     from spatialcore.index.rules import AskableGuards
 
     given = scene(35, 500, dtype)
+    given = with_maps_of_each(given) if each else given
     seen = visible_points(**given._asdict(), rule=DepthRule.strict())
     guards = AskableGuards(agreement_absolute_m=2.0, edge_absolute_m=1.5)
     rule = askable_rule(guards, given.image_size, (32, 24))._replace(disc_radius=3.5)

@@ -35,7 +35,7 @@ print("equal")
 OCCLUSION = """
 import itertools
 import numpy as np, torch
-from spatialcore import visible_points
+from spatialcore import PixelMap, visible_points
 from tests.ops.scenes import IMAGE_SIZE, MAPS, RULES, random_view
 
 def check(points, frames, dtype, depth_dtype, rule, pixel_map, origin=0.0):
@@ -46,7 +46,9 @@ def check(points, frames, dtype, depth_dtype, rule, pixel_map, origin=0.0):
     if frames > 2:
         view.cam_from_world[2, 1, 1] = np.nan
     scale = 0.001 if depth_dtype is np.uint16 else None
-    settings = dict(image_size=IMAGE_SIZE, depth_scale=scale, depth_from_image=MAPS[pixel_map],
+    maps = MAPS[pixel_map] if pixel_map in MAPS else [
+        PixelMap(0.25, 0.1 * f, 0.25 - 0.001 * f, -0.2) for f in range(frames)]
+    settings = dict(image_size=IMAGE_SIZE, depth_scale=scale, depth_from_image=maps,
                     rule=RULES[rule])
     arrays = view.points_world, view.K, view.cam_from_world, view.depth
     with np.errstate(all="ignore"):
@@ -63,6 +65,8 @@ seen = sum(
         RULES, MAPS)
 )
 assert seen > 20, seen
+for count in (1, 5, 33):
+    check(130, count, np.float32, np.uint16, "tolerance", "one of each frame")
 check(0, 3, np.float32, np.uint16, "strict", "sizes")
 check(90, 0, np.float32, np.uint16, "strict", "sizes")
 check(130, 33, np.float32, np.uint16, "tolerance", "intrinsics")  # past a tile of frames
@@ -133,7 +137,7 @@ from spatialcore._triton import occlusion, overlap, rigidity
 
 TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 SCENE = {"point_count": "i32", "K": "*fp64", "cam_from_world": "*fp64", "frame_count": "i32",
-         "settings": "*fp64", "halves": "*i32"}
+         "settings": "*fp64", "maps": "*fp64", "map_stride": "i32", "halves": "*i32"}
 TRACKS = {"tracks": "*fp64", "step_count": "i32", "track_count": "i32", "noise_floor": "*fp64",
           "change": "*fp64", "pairs": "*i32", "listed": "*i64"}
 SEES = {"BLOCK": occlusion.BLOCK, "FRAMES": occlusion.FRAMES, "MARGIN": occlusion.CULL_MARGIN,

@@ -28,7 +28,6 @@ struct AskableRule {
   double agreement_relative, agreement_absolute;  // share of z; metres
   double disc_radius;                             // depth pixels
 };
-static_assert(sizeof(AskableRule) == 10 * sizeof(double));  // spatialcore._cuda packs it
 
 // The disc's rows: row dy holds the columns |dx| <= disc_half_width(radius, |dy|), -1 for none.
 SC_HD inline int64_t disc_half_width(double radius, int64_t dy) {
@@ -46,8 +45,7 @@ template <class DepthType, class HalfWidth>
 SC_HD inline bool disc_agrees(const DepthType* depth, int64_t w, int64_t h, double scale,
                               int64_t column, int64_t row, double z, const AskableRule& rule,
                               int64_t reach, const HalfWidth& half_width) {
-  const double scaled = rule.edge_relative * z;
-  const double tolerance = scaled > rule.edge_absolute ? scaled : rule.edge_absolute;
+  const double tolerance = tolerance_at(z, rule.edge_relative, rule.edge_absolute);
   int64_t readings = 0, near = 0;
   const int64_t bottom = row + reach < h - 1 ? row + reach : h - 1;
   for (int64_t y = row > reach ? row - reach : 0; y <= bottom; ++y) {
@@ -55,9 +53,8 @@ SC_HD inline bool disc_agrees(const DepthType* depth, int64_t w, int64_t h, doub
     const int64_t end = column + half < w - 1 ? column + half : w - 1;
     for (int64_t x = column > half ? column - half : 0; x <= end; ++x) {
       const double d = static_cast<double>(depth[y * w + x]) * scale;
-      const bool reading = d > 0.0 && is_finite(d);
-      readings += reading;
-      near += reading && fabs(d - z) <= tolerance;
+      readings += is_reading(d);
+      near += is_reading(d) && fabs(d - z) <= tolerance;
     }
   }
   return static_cast<double>(near) >= rule.edge_share * static_cast<double>(readings);
@@ -72,11 +69,12 @@ SC_HD inline bool on_canvas(double u, double v, double width, double height, dou
 }
 
 // The guards on one visible point of one frame, the same on the CPU and on a GPU. `view` gives the
-// sizes, the scale and the pixel map; cheap guards come first.
+// sizes and the scale; cheap guards come first.
 template <class DepthType, class HalfWidth>
 SC_HD inline bool is_askable(const OcclusionRule& view, const AskableRule& rule, const double* pose,
-                             const Pinhole& k, const DepthType* depth, double x, double y, double z,
-                             int64_t reach, const HalfWidth& half_width) {
+                             const Pinhole& k, const PixelMap& map, const DepthType* depth,
+                             double x, double y, double z, int64_t reach,
+                             const HalfWidth& half_width) {
   const double width = static_cast<double>(view.width), height = static_cast<double>(view.height);
   const int64_t w = view.depth_width, h = view.depth_height;
   const CameraPoint c = to_camera(pose, x, y, z);
@@ -85,25 +83,23 @@ SC_HD inline bool is_askable(const OcclusionRule& view, const AskableRule& rule,
   to_pixel(c, k, &u, &v);
   if (!in_image(u, v, width, height)) return false;
   if (rule.border && !on_canvas(u, v, width, height, rule.mark_radius)) return false;
-  const int64_t column = depth_column(u, view.map, w), row = depth_row(v, view.map, h);
+  const int64_t column = depth_column(u, map, w), row = depth_row(v, map, h);
   const double d = static_cast<double>(depth[row * w + column]) * view.depth_scale;
-  const double scaled = rule.agreement_relative * c.z;
-  const double agreement = scaled > rule.agreement_absolute ? scaled : rule.agreement_absolute;
+  const double agreement = tolerance_at(c.z, rule.agreement_relative, rule.agreement_absolute);
   if (!(fabs(c.z - d) < agreement)) return false;
   return rule.edge_share <= 0.0 ||
          disc_agrees(depth, w, h, view.depth_scale, column, row, c.z, rule, reach, half_width);
 }
 
 // points           (P, 3)          metres       in
-// K                one camera of the colour image, W x H pixels
+// K                (F, 3, 3)       pixels       in   of the colour image, W x H
 // cam_from_world   (F, 4, 4)                    in
-// depth            (F, h, w)       depth_scale  in
+// depth            F of (h, w)     depth_scale  in   and the pixel map of each
 // visible          (F, ceil(P/64)) bits         in
 // askable          (F, ceil(P/64)) bits         out, every word is written
-template <class T>
-void askable_points_cpu(View<const float, 2> points, const Pinhole& K, const OcclusionRule& view,
-                        View<const double, 3> cam_from_world, View<const T, 3> depth,
-                        const AskableRule& rule, View<const uint64_t, 2> visible, uint64_t* askable,
-                        int threads);
+void askable_points_cpu(View<const float, 2> points, View<const double, 3> K,
+                        View<const double, 3> cam_from_world, const DepthMaps& depth,
+                        const OcclusionRule& view, const AskableRule& rule,
+                        View<const uint64_t, 2> visible, uint64_t* askable, int threads);
 
 }  // namespace spatialcore

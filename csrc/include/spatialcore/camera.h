@@ -72,13 +72,20 @@ SC_HD inline int64_t depth_row(double v, const PixelMap& map, int64_t height) {
   return nearest_index(map.ay * v + map.by, height);
 }
 
+// Whether the sensor saw anything there.
+SC_HD inline bool is_reading(double d) { return d > 0.0 && is_finite(d); }
+
+// max(relative z, absolute), metres.
+SC_HD inline double tolerance_at(double z, double relative, double absolute) {
+  const double scaled = relative * z;
+  return scaled > absolute ? scaled : absolute;
+}
+
 // z: depth of the point; d: depth read, both metres.
 SC_HD inline bool passes_strict(double z, double d) { return z > 0.0 && z < d && is_finite(d); }
 
 SC_HD inline bool passes_tolerance(double z, double d, double relative, double absolute) {
-  const double scaled = relative * z;
-  const double tolerance = scaled > absolute ? scaled : absolute;
-  return d > 0.0 && is_finite(d) && z > 0.0 && fabs(z - d) < tolerance;
+  return is_reading(d) && z > 0.0 && fabs(z - d) < tolerance_at(z, relative, absolute);
 }
 
 SC_HD inline bool passes_depth(const DepthRule& rule, double z, double d) {

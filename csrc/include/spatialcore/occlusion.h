@@ -24,29 +24,30 @@ struct OcclusionRule {
   int64_t width, height;              // colour image
   int64_t depth_width, depth_height;  // depth image
   double depth_scale;                 // metres per unit
-  PixelMap map;
   DepthRule rule;
 };
 
 // The decision for one point of one frame, the same on the CPU and on a GPU.
-// pose: 12 numbers; depth: one map of `DepthType`.
+// pose: 12 numbers; map: from the colour image to the depth map; depth: one map of `DepthType`.
 template <class DepthType>
 SC_HD inline bool is_visible(const OcclusionRule& r, const double* pose, const Pinhole& k,
-                             const DepthType* depth, double x, double y, double z) {
+                             const PixelMap& map, const DepthType* depth, double x, double y,
+                             double z) {
   const CameraPoint c = to_camera(pose, x, y, z);
   if (!in_front(c.z)) return false;
   double u, v;
   to_pixel(c, k, &u, &v);
   if (!in_image(u, v, static_cast<double>(r.width), static_cast<double>(r.height))) return false;
-  const int64_t column = depth_column(u, r.map, r.depth_width);
-  const int64_t row = depth_row(v, r.map, r.depth_height);
+  const int64_t column = depth_column(u, map, r.depth_width);
+  const int64_t row = depth_row(v, map, r.depth_height);
   const double reading = static_cast<double>(depth[row * r.depth_width + column]);
   return passes_depth(r.rule, c.z, reading * r.depth_scale);
 }
 
-// One map per frame, all uint16 or all float32.
+// One map per frame, all uint16 or all float32, and how it lies under the colour image.
 struct DepthMaps {
-  const void* const* maps;  // F pointers to (h, w)
+  const void* const* maps;     // F pointers to (h, w)
+  const PixelMap* from_image;  // (F,)
   bool is_float;
 };
 

@@ -7,7 +7,6 @@ the first public description of that system, the strict rule the one of its code
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from spatialcore._reference.projection import project_frame
 
 if TYPE_CHECKING:
-    from spatialcore.occlusion import DepthRule, PixelMap
+    from spatialcore.occlusion import DepthRule, DepthViews, PixelMap
 
 Float64 = NDArray[np.float64]
 
@@ -60,29 +59,20 @@ def visible_in_frame(
 
 
 def visible_points(
-    points_world: NDArray[Any],
-    K: Float64,
-    cam_from_world: Float64,
-    depth: Iterable[NDArray[Any]],
-    *,
-    image_size: tuple[int, int],
-    depth_scale: float,
-    depth_from_image: PixelMap,
-    rule: DepthRule,
-    threads: int | None = None,
+    views: DepthViews, *, rule: DepthRule, threads: int | None = None
 ) -> NDArray[np.uint64]:
     """Words (F, ceil(P / 64)) of the mask; see spatialcore.occlusion."""
-    point_count = len(points_world)
-    words = np.zeros((len(cam_from_world), -(-point_count // 64)), dtype="<u8")
-    for f, depth_map in enumerate(depth):
+    point_count = len(views.points_world)
+    words = np.zeros((len(views.cam_from_world), -(-point_count // 64)), dtype="<u8")
+    for f, depth_map in enumerate(views.depth):
         visible = visible_in_frame(
-            points_world,
-            K[f],
-            cam_from_world[f],
+            views.points_world,
+            views.K[f],
+            views.cam_from_world[f],
             depth_map,
-            image_size=image_size,
-            depth_scale=depth_scale,
-            depth_from_image=depth_from_image,
+            image_size=views.image_size,
+            depth_scale=1.0 if views.depth_scale is None else views.depth_scale,
+            depth_from_image=views.map_of(f),
             rule=rule,
         )
         packed = np.packbits(visible, bitorder="little")

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spatialcore._check import library_of
+from spatialcore._check import check_threads, library_of
 from spatialcore._dispatch import load
 from spatialcore.bitmask import BitMask
 from spatialcore.index.rules import AskableGuards
-from spatialcore.occlusion import DepthViews, PixelMap
+from spatialcore.occlusion import DepthViews, checked_views
 
 MIN_MARK_RADIUS = 3.0  # pixels: a smaller disc is not seen
 
@@ -74,7 +74,7 @@ def askable_points(
     """The visible points that pass every guard, where the arrays live.
 
     Args:
-        scene: Points (float32), one K (3, 3), poses, depth (F, h, w) and pixel map.
+        scene: What `visible_points` took; float32 points, and depth as one array or a list.
         visible: F x P.
         rule: The guards in pixels.
         threads: CPU threads; None uses the process's affinity mask.
@@ -84,25 +84,17 @@ def askable_points(
 
     Raises:
         ValueError: Shapes disagree.
-        TypeError: `depth` has another dtype.
+        TypeError: The points or the depth have another dtype, or the maps come only once.
         BackendUnavailable: The arrays live on a GPU that the CUDA kernels cannot use.
     """
+    if not (library_of(scene.depth) or type(scene.depth) in (list, tuple)):
+        raise TypeError(f"depth must be an array or a list, got {type(scene.depth).__name__}")
+    views, _ = checked_views(scene)
     if library_of(visible.words) != "numpy":
         run = load("askable", "askable_points", "cuda")
-        return BitMask(run(scene, visible, rule), visible.point_count)
+        return BitMask(run(views, visible, rule), visible.point_count)
     from spatialcore import _cpu
 
-    m = scene.depth_from_image or PixelMap.identity()
-    words = _cpu.askable_points(
-        scene.points_world,
-        scene.K,
-        scene.cam_from_world,
-        np.ascontiguousarray(scene.depth),
-        np.ascontiguousarray(visible.words),
-        image_size=scene.image_size,
-        depth_scale=1.0 if scene.depth_scale is None else scene.depth_scale,
-        pixel_map=(m.ax, m.bx, m.ay, m.by),
-        threads=threads or 0,
-        **rule._asdict(),
-    )
-    return BitMask(words, visible.point_count)
+    words = np.ascontiguousarray(visible.words)
+    asked = _cpu.askable_points(views, words, rule, threads=check_threads(threads))
+    return BitMask(asked, visible.point_count)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,7 +183,7 @@ class MaskBuilder:
     Maps wait until a batch is full. On a GPU they are stacked into page-locked memory and copied
     while earlier ones are tested and later ones decoded; the masks stay there.
 
-    Frames that share a view are tested together. Frames behind a lens are tested one by one in
+    Frames of one size are tested together, each with its own intrinsics. Frames behind a lens are tested one by one in
     numpy (`lensed`), on the host.
 
     Args:
@@ -208,7 +208,7 @@ class MaskBuilder:
         self._views, self._threads, self._device = views, threads, device
         self._guards = rules.guards if rules.askable == "guarded" else None
         self._cam_from_world = invert_pose(world_from_cam)
-        self._host_points, self._points = points, self._placed(points)[0]
+        self._host_points, self._points = points, self._placed(points)
         self._waiting: list[tuple[int, NDArray[Any]]] = []
         self._rows: list[int] = []
         self._visible: list[Any] = []
@@ -231,14 +231,14 @@ class MaskBuilder:
             askable = _joined(self._askable, order, len(self._points), self._device)
         return Masks(np.array(self._rows, np.int64)[order], visible, askable)
 
-    def _placed(self, *parts: NDArray[Any]) -> Any:
-        return np.stack(parts) if self._device is None else self._device.upload(parts)
+    def _placed(self, array: NDArray[Any]) -> Any:
+        return array if self._device is None else self._device.upload([array])[0]
 
     def _test_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        alike: dict[tuple[int, Any], list[tuple[int, NDArray[Any]]]] = {}
+        alike: dict[Hashable, list[tuple[int, NDArray[Any]]]] = {}
         for row, depth in waiting:
-            alike.setdefault((id(self._views[row]), depth.dtype), []).append((row, depth))
+            alike.setdefault((_kind_of(self._views[row]), depth.dtype), []).append((row, depth))
         for same in alike.values():
             test = self._test_bent if self._views[same[0][0]].bent else self._test
             test([row for row, _ in same], [depth for _, depth in same])
@@ -258,16 +258,16 @@ class MaskBuilder:
             self._askable.extend(placed[1:])
 
     def _test(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
-        view = self._views[rows[0]]
+        views = [self._views[row] for row in rows]
+        view = views[0]
         scene = DepthViews(
             self._points,
-            self._placed(view.color.K)[0],
-            self._placed(*self._cam_from_world[rows]),
-            # On the host only the guards need the maps in one piece.
-            depth if self._device is None and self._guards is None else self._placed(*depth),
+            self._placed(np.stack([one.color.K for one in views])),
+            self._placed(self._cam_from_world[rows]),
+            depth if self._device is None else self._device.upload(depth),
             view.color.size,
             view.depth_scale,
-            view.pixel_map,
+            [one.pixel_map for one in views],
         )
         seen = visible_in(scene, rule=view.rule, threads=self._threads)
         self._rows.extend(rows)
@@ -280,6 +280,11 @@ class MaskBuilder:
             self._in_flight.append(self._device.mark())
             if len(self._in_flight) > _IN_FLIGHT:
                 self._in_flight.popleft().synchronize()
+
+
+def _kind_of(view: View) -> Hashable:
+    """What frames that are tested together share."""
+    return view.bent, view.color.size, view.depth.size, view.depth_scale, view.rule
 
 
 def _joined(

@@ -80,14 +80,17 @@ void add_occlusion(int64_t count, int64_t frame_count, bool strict, Random& rand
   const View<const double, 3> poses{v.poses.data(), {frame_count, 4, 4}};
   const PixelMap map = strict ? PixelMap{1, 0, 1, 0} : PixelMap{0.5, -0.25, 0.5, -0.25};
   const int64_t scale = strict ? 1 : 2;
-  OcclusionRule rule{scale * kWidth,     scale * kHeight, kWidth, kHeight, 0.001, map,
-                     {strict, 0.1, 0.05}};
+  std::vector<PixelMap> from_image(frame_count, map);
+  for (int64_t f = 0; f < frame_count; ++f) from_image[f].bx += 0.125 * static_cast<double>(f % 4);
+  OcclusionRule rule{scale * kWidth, scale * kHeight, kWidth, kHeight, 0.001, {strict, 0.1, 0.05}};
   std::vector<uint64_t> words(frame_count * ((count + 63) / 64) + 1);
   const PointBlocks blocks({points.data(), sizeof(T) == 8, count}, frame_count, 1);
-  visible_points_cpu(blocks, K, poses, {millimetres.data(), false}, rule, words.data(), 1);
+  visible_points_cpu(blocks, K, poses, {millimetres.data(), from_image.data(), false}, rule,
+                     words.data(), 1);
   hash.add(words);
   rule.depth_scale = 1;
-  visible_points_cpu(blocks, K, poses, {metres.data(), true}, rule, words.data(), 1);
+  visible_points_cpu(blocks, K, poses, {metres.data(), from_image.data(), true}, rule, words.data(),
+                     1);
   hash.add(words);
 }
 

@@ -66,13 +66,14 @@ void report_askable() {
   std::vector<uint64_t> visible((kPoints + 63) / 64, ~uint64_t{0});
   visible.back() >>= 64 * visible.size() - kPoints;  // no bit without a point
   std::vector<uint64_t> askable(visible.size());
-  const OcclusionRule view{kWidth,       kHeight,           kWidth, kHeight, 0.001,
-                           {1, 0, 1, 0}, {false, 0.1, 0.05}};
+  const OcclusionRule view{kWidth, kHeight, kWidth, kHeight, 0.001, {false, 0.1, 0.05}};
+  const PixelMap map{1, 0, 1, 0};
+  const void* maps[] = {depth.data()};
   const AskableRule rule{0.5, 9, true, 2, 0.3, 0.5, 0.4, 0.5, 0.4, 3.5};
-  askable_points_cpu(
-      View<const float, 2>{points.data(), {kPoints, 3}}, pinhole(kK), view, {kPose, {1, 4, 4}},
-      View<const uint16_t, 3>{depth.data(), {1, kHeight, kWidth}}, rule,
-      {visible.data(), {1, static_cast<int64_t>(visible.size())}}, askable.data(), 1);
+  askable_points_cpu(View<const float, 2>{points.data(), {kPoints, 3}}, {kK, {1, 3, 3}},
+                     {kPose, {1, 4, 4}}, {maps, &map, false}, view, rule,
+                     {visible.data(), {1, static_cast<int64_t>(visible.size())}}, askable.data(),
+                     1);
   Hash hash;
   hash.add(askable);
   report("all", "askable", hash);

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of depth maps, with one wording for an array of them and for what yields them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from spatialcore._check import check_array, check_dtype, check_number, check_shape, dtype_of
+
+
+class MapChecks:
+    """The checks of F depth maps, whether they come as one array or one by one."""
+
+    def __init__(
+        self,
+        frame_count: int,
+        image_size: tuple[int, int],
+        scale: float | None,
+        has_pixel_map: bool,
+    ) -> None:
+        self.frame_count = frame_count
+        self.image_size = image_size
+        self._scale = None if scale is None else check_number("depth_scale", scale, least=5e-324)
+        if self._scale is not None and not np.isfinite(self._scale):
+            raise ValueError(f"depth_scale must be finite, got {scale}")
+        self._has_pixel_map = has_pixel_map
+
+    @property
+    def scale(self) -> float:
+        return 1.0 if self._scale is None else self._scale
+
+    def check_stack(self, depth: Any) -> None:
+        check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
+        self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
+
+    def stream(self, depth: Iterable[Any]) -> Iterable[Any]:
+        """The checked maps: all of a list or tuple, or one after another from what makes them."""
+        if not isinstance(depth, Iterable):
+            raise TypeError(f"depth must be an array or an iterable, got {type(depth).__name__}")
+        maps = self._checked(depth)
+        return list(maps) if type(depth) in (list, tuple) else maps
+
+    def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
+        """Yield the maps; exactly F of them, all of one size."""
+        count, first = 0, None
+        for depth_map in depth:
+            if count == self.frame_count:
+                raise ValueError(f"depth has more maps than the {self.frame_count} poses")
+            check_array(f"depth map {count}", depth_map)
+            count += 1
+            if first is None:
+                check_shape("depth map", depth_map, ("h", "w"))
+                self._check_map(depth_map, (int(depth_map.shape[0]), int(depth_map.shape[1])))
+                first = type(depth_map), depth_map.dtype, depth_map.shape
+            elif (type(depth_map), depth_map.dtype, depth_map.shape) != first:
+                raise ValueError(
+                    f"depth maps must share one type and size, got {first[1]} {tuple(first[2])} "
+                    f"and {depth_map.dtype} {tuple(depth_map.shape)}"
+                )
+            yield depth_map
+        if count < self.frame_count:
+            raise ValueError(f"depth has {count} maps for {self.frame_count} poses")
+
+    def _check_map(self, depth: Any, size: tuple[int, int]) -> None:
+        check_dtype("depth", depth, "uint16", "float32")
+        h, w = size
+        if h < 1 or w < 1:
+            raise ValueError(f"depth maps must not be empty, got {h} rows x {w} columns")
+        if self._scale is None and dtype_of(depth) != "float32":
+            raise ValueError("depth_scale is required for integer depth")
+        if not self._has_pixel_map and (w, h) != self.image_size:
+            raise ValueError(
+                f"depth maps are {w}x{h} and the image is {self.image_size[0]}x"
+                f"{self.image_size[1]}: pass depth_from_image=PixelMap.from_intrinsics(K, depth_K)"
+            )
