@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("_cpu", "_cuda_ext")
+MODULES = ("_cpu", "_render", "_cuda_ext")
 
 
 def built_modules() -> list[str]:

@@ -71,18 +71,25 @@ def kernel_lines(path: Path) -> int:
 
 
 def test_kernel_files_stay_shorter() -> None:
-    kernels = [*(ROOT / "csrc/cpu").glob("*.cpp"), *(ROOT / "kernels/cuda").glob("*.cu")]
+    folders = {"csrc/cpu": "*.cpp", "csrc/render": "*.cpp", "kernels/cuda": "*.cu"}
+    kernels = [path for folder, names in folders.items() for path in (ROOT / folder).glob(names)]
     limits = dict.fromkeys(kernels, 150) | dict.fromkeys((ROOT / "csrc/cpu/isa").glob("*.cpp"), 250)
     long = {p.name: n for p, limit in limits.items() if (n := kernel_lines(p)) > limit}
     assert not long
 
 
 def test_kernels_know_no_python() -> None:
-    for folder in ("csrc/cpu", "csrc/include", "kernels/cuda"):
+    for folder in ("csrc/cpu", "csrc/render", "csrc/include", "kernels/cuda"):
         for path in (ROOT / folder).rglob("*.*"):
             text = path.read_text(encoding="utf-8")
             assert "pybind11/" not in text, path
             assert "Python.h" not in text, path
+
+
+def test_the_renderer_serves_sample_scenes_alone() -> None:
+    users = [p for p in (ROOT / "src").rglob("*.py") if "_render import" in p.read_text("utf-8")]
+    users += [p for p in (ROOT / "src").rglob("*.py") if "import _render" in p.read_text("utf-8")]
+    assert {path.parent.name for path in users} == {"sample"}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// spatialcore._cpu: the only host file that knows Python. Arrays are viewed, never copied; the GIL
-// is released around every kernel.
+// spatialcore._cpu: one function of bind.h for each file of bindings, which alone know Python.
+// Arrays are viewed where they can be; the GIL is released around every kernel.
 #include <pybind11/pybind11.h>
 
 #include "bindings/bind.h"
-#include "bindings/render.h"
 #include "cpu/thread_pool.h"
 
 PYBIND11_MODULE(_cpu, m) {
@@ -18,7 +17,6 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_isa(m);
   spatialcore::bind_projection(m);
   spatialcore::bind_occlusion(m);
-  spatialcore::bind_render(m);
   spatialcore::bind_overlap(m);
   spatialcore::bind_rigidity(m);
   spatialcore::bind_coverage(m);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binding of the sample renderer: RenderScene keeps copies of the solids; views come and go.
-#include "bindings/render.h"
+// spatialcore._render, the renderer of sample scenes: RenderScene keeps copies of the solids; views
+// come and go.
+#include "spatialcore/render.h"
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -8,8 +9,6 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
-
-#include "spatialcore/render.h"
 
 namespace py = pybind11;
 
@@ -179,7 +178,11 @@ void mark(const F32& focal_centre, const F32& room_from_cam, const F32& depth, c
 
 }  // namespace
 
-void bind_render(py::module_& m) {
+}  // namespace spatialcore
+
+PYBIND11_MODULE(_render, m) {
+  using namespace spatialcore;
+  m.doc() = "Renderer of spatialcore's sample scenes.";
   py::class_<RenderScene>(m, "RenderScene",
                           "Convex solids of a procedural room, ready to be rendered.")
       .def(py::init(&make_scene), py::arg("kind"), py::arg("solid_from_room"), py::arg("half"),
@@ -199,5 +202,3 @@ void bind_render(py::module_& m) {
         py::arg("points"), py::arg("tolerance"), py::arg("seen").noconvert(),
         "Set seen[p] = 1 where the view's depth agrees with point p.");
 }
-
-}  // namespace spatialcore

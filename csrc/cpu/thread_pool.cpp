@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chunks are taken from one atomic counter by the caller and its helpers, so a busy machine
-// balances itself. After fork() the child has no threads: a handler drops the pool there, and the
-// next call starts a fresh one.
+// balances itself. Where there is fork(), its child has no threads: a handler drops the pool there,
+// and the next call starts a fresh one. Only Linux has an affinity mask to ask.
 #include "cpu/thread_pool.h"
 
+#if defined(__unix__) || defined(__APPLE__)
+#define SPATIALCORE_HAS_FORK
 #include <pthread.h>
+#endif
+#if defined(__linux__)
 #include <sched.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -100,14 +105,18 @@ class Pool {
 // touch the parent's threads.
 std::atomic<Pool*> pool{nullptr};
 
-void forget_pool() {
-  pool.store(nullptr);
-  inside_pool = false;
+void watch_forks() {
+#if defined(SPATIALCORE_HAS_FORK)
+  pthread_atfork(nullptr, nullptr, [] {
+    pool.store(nullptr);
+    inside_pool = false;
+  });
+#endif
 }
 
 Pool& get_pool() {
-  static std::once_flag registered;
-  std::call_once(registered, [] { pthread_atfork(nullptr, nullptr, forget_pool); });
+  static std::once_flag watched;
+  std::call_once(watched, watch_forks);
   Pool* current = pool.load();
   if (!current) {
     Pool* fresh = new Pool;
@@ -120,9 +129,11 @@ Pool& get_pool() {
 }  // namespace
 
 int available_threads() {
+#if defined(__linux__)
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
   return std::max(1u, std::thread::hardware_concurrency());
 }
 

@@ -7,7 +7,8 @@
 
 namespace spatialcore {
 
-// Threads that the process may use: the size of its affinity mask, at least 1.
+// Threads that the process may use, at least 1: the size of its affinity mask, or on systems
+// without one the processor's threads.
 int available_threads();
 
 // Calls body(begin, end) over [0, count) in chunks of at most `grain`, on up to `threads` threads

@@ -6,7 +6,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'RenderScene', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'mark_seen', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -24,28 +24,6 @@ class VoxelCloud:
     def extract(self, min_frames: typing.SupportsInt | typing.SupportsIndex) -> tuple:
         """
         points (V, 3) float32 and instance (V,) int32, by voxel key.
-        """
-class RenderScene:
-    """
-    Convex solids of a procedural room, ready to be rendered.
-    """
-    def __init__(self, kind: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], solid_from_room: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], half: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], material: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], materials: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], walls: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], height: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    def add_lamp(self, position: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], power: typing.SupportsFloat | typing.SupportsIndex, shadow: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], focal: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        """
-        Add a point light with its shadow map.
-        """
-    def cast(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], width: typing.SupportsInt | typing.SupportsIndex, height: typing.SupportsInt | typing.SupportsIndex, first: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
-        """
-        Depth (H, W) float32 and solid index (H, W) int32.
-        """
-    def measure(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], solid: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], state: typing.SupportsInt | typing.SupportsIndex, noise: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsFloat | typing.SupportsIndex, near_limit: typing.SupportsFloat | typing.SupportsIndex, far_limit: typing.SupportsFloat | typing.SupportsIndex, holes: bool) -> numpy.typing.NDArray[numpy.uint16]:
-        """
-        Sensor depth (H, W) uint16 in millimetres, 0 = no reading.
-        """
-    def shade(self, focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], solid: typing.Annotated[numpy.typing.ArrayLike, numpy.int32]) -> numpy.typing.NDArray[numpy.uint8]:
-        """
-        Colour (H, W, 3) uint8 of a cast view.
         """
 class OverlapRows:
     """
@@ -153,10 +131,6 @@ def line_clear(mask: typing.Annotated[numpy.typing.ArrayLike, numpy.bool], start
 def linkage(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str) -> numpy.typing.NDArray[numpy.float64]:
     """
     (N - 1, 4) merges in scipy's form; method 'average' or 'ward'.
-    """
-def mark_seen(focal_centre: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], room_from_cam: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], depth: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], points: typing.Annotated[numpy.typing.ArrayLike, numpy.float32], tolerance: typing.SupportsFloat | typing.SupportsIndex, seen: numpy.typing.NDArray[numpy.uint8]) -> None:
-    """
-    Set seen[p] = 1 where the view's depth agrees with point p.
     """
 def max_coverage(sets: typing.Any, k: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """

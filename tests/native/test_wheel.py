@@ -84,6 +84,11 @@ def test_it_imports_and_says_why_it_cannot_run(
     assert not out.exists()
 
 
+def test_it_holds_every_compiled_module(wheel: Path) -> None:
+    made = {path.name.partition(".")[0] for path in (wheel / "spatialcore").glob("*.so")}
+    assert made == {"_cpu", "_render", "_cuda_ext"}
+
+
 def test_it_links_to_no_driver_and_no_library_of_arrays(wheel: Path) -> None:
     [extension] = (wheel / "spatialcore").glob("_cuda_ext*.so")
     done = subprocess.run(["ldd", str(extension)], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialcore import _cpu
+from spatialcore import _render
 from spatialcore.sample.rooms import Wall
 from spatialcore.sample.solids import Solid, turn
 from spatialcore.types import Camera, Float32, Float64
@@ -88,7 +88,7 @@ class Renderer:
             ]
             for w in walls
         ]
-        self.scene = _cpu.RenderScene(
+        self.scene = _render.RenderScene(
             np.array([s.kind for s in solids], dtype=np.int32),
             solid_rows(solids),
             np.array([s.half for s in solids], dtype=np.float32),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialcore import _cpu
+from spatialcore import _render
 from spatialcore.sample.config import STRIDE, Preset
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.mesh import Mesh, scan_noise, surface_mesh
@@ -133,7 +133,7 @@ class Scan:
 
     def _mark(self, camera: Camera, pose: Float64, depth: Float32) -> None:
         points = self._surface.points
-        _cpu.mark_seen(focal_centre(camera), pose, depth, points, SEEN_TOLERANCE, self._seen)
+        _render.mark_seen(focal_centre(camera), pose, depth, points, SEEN_TOLERANCE, self._seen)
 
     def mesh(self) -> Mesh:
         """The mesh in the raw world of everything seen so far, and from looks around."""

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The textures by name; see render_texture.h. Each is a pure function of the surface point.
-#include "cpu/render_texture.h"
+#include "render/texture.h"
 
 namespace spatialcore {
 namespace {

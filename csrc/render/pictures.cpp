@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Textures that fill a face once: a screen, a framed landscape, the view through a window.
-#include "cpu/render_texture.h"
+#include "render/texture.h"
 
 namespace spatialcore {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "cpu/render_texture.h"
+#include "render/texture.h"
 #include "spatialcore/render.h"
 
 namespace spatialcore {

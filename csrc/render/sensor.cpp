@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/render_texture.h"
+#include "render/texture.h"
 #include "spatialcore/render.h"
 
 namespace spatialcore {
