@@ -8,7 +8,7 @@
 #include <limits>
 #include <numeric>
 
-#include "cpu/isa/linkage_loops.h"
+#include "cpu/linkage_loops.h"
 #include "cpu/linkage_matrix.h"
 #include "spatialcore/rigidity.h"
 
@@ -16,10 +16,6 @@ namespace spatialcore {
 namespace {
 
 constexpr int64_t kSmall = 64;  // a matrix of this size is not worth compacting
-
-// The baseline's vectors are NEON registers on AArch64.
-constexpr IsaTable<LinkageLoops> kLoops{linkage_loops_baseline, SC_AVX2(linkage_loops_avx2),
-                                        SC_AVX512(linkage_loops_avx512), nullptr};
 
 template <class Matrix>
 class Chain {
@@ -45,7 +41,7 @@ class Chain {
       }
       const int64_t x = chain_.back();
       const double* row = matrix_.row(x);
-      int64_t y = loops_.nearest(row, gone_.data(), matrix_.size());
+      int64_t y = linkage::nearest(row, gone_.data(), matrix_.size());
       if (chain_.size() > 1) {
         const int64_t previous = chain_[chain_.size() - 2];
         if (row[previous] <= row[y]) y = previous;
@@ -70,7 +66,7 @@ class Chain {
   void merge(int64_t x, int64_t y, double apart) {
     const double* row_x = matrix_.row(x);
     double* row_y = matrix_.row(y);
-    loops_.unite(row_x, row_y, size_.data(), size_[x], size_[y], apart, method_, matrix_.size());
+    linkage::unite(row_x, row_y, size_.data(), size_[x], size_[y], apart, method_, matrix_.size());
     row_y[y] = kInf;
     size_[y] += size_[x];
     gone_[x] = kInf;
@@ -91,7 +87,6 @@ class Chain {
     std::fill(gone_.begin(), gone_.begin() + static_cast<int64_t>(slots.size()), 0.0);
   }
 
-  const LinkageLoopsTable loops_ = kLoops.active()();
   Matrix matrix_;
   Linkage method_;
   double cut_;

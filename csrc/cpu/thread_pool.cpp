@@ -4,8 +4,7 @@
 // and the next call starts a fresh one. Only Linux has an affinity mask to ask.
 #include "cpu/thread_pool.h"
 
-#if defined(__unix__) || defined(__APPLE__)
-#define SPATIALCORE_HAS_FORK
+#if __has_include(<pthread.h>)
 #include <pthread.h>
 #endif
 #if defined(__linux__)
@@ -30,8 +29,8 @@ struct Job {
   int64_t grain;
   const std::function<void(int64_t, int64_t)>* body;
   std::atomic<int64_t> next{0};
-  std::mutex error_mutex;
-  std::exception_ptr error;
+  std::mutex error_mutex{};
+  std::exception_ptr error{};
 
   void run() {
     for (;;) {
@@ -104,9 +103,8 @@ class Pool {
 // Never destroyed: its threads sleep until the process ends, and the child of a fork() must not
 // touch the parent's threads.
 std::atomic<Pool*> pool{nullptr};
-
 void watch_forks() {
-#if defined(SPATIALCORE_HAS_FORK)
+#if __has_include(<pthread.h>)
   pthread_atfork(nullptr, nullptr, [] {
     pool.store(nullptr);
     inside_pool = false;

@@ -106,7 +106,7 @@ def test_a_compiler_without_the_flags_builds_the_rest(tmp_path: Path) -> None:
 def test_no_function_of_a_set_can_stand_in_for_another(name: str, tmp_path: Path) -> None:
     """A shared inline function would be linked once, from any file: it may not exist."""
     sources = sorted(ISA.glob(f"*_{name.lower()}.cpp"))
-    assert len(sources) >= 5
+    assert len(sources) >= 4
     command = ["g++", "-std=c++17", "-O2", "-w", "-march=x86-64-v2", *(f"-m{f}" for f in ALL[name])]
     command += [f"-I{ROOT / 'csrc/include'}", f"-I{ROOT / 'csrc'}", "-c", "-o"]
     for source in sources:

@@ -90,25 +90,6 @@ void report_rigidity(const std::string& set) {
   }
 }
 
-void report_linkage(const std::string& set) {
-  for (const Linkage method : {Linkage::kAverage, Linkage::kWard}) {
-    Hash hash;
-    Random random(17);
-    for (const int64_t n : {2, 3, 63, 64, 65, 127, 130, 300}) {
-      for (const bool ties : {false, true}) {
-        std::vector<double> condensed(n * (n - 1) / 2);
-        for (double& d : condensed) {
-          d = ties ? static_cast<double>(random.below(4)) : random.uniform(0, 1);
-        }
-        for (const Merge& merge : linkage_cpu(condensed.data(), n, method, ties ? 2.5 : kInf)) {
-          hash.add(merge.a), hash.add(merge.b), hash.add(merge.height);
-        }
-      }
-    }
-    report(set, method == Linkage::kWard ? "linkage_ward" : "linkage_average", hash);
-  }
-}
-
 // The loop itself: every bit of the draws, and one that is the bound.
 void add_drawn(Random& random, Hash& hash) {
   constexpr IsaTable<DrawLoop> kLoops{draw_loop_baseline, SC_AVX2(draw_loop_avx2),
@@ -153,7 +134,6 @@ void report_draws(const std::string& set) {
 void report_sets(const std::string& set) {
   report_overlap(set);
   report_rigidity(set);
-  report_linkage(set);
   report_draws(set);
 }
 
