@@ -17,7 +17,6 @@ void bind_rigidity(pybind11::module_& m);
 void bind_coverage(pybind11::module_& m);
 void bind_draws(pybind11::module_& m);
 void bind_floor_grid(pybind11::module_& m);
-void bind_json(pybind11::module_& m);
 void bind_rows(pybind11::module_& m);
 void bind_texts(pybind11::module_& m);
 

@@ -22,7 +22,6 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_coverage(m);
   spatialcore::bind_draws(m);
   spatialcore::bind_floor_grid(m);
-  spatialcore::bind_json(m);
   spatialcore::bind_rows(m);
   spatialcore::bind_texts(m);
 }

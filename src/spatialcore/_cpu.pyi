@@ -6,7 +6,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'canonical_json', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'evidence_json', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'record_ids', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -60,10 +60,6 @@ def axis_extents(points: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]
     """
     (O, F, 3) least and greatest coordinate of each object's visible points.
     """
-def canonical_json(value: dict) -> str:
-    """
-    JSON with sorted keys, no spaces, shortest round-trip floats and ASCII alone.
-    """
 def cells_along(start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex], end: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.int64]:
     """
     Rows and columns (N, 2) of the cells that a line in cells crosses or grazes.
@@ -87,10 +83,6 @@ def depth_png_header(png: typing_extensions.Buffer) -> tuple[int, int, bool]:
 def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], noise_floor: typing.SupportsFloat | typing.SupportsIndex, precision: str, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
     """
     The sums, and how many pairs the exact mode summed again in float64.
-    """
-def evidence_json(evidence: list, items: list) -> tuple:
-    """
-    The canonical JSON of each dictionary with a list of items as "items": offsets and bytes of a column.
     """
 def fill_texts(templates: list, which: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], slots: list) -> tuple:
     """
@@ -155,10 +147,6 @@ def pairwise_overlap(visible: typing.Any, threads: typing.SupportsInt | typing.S
 def project_points(points_world: numpy.ndarray, K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], cam_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], *, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
     """
     uv (F, P, 2) and depth (F, P); spatialcore.projection.project_points is the contract.
-    """
-def record_ids(start: str, label: str, rows: list) -> tuple:
-    """
-    The label and the BLAKE2b-8 hex of `start` and `f1,f2|i1,i2` of each row: offsets and bytes of a column.
     """
 def row_columns(rows: list) -> tuple:
     """

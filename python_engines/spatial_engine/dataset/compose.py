@@ -8,15 +8,16 @@ from the scene's own table, and only the texts, the evidence and the ids are mad
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spatial_engine.dataset.texts import Texts, drawn_texts, string_array
+from spatial_engine.dataset.evidence import evidence_column
+from spatial_engine.dataset.texts import Texts, drawn_texts
 from spatial_engine.engines.base import Engine, Facts
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
@@ -28,6 +29,7 @@ from spatial_engine.records.record import (
     QARecord,
     list_array,
     record_from_row,
+    record_id,
     record_schema,
 )
 from spatial_engine.records.task_name import form_of
@@ -38,23 +40,6 @@ from spatialcore.draws import fold_lists
 if TYPE_CHECKING:
     from spatial_engine.records.answers import Answer
     from spatial_engine.records.marks import Mark
-
-
-def canonical_json(value: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, no spaces and shortest round-trip floats.
-
-    The bytes are those of `json.dumps(..., sort_keys=True, separators=(",", ":"))`, written in one
-    compiled walk: with a dozen floats a record, json took a seventh of the time of generating.
-
-    Raises:
-        ValueError: A float is not finite.
-        TypeError: A key is not text, or a value is none that JSON has.
-
-    Example:
-        >>> canonical_json({"b": [1, 0.1], "a": None})
-        '{"a":null,"b":[1,0.1]}'
-    """
-    return _cpu.canonical_json(dict(value))
 
 
 def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
@@ -110,9 +95,7 @@ def compose_table(place: Place, told: Sequence[Told]) -> pa.Table:
         **texts._asdict(),
         "messages": _messages(columns, texts),
         "options": list_array([one.options for one in facts], options),
-        "evidence": string_array(
-            _cpu.evidence_json([one.evidence for one in facts], [row.items for row in rows])
-        ),
+        "evidence": evidence_column([one.evidence for one in facts], [row.items for row in rows]),
     }
     return pa.Table.from_arrays([arrays[name] for name in COLUMNS], schema=record_schema())
 
@@ -169,18 +152,13 @@ def _by_task(place: Place, told: Sequence[Told]) -> dict[str, pa.Array]:
         "question_type": [engine.question_type for engine in engines],
         "form": [form_of(engine.task) for engine in engines],
     }
-    scene = f"{place.source}|{place.scene}|"
     ids = [
-        string_array(
-            _cpu.record_ids(
-                f"{place.recipe.name}|{engine.task}|{scene}", f"{engine.task}/{place.scene}/",
-                list(rows),
-            )
-        )
+        record_id(place.recipe.name, engine.task, place.source, place.scene, row.frames, row.items)
         for engine, rows, _ in told
-    ]  # fmt: skip
+        for row in rows
+    ]
     return {
-        "id": pa.concat_arrays(ids) if ids else pa.array([], pa.string()),
+        "id": pa.array(ids, pa.string()),
         **{name: pa.array(values, pa.string()).take(which) for name, values in names.items()},
     }
 

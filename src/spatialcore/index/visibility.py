@@ -183,8 +183,8 @@ class MaskBuilder:
     Maps wait until a batch is full. On a GPU they are stacked into page-locked memory and copied
     while earlier ones are tested and later ones decoded; the masks stay there.
 
-    Frames of one size are tested together, each with its own intrinsics. Frames behind a lens are tested one by one in
-    numpy (`lensed`), on the host.
+    Frames of one size are tested together, each with its own intrinsics. Frames behind a lens are
+    tested one by one in numpy (`lensed`), on the host.
 
     Args:
         views: Cameras and rules of every frame of the scene's table.
