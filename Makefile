@@ -13,9 +13,9 @@ help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
 	@echo "make tiny        train a tiny model and a blind one, and hold them against each other; small: on a GPU"
 	@echo "make test        lint, types, import rules and the whole suite"
-	@echo "make test-slow   the tests that take longer than a minute"
+	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
-	@echo "make sanitize    the CPU kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
+	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
 	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
 
@@ -62,6 +62,7 @@ test-real: $(VENV)/.developed
 
 sanitize: $(VENV)/.developed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.native.sanitize
+	$(BIN)/python -m pytest -m slow tests/native/test_sanitized.py
 
 lint: $(VENV)/.developed
 	$(BIN)/ruff check .

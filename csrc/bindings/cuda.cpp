@@ -94,8 +94,9 @@ void accumulate(const Batch<DeviceClip>& clips, double noise_floor, const std::s
   accumulate_distance_change_cuda(clips, noise_floor, mode, {stream});
 }
 
+// Local to the module: the host build of the kernels may be imported beside the device's.
 void bind_structs(py::module_& m) {
-  py::class_<DeviceView>(m, "DeviceView",
+  py::class_<DeviceView>(m, "DeviceView", py::module_local(),
                          "Frames of one scene; arrays are addresses on the device.")
       .def(py::init(&make_view), py::kw_only(), py::arg("points"), py::arg("point_count"),
            py::arg("K"), py::arg("cam_from_world"), py::arg("frame_count"), py::arg("depth"),
@@ -109,7 +110,8 @@ void bind_structs(py::module_& m) {
             return py::bytes(reinterpret_cast<const char*>(&view), sizeof view);
           },
           "The struct as a batch on the device holds it.");
-  py::class_<AskableRule>(m, "AskableRule", "spatialcore.index.askable.AskableRule.")
+  py::class_<AskableRule>(m, "AskableRule", py::module_local(),
+                          "spatialcore.index.askable.AskableRule.")
       .def(py::init([](double depth_min, double depth_max, bool border, double mark_radius,
                        double edge_share, double edge_relative, double edge_absolute,
                        double agreement_relative, double agreement_absolute, double disc_radius) {

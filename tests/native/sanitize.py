@@ -22,7 +22,12 @@ SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        *("ops/test_occlusion", "ops/test_depth_streams", "ops/test_pixel_maps", "ops/test_overlap"),
+        *(
+            "ops/test_occlusion",
+            "ops/test_depth_streams",
+            "ops/test_pixel_maps",
+            "ops/test_overlap",
+        ),
         *("ops/test_coverage", "ops/test_projection", "index/test_askable", "index/test_cloud"),
         *("ops/test_morton", "ops/test_rigidity", "ops/test_bitmask"),
         *("io/test_inflate", "io/test_depth_png"),

@@ -100,6 +100,7 @@ def test_a_compiler_without_the_flags_builds_the_rest(tmp_path: Path) -> None:
     assert differences(found) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 @pytest.mark.skipif(not X86, reason="not x86-64")
 @pytest.mark.parametrize("name", ["AVX2", "AVX512"])

@@ -15,6 +15,7 @@ from tests.native.test_instruction_sets import ALL, ROOT, X86
 TOOLS = [tool for tool in ("g++", "objdump", "c++filt") if shutil.which(tool) is None]
 
 pytestmark = [
+    pytest.mark.slow,  # a guard of one compiler's code
     pytest.mark.skipif(bool(TOOLS), reason=f"{', '.join(TOOLS)} not installed"),
     pytest.mark.skipif(not X86, reason="not x86-64"),
 ]

@@ -12,7 +12,10 @@ import pytest
 
 from tests.native.build import build_sanitized, cannot_build
 
-pytestmark = pytest.mark.skipif(bool(cannot_build()), reason=cannot_build())
+pytestmark = [
+    pytest.mark.slow,  # `make sanitize` runs it too
+    pytest.mark.skipif(bool(cannot_build()), reason=cannot_build()),
+]
 
 
 class Program:

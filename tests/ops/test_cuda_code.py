@@ -56,7 +56,10 @@ MACHINE_CODE = {
     ("overlap_tensor_core", 100): r"\bIMMA\.",
 }
 
-pytestmark = pytest.mark.skipif(NVCC is None, reason="nvcc is not installed")
+pytestmark = [
+    pytest.mark.slow,  # a guard of one compiler's code
+    pytest.mark.skipif(NVCC is None, reason="nvcc is not installed"),
+]
 
 
 def compile_kernel(folder: Path, name: str, arch: int) -> str:
