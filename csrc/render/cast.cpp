@@ -2,10 +2,10 @@
 // Visibility of the procedural rooms. Each solid is tested on the pixels of its projected bounding
 // rectangle against a depth buffer; a row's test is one loop without branches, so it vectorises.
 // Moves 8 bytes a tested pixel; a furnished room tests about 8 solids a pixel.
-#include "spatialcore/render.h"
-
 #include <algorithm>
 #include <cmath>
+
+#include "spatialcore/render.h"
 
 namespace spatialcore {
 namespace {
