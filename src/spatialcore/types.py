@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialcore.box import OrientedBox
 from spatialcore.camera import Camera as Camera
 
 Float64 = NDArray[np.float64]
@@ -56,11 +57,20 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Object3D:
-    """An annotated object; its vertices are the cloud rows with `instance == object_id`."""
+    """An annotated object; its vertices are the cloud rows with `instance == object_id`.
+
+    Attributes:
+        object_id: Number in the cloud and in the masks.
+        raw_category: Label as the source has it.
+        category: Canonical category.
+        box: In the source's world, or None. An object without vertices gets those points in its
+            box that belong to no other.
+    """
 
     object_id: int
     raw_category: str
     category: str
+    box: OrientedBox | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

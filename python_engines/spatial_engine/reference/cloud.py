@@ -7,13 +7,14 @@ grows with the surface and not with the number of readings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore._reference.morton import morton_order
+from spatialcore.box import contains_points
 from spatialcore.index.cloud import (
     DEPTH_RANGE_M,
     EDGE_ABSOLUTE_M,
@@ -22,7 +23,8 @@ from spatialcore.index.cloud import (
     LEAST_POINTS,
     VOXELS_M,
 )
-from spatialcore.types import Cloud
+from spatialcore.index.objects import box_of_points
+from spatialcore.types import Cloud, Object3D
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -181,3 +183,24 @@ def built_cloud(frames: Callable[[], Iterable[PosedReadings]], depth_scale: floa
     points, instance = voxels.extract(2 if voxels.count(2) >= LEAST_POINTS else 1)
     order = morton_order(points)
     return Cloud(points[order], instance[order])
+
+
+def in_boxes(
+    objects: Sequence[Object3D], cloud: Cloud, index_from_world: Float64, up_known: bool
+) -> Cloud:
+    """The cloud after objects without a point took those in their boxes that are no other's.
+
+    The index gives a point to the smallest box first; here the smallest comes last and wins.
+    """
+    drawn = np.isin([o.object_id for o in objects], cloud.instance)
+    boxes = [
+        (box_of_points(o.box, index_from_world, up_known), o.object_id)
+        for o, has in zip(objects, drawn, strict=True)
+        if o.box is not None and not has
+    ]
+    instance = cloud.instance.copy()
+    for box, object_id in sorted(boxes, key=lambda pair: (-pair[0].volume, -pair[1])):
+        with np.errstate(invalid="ignore"):
+            inside = contains_points(box, cloud.points_world)
+        instance[inside & (cloud.instance < 0)] = object_id
+    return Cloud(cloud.points_world, instance, cloud.colour)

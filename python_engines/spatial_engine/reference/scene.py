@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.records.place import FrameImage, Place
-from spatial_engine.reference.cloud import PosedReadings, built_cloud
+from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
 from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.index.askable import askable_rule
@@ -145,8 +145,13 @@ class ReferenceScene:
         """The cloud in the z-up, aligned world; row = the point id of records.
 
         A mesh is read from the source; where there is none the cloud is built again from the depth
-        maps, which are read once for each size of voxel that is tried.
+        maps, which are read once for each size of voxel that is tried. Objects that are boxes have
+        the points in them.
         """
+        turn, objects = self.aligned_from_world, self.scene.objects
+        return in_boxes(objects, self._source_cloud(), turn, self.up_known)
+
+    def _source_cloud(self) -> Cloud:
         if self.scene.read_cloud is None:
             return built_cloud(self._posed_readings, self.scene.depth_scale)
         cloud = self.scene.read_cloud()

@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.bitmask import BitMask
+from spatialcore.box import OrientedBox, contains_points
 from spatialcore.index.rules import Rules
 from spatialcore.index.tables import ObjectFrames, ObjectRow, ViewSetTable
 from spatialcore.relations.boxes import gravity_box
 from spatialcore.types import Float64, Object3D
 
 AXES = ("aligned", "oriented")
+# The surface of an object lies on the faces of its box, so they move out a little; the floor or the
+# table that it stands on lies on the lowest one, which moves in, at most to half the height.
+BOX_MARGIN_M, BOX_FOOT_M = 0.01, 0.02
 
 
 def is_excluded(rules: Rules, raw_category: str, category: str) -> bool:
@@ -46,6 +50,61 @@ def object_vertices(
     first = np.searchsorted(ordered, object_ids, side="left")
     last = np.searchsorted(ordered, object_ids, side="right")
     return [order[a:b] for a, b in zip(first, last, strict=True)]
+
+
+def box_of_points(box: OrientedBox, index_from_world: Float64, up_known: bool) -> OrientedBox:
+    """What holds the points of an object: its box with the faces moved.
+
+    Args:
+        box: In the source's world.
+        index_from_world: (4, 4) rigid.
+        up_known: Whether the index's z is up, so that there is a lowest face.
+    """
+    turned = box.turned(index_from_world)
+    center, size = turned.center, turned.size + 2 * BOX_MARGIN_M
+    if up_known:
+        k = int(np.abs(turned.R[2]).argmax())
+        cut = BOX_MARGIN_M + min(BOX_FOOT_M, 0.5 * float(turned.size[k]))
+        size[k] -= cut
+        center = center + turned.R[:, k] * (math.copysign(0.5, turned.R[2, k]) * cut)
+    return OrientedBox(center, size, turned.R)
+
+
+def points_in_boxes(
+    objects: Sequence[Object3D],
+    points: NDArray[np.float32],
+    instance: NDArray[np.int32],
+    index_from_world: Float64,
+    up_known: bool,
+) -> NDArray[np.int32]:
+    """Instances of the points after objects that have none took those in their boxes.
+
+    A point that has an object keeps it; of several boxes the smallest takes it, so that a cushion
+    is not the sofa's; on a tie the lower id.
+
+    Args:
+        objects: As annotated; boxes in the source's world.
+        points: (P, 3) float32 in the index's world.
+        instance: (P,) object id of each point, -1 = none.
+        index_from_world: (4, 4) rigid.
+        up_known: Whether the index's z is up.
+    """
+    drawn = set(np.unique(instance).tolist())
+    boxed = [
+        (box_of_points(o.box, index_from_world, up_known), o.object_id)
+        for o in objects
+        if o.box is not None and o.object_id not in drawn
+    ]
+    if not boxed:
+        return instance
+    taken = instance.copy()
+    free = np.flatnonzero(instance < 0)
+    for box, object_id in sorted(boxed, key=lambda pair: (pair[0].volume, pair[1])):
+        with np.errstate(invalid="ignore"):  # a damaged vertex is in no box
+            inside = contains_points(box, points[free])
+        taken[free[inside]] = object_id
+        free = free[~inside]
+    return taken
 
 
 def object_rows(

@@ -26,6 +26,7 @@ from spatialcore.index.depth_cache import decoded_maps
 from spatialcore.index.depths import DecodedDepth, DepthSpool
 from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
 from spatialcore.index.lensed import pinhole_depth
+from spatialcore.index.objects import points_in_boxes
 from spatialcore.index.rules import Rules
 from spatialcore.index.tables import PairTable
 from spatialcore.index.visibility import (
@@ -116,6 +117,16 @@ class SceneBuild:
             threads=self.threads,
         )
         self.masks = masks.to_host()
+        self.cloud = self._with_boxes(self.cloud)
+
+    def _with_boxes(self, cloud: OrderedCloud) -> OrderedCloud:
+        """The cloud whose points in boxes have their objects."""
+        scene = self.scene
+        instance = points_in_boxes(
+            scene.objects, cloud.points, cloud.instance, self.world.aligned_from_world,
+            up_known=scene.world_up is not None,
+        )  # fmt: skip
+        return cloud._replace(instance=instance)
 
     def _on_mesh(self) -> Masks:
         """Test the source's mesh: each map is used as it is decoded."""

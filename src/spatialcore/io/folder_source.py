@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spatialcore.io.frame_files import BuiltFrames, holds_floats, read_depth
 from spatialcore.io.intrinsics import registered_depth_camera
 from spatialcore.io.listed import ListedSource
+from spatialcore.io.object_files import Labels, read_labels
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import resolve_inside
 from spatialcore.io.scale import room_sized
@@ -43,6 +44,7 @@ class FolderSource(ListedSource):
         space: str | None = None,
         split: str | None = None,
         described: bool = True,
+        labels: Labels | None = None,
     ) -> Scene:
         """A scene whose depth images are registered to the colour view.
 
@@ -60,6 +62,8 @@ class FolderSource(ListedSource):
             space: Physical room; None: the scene itself.
             split: "train" or "val" where the layout ships a list.
             described: Whether a `scene_meta.json` in the folder is ours; WAI has its own.
+            labels: Objects that the layout itself knows; without, those of `objects.json` and
+                `instance/` in the folder.
         """
         root, folder = self.root.resolve(), self.folder(scene_id)
         orientation = resolve_orientation(
@@ -71,7 +75,9 @@ class FolderSource(ListedSource):
         if scale is None:
             scale = 1.0 if holds_floats(root, built.frames, read) else 0.001
         shared = color.same_as(built.color)
-        single = [*inputs, folder / "scene_meta.json"]
+        if labels is None or not labels.objects:
+            labels = read_labels((folder,), built.frames, color.size)
+        single = [*inputs, folder / "scene_meta.json", *labels.inputs]
         scene = Scene(
             source=self.key,
             id=scene_id,
@@ -83,12 +89,14 @@ class FolderSource(ListedSource):
             depth_scale=scale,
             frames=built.frames,
             read_depth=functools.partial(read, root),
+            read_instance=labels.read_instance,
+            objects=labels.objects,
             metric=orientation.metric,
             world_up=orientation.world_up,
             up_estimated=orientation.estimated,
             split=split,
             kind=self.kind,
             inputs=tuple(p for p in dict.fromkeys((*single, *depth)) if p.is_file()),
-            notes=notes + built.notes + orientation.notes,
+            notes=notes + built.notes + orientation.notes + labels.notes,
         )
         return room_sized(scene)

@@ -14,29 +14,24 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.categories import named_objects
-from spatialcore.io.depth_maps import MAX_FILE_BYTES
-from spatialcore.io.depth_png import decode_depth_png
 from spatialcore.io.frame_files import FrameFiles, build_frames, holds_floats, read_depth
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import read_intrinsic, read_matrix
 from spatialcore.io.names import natural_order
+from spatialcore.io.object_files import Labels, read_labels
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import (
     list_names,
-    read_bytes,
-    read_typed,
     resolve_inside,
 )
 from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
-from spatialcore.types import Frame, Object3D, Scene
+from spatialcore.types import Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
@@ -184,47 +179,6 @@ def _frame_files(listing: Listing, kept: list[tuple[int, str]]) -> Iterator[Fram
         yield FrameFiles(index, stem, color, depth, world_from_cam, fault)
 
 
-def _read_instance(folder: Path, size: tuple[int, int], frame: Frame) -> NDArray[np.int32]:
-    path = folder / f"{frame.name}.png"
-    stored = decode_depth_png(read_bytes(path, MAX_FILE_BYTES), path)
-    if stored.shape != (size[1], size[0]):
-        raise SceneFormatError(
-            path, f"has shape {stored.shape}, the colour image {size[::-1]}", code="instance_bad"
-        )
-    instance = stored.astype(np.int32)
-    instance[instance == 0] = -1
-    return instance
-
-
-@dataclass(frozen=True, slots=True)
-class NamedObject:
-    """An object by its number in the instance images, and its category."""
-
-    instance: Annotated[int, Meta(gt=0, lt=1 << 16)]
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectList:
-    """`objects.json`; keys beside these are the collection's own."""
-
-    objects: tuple[NamedObject, ...]
-
-
-def _read_objects(folder: Path) -> tuple[tuple[Object3D, ...], tuple[str, ...]]:
-    """Objects of `objects.json`: {"objects": [{"instance": 1, "name": "chair"}]}."""
-    path = folder / "objects.json"
-    if not path.is_file():
-        return (), ()
-    objects: dict[int, str] = {}
-    for k, row in enumerate(read_typed(ObjectList, path, "objects_bad", foreign=True).objects):
-        if row.instance in objects:
-            what = f"$.objects[{k}]: names instance {row.instance} twice"
-            raise SceneFormatError(path, what, code="objects_bad")
-        objects[row.instance] = row.name
-    return named_objects(objects)
-
-
 class PosedImagesSource(ListedSource):
     """Scenes of posed images."""
 
@@ -273,16 +227,10 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
     depth_camera = None
     if listing.depth_intrinsic is not None:
         depth_camera = read_intrinsic(listing.depth_intrinsic, *found.depth_size)
-    instance_folder = next((f for f in (folder, listing.folder) if (f / "instance").is_dir()), None)
-    objects, notes = annotation.objects, annotation.notes
-    if not objects:
-        objects, notes = _read_objects(folder)
+    labels = Labels(annotation.objects, notes=annotation.notes)
+    if not annotation.objects:
+        labels = read_labels((folder, listing.folder), found.frames, found.color_size)
     unit = 1.0 if holds_floats(root, found.frames, read_depth) else 0.001
-    read_instance = None
-    if instance_folder and not annotation.objects:
-        read_instance = functools.partial(
-            _read_instance, instance_folder / "instance", found.color_size
-        )
     return Scene(
         source=source.key,
         id=scene_id,
@@ -294,17 +242,18 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         depth_scale=orientation.depth_scale or unit,
         frames=found.frames,
         read_depth=functools.partial(read_depth, root),
-        read_cloud=annotation.read_cloud,
-        read_instance=read_instance,
-        objects=objects,
+        # Masks label the cloud that the index builds: a mesh without segments would be in the way.
+        read_cloud=None if labels.read_instance else annotation.read_cloud,
+        read_instance=labels.read_instance,
+        objects=labels.objects,
         metric=orientation.metric,
         world_up=orientation.world_up,
         up_estimated=orientation.estimated,
         aligned_from_world=annotation.aligned_from_world,
         split=annotation.split,
         kind=source.kind,
-        inputs=_inputs(listing, annotation, folder, kept),
-        notes=orientation.notes + notes,
+        inputs=(*_inputs(listing, annotation, folder, kept), *labels.inputs),
+        notes=orientation.notes + labels.notes,
     )
 
 
@@ -322,7 +271,7 @@ def _inputs(
 ) -> tuple[Path, ...]:
     """Files whose change makes an index stale: K, poses, depth, annotation; no colour image."""
     single = [listing.color_intrinsic, listing.depth_intrinsic]
-    single += [f / n for f in (listing.folder, folder) for n in ("scene_meta.json", "objects.json")]
+    single += [f / "scene_meta.json" for f in (listing.folder, folder)]
     frames = [m.get(stem) for _, stem in kept for m in (listing.pose, listing.depth)]
     paths = (p for p in (*single, *annotation.inputs, *frames) if p is not None and p.is_file())
     return tuple(dict.fromkeys(paths))

@@ -14,14 +14,14 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.agreement import sampled_frames
-from spatialcore.types import Frame, Scene
+from spatialcore.types import Frame, Object3D, Scene
 
 MIDDLE_DEPTH_M = 2.0  # half of the readings of an indoor capture lie within about two metres
 _SAMPLED = 8
 
 
 def room_sized(scene: Scene) -> Scene:
-    """The scene with poses and depth scaled alike; unchanged where lengths are metres.
+    """The scene with poses, boxes and depth scaled alike; unchanged where lengths are metres.
 
     Raises:
         SceneFormatError: No depth map has a reading; code "no_usable_frames".
@@ -32,6 +32,7 @@ def room_sized(scene: Scene) -> Scene:
     return replace(
         scene,
         frames=tuple(_scaled(frame, factor) for frame in scene.frames),
+        objects=tuple(_scaled_object(item, factor) for item in scene.objects),
         depth_scale=scene.depth_scale * factor,
         notes=(*scene.notes, "scale_unknown"),
     )
@@ -43,6 +44,13 @@ def _scaled(frame: Frame, factor: float) -> Frame:
     pose = np.array(frame.world_from_cam, dtype=np.float64)
     pose[:3, 3] *= factor
     return replace(frame, world_from_cam=pose)
+
+
+def _scaled_object(item: Object3D, factor: float) -> Object3D:
+    if item.box is None:
+        return item
+    box = replace(item.box, center=item.box.center * factor, size=item.box.size * factor)
+    return replace(item, box=box)
 
 
 def _middle_depth(scene: Scene) -> float:

@@ -105,7 +105,7 @@ def _missing_of_scene(scene: Scene) -> Iterator[tuple[str, str]]:
     if not scene.objects:
         yield (
             f"{mesh}.0.010000.segs.json and {scene.id}.aggregation.json, "
-            "or instance/ and objects.json",
+            "or objects.json with masks in instance/ or with boxes",
             "object sizes, counts, layout and relations need labelled objects",
         )
     elif scene.read_cloud is not None and scene.aligned_from_world is None:
