@@ -19,35 +19,13 @@ from typing import Annotated, Any
 import tyro
 
 from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
+from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """How sources are read; see `spatialcore index --help`.
-
-    Attributes:
-        key: Source key in the records; one source only.
-        stride: Keep frames whose number is divisible by it.
-        world_up: Up in the source's world: x,y,z or +x ... -z, or auto.
-        static_camera: Clips without extrinsics have a camera that stands still.
-        allow_source: Collections that are left out unless named.
-        labels: ScanNet label table; default: looked for beside the scenes.
-        trust_source: Take a source whose depth maps contradict its poses as it is.
-    """
-
-    key: str | None = None
-    stride: int | None = None
-    world_up: str | None = None
-    static_camera: bool = False
-    allow_source: tuple[str, ...] = ()
-    labels: str | None = None
-    trust_source: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +118,11 @@ def _plan_folder(options: Options) -> Path:
         _refuse_device(options.device)
         index = first
     else:
-        index = _index_sources(options)
+        folder = options.output / "index" if options.index is None else options.index
+        index = index_sources(
+            options.sources, folder, options.read, options.select.recipe, options.run,
+            device=options.device,
+        )  # fmt: skip
     folder = options.output / "plan"
     if is_held(options.output, "run"):
         check_same_plan(index, folder, options.select, options.run)
@@ -157,35 +139,6 @@ def _refuse(wrong: bool, why: str) -> None:
 def _refuse_device(device: str) -> None:
     if device != "cpu":
         raise ValueError("--device is for sources: what was named is indexed already")
-
-
-def _index_sources(options: Options) -> Path:
-    from dataclasses import asdict
-
-    from spatial_engine.recipe import load_recipe
-    from spatialcore.errors import SceneFormatError
-    from spatialcore.index.config import IndexConfig
-    from spatialcore.index.index import build_index
-    from spatialcore.io.open import open_sources
-    from spatialcore.io.options import ReadOptions
-
-    if not options.sources:
-        raise ValueError("name scenes, an index or a plan")
-    read = ReadOptions(**asdict(options.read))
-    sources = [source for spec in options.sources for source in open_sources(spec, read)]
-    folder = options.output / "index" if options.index is None else options.index
-    config = IndexConfig(load_recipe(options.select.recipe or "default").rules)
-    with ProgressBar() as bar:
-        report = build_index(
-            sources, folder, config, workers=options.run, device=options.device,
-            on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
-        )  # fmt: skip
-    if not report.built and not report.reused:
-        reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
-        raise SceneFormatError(
-            options.sources[0], f"no scene can be indexed: {reasons}", code="no_scene"
-        )
-    return folder
 
 
 def _as_text(report: dict[str, Any]) -> str:

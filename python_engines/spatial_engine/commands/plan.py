@@ -5,6 +5,7 @@ Examples:
   spatialcore plan index -o plan                     the recipe's quotas
   spatialcore plan index -o plan --limit 10000 --tasks 'camera_movement.*'
   spatialcore plan index -o plan --benchmark multispa     300 records of each published subtask
+  spatialcore plan scans -o plan                     index the scans into plan/index first
   spatialcore generate plan -o out                   then make them
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of
@@ -76,17 +78,21 @@ class Options:
     """Options of `spatialcore plan`.
 
     Attributes:
-        index: Folder made by `spatialcore index`.
+        sources: One index, or scenes or clips (a path or `kind:path`), which are indexed first.
         output: Folder of the plan.
         select: What is asked.
+        read: How sources are read.
+        index: Where sources are indexed; default: OUTPUT/index.
         run: Who does the work.
         json: Print one JSON object instead of text.
     """
 
-    index: Annotated[Path, tyro.conf.Positional]
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     select: Selection
+    read: SourceOptions
     run: Workers
+    index: Path | None = None
     json: bool = False
 
 
@@ -96,9 +102,28 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    plan = plan_index(options.index, options.output, options.select, options.run)
-    print(json.dumps(as_json(plan)) if options.json else as_text(plan, options.output))
-    return exit_codes.SKIPPED if plan.left_out else exit_codes.OK
+    from spatial_engine.plan.plan import check_plan_folder, claim_plan
+    from spatialcore.index.index import Index
+
+    check_plan_folder(options.output)
+    first = Path(options.sources[0]) if len(options.sources) == 1 else None
+    skipped: list[str] = []
+    if first is not None and (first / "index.json").is_file():
+        index = first
+    else:
+        index = options.output / "index" if options.index is None else options.index
+        if options.index is None:
+            claim_plan(options.output)
+        recipe = options.select.recipe
+        index_sources(options.sources, index, options.read, recipe, options.run)
+        skipped = [f"{s.source}/{s.scene}: {s.reason}" for s in Index.open(index).skipped]
+    plan = plan_index(index, options.output, options.select, options.run)
+    if options.json:
+        print(json.dumps({**as_json(plan), "skipped": skipped + plan.left_out}))
+    else:
+        lines = [as_text(plan, options.output), *(f"  skipped {line}" for line in skipped)]
+        print("\n".join(lines))
+    return exit_codes.SKIPPED if skipped or plan.left_out else exit_codes.OK
 
 
 def _scenes_of(path: Path | None) -> tuple[str, ...]:

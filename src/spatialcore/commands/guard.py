@@ -91,6 +91,8 @@ def explain(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence of an error that a user can cause; None for a fault of ours."""
     if isinstance(error, UsageError | FolderInUse | SceneIndexError):
         return exit_codes.USAGE, str(error)
+    if isinstance(error, SceneFormatError) and error.code == "source_contradicts":
+        return exit_codes.SKIPPED, str(error)
     if isinstance(error, SceneFormatError) and error.code in _NO_SOURCE:
         return exit_codes.USAGE, str(error)
     if isinstance(error, ImportError):

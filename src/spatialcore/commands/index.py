@@ -97,7 +97,8 @@ def _run(options: Options) -> int:
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
     if report.built or report.reused:
         return exit_codes.SKIPPED if report.skipped else exit_codes.OK
-    return exit_codes.FAILED
+    contradicted = any(scene.reason == "source_contradicts" for scene in report.skipped)
+    return exit_codes.SKIPPED if contradicted else exit_codes.FAILED
 
 
 def _rules(options: Options) -> Rules:

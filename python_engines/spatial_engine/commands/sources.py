@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources that a verb is given in place of an index: how they are read, and their indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialcore.commands.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from spatialcore.workers import Workers
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How sources are read; see `spatialcore index --help`.
+
+    Attributes:
+        key: Source key in the records; one source only.
+        stride: Keep frames whose number is divisible by it.
+        world_up: Up in the source's world: x,y,z or +x ... -z, or auto.
+        static_camera: Clips without extrinsics have a camera that stands still.
+        allow_source: Collections that are left out unless named.
+        labels: ScanNet label table; default: looked for beside the scenes.
+        trust_source: Take a source whose depth maps contradict its poses as it is.
+    """
+
+    key: str | None = None
+    stride: int | None = None
+    world_up: str | None = None
+    static_camera: bool = False
+    allow_source: tuple[str, ...] = ()
+    labels: str | None = None
+    trust_source: bool = False
+
+
+def index_sources(
+    specs: Sequence[str],
+    folder: Path,
+    read: SourceOptions,
+    recipe: str | None,
+    workers: Workers,
+    *,
+    device: str = "cpu",
+) -> Path:
+    """Index sources into a folder, or take up the index that is there; returns the folder.
+
+    Args:
+        specs: Paths, or `kind:path`.
+        folder: Of the index.
+        read: How the sources are read.
+        recipe: Name or file of the recipe whose rules it depends on; None: the default.
+        workers: Who does the work.
+        device: Where frames are tested.
+
+    Raises:
+        UsageError: No source is named.
+        SceneFormatError: No scene can be indexed; its code is the scenes' where all have one.
+    """
+    from spatial_engine.recipe import load_recipe
+    from spatialcore.errors import SceneFormatError, UsageError
+    from spatialcore.index.config import IndexConfig
+    from spatialcore.index.index import build_index
+    from spatialcore.io.open import open_sources
+    from spatialcore.io.options import ReadOptions
+
+    if not specs:
+        raise UsageError("name scenes, an index or a plan")
+    options = ReadOptions(**asdict(read))
+    sources = [source for spec in specs for source in open_sources(spec, options)]
+    with ProgressBar() as bar:
+        report = build_index(
+            sources, folder, IndexConfig(load_recipe(recipe or "default").rules),
+            workers=workers, device=device,
+            on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
+        )  # fmt: skip
+    if not report.built and not report.reused:
+        reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
+        codes = {s.reason for s in report.skipped}
+        code = codes.pop() if len(codes) == 1 else "no_scene"
+        raise SceneFormatError(specs[0], f"no scene can be indexed: {reasons}", code=code)
+    return folder
