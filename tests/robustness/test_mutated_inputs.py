@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.io.images import image_size, open_image
 from spatialcore.io.npz import array_from_npy
 from spatialcore.io.open import open_source
@@ -24,11 +26,13 @@ from tests.fabricate import (
     annotate,
     clip_arrays,
     nerfstudio_capture,
+    png16,
     posed_scene,
     scannet_scan,
     tum_sequence,
     write_npz,
 )
+from tests.io.test_hypersim import write_room
 from tests.phones import arkitscenes_video, held
 
 CASES_PER_FILE = 24
@@ -47,7 +51,13 @@ LAYOUTS = {
     "scans/scene0000_00": ("scene0000_00.sens", "scene0000_00_vh_clean_2.ply"),
     "clips": ("walk.npz",),
     "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
-    "nerfstudio/kitchen": ("transforms.json",),
+    "nerfstudio/kitchen": ("transforms.json", "objects.json", "instance/frame_00001.png"),
+    "hypersim/ai_001_001": (
+        "_detail/metadata_scene.csv",
+        "_detail/cam_00/camera_keyframe_positions.hdf5",
+        "images/scene_cam_00_geometry_hdf5/frame.0000.depth_meters.hdf5",
+        "images/scene_cam_00_geometry_hdf5/frame.0000.semantic_instance.hdf5",
+    ),
     "arkit/4001": (
         "lowres_wide.traj",
         "lowres_wide_intrinsics/4001_6845.700.pincam",
@@ -66,9 +76,22 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scannet_scan(root / "scans")
     write_npz(root / "clips" / "walk.npz", clip_arrays())
     tum_sequence(root / "tum" / "desk")
-    nerfstudio_capture(root / "nerfstudio" / "kitchen")
+    label(nerfstudio_capture(root / "nerfstudio" / "kitchen"))
+    write_room(root / "hypersim")
     arkitscenes_video(root / "arkit" / "4001", held(3))
     return root
+
+
+def label(folder: Path) -> None:
+    """Masks and a box for each frame of a capture."""
+    (folder / "instance").mkdir()
+    for image in sorted((folder / "images").iterdir()):
+        w, h = image_size(image)
+        ids = png16(np.ones((h, w), np.uint16))
+        (folder / "instance" / image.with_suffix(".png").name).write_bytes(ids)
+    box = {"center": [0, 2, 1], "size": [1, 1, 1], "rotation": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+    rows = {"objects": [{"instance": 1, "name": "chair", "box": box}]}
+    (folder / "objects.json").write_text(json.dumps(rows))
 
 
 def mutations(content: bytes, seed: int) -> Iterator[bytes]:
@@ -103,6 +126,9 @@ def use_everything(root: Path) -> None:
                 open_image(scene.root, frame.image)
             if isinstance(scene, Scene) and frame.valid:
                 assert scene.read_depth(frame).shape == scene.depth_size[::-1]
+                if scene.read_instance is not None:
+                    with contextlib.suppress(SceneFormatError):  # masks one frame's labels
+                        assert scene.read_instance(frame).shape == scene.color.size[::-1]
         if isinstance(scene, Scene) and scene.read_cloud:
             cloud = scene.read_cloud()
             assert len(cloud.instance) == len(cloud.points_world)

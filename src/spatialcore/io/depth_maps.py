@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.archives import member_bytes
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png, depth_png_size
+from spatialcore.io.hdf5 import with_hdf5
 from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header
 from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_uri
 
@@ -312,45 +313,13 @@ def _zip_member(path: Path, name: str) -> bytes:
     return member_bytes(path, name, missing="depth_missing", damaged="depth_bad")
 
 
-def _with_hdf5(path: Path, part: str, take: Callable[[Any], T]) -> T:
-    """`take` of a data set; whatever the library raises on damage becomes a typed error."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise SceneFormatError(
-            path, "is an HDF5 file", "reading it needs h5py: pip install '.[captures]'", "extra"
-        ) from error
-    file_size(path)
-    try:
-        with h5py.File(path, "r") as file:
-            return take(_hdf5_dataset(file, part, path))
-    except SceneFormatError:
-        raise
-    except Exception as error:  # KeyError, OSError, RuntimeError, TypeError, ValueError ...
-        raise _bad(path, "is not a readable HDF5 file") from error
-
-
-def _hdf5_dataset(file: Any, part: str, path: Path) -> Any:
-    import h5py
-
-    names = [part] if part else list(file)[:9]
-    if len(names) != 1:
-        raise _bad(path, f"holds {', '.join(names[:8])[:80]}", "name one: #name")
-    # A link of the file may lead to another file: only what lies in this one is read.
-    if not isinstance(file.get(names[0], getlink=True), h5py.HardLink):
-        raise _bad(path, f"has no data set {names[0][:80]!r} of its own")
-    dataset = file[names[0]]
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise _bad(path, f"{names[0][:80]!r} is no data set of numbers")
-    if dataset.dtype.kind not in "fui":
-        raise _bad(path, f"holds {dataset.dtype}, a depth map is of numbers")
-    _shape_size(dataset.shape or (), path)
-    return dataset
-
-
 def _hdf5_size(path: Path, part: str) -> Size:
-    return _with_hdf5(path, part, lambda dataset: _shape_size(dataset.shape, path))
+    return with_hdf5(path, part, lambda found: _shape_size(found.shape or (), path), "depth_bad")
 
 
 def _hdf5_map(path: Path, part: str) -> DepthMap:
-    return _with_hdf5(path, part, lambda dataset: as_depth_map(np.asarray(dataset[()]), path))
+    def taken(dataset: Any) -> DepthMap:
+        _shape_size(dataset.shape or (), path)  # before anything is allocated
+        return as_depth_map(np.asarray(dataset[()]), path)
+
+    return with_hdf5(path, part, taken, "depth_bad")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkitscenes import ArkitScenesSource, is_video_folder, video_root
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
+from spatialcore.io.hypersim import HypersimSource, is_room
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
@@ -73,6 +74,12 @@ LAYOUTS: dict[str, Layout] = {
     "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
     "replica": Layout("traj.txt and results/", is_render, ReplicaSource, _key("replica")),
     "wai": Layout("scene_meta.json with frames and modalities", is_wai, WaiSource, _key("wai")),
+    "hypersim": Layout(
+        "images/ and _detail/cam_XX/camera_keyframe_positions.hdf5",
+        is_room,
+        HypersimSource,
+        _key("hypersim"),
+    ),
     "colmap": Layout(
         "sparse/ with cameras and images, .bin or .txt",
         is_reconstruction,
