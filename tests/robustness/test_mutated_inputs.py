@@ -32,6 +32,7 @@ from tests.fabricate import (
     tum_sequence,
     write_npz,
 )
+from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
 from tests.phones import arkitscenes_video, held
 
@@ -52,6 +53,7 @@ LAYOUTS = {
     "clips": ("walk.npz",),
     "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
     "nerfstudio/kitchen": ("transforms.json", "objects.json", "instance/frame_00001.png"),
+    "bop/test/000003": ("scene_camera.json", "scene_gt.json", "mask_visib/000001_000000.png"),
     "hypersim/ai_001_001": (
         "_detail/metadata_scene.csv",
         "_detail/cam_00/camera_keyframe_positions.hdf5",
@@ -78,6 +80,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tum_sequence(root / "tum" / "desk")
     label(nerfstudio_capture(root / "nerfstudio" / "kitchen"))
     write_room(root / "hypersim")
+    write_scene(root / "bop", split="test")
     arkitscenes_video(root / "arkit" / "4001", held(3))
     return root
 

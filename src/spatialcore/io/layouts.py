@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkitscenes import ArkitScenesSource, is_video_folder, video_root
+from spatialcore.io.bop import BopSource, is_bop
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
 from spatialcore.io.hypersim import HypersimSource, is_room
 from spatialcore.io.listed import ListedSource
@@ -80,6 +81,7 @@ LAYOUTS: dict[str, Layout] = {
         HypersimSource,
         _key("hypersim"),
     ),
+    "bop": Layout("scene_camera.json and rgb/ or gray/", is_bop, BopSource, _key("bop")),
     "colmap": Layout(
         "sparse/ with cameras and images, .bin or .txt",
         is_reconstruction,

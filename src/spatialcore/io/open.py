@@ -30,8 +30,10 @@ __all__ = ["KINDS", "open_source", "open_sources"]
 _KIND = re.compile(r"([a-z][a-z0-9_]+):(.*)\Z", re.DOTALL)
 # Folders in a folder of folders: `data/scannet/scans/<scene>` is two below `data`.
 _LEVELS = 2
-# Neighbours of scenes that hold none: lists of splits, tables of labels, what we wrote ourselves.
-_NEIGHBOURS = frozenset(("splits", "meta_data", "metadata", "tasks", "__pycache__"))
+# Neighbours of scenes that hold none: lists of splits, tables of labels, models of objects.
+_NEIGHBOURS = frozenset(
+    ("splits", "meta_data", "metadata", "tasks", "__pycache__", "models", "models_eval")
+)
 _OURS = ("index.json", "plan.json", "manifest.json", "sample.json")
 _SCANS = ("scans", "scans_test")
 
