@@ -7,6 +7,8 @@ The phone is held in portrait: its sensor is landscape, so stored pictures lie o
 from __future__ import annotations
 
 import io
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +103,102 @@ def video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "mpeg4") -
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def arkit_pose(shot: Shot) -> Float64:
+    """The pose as ARKit writes it: y up in the world, camera with y up that looks along -z."""
+    return ARKIT_FROM_ROOM @ shot.world_from_cam @ OPENGL
+
+
+def polycam(folder: Path, shots: list[Shot], *, corrected: bool = True) -> Path:
+    """A raw export; the depth maps have half the pictures' size."""
+    prefix = "corrected_" if corrected else ""
+    keyframes = folder / "keyframes"
+    for k, shot in enumerate(shots):
+        name, K, pose = str(98_000_000 + 700_000 * k), shot.camera.K, arkit_pose(shot)
+        put(keyframes / f"{prefix}images/{name}.jpg", jpg(shot.colour))
+        stored: dict[str, object] = {f"t_{r}{c}": pose[r, c] for r in range(3) for c in range(4)}
+        stored |= {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2], "blur_score": 9.0}
+        stored |= {"width": shot.camera.width, "height": shot.camera.height, "timestamp": 1}
+        put(keyframes / f"{prefix}cameras/{name}.json", json.dumps(stored))
+        small = shoot(shot.world_from_cam, halved(shot.camera))
+        put(keyframes / f"depth/{name}.png", millimetres(small))
+        levels = np.full(small.depth.shape, 255, np.uint8)
+        levels[0, 0], levels[0, 1] = 0, 127
+        put(keyframes / f"confidence/{name}.png", png(levels))
+    put(folder / "mesh_info.json", "{}")
+    return folder
+
+
+def halved(camera: Camera) -> Camera:
+    """The camera of a picture of half the size: edges coincide."""
+    K = camera.K.copy()
+    K[:2] *= 0.5
+    K[:2, 2] -= 0.25
+    return Camera(K, camera.width // 2, camera.height // 2)
+
+
+def stray(folder: Path, shots: list[Shot], *, own_K: bool = False, codec: str = "mpeg4") -> Path:
+    """A capture of Stray Scanner; newer versions write K of each frame."""
+    from scipy.spatial.transform import Rotation
+
+    header = "timestamp, frame, x, y, z, qx, qy, qz, qw"
+    header += ", fx, fy, cx, cy, distortion_center_x, distortion_center_y" if own_K else ""
+    lines = [header]
+    for k, shot in enumerate(shots):
+        pose, K = ARKIT_FROM_ROOM @ shot.world_from_cam, shot.camera.K
+        numbers = [*pose[:3, 3], *Rotation.from_matrix(pose[:3, :3]).as_quat()]
+        if own_K:
+            numbers += [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
+        row = [f"{55.5 + k / 60:.6f}", f"{k:06d}", *(repr(float(x)) for x in numbers)]
+        lines.append(", ".join(row) + (", , " if own_K else ""))
+        small = shoot(shot.world_from_cam, halved(shot.camera))
+        put(folder / f"depth/{k:06d}.png", millimetres(small))
+        levels = np.ones(small.depth.shape, np.uint8)
+        levels[0, 0] = 0
+        put(folder / f"confidence/{k:06d}.png", png(levels))
+    put(folder / "odometry.csv", "\n".join(lines) + "\n")
+    K = shots[0].camera.K
+    put(folder / "camera_matrix.csv", "\n".join(",".join(map(repr, row.tolist())) for row in K))
+    put(folder / "imu.csv", "timestamp, a_x\n")
+    video(folder / "rgb.mp4", [shot.colour for shot in shots], codec)
+    return folder
+
+
+def record3d(folder: Path, shots: list[Shot], *, packed: bool = True, newer: bool = False) -> Path:
+    """`<folder>.r3d`, or what it unpacks to."""
+    import liblzfse
+    from scipy.spatial.transform import Rotation
+
+    camera = shots[0].camera
+    poses = [arkit_pose(shot) for shot in shots]
+    stored: dict[str, object] = {
+        "w": camera.width, "h": camera.height, "fps": 60, "K": camera.K.T.ravel().tolist(),
+        "poses": [[*Rotation.from_matrix(p[:3, :3]).as_quat().tolist(), *p[:3, 3].tolist()]
+                  for p in poses],
+        "initPose": [0, 0, 0, 1, 0, 0, 0],
+    }  # fmt: skip
+    if newer:
+        K = camera.K
+        stored |= {"dw": camera.width // 2, "dh": camera.height // 2, "K": [1.0] * 9}
+        stored["perFrameIntrinsicCoeffs"] = [[K[0, 0], K[1, 1], K[0, 2], K[1, 2]]] * len(shots)
+        stored["frameTimestamps"] = [7 + k / 60 for k in range(len(shots))]
+    contents = {"metadata": json.dumps(stored).encode(), "sound.m4a": b"sound"}
+    for k, shot in enumerate(shots):
+        small = shoot(shot.world_from_cam, halved(camera))
+        levels = np.full(small.depth.shape, 2, np.uint8)
+        levels[0, 0] = 0
+        contents[f"rgbd/{k}.jpg"] = jpg(shot.colour)
+        contents[f"rgbd/{k}.depth"] = liblzfse.compress(small.depth.astype("<f4").tobytes())
+        if newer:
+            contents[f"rgbd/{k}.conf"] = liblzfse.compress(levels.tobytes())
+    if packed:
+        path = folder.with_name(folder.name + ".r3d")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in contents.items():
+                archive.writestr(name, content)
+        return path
+    for name, content in contents.items():
+        put(folder / name, content)
+    return folder

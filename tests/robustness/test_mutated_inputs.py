@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from tests.fabricate import (
 )
 from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
-from tests.phones import arkitscenes_video, held
+from tests.phones import arkitscenes_video, held, polycam, record3d, stray
 
 CASES_PER_FILE = 24
 LAYOUTS = {
@@ -66,7 +67,15 @@ LAYOUTS = {
         "lowres_depth/4001_6845.700.png",
         "confidence/4001_6845.700.png",
     ),
+    "polycam/cap": (
+        "keyframes/corrected_cameras/98000000.json",
+        "keyframes/confidence/98000000.png",
+    ),
+    "stray/cap": ("odometry.csv", "camera_matrix.csv", "rgb.mp4"),
+    "record3d/cap": ("metadata", "rgbd/0.depth", "rgbd/0.conf"),
+    "packed": ("cap.r3d",),
 }
+NEEDS = {"stray/cap": "av", "record3d/cap": "liblzfse", "packed": "liblzfse"}
 FILES = [(layout, name) for layout, names in LAYOUTS.items() for name in names]
 
 
@@ -82,6 +91,12 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_room(root / "hypersim")
     write_scene(root / "bop", split="test")
     arkitscenes_video(root / "arkit" / "4001", held(3))
+    polycam(root / "polycam" / "cap", held(3))
+    if find_spec("av"):
+        stray(root / "stray" / "cap", held(3))
+    if find_spec("liblzfse"):
+        record3d(root / "record3d" / "cap", held(3), packed=False, newer=True)
+        record3d(root / "packed" / "cap", held(3), newer=True)
     return root
 
 
@@ -141,6 +156,7 @@ def use_everything(root: Path) -> None:
 def test_damaged_file_is_a_typed_error_or_opens(
     originals: Path, tmp_path: Path, layout: str, name: str
 ) -> None:
+    pytest.importorskip(NEEDS.get(layout, "numpy"))
     shutil.copytree(originals / layout, tmp_path / layout)
     path = tmp_path / layout / name
     content = path.read_bytes()

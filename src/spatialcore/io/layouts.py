@@ -15,9 +15,13 @@ from spatialcore.io.hypersim import HypersimSource, is_room
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
+from spatialcore.io.polycam import PolycamSource, is_export
 from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
+from spatialcore.io.record3d import Record3dSource, is_recording
 from spatialcore.io.replica import ReplicaSource, is_render
 from spatialcore.io.scannet import ScannetSource, is_scan, scan_root
+from spatialcore.io.stray import StraySource
+from spatialcore.io.stray import is_capture as is_stray_capture
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
 from spatialcore.io.tum import TumSource, is_sequence
 from spatialcore.io.wai import WaiSource, is_wai
@@ -95,6 +99,16 @@ LAYOUTS: dict[str, Layout] = {
         ArkitScenesSource,
         _key("arkitscenes"),
         video_root,
+    ),
+    "polycam": Layout(
+        "keyframes/ with images/ and cameras/, corrected or not",
+        is_export,
+        PolycamSource,
+        _key("polycam"),
+    ),
+    "stray": Layout("rgb.mp4 with odometry.csv", is_stray_capture, StraySource, _key("stray")),
+    "record3d": Layout(
+        "<name>.r3d, or metadata with rgbd/", is_recording, Record3dSource, _key("record3d")
     ),
 }
 KINDS = tuple(LAYOUTS)

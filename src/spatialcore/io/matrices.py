@@ -27,6 +27,11 @@ Coordinate = Annotated[float, Meta(ge=-1e9, le=1e9)]
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
+def is_number(value: object) -> bool:
+    """Whether a value out of JSON is a number that float64 holds; not a bool."""
+    return type(value) is float or (type(value) is int and abs(value) < 1 << 53)
+
+
 def parse_words(words: Iterable[str], path: Path) -> Float64:
     """One number a word: float64 (n,); may be non-finite."""
     try:

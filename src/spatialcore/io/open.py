@@ -182,7 +182,7 @@ def _named(root: Path, places: list[str]) -> tuple[tuple[str, str], ...]:
 
 def _bare(name: str) -> str:
     """The name of a scene without the suffix of the file that holds it."""
-    return name.removesuffix(".npz").removesuffix(".sens")
+    return name.removesuffix(".npz").removesuffix(".sens").removesuffix(".r3d")
 
 
 def _sources(path: Path, found: _Found, options: ReadOptions) -> list[ListedSource]:
