@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spatialcore.types import Camera, Float64
-from tests.fabricate import png16
-from tests.rays import Shot, pinhole, shoot, walk
+from tests.fabricate import ply, png16
+from tests.rays import BOXES, Shot, pinhole, rays, shoot, walk
 
 SENSOR = pinhole(64, 48)
 # The world of ARKit: y up. (x, y, z) of the room, z up, becomes (x, z, -y).
@@ -201,4 +203,116 @@ def record3d(folder: Path, shots: list[Shot], *, packed: bool = True, newer: boo
         return path
     for name, content in contents.items():
         put(folder / name, content)
+    return folder
+
+
+def resized(camera: Camera, width: int) -> Camera:
+    """The camera of a picture of another width: edges coincide."""
+    s = width / camera.width
+    K = camera.K.copy()
+    K[:2] *= s
+    K[:2, 2] += 0.5 * s - 0.5
+    return Camera(K, width, round(camera.height * s), camera.lens)
+
+
+def depth_bin(maps: list[NDArray[np.float32]], encoding: str) -> bytes:
+    """`depth.bin` of ScanNet++: one running stream, or blocks of which every third is deflated."""
+    if encoding == "running":
+        packer = zlib.compressobj(wbits=-15)
+        return b"".join(packer.compress(m.tobytes()) for m in maps) + packer.flush()
+    import lz4.block
+
+    out = []
+    for k, metres in enumerate(maps):
+        if k % 3 == 1:
+            packer = zlib.compressobj(wbits=-15)
+            block = packer.compress(metres.tobytes()) + packer.flush()
+        else:
+            units = np.rint(metres * 1000).astype("<u2")
+            block = lz4.block.compress(units.tobytes(), store_size=False)
+        out.append(struct.pack("<I", len(block)) + block)
+    return b"".join(out)
+
+
+def room_points(shots: list[Shot]) -> tuple[Float64, NDArray[np.int32]]:
+    """Points of the furniture that the shots see, and the box of each."""
+    points, instance = [], []
+    for shot in shots:
+        p = rays(shot.camera) * shot.depth[..., None]
+        p = p @ shot.world_from_cam[:3, :3].T + shot.world_from_cam[:3, 3]
+        points.append(p[shot.instance > 0])
+        instance.append(shot.instance[shot.instance > 0])
+    return np.concatenate(points), np.concatenate(instance)
+
+
+def scannetpp(folder: Path, shots: list[Shot], *, encoding: str = "blocks") -> Path:
+    """`data/<id>/` with the phone's capture and the labelled scan."""
+    rows, maps = {}, []
+    for k, shot in enumerate(shots):
+        rows[f"frame_{k:06d}"] = {
+            "timestamp": 3.5 + k / 60,
+            "pose": np.eye(4).tolist(),
+            "intrinsic": resized(shot.camera, 1920).K.tolist(),
+            "imu": {},
+            "aligned_pose": shot.world_from_cam.tolist(),
+        }
+        small = shoot(shot.world_from_cam, resized(shot.camera, 256))
+        maps.append(small.depth.astype("<f4"))
+        if encoding == "files":
+            put(folder / f"iphone/rgb/frame_{k:06d}.jpg", jpg(shot.colour))
+            put(folder / f"iphone/depth/frame_{k:06d}.png", millimetres(small))
+    put(folder / "iphone/pose_intrinsic_imu.json", json.dumps(rows))
+    if encoding != "files":
+        put(folder / "iphone/depth.bin", depth_bin(maps, encoding))
+        video(folder / "iphone/rgb.mkv", [shot.colour for shot in shots])
+    scan(folder, shots)
+    return folder
+
+
+def scan(folder: Path, shots: list[Shot]) -> None:
+    """The laser scan: a mesh of the furniture, one segment a box, and the lamp cut away."""
+    points, instance = room_points(shots[::2])
+    put(folder / "scans/mesh_aligned_0.05.ply", ply(points))
+    put(folder / "scans/segments.json", json.dumps({"segIndices": (instance * 10).tolist()}))
+    groups = [
+        {
+            "id": k,
+            "objectId": k,
+            "label": "REMOVE" if name == "lamp" else name,
+            "segments": [k * 10],
+        }
+        for k, (name, *_) in enumerate(BOXES, start=1)
+    ]
+    # A segment may belong to two objects: the later one has it.
+    groups.append({"id": 77, "objectId": 77, "label": "chairs", "segments": [20]})
+    put(folder / "scans/segments_anno.json", json.dumps({"segGroups": groups}))
+
+
+def dslr(folder: Path, shots: list[Shot], *, undistorted: bool = False) -> Path:
+    """The camera's pictures of ScanNet++ with rendered depth, and COLMAP's model as text."""
+    from scipy.spatial.transform import Rotation
+
+    camera = shots[0].camera
+    fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2] + 0.5, camera.K[1, 2] + 0.5
+    k = camera.lens.coefficients[:4] if camera.lens else (0.0,) * 4
+    model = [1, "OPENCV_FISHEYE", camera.width, camera.height, fx, fy, cx, cy, *k]
+    put(folder / "dslr/colmap/cameras.txt", "# cameras\n" + " ".join(map(str, model)) + "\n")
+    places = ("resized_undistorted_images", "undistorted_depth") if undistorted else (
+        "resized_images", "render_depth",
+    )  # fmt: skip
+    lines = []
+    for number, shot in enumerate(shots):
+        R = shot.world_from_cam[:3, :3].T
+        x, y, z, w = Rotation.from_matrix(R).as_quat()
+        numbers = [w, x, y, z, *(-R @ shot.world_from_cam[:3, 3])]
+        words = [str(number + 1), *(repr(float(v)) for v in numbers), "1", f"DSC{number:05d}.JPG"]
+        lines += [" ".join(words), ""]
+        put(folder / f"dslr/{places[0]}/DSC{number:05d}.JPG", jpg(shot.colour))
+        put(folder / f"dslr/{places[1]}/DSC{number:05d}.png", millimetres(shot))
+    put(folder / "dslr/colmap/images.txt", "\n".join(lines) + "\n")
+    if undistorted:
+        stored = {"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": camera.width, "h": camera.height}
+        stored |= {"camera_model": "PINHOLE", "frames": [], "test_frames": []}
+        put(folder / "dslr/nerfstudio/transforms_undistorted.json", json.dumps(stored))
+    scan(folder, shots)
     return folder

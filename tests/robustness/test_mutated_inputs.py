@@ -35,7 +35,7 @@ from tests.fabricate import (
 )
 from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
-from tests.phones import arkitscenes_video, held, polycam, record3d, stray
+from tests.phones import arkitscenes_video, dslr, held, polycam, record3d, scannetpp, stray
 
 CASES_PER_FILE = 24
 LAYOUTS = {
@@ -74,8 +74,19 @@ LAYOUTS = {
     "stray/cap": ("odometry.csv", "camera_matrix.csv", "rgb.mp4"),
     "record3d/cap": ("metadata", "rgbd/0.depth", "rgbd/0.conf"),
     "packed": ("cap.r3d",),
+    "scannetpp/0a1b": (
+        "iphone/pose_intrinsic_imu.json",
+        "iphone/depth.bin",
+        "scans/segments_anno.json",
+    ),
+    "dslr/0a1b": ("dslr/colmap/cameras.txt", "dslr/colmap/images.txt"),
 }
-NEEDS = {"stray/cap": "av", "record3d/cap": "liblzfse", "packed": "liblzfse"}
+NEEDS = {
+    "stray/cap": "av",
+    "scannetpp/0a1b": "lz4",
+    "record3d/cap": "liblzfse",
+    "packed": "liblzfse",
+}
 FILES = [(layout, name) for layout, names in LAYOUTS.items() for name in names]
 
 
@@ -94,6 +105,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     polycam(root / "polycam" / "cap", held(3))
     if find_spec("av"):
         stray(root / "stray" / "cap", held(3))
+        if find_spec("lz4"):
+            scannetpp(root / "scannetpp" / "0a1b", held(2))
+    dslr(root / "dslr" / "0a1b", held(2))
     if find_spec("liblzfse"):
         record3d(root / "record3d" / "cap", held(3), packed=False, newer=True)
         record3d(root / "packed" / "cap", held(3), newer=True)

@@ -20,6 +20,12 @@ from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
 from spatialcore.io.record3d import Record3dSource, is_recording
 from spatialcore.io.replica import ReplicaSource, is_render
 from spatialcore.io.scannet import ScannetSource, is_scan, scan_root
+from spatialcore.io.scannetpp import (
+    ScannetppDslrSource,
+    ScannetppSource,
+    is_dslr_capture,
+    is_iphone_capture,
+)
 from spatialcore.io.stray import StraySource
 from spatialcore.io.stray import is_capture as is_stray_capture
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
@@ -99,6 +105,15 @@ LAYOUTS: dict[str, Layout] = {
         ArkitScenesSource,
         _key("arkitscenes"),
         video_root,
+    ),
+    "scannetpp": Layout(
+        "<id>/iphone/pose_intrinsic_imu.json", is_iphone_capture, ScannetppSource, _key("scannetpp")
+    ),
+    "scannetpp_dslr": Layout(
+        "<id>/dslr/ with colmap/, resized_images/ and render_depth/",
+        is_dslr_capture,
+        ScannetppDslrSource,
+        _key("scannetpp_dslr"),
     ),
     "polycam": Layout(
         "keyframes/ with images/ and cameras/, corrected or not",

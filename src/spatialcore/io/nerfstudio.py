@@ -88,7 +88,7 @@ def _lens(fields: dict[str, Any]) -> Lens | None:
     return Lens("opencv", (k[0], k[1], p[0], p[1], *k[2:]))
 
 
-def _intrinsics(fields: dict[str, Any]) -> Intrinsics:
+def frame_intrinsics(fields: dict[str, Any]) -> Intrinsics:
     """The camera of a frame, from its own keys before those of the file.
 
     Raises:
@@ -165,7 +165,7 @@ def _frame_files(
         try:
             color = _file(folder, _named(frame, ("file_path",)))
             depth = _file(folder, _named(frame, _DEPTH_KEYS))
-            intrinsics = _intrinsics({**common, **frame})
+            intrinsics = frame_intrinsics({**common, **frame})
         except SceneFormatError as error:
             fault = error.code
         except ValueError as error:  # its message is the reason code
