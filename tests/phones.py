@@ -107,6 +107,22 @@ def video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "mpeg4") -
     return path
 
 
+def arkit_annotation(folder: Path) -> None:
+    """Boxes of the room's furniture, turned by a quarter: rows of `normalizedAxes` are the axes."""
+    rows = []
+    for name, low, high, _ in BOXES:
+        x, y, z = np.subtract(high, low).tolist()
+        box = {
+            "centroid": (np.add(low, high) / 2).tolist(),
+            "axesLengths": [y, x, z],
+            "normalizedAxes": [0, 1, 0, -1, 0, 0, 0, 0, 1],
+        }
+        rows.append({"uid": name, "label": name.replace(" ", "_"), "segments": {"obbAligned": box}})
+    put(
+        folder / f"{folder.name}_3dod_annotation.json", json.dumps({"data": rows, "skipped": False})
+    )
+
+
 def arkit_pose(shot: Shot) -> Float64:
     """The pose as ARKit writes it: y up in the world, camera with y up that looks along -z."""
     return ARKIT_FROM_ROOM @ shot.world_from_cam @ OPENGL

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
 from spatialcore.io.survey import survey
 from spatialcore.types import Scene
-from tests.phones import SENSOR, arkitscenes_video, held, millimetres, png, put
-from tests.rays import shoot, walk
+from tests.phones import SENSOR, arkit_annotation, arkitscenes_video, held, millimetres, png, put
+from tests.rays import BOXES, shoot, walk
 
 TABLE = "video_id,visit_id,fold,sky_direction\n{}\n"
 
@@ -173,3 +174,42 @@ def test_confidence_of_another_size(tmp_path: Path) -> None:
     put(folder / "confidence/4001_6845.700.png", b"damage")
     with pytest.raises(SceneFormatError):
         scene.read_depth(scene.frames[0])
+
+
+def test_boxes(tmp_path: Path) -> None:
+    folder = arkitscenes_video(tmp_path / "4001", held(3))
+    arkit_annotation(folder)
+    scene = _open(folder)
+    assert [o.category for o in scene.objects] == ["table", "chair", "cabinet", "trash can", "lamp"]
+    box = scene.objects[0].box
+    assert box is not None
+    _, low, high, _ = BOXES[0]
+    np.testing.assert_allclose(box.corners.min(axis=0), low, atol=1e-12)
+    np.testing.assert_allclose(box.corners.max(axis=0), high, atol=1e-12)
+    # The first axis is the world's y, and its side the table's along y.
+    np.testing.assert_allclose(box.R[:, 0], [0, 1, 0])
+    assert box.size[0] == pytest.approx(high[1] - low[1])
+    assert folder / "4001_3dod_annotation.json" in scene.inputs
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": 3}, {"data": [3]}, {"data": [{"label": "a"}]}, {"data": [{"segments": 1}]},
+        {"centroid": [1, 2]}, {"axesLengths": [1, 2, -3]}, {"normalizedAxes": [1] * 9},
+        {"centroid": [1, 2, "x"]}, {"centroid": [1, 2, 10**400]}, {"label": 3},
+        {"centroid": [1, 2, float("nan")]},
+    ],
+)  # fmt: skip
+def test_boxes_that_lie(tmp_path: Path, change: dict[str, object]) -> None:
+    folder = arkitscenes_video(tmp_path / "4001", held(2))
+    arkit_annotation(folder)
+    path = folder / "4001_3dod_annotation.json"
+    stored = json.loads(path.read_text())
+    row = stored["data"][1]
+    target = {"data": stored, "label": row}.get(next(iter(change)), row["segments"]["obbAligned"])
+    target.update(change)
+    put(path, json.dumps(stored))
+    with pytest.raises(SceneFormatError) as error:
+        _open(folder)
+    assert error.value.code == "annotation_bad"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def test_size_of_no_image(content: bytes) -> None:
     with pytest.raises(SceneFormatError) as error:
         image_size(content)
     assert error.value.code == "image_bad"
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(SceneFormatError, match="no file"):
+        image_size(tmp_path / "a.jpg")
 
 
 def test_images_above_the_cap_are_refused_from_the_header() -> None:

@@ -35,7 +35,16 @@ from tests.fabricate import (
 )
 from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
-from tests.phones import arkitscenes_video, dslr, held, polycam, record3d, scannetpp, stray
+from tests.phones import (
+    arkit_annotation,
+    arkitscenes_video,
+    dslr,
+    held,
+    polycam,
+    record3d,
+    scannetpp,
+    stray,
+)
 
 CASES_PER_FILE = 24
 LAYOUTS = {
@@ -66,6 +75,7 @@ LAYOUTS = {
         "lowres_wide_intrinsics/4001_6845.700.pincam",
         "lowres_depth/4001_6845.700.png",
         "confidence/4001_6845.700.png",
+        "4001_3dod_annotation.json",
     ),
     "polycam/cap": (
         "keyframes/corrected_cameras/98000000.json",
@@ -102,6 +112,8 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_room(root / "hypersim")
     write_scene(root / "bop", split="test")
     arkitscenes_video(root / "arkit" / "4001", held(3))
+    nerfstudio_capture(root / "nerfstudio" / "kitchen")
+    arkit_annotation(arkitscenes_video(root / "arkit" / "4001", held(3)))
     polycam(root / "polycam" / "cap", held(3))
     if find_spec("av"):
         stray(root / "stray" / "cap", held(3))

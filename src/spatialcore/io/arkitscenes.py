@@ -22,6 +22,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.arkit_boxes import read_boxes
 from spatialcore.io.confidence import read_confident_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth
@@ -265,6 +266,7 @@ class ArkitScenesSource(FolderSource):
             read=read_confident_depth if confident else read_depth,
             world_up=_UP,
             space=visit if is_scene_id(visit) else None,
+            labels=read_boxes(folder / f"{folder.name}_3dod_annotation.json"),
             split=_FOLDS.get(facts.get("fold", folder.parent.name)),
         )
 

@@ -105,6 +105,8 @@ def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, in
     else:
         path = image
         try:
+            if not image.is_file():  # opening a pipe would wait for its other end
+                raise SceneFormatError(path, "is no file", code="image_bad")
             with image.open("rb", buffering=4096) as stream:
                 size = _size_of(stream)
         except (OSError, ValueError) as error:

@@ -22,15 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.categories import canonical_category
+from spatialcore.io.categories import named_objects
 from spatialcore.io.colmap_model import model_files, read_model
 from spatialcore.io.depth_stream import read_stream_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import BuiltFrames, FrameFiles, build_frames, read_depth
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number
-from spatialcore.io.names import clean_label, natural_order
+from spatialcore.io.names import natural_order
 from spatialcore.io.nerfstudio import frame_intrinsics
+from spatialcore.io.object_files import Labels
 from spatialcore.io.paths import (
     fragment_number,
     list_names,
@@ -43,7 +44,7 @@ from spatialcore.io.scannet_objects import vertex_instances
 from spatialcore.io.splits import split_of
 from spatialcore.io.upright import split_rotation, turned_map, upright_turn
 from spatialcore.io.videos import video_frame_count, video_size
-from spatialcore.types import Cloud, Float64, Frame, Object3D, Scene
+from spatialcore.types import Cloud, Float64, Frame, Scene
 
 _UP = np.array([0.0, 0.0, 1.0])
 _POSES = "iphone/pose_intrinsic_imu.json"
@@ -185,24 +186,19 @@ def _read_cloud(folder: Path) -> Cloud:
     return Cloud(mesh.points_world, instance, mesh.colour)
 
 
-def _with_scan(scene: Scene, folder: Path) -> Scene:
-    """The scene with the objects of its laser scan, where they are there."""
+def _read_labels(folder: Path) -> Labels | None:
+    """The objects of the laser scan, None where it is not there."""
     scans = tuple(folder / name for name in (_MESH, _SEGMENTS, _OBJECTS))
     if not all(path.is_file() for path in scans):
-        return scene
-    instance, labels = _read_objects(folder)
+        return None
+    instance, names = _read_objects(folder)
     count = ply_vertex_count(scans[0])
     if count != len(instance):
         raise SceneFormatError(
             scans[1], f"has {len(instance)} segments for {count} vertices", code="annotation_bad"
         )
-    names = {k: clean_label(label) for k, label in labels.items()}
-    return replace(
-        scene,
-        objects=tuple(Object3D(k, names[k], canonical_category(names[k])) for k in sorted(names)),
-        read_cloud=functools.partial(_read_cloud, folder),
-        inputs=(*scene.inputs, *scans),
-    )
+    objects, notes = named_objects(names)
+    return Labels(objects, None, scans, notes)
 
 
 class _Source(FolderSource):
@@ -218,6 +214,7 @@ class _Source(FolderSource):
             raise SceneFormatError(
                 folder, "has no frame with usable intrinsics", code="intrinsic_missing"
             )
+        labels = _read_labels(folder)
         split, lists = split_of(folder.name, self.root.resolve())
         scene = self.registered_scene(
             scene_id,
@@ -229,8 +226,11 @@ class _Source(FolderSource):
             read=_read_stream if stream else read_depth,
             world_up=_UP,
             split=split,
+            labels=labels,
         )
-        return _with_scan(scene, folder)
+        if labels is None:
+            return scene
+        return replace(scene, read_cloud=functools.partial(_read_cloud, folder))
 
 
 class ScannetppSource(_Source):
