@@ -111,8 +111,6 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     label(nerfstudio_capture(root / "nerfstudio" / "kitchen"))
     write_room(root / "hypersim")
     write_scene(root / "bop", split="test")
-    arkitscenes_video(root / "arkit" / "4001", held(3))
-    nerfstudio_capture(root / "nerfstudio" / "kitchen")
     arkit_annotation(arkitscenes_video(root / "arkit" / "4001", held(3)))
     polycam(root / "polycam" / "cap", held(3))
     if find_spec("av"):
