@@ -81,15 +81,15 @@ def rays(camera: Camera) -> Float64:
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def shoot(world_from_cam: Float64, camera: Camera) -> Shot:
-    """Render one frame."""
+def shoot(world_from_cam: Float64, camera: Camera, boxes: tuple = BOXES) -> Shot:
+    """Render one frame of a room of boxes."""
     d = rays(camera) @ world_from_cam[:3, :3].T
     o = world_from_cam[:3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
         far = np.maximum((ROOM[0] - o) / d, (ROOM[1] - o) / d).min(axis=-1)
         instance = np.full(far.shape, -1, dtype=np.int32)
         colour = np.full((*far.shape, 3), 190.0)
-        for k, (_, low, high, paint) in enumerate(BOXES, start=1):
+        for k, (_, low, high, paint) in enumerate(boxes, start=1):
             a, b = (np.array(low) - o) / d, (np.array(high) - o) / d
             near, end = np.minimum(a, b).max(axis=-1), np.maximum(a, b).min(axis=-1)
             hit = (near < end) & (near > 0.05) & (near < far)
@@ -100,6 +100,22 @@ def shoot(world_from_cam: Float64, camera: Camera) -> Shot:
     colour *= np.nan_to_num(0.75 + 0.25 * squares)[..., None]
     depth = np.where(np.isfinite(far), far, 0.0)
     return Shot(colour.astype(np.uint8), depth, instance, world_from_cam, camera)
+
+
+def box_surface(low: tuple, high: tuple, spacing: float) -> NDArray[np.float64]:
+    """Points all over the faces of a box, as a mesh would have them."""
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    along = [
+        np.linspace(a, b, max(2, int((b - a) / spacing) + 1))
+        for a, b in zip(low, high, strict=True)
+    ]
+    faces = []
+    for axis in range(3):
+        grids = list(along)
+        for end in (low[axis], high[axis]):
+            grids[axis] = np.array([end])
+            faces.append(np.stack(np.meshgrid(*grids, indexing="ij"), -1).reshape(-1, 3))
+    return np.concatenate(faces)
 
 
 def shots(cameras: list[Camera]) -> list[Shot]:

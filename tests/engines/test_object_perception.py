@@ -48,7 +48,7 @@ class Room:
     """Objects in memory, as an index and as the reference of `verify` see them."""
 
     def __init__(self, objects: dict[str, np.ndarray], seen: np.ndarray, recipe: Recipe) -> None:
-        self.recipe = recipe
+        self.recipe, self.rules = recipe, recipe.rules
         sizes = [len(points) for points in objects.values()]
         points = np.concatenate(list(objects.values()))
         instance = np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
@@ -63,7 +63,7 @@ class Room:
         scene: Any = SimpleNamespace(
             is_clip=False, metric=True, up="given", points=points, instance=instance,
             objects=rows, object_frames=table, view_sets=view_set_table(rows, table, recipe.rules),
-            visible=mask, row_of_frame={int(k): int(k) for k in frames},
+            visible=mask, surface=mask, row_of_frame={int(k): int(k) for k in frames},
         )  # fmt: skip
         self.context = SceneContext(scene, self.place)
         self.points, self.cloud = points, Cloud(points, instance)
@@ -71,6 +71,8 @@ class Room:
 
     def visible(self, frame: int) -> np.ndarray:
         return self._seen[frame]
+
+    object_points = inside = visible
 
     def cached(self, key: Any, make: Any) -> Any:
         del key

@@ -20,7 +20,7 @@ from tests.index.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look,
 
 FILES = {
     "scene.json", "frames.parquet", "points.npy", "source_row.npy", "instance.npy", "visible.npy",
-    "askable.npy", "pairs.parquet", "objects.parquet", "object_frames.parquet",
+    "askable.npy", "surface.npy", "pairs.parquet", "objects.parquet", "object_frames.parquet",
     "view_sets.parquet",
 }  # fmt: skip
 
@@ -49,15 +49,16 @@ def test_the_folder_holds_exactly_the_files_and_columns_of_the_layout(tmp_path):
     assert schema["pairs"].names == ["i", "j", "intersection", "distance", "dyaw_deg", "dpitch_deg"]
     assert [str(t) for t in schema["pairs"].types] == ["int32", "int32", "uint32"] + ["double"] * 3
     assert schema["object_frames"].names == [
-        "object_id", "frame", "visible_count", "lo_aligned", "hi_aligned", "lo_oriented",
-        "hi_oriented",
+        "object_id", "frame", "visible_count", "surface_count", "inside_count", "lo_aligned",
+        "hi_aligned", "lo_oriented", "hi_oriented",
     ]  # fmt: skip
     assert schema["view_sets"].names == ["object_id", "axis", "recipe", "frames"]
     assert all(s.metadata is None for s in schema.values())
     P = len(index.points)
     for name, dtype, shape in (
         ("points", "<f4", (P, 3)), ("source_row", "<u4", (P,)), ("instance", "<i4", (P,)),
-        ("visible", "<u8", (4, (P + 63) // 64)), ("askable", "<u8", (4, (P + 63) // 64)),
+        ("visible", "<u8", (4, (P + 63) // 64)), ("surface", "<u8", (4, (P + 63) // 64)),
+        ("askable", "<u8", (4, (P + 63) // 64)),
     ):  # fmt: skip
         array = np.load(folder / f"{name}.npy")
         assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
@@ -109,6 +110,9 @@ def test_every_number_equals_the_reference(tmp_path, recipe, mesh):
     for k, frame in enumerate(index.valid_frames.tolist()):
         askable = [not reason for reason in reference.guards(frame, order).reasons()]
         np.testing.assert_array_equal(index.visible.to_bool()[k], reference.visible(frame)[order])
+        np.testing.assert_array_equal(
+            index.surface.to_bool()[k], reference.object_points(frame)[order]
+        )
         np.testing.assert_array_equal(index.askable.to_bool()[k], askable)
     found = list(zip(*index.pairs, strict=True))
     assert [(i, j) for i, j, *_ in found] == [(i, j) for i in range(4) for j in range(i + 1, 4)]
@@ -269,9 +273,11 @@ def test_objects_have_boxes_counts_and_view_sets(tmp_path):
         row = index.objects[[3, 7].index(table.object_id[n])]
         for axes, turn in (("aligned", np.eye(3)), ("oriented", row.box_R.T)):
             count, lo, hi = seen_extent(reference, row.object_id, int(table.frame[n]), turn)
-            assert count == table.visible_count[n] > 0
+            assert count == table.surface_count[n] <= table.visible_count[n]
             np.testing.assert_array_equal(getattr(table, f"lo_{axes}")[n], lo)
             np.testing.assert_array_equal(getattr(table, f"hi_{axes}")[n], hi)
+        mine = reference.cloud.instance == row.object_id
+        assert (reference.inside(int(table.frame[n])) & mine).sum() == table.inside_count[n]
     sets = index.view_sets
     assert set(sets.object_id.tolist()) == {7}  # walls are structure
     assert set(sets.axes) == {"aligned", "oriented"}

@@ -187,8 +187,13 @@ def test_first_sightings_by_threshold_and_by_glimpse():
     assert found["bed"] == Sighting("bed", None, 2)
     # 5 % of 1001 vertices are 51 rounded up.
     assert first_sightings([[50, 51]], [1001], ["x"])["x"].seen == 1
+    # Who looks at the frames may know better than the counts.
+    told = first_sightings([[60, 60, 60]], [100], ["x"], shown=[[False, False, True]])
+    assert told["x"] == Sighting("x", 2, 0)
     with pytest.raises(ValueError, match="disagree"):
         first_sightings([[1]], [1, 2], ["x"])
+    with pytest.raises(ValueError, match="disagree"):
+        first_sightings([[1]], [1], ["x"], shown=[[True, False]])
 
 
 def test_appearance_order_and_its_guards():

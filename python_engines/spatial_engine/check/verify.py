@@ -23,7 +23,7 @@ from spatial_engine.dataset.compose import compose_all
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Manifest
 from spatial_engine.engines import engine_of
-from spatial_engine.engines.base import Facts
+from spatial_engine.engines.base import Facts, Named
 from spatial_engine.engines.candidates import Row
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
 from spatial_engine.records.place import Place
@@ -34,6 +34,9 @@ from spatialcore.errors import RecordError, SpatialCoreError
 from spatialcore.workers import Lost, Workers, run_pieces
 
 SAMPLE_ROWS = 100_000
+LEAST_OPEN = 0.01
+"""Share of an object's points in an image below which other surfaces hide it. In rooms that the
+margin was set on a hidden object has 0 and one that a record may name 0.023 at least."""
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
 _KEPT_SCENES = 2
 _kept: OrderedDict[str, ReferenceScene] = OrderedDict()
@@ -268,6 +271,7 @@ def check_records(
             row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
             engine = engine_of(record.task)
             facts, broken = engine.recompute(reference, row)
+            broken = broken or hidden_object(reference, engine.named(reference, row))
         except _REFUSALS as error:
             out.append(_refused(record, error))
             continue
@@ -276,6 +280,19 @@ def check_records(
     for same_task in made.values():
         out += _compare(reference.place, same_task, compare_text)
     return out
+
+
+def hidden_object(reference: ReferenceScene, named: Sequence[Named]) -> str:
+    """The guard that an object which other surfaces hide in all its frames breaks, or "".
+
+    Where the rules take objects by their visible vertices, as published, nothing is asked.
+    """
+    if reference.rules.objects == "visible":
+        return ""
+    for object_id, frames in named:
+        if all(reference.open_share(frame, object_id) < LEAST_OPEN for frame in frames):
+            return f"object_hidden: {object_id}"
+    return ""
 
 
 _REFUSALS = (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError)

@@ -89,6 +89,18 @@ class Facts(NamedTuple):
     variant: str = ""
 
 
+class Named(NamedTuple):
+    """An object that a record names or counts.
+
+    Attributes:
+        object_id: Which.
+        frames: At least one of them must show it.
+    """
+
+    object_id: int
+    frames: tuple[int, ...]
+
+
 class Engine(ABC):
     """One task. An engine is a frozen dataclass; what most have in common need not be said."""
 
@@ -192,6 +204,11 @@ class Engine(ABC):
         Returns:
             The facts, and the first guard that the row breaks or "".
         """
+
+    def named(self, reference: ReferenceScene, row: Row) -> Sequence[Named]:
+        """The objects that a row's texts name or count; `verify` asks whether they are hidden."""
+        del reference, row
+        return ()
 
 
 def equal_shares(names: Sequence[str]) -> tuple[tuple[str, float], ...]:

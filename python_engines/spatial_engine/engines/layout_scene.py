@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.records.place import Place
+from spatialcore.index.objects import shows
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.room import room_size
@@ -29,11 +30,24 @@ from spatialcore.relations.verdict import Answer, Rejection
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.index.tables import ObjectFrames
 
 SHOWN_FRAMES = 16
 """Frames of a layout question, spread evenly over the valid ones."""
 OBJECTS = Subject("objects", of_items=True)
 """What all questions about the places of the same objects are about."""
+
+
+class Surface(NamedTuple):
+    """What the depth maps of the shown frames show of the objects, within the sensor's noise.
+
+    Attributes:
+        on_surface: (O, F) vertices on the surface.
+        in_image: (O, F) vertices in the image, seen or not.
+    """
+
+    on_surface: NDArray[np.int64]
+    in_image: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +62,8 @@ class LayoutScene:
         objects: Objects that are not structure, ids ascending.
         visible_count: (O, F) visible vertices of each object in each shown frame.
         points: (P, 3) the whole cloud, z up.
+        surface: What decides whether a frame shows an object; None where the rules leave it to
+            the visible vertices.
     """
 
     place: Place
@@ -57,6 +73,7 @@ class LayoutScene:
     objects: tuple[SceneObject, ...]
     visible_count: NDArray[np.int64]
     points: NDArray[np.float32]
+    surface: Surface | None = None
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
@@ -79,9 +96,17 @@ class LayoutScene:
         return np.maximum(20, -(-self.vertex_count // 20))
 
     @cached_property
+    def shown(self) -> NDArray[np.bool_]:
+        """(O, F) bool: whether a frame shows an object to someone who looks at it."""
+        least = self.seen_from[:, None]
+        if self.surface is None:
+            return np.asarray(self.visible_count >= least)
+        return shows(self.recipe.rules, *self.surface, least)
+
+    @cached_property
     def seen(self) -> frozenset[int]:
-        """Ids of the objects that some shown frame sees."""
-        flags: list[bool] = np.any(self.visible_count >= self.seen_from[:, None], axis=1).tolist()
+        """Ids of the objects that some shown frame shows."""
+        flags = np.any(self.shown, axis=1).tolist()
         return frozenset(i.object_id for i, f in zip(self.objects, flags, strict=True) if f)
 
     @cached_property
@@ -110,9 +135,8 @@ class LayoutScene:
         """First appearance by category."""
         if not self.objects:
             return {}
-        return first_sightings(
-            self.visible_count, self.vertex_count, [item.category for item in self.objects]
-        )
+        categories = [item.category for item in self.objects]
+        return first_sightings(self.visible_count, self.vertex_count, categories, shown=self.shown)
 
     @cached_property
     def room(self) -> Answer[float] | Rejection:
@@ -198,8 +222,28 @@ def _from_index(context: SceneContext) -> LayoutScene:
     counts = _counts(objects, instance, frames, visible)  # type: ignore[arg-type]
     clock = [float(scene.frames.time[scene.table_row_of_frame[f]]) for f in frames]
     times = tuple(clock) if np.isfinite(clock).all() else None
-    points = np.asarray(scene.points)
-    return LayoutScene(context.place, recipe, frames, times, objects, counts, points)
+    points, surface = np.asarray(scene.points), None
+    if recipe.rules.objects == "surface":
+        surface = _stored_surface(scene.object_frames, objects, frames)
+    return LayoutScene(context.place, recipe, frames, times, objects, counts, points, surface)
+
+
+def _stored_surface(
+    table: ObjectFrames, objects: Sequence[SceneObject], frames: Sequence[int]
+) -> Surface:
+    """The counts of the index's table; 0 where a frame sees nothing of an object."""
+    row_of = {item.object_id: row for row, item in enumerate(objects)}
+    column_of = {frame: column for column, frame in enumerate(frames)}
+    found = Surface(*(np.zeros((len(objects), len(frames)), np.int64) for _ in Surface._fields))
+    keys = zip(table.object_id.tolist(), table.frame.tolist(), strict=True)
+    wanted = [
+        (k, row_of[i], column_of[f]) for k, (i, f) in enumerate(keys)
+        if i in row_of and f in column_of
+    ]  # fmt: skip
+    at, rows, columns = np.array(wanted, np.int64).reshape(-1, 3).T
+    found.on_surface[rows, columns] = table.surface_count[at]
+    found.in_image[rows, columns] = table.inside_count[at]
+    return found
 
 
 def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
@@ -219,8 +263,15 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     ]
     objects = objects_of_points(rows, cloud.points_world, cloud.instance)
     counts = _counts(objects, cloud.instance, frames, reference.visible)
+    surface = None
+    if recipe.rules.objects == "surface":
+        surface = Surface(
+            _counts(objects, cloud.instance, frames, reference.surface),
+            _counts(objects, cloud.instance, frames, reference.inside),
+        )
     by_index = {frame.index: frame.time for frame in opened.frames}
     clock = [by_index[f] for f in frames]
     known = [t for t in clock if t is not None]
     times = tuple(known) if len(known) == len(clock) else None
-    return LayoutScene(reference.place, recipe, frames, times, objects, counts, cloud.points_world)
+    points = cloud.points_world
+    return LayoutScene(reference.place, recipe, frames, times, objects, counts, points, surface)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject
+from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -147,6 +147,11 @@ class RoutePlan(Engine):
         found = answered(self.task, row, self._ask(scene, row.items))
         return self._facts(scene, row, found), _unseen(scene, row.items)
 
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The objects of the walk."""
+        del reference
+        return [Named(k, row.frames) for k in row.items]
+
 
 def _spoken(turns: Sequence[str]) -> str:
     return ", then ".join(f"turn {turn}" for turn in turns)
@@ -197,7 +202,7 @@ class NavigationInstructions(Engine):
             return Rejection(Reason.NO_LANDMARK)
         layout = scene.layout
         marks = scene.kept(
-            ("landmarks", start, goal), lambda: walks.landmarks(route.value, layout.objects)
+            ("landmarks", start, goal), lambda: walks.landmarks(route.value, layout.unique)
         )
         found = walks.instructions(
             scene.space, route.value, marks, layout.object(facing), layout.object(goal)
@@ -233,6 +238,14 @@ class NavigationInstructions(Engine):
         scene = reference_navigation(reference, row.frames)
         found = answered(self.task, row, self._ask(scene, row.items))
         return self._facts(scene, row, found), _unseen(scene, row.items) or _longer(scene, found)
+
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The ends of the walk, what is faced, and the landmarks."""
+        scene = reference_navigation(reference, row.frames)
+        found = answered(self.task, row, self._ask(scene, row.items))
+        words = {step.landmark for step in found.value.steps}
+        marks = [i.object_id for i in scene.layout.objects if i.category in words]
+        return [Named(k, row.frames) for k in (*row.items, *marks)]
 
 
 def _route(scene: NavigationScene, start: int, goal: int) -> Answer[Route] | Rejection:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject, equal_shares
+from spatial_engine.engines.base import (
+    LETTER,
+    AnswerForm,
+    Engine,
+    Facts,
+    Named,
+    Subject,
+    equal_shares,
+)
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
@@ -138,6 +146,10 @@ class NumericChoice(Engine):
         """
         facts, broken = self.open.recompute(reference, row)
         return self._chosen(reference.place, row, facts), broken
+
+    def named(self, reference: ReferenceScene, row: Row) -> Sequence[Named]:
+        """Those of the open task."""
+        return self.open.named(reference, row)
 
     def _chosen(self, place: Place, row: Row, facts: Facts) -> Facts:
         choice = self._choice(place, row, facts)

@@ -11,14 +11,14 @@ room-aligned one in the published recipe.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import AnswerForm, Engine, Facts, Subject
+from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_views import (
@@ -36,7 +36,13 @@ from spatial_engine.records import answers
 from spatial_engine.records.place import Place
 from spatial_engine.reference.extents import coordinates_along, object_vertices, seen_extent
 from spatialcore.coverage import MOST_COVER_SIZE
-from spatialcore.index.objects import axis_sides, is_excluded, object_rows, seen_threshold
+from spatialcore.index.objects import (
+    axis_sides,
+    is_excluded,
+    object_rows,
+    seen_threshold,
+    shows,
+)
 from spatialcore.index.tables import ObjectRow
 
 if TYPE_CHECKING:
@@ -194,27 +200,60 @@ class ObjectSize(Engine):
         a = object_axis(item, recipe.rules.object_axes, self.axis)[None]
         ends = [seen_extent(reference, object_id, frame, a) for frame in row.frames]
         extents = [(float(e.low[0]), float(e.high[0])) for e in ends]
-        instance, seen = reference.cloud.instance, [reference.visible(f) for f in row.frames]
-        counts: dict[tuple[int, int], int] = {}
-        for frame, s in zip(row.frames, seen, strict=True):
-            by_id = np.bincount(instance[s & (instance >= 0)], minlength=max(items) + 1)
-            counts |= {(other, frame): int(by_id[other]) for other in items}
+        counts = _reference_counts(reference, reference.visible, items, row.frames)
         bins = None
         if recipe.coverage == "bins":
             mine = object_vertices(reference, object_id)
             along = coordinates_along(reference, mine, a)[0]
-            bins = _reference_bins(along, [along[s[mine]] for s in seen])
+            seen = [reference.object_points(frame)[mine] for frame in row.frames]
+            bins = _reference_bins(along, [along[s] for s in seen])
         facts = _with_extents(self._subject(reference.place, item), extents, bins)
         if is_excluded(recipe.rules, item.raw_category, item.category):
             return facts, "category_excluded"
         least = seen_threshold(recipe.rules, item.vertex_count)
-        if min(counts[object_id, frame] for frame in row.frames) < least:
+        if not _all_show(reference, items, row, least):
             return facts, "object_partial"
         reason = self._object_rejection(recipe, item)
         others = self._frames_of_others(recipe, SeenObjects(items, counts, {}), item)
         if not reason and set(others) & set(row.frames):
             reason = "category_not_unique"
         return facts, reason or _coverage_rejection(extents, side, bins)
+
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The object, which each frame of its set shows."""
+        del reference
+        return [Named(row.items[0], (frame,)) for frame in row.frames]
+
+
+def _reference_counts(
+    reference: ReferenceScene,
+    seen: Callable[[int], NDArray[np.bool_]],
+    items: Mapping[int, ObjectRow],
+    frames: Sequence[int],
+) -> dict[tuple[int, int], int]:
+    """Points of each object that `seen` tells of each frame, by (object id, frame)."""
+    instance = reference.cloud.instance
+    counts: dict[tuple[int, int], int] = {}
+    for frame in frames:
+        by_id = np.bincount(instance[seen(frame) & (instance >= 0)], minlength=max(items) + 1)
+        counts |= {(other, frame): int(by_id[other]) for other in items}
+    return counts
+
+
+def _all_show(
+    reference: ReferenceScene, items: Mapping[int, ObjectRow], row: Row, least: int
+) -> bool:
+    """Whether each frame of a row shows its object, by the float64 reference."""
+    whole = reference.visible
+    if reference.rules.objects == "surface":
+        whole = reference.inside
+    found, inside = (
+        _reference_counts(reference, seen, items, row.frames)
+        for seen in (reference.object_points, whole)
+    )
+    keys = [(row.items[0], frame) for frame in row.frames]
+    counts = [found[key] for key in keys], [inside[key] for key in keys]
+    return bool(shows(reference.rules, *counts, least).all())
 
 
 def _with_extents(subject: Facts, extents: list[Extent], bins: _Bins | None) -> Facts:

@@ -15,8 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.context import SceneContext
+from spatialcore.bitmask import BitMask
 from spatialcore.coverage import MOST_COVER_FRAMES, covering_sets_by_bins, seen_bins
-from spatialcore.index.objects import axis_sides, is_excluded, object_vertices, seen_threshold
+from spatialcore.index.objects import (
+    axis_sides,
+    is_excluded,
+    object_vertices,
+    seen_threshold,
+    shows,
+)
 from spatialcore.index.tables import ObjectRow
 
 BINS = 10
@@ -31,7 +38,7 @@ class SeenObjects(NamedTuple):
     Attributes:
         rows: The objects, by id.
         visible: Visible vertices.
-        extent: Least and greatest coordinate of the visible vertices, metres.
+        extent: Least and greatest coordinate of the vertices that the frame shows, metres.
     """
 
     rows: dict[int, ObjectRow]
@@ -81,17 +88,24 @@ def _bin_sets(context: SceneContext, side: str) -> dict[int, list[NDArray[np.int
         length = axis_sides(row, recipe.rules.object_axes)[side][1]
         if is_excluded(recipe.rules, row.raw_category, row.category) or not length > 0:
             continue
-        enough = table.visible_count >= seen_threshold(recipe.rules, row.vertex_count)
+        least = seen_threshold(recipe.rules, row.vertex_count)
+        enough = shows(recipe.rules, table.surface_count, table.inside_count, least)
         frames = _spread(table.frame[(table.object_id == row.object_id) & enough])
         if not len(frames):
             continue
-        masks = scene.visible[[scene.row_of_frame[f] for f in frames.tolist()]]
+        masks = _object_masks(context)[[scene.row_of_frame[f] for f in frames.tolist()]]
         rows = _vertices(context)[row.object_id]
         axis = object_axis(row, recipe.rules.object_axes, side)
         sets = covering_sets_by_bins(scene.points, masks, rows, axis, bin_count=BINS)
         ends = np.array([seen.extent[row.object_id, frame] for frame in frames.tolist()])
         found[row.object_id] = [frames[s[_covers(ends[s], length)]] for s in sets]
     return found
+
+
+def _object_masks(context: SceneContext) -> BitMask:
+    """F x P, the points that tell what a frame shows of an object."""
+    by_surface = context.recipe.rules.objects == "surface"
+    return context.scene.surface if by_surface else context.scene.visible
 
 
 def _spread(frames: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -133,7 +147,7 @@ def bins_of_frames(
 ) -> tuple[list[list[int]], list[int]]:
     """The tenths of a side that each frame sees, and those that hold a vertex; ascending."""
     scene = context.scene
-    masks = scene.visible[[scene.row_of_frame[frame] for frame in frames]]
+    masks = _object_masks(context)[[scene.row_of_frame[frame] for frame in frames]]
     rows = _vertices(context)[row.object_id]
     axis = object_axis(row, context.recipe.rules.object_axes, side)
     found = seen_bins(scene.points, masks, rows, axis, bin_count=BINS)

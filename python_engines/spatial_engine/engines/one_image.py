@@ -2,7 +2,8 @@
 """Questions about objects that one image answers: how many, on which side, which is nearer.
 
 The frames are those of the layout questions. An object may be named where its frame sees it and no
-other instance of its category shows even a little.
+other instance of its category shows even a little, or might: one that only the tolerant rule for
+points sees may be hidden, or the pose may be off, and neither is to be asked about.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spatial_engine.engines.base import (
     Engine,
     Facts,
     Metric,
+    Named,
     Subject,
     equal_shares,
 )
@@ -80,20 +82,30 @@ class View:
         """How many of the object's category the frame sees, when it sees each well or not at all.
 
         Returns:
-            The count, or `object_partial`, or `category_not_seen`. Evidence: `object_ids` and
+            The count, or `object_partial`, or `count_unsure` (one is near a surface that is not
+            its own), or `category_not_seen`. Evidence: `object_ids` and
             `visible` vertices of all instances.
         """
         layout = self.layout
         rows = self._rows(layout.object(object_id).category)
         visible = layout.visible_count[rows, self.column]
-        seen = visible >= layout.seen_from[rows]
+        seen = layout.shown[rows, self.column]
         evidence = {
             "object_ids": [layout.objects[r].object_id for r in rows], "visible": visible.tolist(),
         }  # fmt: skip
-        if bool(((visible > 0) & ~seen).any()):
+        unclear = (visible > 0) & ~seen
+        if bool((unclear & (visible < layout.seen_from[rows])).any()):
             return Rejection(Reason.OBJECT_PARTIAL, evidence)
+        if bool(unclear.any()):
+            return Rejection(Reason.COUNT_UNSURE, evidence)
         count = int(seen.sum())
         return Answer(count, evidence) if count else Rejection(Reason.CATEGORY_NOT_SEEN, evidence)
+
+    def shown_ids(self, object_id: int) -> list[int]:
+        """The instances of an object's category that the frame shows."""
+        layout = self.layout
+        rows = self._rows(layout.object(object_id).category)
+        return [layout.objects[r].object_id for r in rows if layout.shown[r, self.column]]
 
     def sole(self, object_id: int) -> Reason | None:
         """Why the object may not be named by its category in this frame, or None."""
@@ -106,7 +118,7 @@ class View:
         rows = self._rows(layout.object(object_id).category)
         visible = layout.visible_count[rows, self.column]
         mine = np.array([layout.objects[r].object_id == object_id for r in rows])
-        if not bool((visible >= layout.seen_from[rows])[mine].all()):
+        if not bool(layout.shown[rows, self.column][mine].all()):
             return Reason.CATEGORY_NOT_SEEN
         most = layout.recipe.guards.object_other_share * layout.vertex_count[rows]
         return Reason.CATEGORY_NOT_UNIQUE if bool((visible > most)[~mine].any()) else None
@@ -236,11 +248,21 @@ class OneImage(Engine):
         Raises:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
-        layout = reference_layout(reference, row.frames)
-        frame = row.frames[0]
-        column = layout.frames.index(frame)
-        view = View(layout, column, reference.camera(frame), reference.world_from_cam(frame))
-        return self._facts(view, row), ""
+        return self._facts(_reference_view(reference, row), row), ""
+
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The objects of a row, or all instances that are counted."""
+        ids = list(row.items)
+        if self.quantity == "object_count":
+            ids = _reference_view(reference, row).shown_ids(ids[0])
+        return [Named(k, row.frames) for k in ids]
+
+
+def _reference_view(reference: ReferenceScene, row: Row) -> View:
+    """The frame of a row as the source and the reference give it."""
+    layout, frame = reference_layout(reference, row.frames), row.frames[0]
+    column = layout.frames.index(frame)
+    return View(layout, column, reference.camera(frame), reference.world_from_cam(frame))
 
 
 def _views(context: SceneContext) -> dict[int, View]:

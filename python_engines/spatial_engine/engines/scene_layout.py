@@ -22,6 +22,7 @@ from spatial_engine.engines.base import (
     Engine,
     Facts,
     Metric,
+    Named,
     Subject,
     equal_shares,
 )
@@ -309,14 +310,26 @@ class SceneLayout(Engine):
         found = answered(self.task, row, self._ask(layout, row.items))
         return self._facts(layout, row, found), self._unseen(layout, row)
 
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The objects of a row; every instance of what is counted, or may be the nearest."""
+        layout, ids = reference_layout(reference, row.frames), list(row.items)
+        if self.quantity == "object_count":  # fragments are not counted
+            found = answered(self.task, row, self._ask(layout, row.items))
+            ids = list(found.evidence["object_ids"])
+        if self.quantity == "relative_distance":
+            categories = {layout.object(k).category for k in ids}
+            ids = [i.object_id for i in layout.objects if i.category in categories]
+        return [Named(k, row.frames) for k in ids]
+
     def _unseen(self, layout: LayoutScene, row: Row) -> str:
         """The guard of the shown frames that a row breaks, or ""."""
+        if self.quantity == "object_count":  # a count that has an answer keeps the guard
+            return ""
         things = [layout.object(k) for k in row.items]
         if any(item.category not in layout.askable for item in things):
             return str(Reason.CATEGORY_NOT_SEEN)
         sole = things[:1] if self.quantity == "relative_distance" else things
-        many = ("object_count", "appearance_order")
-        if self.quantity not in many and any(item not in layout.unique for item in sole):
+        if self.quantity != "appearance_order" and any(item not in layout.unique for item in sole):
             return str(Reason.CATEGORY_NOT_UNIQUE)
         return ""
 

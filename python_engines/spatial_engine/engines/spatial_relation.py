@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from spatial_engine.engines.base import WORD, AnswerForm, Engine, Facts, Subject, equal_shares
+from spatial_engine.engines.base import (
+    WORD,
+    AnswerForm,
+    Engine,
+    Facts,
+    Named,
+    Subject,
+    equal_shares,
+)
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -105,9 +113,8 @@ class SpatialRelation(Engine):
                 yield layout.frames, items
             return
         row_of = {item.object_id: row for row, item in enumerate(layout.objects)}
-        enough = layout.visible_count >= layout.seen_from[:, None]
         for column, frame in enumerate(layout.frames):
-            here = [k for k in unique if enough[row_of[k], column]]
+            here = [k for k in unique if layout.shown[row_of[k], column]]
             for items in permutations(here, 2):
                 yield (frame,), items
 
@@ -162,6 +169,11 @@ class SpatialRelation(Engine):
         if any(item.object_id not in layout.seen for item in things):
             return facts, str(Reason.CATEGORY_NOT_SEEN)
         return facts, ""
+
+    def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
+        """The objects that are compared."""
+        del reference
+        return [Named(k, row.frames) for k in row.items]
 
 
 SPATIAL_RELATION = tuple(SpatialRelation(relation) for relation in get_args(Relation))

@@ -18,7 +18,7 @@ class Extent(NamedTuple):
     """What a frame sees of an object on k axes; NaN when it sees nothing.
 
     Attributes:
-        vertex_count: Visible vertices.
+        vertex_count: Vertices that the frame shows.
         low: (k,) least coordinate of them, metres.
         high: (k,) greatest.
     """
@@ -49,7 +49,7 @@ def coordinates_along(scene: ReferenceScene, rows: NDArray[np.int64], axes: Arra
 def seen_extent(scene: ReferenceScene, object_id: int, frame: int, axes: ArrayLike) -> Extent:
     """What a frame sees of an object, on axes (k, 3)."""
     rows = object_vertices(scene, object_id)
-    seen = rows[scene.visible(frame)[rows]]
+    seen = rows[scene.object_points(frame)[rows]]
     along = coordinates_along(scene, seen, axes)
     if not len(seen):
         nothing = np.full(len(along), np.nan)

@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
+from spatial_engine.reference.splats import Discs, discs_of, open_shares
 from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.index.askable import askable_rule
 from spatialcore.index.frames import frame_pixel_map, index_world
 from spatialcore.index.lensed import pinhole_depth
-from spatialcore.index.visibility import depth_rule, pixel_map_name
-from spatialcore.occlusion import PixelMap, visible_points
+from spatialcore.index.visibility import depth_rule, pixel_map_name, surface_rule
+from spatialcore.occlusion import DepthRule, PixelMap, visible_points
 from spatialcore.types import (
     Camera,
     Cloud,
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 Float64 = NDArray[np.float64]
 T = TypeVar("T")
 
-# Visibility of this many frames is kept at once: rows are grouped by frame, so few are needed.
-_KEPT_FRAMES = 64
+# So many maps and masks of frames are kept at once, up to five of a frame: rows are grouped by
+# frame, so few are needed.
+_KEPT_FRAMES = 160
 
 
 class ReferenceScene:
@@ -71,6 +73,7 @@ class ReferenceScene:
             opened.source, opened.space, opened.id, split, recipe, seed, self.map_name, images
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._open_shares: dict[int, dict[int, float]] = {}
 
     @property
     def scene(self) -> Scene:
@@ -236,11 +239,49 @@ class ReferenceScene:
 
     def visible(self, frame: int) -> NDArray[np.bool_]:
         """(P,) bool: which points of `cloud` the frame sees, by the float64 reference."""
-        return self.cached(("visible", frame), lambda: self._visible(frame))
+        rule = depth_rule(self.rules)
+        return self.cached(("visible", frame), lambda: self._near(frame, rule))
 
-    def _visible(self, frame: int) -> NDArray[np.bool_]:
+    def surface(self, frame: int) -> NDArray[np.bool_]:
+        """(P,) bool: which points lie on the surface that the frame's depth map shows."""
+        rule = surface_rule(self.rules)
+        return self.cached(("surface", frame), lambda: self._near(frame, rule))
+
+    def object_points(self, frame: int) -> NDArray[np.bool_]:
+        """(P,) bool: which points tell what the frame shows of an object."""
+        by_surface = self.rules.objects == "surface"
+        return self.surface(frame) if by_surface else self.visible(frame)
+
+    def inside(self, frame: int) -> NDArray[np.bool_]:
+        """(P,) bool: which points have their pixel in the image, seen or not."""
+        return self.cached(("inside", frame), lambda: self._inside(frame))
+
+    def _inside(self, frame: int) -> NDArray[np.bool_]:
+        camera = self.camera(frame)
+        cam = transform_points(invert_pose(self.world_from_cam(frame)), self.points)
+        uv, z = camera.project(cam)
+        with np.errstate(invalid="ignore"):  # NaN compares false: no pixel
+            inside = ((uv >= 0) & (uv < np.array(camera.size))).all(axis=1)
+        return np.asarray(inside & (z > 0))
+
+    @cached_property
+    def _discs(self) -> Discs:
+        return discs_of(self.points, self.cloud.instance)
+
+    def open_share(self, frame: int, object_id: int) -> float:
+        """Share of an object's points in a frame's image that no other surface of the cloud hides.
+
+        Found without any depth map; 0 where the image holds none of its points.
+        """
+        if frame not in self._open_shares:
+            cam_from_world = invert_pose(self.world_from_cam(frame))
+            shares = open_shares(self._discs, cam_from_world, self.inside(frame))
+            self._open_shares[frame] = shares
+        return self._open_shares[frame].get(object_id, 0.0)
+
+    def _near(self, frame: int, rule: DepthRule) -> NDArray[np.bool_]:
         if self.camera(frame).lens is not None:
-            return self._visible_behind_lens(frame)
+            return self._near_behind_lens(frame, rule)
         mask = visible_points(
             self.points,
             self.camera(frame).K,
@@ -249,15 +290,15 @@ class ReferenceScene:
             image_size=self.camera(frame).size,
             depth_scale=self.scene.depth_scale,
             depth_from_image=self.pixel_map(frame),
-            rule=depth_rule(self.rules),
+            rule=rule,
             backend="reference",
         )
         seen: NDArray[np.bool_] = mask.to_bool()[0]
         return seen
 
-    def _visible_behind_lens(self, frame: int) -> NDArray[np.bool_]:
+    def _near_behind_lens(self, frame: int, rule: DepthRule) -> NDArray[np.bool_]:
         """The rule of `visible_points` on the lens's pixels."""
-        camera, rule = self.camera(frame), depth_rule(self.rules)
+        camera = self.camera(frame)
         cam = transform_points(invert_pose(self.world_from_cam(frame)), self.points)
         uv, z = camera.project(cam)
         pixels = self.pixel_map(frame).depth_pixel(np.nan_to_num(uv), self.depth_size(frame))

@@ -106,6 +106,7 @@ def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:
         "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
         "visible.npy": masks.visible.save,
         "askable.npy": masks.askable.save,
+        "surface.npy": masks.surface.save,
         "pairs.parquet": lambda p: tables.write_pairs(p, build.pairs),
         "objects.parquet": lambda p: tables.write_objects(p, made.objects),
         "object_frames.parquet": lambda p: tables.write_object_frames(p, made.seen),
@@ -135,7 +136,15 @@ def _tables(build: SceneBuild) -> _Tables:
     )
     shown = frames.frame[masks.rows]
     objects, without_vertices = object_rows(scene.objects, cloud.points, cloud.instance)
-    seen = object_frame_table(objects, cloud.points, cloud.instance, masks.visible, shown)
+    seen = object_frame_table(
+        objects,
+        cloud.points,
+        cloud.instance,
+        masks.visible,
+        shown,
+        surface=masks.surface,
+        inside=masks.inside,
+    )
     sets = view_set_table(objects, seen, build.rules)
     return _Tables(frames, objects, without_vertices, seen, sets)
 

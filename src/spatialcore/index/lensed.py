@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.index.askable import AskableRule
+from spatialcore.occlusion import DepthRule
 from spatialcore.types import Camera, Float64, transform_points
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class LensedPoints(NamedTuple):
 
     Attributes:
         visible: (P,) bool.
+        inside: (P,) bool, whether its pixel lies in the image, in front of the camera.
         uv: (P, 2) float64 colour pixels, NaN outside the lens.
         z: (P,) float64 metres.
         pixel: (P, 2) int64 nearest depth pixel, column and row; (0, 0) where there is none.
@@ -33,10 +35,24 @@ class LensedPoints(NamedTuple):
     """
 
     visible: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
     uv: Float64
     z: Float64
     pixel: NDArray[np.int64]
     reading: Float64
+
+    def near(self, rule: DepthRule) -> NDArray[np.bool_]:
+        """(P,) bool: points in the image that a rule holds to be what the map shows."""
+        return self.inside & (self.reading > 0) & _allowed(self.z, self.reading, rule)
+
+
+def _allowed(z: Float64, reading: Float64, rule: DepthRule) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_]
+    if rule.kind == "strict":
+        near = z < reading
+    else:
+        near = np.abs(z - reading) < np.maximum(rule.relative * z, rule.absolute)
+    return near
 
 
 def lensed_points(
@@ -59,13 +75,9 @@ def lensed_points(
     pixel = view.pixel_map.depth_pixel(np.where(inside[:, None], uv, 0.0), (w, h))
     reading = depth[pixel[:, 1], pixel[:, 0]].astype(np.float64) * view.depth_scale
     reading = np.where(np.isfinite(reading) & (reading > 0), reading, 0.0)
-    rule = view.rule
-    if rule.kind == "strict":
-        near = z < reading
-    else:
-        near = np.abs(z - reading) < np.maximum(rule.relative * z, rule.absolute)
-    visible = inside & (z > 0) & (reading > 0) & near
-    return LensedPoints(visible, uv, z, pixel, reading)
+    inside &= z > 0
+    visible = inside & (reading > 0) & _allowed(z, reading, view.rule)
+    return LensedPoints(visible, inside, uv, z, pixel, reading)
 
 
 def askable_lensed(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spatialcore.bitmask import BitMask
 from spatialcore.box import OrientedBox, contains_points
@@ -39,6 +39,26 @@ def seen_threshold(rules: Rules, vertex_count: int) -> int:
     share = round(share, 9)
     rounded = math.ceil(share) if rules.object_min_vertices > 1 else math.floor(share)
     return max(rules.object_min_vertices, rounded)
+
+
+def shows(
+    rules: Rules, surface_count: ArrayLike, inside_count: ArrayLike, least: ArrayLike
+) -> NDArray[np.bool_]:
+    """Whether frames show objects to someone who looks at the image; any shapes that broadcast.
+
+    Enough of an object must be on the surface that the depth map shows, and enough of what lies in
+    the image: a wall in front of it is nearer than the sensor's noise, however thin it is.
+
+    Args:
+        rules: Which share of the vertices in the image is enough.
+        surface_count: `ObjectFrames.surface_count`.
+        inside_count: `ObjectFrames.inside_count`.
+        least: Vertices from which on an object counts as seen, see `seen_threshold`.
+    """
+    surface, inside = np.asarray(surface_count, np.int64), np.asarray(inside_count, np.int64)
+    share = rules.surface_share if rules.objects == "surface" else 0.0
+    enough: NDArray[np.bool_] = (surface >= np.asarray(least)) & (surface >= share * inside)
+    return enough
 
 
 def object_vertices(
@@ -164,6 +184,9 @@ def object_frame_table(
     instance: NDArray[np.int32],
     visible: BitMask,
     frames: NDArray[np.int32],
+    *,
+    surface: BitMask | None = None,
+    inside: BitMask | None = None,
 ) -> ObjectFrames:
     """What each frame sees of each object.
 
@@ -173,23 +196,40 @@ def object_frame_table(
         instance: (P,).
         visible: F x P.
         frames: (F,) frame of each row of the mask.
+        surface: F x P, points on the surface that the map shows; None takes the visible ones.
+        inside: F x P, points in the image; None likewise.
     """
     from spatialcore.coverage import axis_extents
 
     ids = [r.object_id for r in rows]
     counts = visible_counts(visible, instance, ids)
+    surface, inside = (visible if mask is None else mask for mask in (surface, inside))
+    by_mask = {id(visible): counts}
+    for mask in (surface, inside):
+        if id(mask) not in by_mask:
+            by_mask[id(mask)] = visible_counts(mask, instance, ids)
     object_slot, frame_slot = np.nonzero(counts.T)
-    columns: list[Float64] = []
+    on_visible, on_surface, in_image = (
+        by_mask[id(mask)].T[object_slot, frame_slot].astype(np.uint32)
+        for mask in (visible, surface, inside)
+    )
+    ends: list[Float64] = []
     vertices = object_vertices(instance, ids)
     for axes in AXES:
         turns = np.stack([_axes(r, axes) for r in rows]) if rows else np.zeros((0, 3, 3))
-        lo, hi = axis_extents(points, visible, vertices, turns)
-        columns += [lo[object_slot, frame_slot], hi[object_slot, frame_slot]]
+        lo, hi = axis_extents(points, surface, vertices, turns)
+        ends += [lo[object_slot, frame_slot], hi[object_slot, frame_slot]]
+    lo_aligned, hi_aligned, lo_oriented, hi_oriented = ends
     return ObjectFrames(
         np.array(ids, np.int32)[object_slot],
         frames[frame_slot],
-        counts.T[object_slot, frame_slot].astype(np.uint32),
-        *columns,
+        on_visible,
+        on_surface,
+        in_image,
+        lo_aligned,
+        hi_aligned,
+        lo_oriented,
+        hi_oriented,
     )
 
 
@@ -228,7 +268,8 @@ def view_set_table(rows: Sequence[ObjectRow], table: ObjectFrames, rules: Rules)
         if is_excluded(rules, row.raw_category, row.category):
             continue
         of_object = table.object_id == row.object_id
-        seen = of_object & (table.visible_count >= seen_threshold(rules, row.vertex_count))
+        least = seen_threshold(rules, row.vertex_count)
+        seen = of_object & shows(rules, table.surface_count, table.inside_count, least)
         frames = table.frame[seen]
         for name in ("height", "length", "width"):
             for axes in AXES:

@@ -80,6 +80,13 @@ class Rules:
         object_axes: "oriented" gravity-aligned box, or the "aligned" box of the room's axes.
         object_min_vertices: A frame sees an object from this many vertices on ...
         object_min_share: ... and from this share of its vertices on.
+        objects: Which vertices tell that a frame shows an object: those on the "surface" that the
+            depth map itself shows, or all that the depth rule calls "visible".
+        surface_relative: Noise of the sensor as a share of the depth: how near to its reading a
+            vertex on the surface must be ...
+        surface_absolute_m: ... and at least, metres.
+        surface_share: Least share of an object's vertices in the image that must be on the
+            surface; of a whole object in plain view it is about a half.
         excluded_categories: Categories that are structure, not objects.
         excluded_on: Whether the raw or the canonical category is tested.
         askable: "guarded", or "visible" where every visible point may be asked.
@@ -94,6 +101,10 @@ class Rules:
     object_axes: Literal["oriented", "aligned"] = "oriented"
     object_min_vertices: Count = 20
     object_min_share: Share = 0.05
+    objects: Literal["surface", "visible"] = "surface"
+    surface_relative: Share = 0.015
+    surface_absolute_m: Metres = 0.02
+    surface_share: Share = 0.15
     excluded_categories: tuple[Name, ...] = (
         "wall",
         "floor",
@@ -120,8 +131,10 @@ class Rules:
         return next((name for name in PRESETS if preset(name) == self), "custom")
 
     def parts(self) -> dict[str, Any]:
-        """The fields that decide an index, by name; guards that are switched off decide nothing."""
+        """The fields that decide an index, by name; what is switched off decides nothing."""
         table = dataclasses.asdict(self)
+        if self.objects == "visible":
+            table = {name: v for name, v in table.items() if not name.startswith("surface_")}
         guards = table.pop("guards")
         if self.askable == "guarded":
             table |= {f"guards.{key}": value for key, value in guards.items()}

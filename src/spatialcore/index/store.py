@@ -40,7 +40,7 @@ from spatialcore.types import Camera, Scene, Source, Track3D, invert_pose
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +248,11 @@ class SceneIndex:
         return BitMask(_map(self.file("askable.npy"), np.uint64), self.point_count)
 
     @cached_property
+    def surface(self) -> BitMask:
+        """Points on the surface that the map shows; `visible` where the rules count those."""
+        return BitMask(_map(self.file("surface.npy"), np.uint64), self.point_count)
+
+    @cached_property
     def pairs(self) -> PairTable:
         """Pairs of frames with a common point."""
         return tables.read_pairs(self.file("pairs.parquet"))
@@ -363,7 +368,7 @@ def array_hash(*arrays: NDArray[Any]) -> str:
 
 SCENE_FILES = (
     "frames.parquet", "points.npy", "source_row.npy", "instance.npy", "visible.npy", "askable.npy",
-    "pairs.parquet", "objects.parquet", "object_frames.parquet", "view_sets.parquet",
+    "surface.npy", "pairs.parquet", "objects.parquet", "object_frames.parquet", "view_sets.parquet",
     "parts.parquet", "scene.json",
 )  # fmt: skip
 

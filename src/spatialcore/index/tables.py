@@ -115,7 +115,11 @@ class ObjectFrames(NamedTuple):
         object_id: (N,) int32.
         frame: (N,) int32.
         visible_count: (N,) uint32 visible vertices, at least 1.
-        lo_aligned: (N, 3) float64 least coordinate of the visible vertices on the world's axes.
+        surface_count: (N,) uint32 vertices on the surface that the depth map shows; the visible
+            ones where the rules take objects by those.
+        inside_count: (N,) uint32 vertices in the image, seen or not; likewise.
+        lo_aligned: (N, 3) float64 least coordinate of the surface vertices on the world's axes;
+            NaN without any.
         hi_aligned: (N, 3) float64 greatest.
         lo_oriented: (N, 3) float64 least coordinate on the columns of the object's `box_R`.
         hi_oriented: (N, 3) float64 greatest.
@@ -124,6 +128,8 @@ class ObjectFrames(NamedTuple):
     object_id: Int32
     frame: Int32
     visible_count: NDArray[np.uint32]
+    surface_count: NDArray[np.uint32]
+    inside_count: NDArray[np.uint32]
     lo_aligned: Float64
     hi_aligned: Float64
     lo_oriented: Float64
@@ -342,8 +348,8 @@ def read_object_frames(path: Path) -> ObjectFrames:
     return ObjectFrames(
         _array(t, "object_id", np.int32),
         _array(t, "frame", np.int32),
-        _array(t, "visible_count", np.uint32),
-        *(_matrix(t, n, 3) for n in ObjectFrames._fields[3:]),
+        *(_array(t, n, np.uint32) for n in ("visible_count", "surface_count", "inside_count")),
+        *(_matrix(t, n, 3) for n in ("lo_aligned", "hi_aligned", "lo_oriented", "hi_oriented")),
     )
 
 

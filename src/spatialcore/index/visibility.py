@@ -24,6 +24,8 @@ from spatialcore.types import Camera, Float64, Frame, Scene, invert_pose
 _BATCH = 16
 # Frames of a copy to a GPU: the tile of frames for which the kernel reads its points once.
 _DEVICE_BATCH = 32
+# A map whose one pixel, to which every other is clipped, lies behind all points.
+FAR_MAP = np.full((1, 1), 1e30, np.float32)
 # Batches on their way to a GPU at most: one tested, one copied, one decoded, one to spare.
 _IN_FLIGHT = 4
 
@@ -58,6 +60,11 @@ def depth_rule(rules: Rules) -> DepthRule:
     if rules.rule == "strict":
         return DepthRule.strict()
     return DepthRule.tolerance(rules.rule_relative, rules.rule_absolute_m)
+
+
+def surface_rule(rules: Rules) -> DepthRule:
+    """When a point lies on the surface that the map shows."""
+    return DepthRule.tolerance(rules.surface_relative, rules.surface_absolute_m)
 
 
 def scene_view(scene: Scene, rules: Rules) -> View:
@@ -164,17 +171,21 @@ class Masks(NamedTuple):
         rows: (F,) int64 ascending row of each frame in the scene's table.
         visible: F x P.
         askable: F x P, the same object as `visible` where the rules have no guards.
+        surface: F x P, points whose reading is theirs within the sensor's noise; the same object as
+            `visible` where the rules take objects by their visible vertices.
+        inside: F x P, points whose pixel lies in the image, seen or not; likewise.
     """
 
     rows: NDArray[np.int64]
     visible: BitMask
     askable: BitMask
+    surface: BitMask
+    inside: BitMask
 
     def to_host(self) -> Masks:
         """The same masks in numpy words; waits for a GPU."""
-        visible = self.visible.to_host()
-        same = self.askable is self.visible
-        return self._replace(visible=visible, askable=visible if same else self.askable.to_host())
+        host = {id(mask): mask.to_host() for mask in self[1:]}
+        return Masks(self.rows, *(host[id(mask)] for mask in self[1:]))
 
 
 class MaskBuilder:
@@ -207,12 +218,15 @@ class MaskBuilder:
     ) -> None:
         self._views, self._threads, self._device = views, threads, device
         self._guards = rules.guards if rules.askable == "guarded" else None
+        self._surface_rule = surface_rule(rules) if rules.objects == "surface" else None
         self._cam_from_world = invert_pose(world_from_cam)
         self._host_points, self._points = points, self._placed(points)
         self._waiting: list[tuple[int, NDArray[Any]]] = []
         self._rows: list[int] = []
         self._visible: list[Any] = []
         self._askable: list[Any] = []
+        self._surface: list[Any] = []
+        self._inside: list[Any] = []
         self._in_flight: deque[Marker] = deque()
 
     def add(self, row: int, depth: NDArray[Any]) -> None:
@@ -225,11 +239,16 @@ class MaskBuilder:
         """The masks of all frames that were added."""
         self._test_waiting()
         order = np.argsort(np.array(self._rows, np.int64), kind="stable")
-        visible = _joined(self._visible, order, len(self._points), self._device)
-        askable = visible
-        if self._guards is not None:
-            askable = _joined(self._askable, order, len(self._points), self._device)
-        return Masks(np.array(self._rows, np.int64)[order], visible, askable)
+
+        def joined(words: list[Any]) -> BitMask:
+            return _joined(words, order, len(self._points), self._device)
+
+        visible = joined(self._visible)
+        askable = visible if self._guards is None else joined(self._askable)
+        surface = inside = visible
+        if self._surface_rule is not None:
+            surface, inside = joined(self._surface), joined(self._inside)
+        return Masks(np.array(self._rows, np.int64)[order], visible, askable, surface, inside)
 
     def _placed(self, array: NDArray[Any]) -> Any:
         return array if self._device is None else self._device.upload([array])[0]
@@ -247,15 +266,19 @@ class MaskBuilder:
         for row, stored in zip(rows, depth, strict=True):
             view = self._views[row]
             seen = lensed_points(self._host_points, self._cam_from_world[row], stored, view)
-            masks = [seen.visible[None]]
+            self._rows.append(row)
+            self._visible.append(self._words(seen.visible))
             if self._guards is not None:
                 rule = askable_rule(self._guards, view.color.size, view.depth.size)
-                masks.append(askable_lensed(seen, stored, view, rule)[None])
-            words = [BitMask.from_bool(mask).words for mask in masks]
-            placed = [w if self._device is None else self._device.upload([w])[0] for w in words]
-            self._rows.append(row)
-            self._visible.append(placed[0])
-            self._askable.extend(placed[1:])
+                self._askable.append(self._words(askable_lensed(seen, stored, view, rule)))
+            if self._surface_rule is not None:
+                self._surface.append(self._words(seen.near(self._surface_rule)))
+                self._inside.append(self._words(seen.inside))
+
+    def _words(self, mask: NDArray[np.bool_]) -> Any:
+        """One frame's bits where the masks live."""
+        words = BitMask.from_bool(mask[None]).words
+        return words if self._device is None else self._device.upload([words])[0]
 
     def _test(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
         views = [self._views[row] for row in rows]
@@ -276,10 +299,20 @@ class MaskBuilder:
             guards = askable_rule(self._guards, view.color.size, view.depth.size)
             askable = askable_points(scene, seen, guards, threads=self._threads)
             self._askable.append(askable.words)
+        if self._surface_rule is not None:
+            surface = visible_in(scene, rule=self._surface_rule, threads=self._threads)
+            self._surface.append(surface.words)
+            self._inside.append(self._in_image(scene).words)
         if self._device is not None:
             self._in_flight.append(self._device.mark())
             if len(self._in_flight) > _IN_FLIGHT:
                 self._in_flight.popleft().synchronize()
+
+    def _in_image(self, scene: DepthViews) -> BitMask:
+        """The points whose pixel lies in the image: seen by a map of one endlessly far reading."""
+        far = self._placed(np.stack([FAR_MAP] * len(scene.cam_from_world)))
+        everywhere = scene._replace(depth=far, depth_from_image=PixelMap.identity())
+        return visible_in(everywhere, rule=DepthRule.strict(), threads=self._threads)
 
 
 def _kind_of(view: View) -> Hashable:

@@ -192,16 +192,22 @@ class Sighting:
 
 
 def first_sightings(
-    visible_count: ArrayLike, vertex_count: ArrayLike, categories: Sequence[str]
+    visible_count: ArrayLike,
+    vertex_count: ArrayLike,
+    categories: Sequence[str],
+    *,
+    shown: ArrayLike | None = None,
 ) -> dict[str, Sighting]:
     """First appearance of every category in the shown frames.
 
-    An object is seen where at least max(20, ceil(5 %)) of its vertices are visible.
+    An object is seen where at least max(20, ceil(5 %)) of its vertices are visible, or where the
+    caller says so; it is glimpsed where any is.
 
     Args:
         visible_count: (O, F) visible vertices of each object in each shown frame, in order.
         vertex_count: (O,) vertices of each object.
         categories: O canonical categories.
+        shown: (O, F) bool, where an object is seen; None decides it by the counts.
 
     Returns:
         Sighting by category, categories sorted.
@@ -216,14 +222,18 @@ def first_sightings(
             f"visible_count {visible.shape}, vertex_count {total.shape} and "
             f"{len(categories)} categories disagree"
         )
-    threshold = np.maximum(20, -(-total // 20))[:, None]
+    seen = visible >= np.maximum(20, -(-total // 20))[:, None]
+    if shown is not None:
+        seen = np.asarray(shown, dtype=np.bool_)
+        if seen.shape != visible.shape:
+            raise ValueError(f"shown {seen.shape} and visible_count {visible.shape} disagree")
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(categories):
         rows.setdefault(name, []).append(row)
     return {
         name: Sighting(
             name,
-            _first(visible[rows[name]] >= threshold[rows[name]]),
+            _first(seen[rows[name]]),
             _first(visible[rows[name]] > 0),
         )
         for name in sorted(rows)
