@@ -35,6 +35,7 @@ from tests.fabricate import (
 )
 from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
+from tests.io.test_matterport3d import NAME, write_house, write_undistorted
 from tests.phones import (
     arkit_annotation,
     arkitscenes_video,
@@ -64,6 +65,10 @@ LAYOUTS = {
     "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
     "nerfstudio/kitchen": ("transforms.json", "objects.json", "instance/frame_00001.png"),
     "bop/test/000003": ("scene_camera.json", "scene_gt.json", "mask_visib/000001_000000.png"),
+    f"matterport/{NAME}": (
+        f"undistorted_camera_parameters/{NAME}.conf",
+        f"house_segmentations/{NAME}.house",
+    ),
     "hypersim/ai_001_001": (
         "_detail/metadata_scene.csv",
         "_detail/cam_00/camera_keyframe_positions.hdf5",
@@ -121,6 +126,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("liblzfse"):
         record3d(root / "record3d" / "cap", held(3), packed=False, newer=True)
         record3d(root / "packed" / "cap", held(3), newer=True)
+    write_house(write_undistorted(root / "matterport")[0])
     return root
 
 

@@ -13,6 +13,7 @@ from spatialcore.io.bop import BopSource, is_bop
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
 from spatialcore.io.hypersim import HypersimSource, is_room
 from spatialcore.io.listed import ListedSource
+from spatialcore.io.matterport3d import Matterport3dSource, is_building
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.polycam import PolycamSource, is_export
@@ -90,6 +91,12 @@ LAYOUTS: dict[str, Layout] = {
         is_room,
         HypersimSource,
         _key("hypersim"),
+    ),
+    "matterport3d": Layout(
+        "undistorted_camera_parameters/<id>.conf or matterport_camera_poses/",
+        is_building,
+        Matterport3dSource,
+        _key("matterport3d"),
     ),
     "bop": Layout("scene_camera.json and rgb/ or gray/", is_bop, BopSource, _key("bop")),
     "colmap": Layout(

@@ -147,7 +147,9 @@ def _mask_names(frame: Frame, *, alone: bool) -> Iterator[str]:
         frame: The frame.
         alone: Whether no other frame has its name, so that the name says which frame is meant.
     """
-    parts = () if frame.image is None else PurePosixPath(frame.image.partition("#")[0]).parts
+    path, _, part = (frame.image or "").partition("#")
+    # All frames of a video have one path: there the name of the frame alone tells.
+    parts = () if not path or part.startswith("frame=") else PurePosixPath(path).parts
     for first in range(len(parts) if alone else len(parts) - 1):
         tail = PurePosixPath(*parts[first:])
         yield tail.with_suffix(".png").as_posix()
