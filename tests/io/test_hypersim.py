@@ -4,7 +4,6 @@
 import csv
 import math
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +35,7 @@ LABELS = ("table", "chair", "cabinet", "otherprop", "lamp")
 
 
 def save(path, array):
+    h5py = pytest.importorskip("h5py")
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.create_dataset("dataset", data=array, compression="gzip")

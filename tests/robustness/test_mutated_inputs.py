@@ -36,6 +36,7 @@ from tests.fabricate import (
 from tests.io.test_bop import write_scene
 from tests.io.test_hypersim import write_room
 from tests.io.test_matterport3d import NAME, write_house, write_undistorted
+from tests.io.test_rescan import SCAN, write_mesh, write_scan, write_segments
 from tests.phones import (
     arkit_annotation,
     arkitscenes_video,
@@ -65,6 +66,11 @@ LAYOUTS = {
     "tum/desk": ("rgb.txt", "depth.txt", "groundtruth.txt"),
     "nerfstudio/kitchen": ("transforms.json", "objects.json", "instance/frame_00001.png"),
     "bop/test/000003": ("scene_camera.json", "scene_gt.json", "mask_visib/000001_000000.png"),
+    f"rescan/{SCAN}": (
+        "sequence/_info.txt",
+        "semseg.v2.json",
+        "labels.instances.annotated.v2.ply",
+    ),
     f"matterport/{NAME}": (
         f"undistorted_camera_parameters/{NAME}.conf",
         f"house_segmentations/{NAME}.house",
@@ -97,6 +103,7 @@ LAYOUTS = {
     "dslr/0a1b": ("dslr/colmap/cameras.txt", "dslr/colmap/images.txt"),
 }
 NEEDS = {
+    "hypersim/ai_001_001": "h5py",
     "stray/cap": "av",
     "scannetpp/0a1b": "lz4",
     "record3d/cap": "liblzfse",
@@ -114,7 +121,8 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_npz(root / "clips" / "walk.npz", clip_arrays())
     tum_sequence(root / "tum" / "desk")
     label(nerfstudio_capture(root / "nerfstudio" / "kitchen"))
-    write_room(root / "hypersim")
+    if find_spec("h5py"):
+        write_room(root / "hypersim")
     write_scene(root / "bop", split="test")
     arkit_annotation(arkitscenes_video(root / "arkit" / "4001", held(3)))
     polycam(root / "polycam" / "cap", held(3))
@@ -126,6 +134,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("liblzfse"):
         record3d(root / "record3d" / "cap", held(3), packed=False, newer=True)
         record3d(root / "packed" / "cap", held(3), newer=True)
+    rescanned, _ = write_scan(root / "rescan")
+    write_segments(rescanned)
+    write_mesh(rescanned)
     write_house(write_undistorted(root / "matterport")[0])
     return root
 

@@ -89,6 +89,7 @@ class FolderSource(ListedSource):
             depth_scale=scale,
             frames=built.frames,
             read_depth=functools.partial(read, root),
+            read_cloud=labels.read_cloud,
             read_instance=labels.read_instance,
             objects=labels.objects,
             metric=orientation.metric,

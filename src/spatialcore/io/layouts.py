@@ -20,6 +20,8 @@ from spatialcore.io.polycam import PolycamSource, is_export
 from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
 from spatialcore.io.record3d import Record3dSource, is_recording
 from spatialcore.io.replica import ReplicaSource, is_render
+from spatialcore.io.rescan import RescanSource
+from spatialcore.io.rescan import is_scan as is_rescan
 from spatialcore.io.scannet import ScannetSource, is_scan, scan_root
 from spatialcore.io.scannetpp import (
     ScannetppDslrSource,
@@ -69,6 +71,8 @@ def _collection(root: Path) -> str:
 # Detection tries them in this order.
 LAYOUTS: dict[str, Layout] = {
     "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet"), scan_root),
+    # Before posed images, which its sequence is as well.
+    "rescan": Layout("sequence/_info.txt", is_rescan, RescanSource, _key("rescan")),
     "posed_images": Layout(
         "NNNNN.jpg/.png/.txt or N.color.png/.depth.png/.pose.txt with intrinsic.txt, or color/ "
         "depth/ pose/ intrinsic/",

@@ -28,7 +28,7 @@ from spatialcore.io.categories import named_objects
 from spatialcore.io.depth_maps import MAX_FILE_BYTES
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png
 from spatialcore.io.paths import read_bytes, read_typed
-from spatialcore.types import Frame, Object3D
+from spatialcore.types import Cloud, Frame, Object3D
 
 OBJECTS, MASKS = "objects.json", "instance"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -73,12 +73,14 @@ class Labels:
         read_instance: frame -> (h, w) int32 ids on the colour grid, -1 none; None without masks.
         inputs: The files.
         notes: "instance_missing=n" counts usable frames without a mask.
+        read_cloud: Vertices of a mesh with their objects, or None.
     """
 
     objects: tuple[Object3D, ...] = ()
     read_instance: ReadInstance | None = None
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    read_cloud: Callable[[], Cloud] | None = None
 
 
 def read_labels(folders: Sequence[Path], frames: Sequence[Frame], size: tuple[int, int]) -> Labels:

@@ -102,13 +102,15 @@ def _missing_of_scene(scene: Scene) -> Iterator[tuple[str, str]]:
             "depth_intrinsic.txt",
             "maps colour pixels to depth pixels; without it the default recipe refuses the scene",
         )
+    annotated = scene.kind in ("scannet", "posed_images")  # may have ScanNet's annotation
     if not scene.objects:
+        added = "objects.json with masks in instance/ or with boxes"
+        files = f"{mesh}.0.010000.segs.json and {scene.id}.aggregation.json, or {added}"
         yield (
-            f"{mesh}.0.010000.segs.json and {scene.id}.aggregation.json, "
-            "or objects.json with masks in instance/ or with boxes",
+            files if annotated else added,
             "object sizes, counts, layout and relations need labelled objects",
         )
-    elif scene.read_cloud is not None and scene.aligned_from_world is None:
+    elif annotated and scene.read_cloud is not None and scene.aligned_from_world is None:
         yield f"axisAlignment in {scene.id}.txt", "object boxes along the room's axes need it"
     if not scene.metric:
         yield "lengths in metres", "every question about lengths needs them"

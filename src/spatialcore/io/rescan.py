@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of 3RScan: rooms that were scanned again, `<scan>/sequence/` beside labels of a mesh.
+
+`_info.txt` has sizes, both K and the units of depth to the metre; poses are world_from_cam, OpenCV,
+metres, z up. The tablet was held upright and its pictures lie on their side: gravity turns them.
+`3RScan.json` beside the scans says which of them show one room, and the split.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from spatialcore.errors import SceneFormatError
+from spatialcore.io.folder_source import FolderSource
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.intrinsics import Intrinsics
+from spatialcore.io.matrices import parse_numbers, read_matrix
+from spatialcore.io.names import is_scene_id
+from spatialcore.io.paths import list_names, read_json, read_text
+from spatialcore.io.rescan_objects import scan_labels
+from spatialcore.io.upright import upright_turn
+from spatialcore.types import Float64, Scene
+
+INFO = "sequence/_info.txt"
+ROOMS = "3RScan.json"
+_UP = np.array([0.0, 0.0, 1.0])
+_POSE = re.compile(r"frame-([0-9]{6})\.pose\.txt\Z")
+_SPLITS = {"train": "train", "validation": "val"}
+_TURN = 90  # clockwise, as the tablet was held
+_JSON_BYTES = 256 << 20
+
+
+def is_scan(folder: Path) -> bool:
+    """Whether a folder holds a sequence of 3RScan, packed or not."""
+    return (folder / INFO).is_file() or (folder / "sequence.zip").is_file()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Info:
+    """`_info.txt`: both cameras, and metres a unit of depth."""
+
+    color: Intrinsics
+    depth: Intrinsics
+    unit: float
+
+
+def _read_info(path: Path) -> _Info:
+    """The cameras of a scan.
+
+    Raises:
+        SceneFormatError: A number is missing or none; code "intrinsic".
+    """
+    lines = (line.partition("=") for line in read_text(path).splitlines())
+    fields = {name.strip(): value for name, _, value in lines}
+
+    def numbers(name: str, count: int) -> Float64:
+        if name not in fields:
+            raise SceneFormatError(path, f"has no {name}", code="intrinsic")
+        found = parse_numbers(fields[name], path)
+        if found.size != count or not (np.isfinite(found).all() and abs(found).max() < 1e9):
+            raise SceneFormatError(path, f"must hold {count} numbers {name}", code="intrinsic")
+        return found
+
+    def camera(kind: str) -> Intrinsics:
+        K = numbers(f"m_calibration{kind}Intrinsic", 16).reshape(4, 4)[:3, :3]
+        name = kind.lower()
+        w, h = (int(numbers(f"m_{name}{side}", 1)[0]) for side in ("Width", "Height"))
+        if not (0 < w < 1 << 16 and 0 < h < 1 << 16):
+            raise SceneFormatError(path, f"declares {w}x{h} pixels", code="intrinsic")
+        return Intrinsics(K.copy(), (w, h))
+
+    shift = float(numbers("m_depthShift", 1)[0])
+    if not 1 <= shift <= 1e6:
+        raise SceneFormatError(path, f"has a depth shift of {shift:g}", code="intrinsic")
+    return _Info(camera("Color"), camera("Depth"), 1.0 / shift)
+
+
+def _poses(folder: Path) -> Iterator[tuple[int, Float64 | None]]:
+    """Frame numbers and world_from_cam; None for one that cannot be read."""
+    for name in list_names(folder):
+        match = _POSE.match(name)
+        if match is not None:
+            try:
+                yield int(match[1]), read_matrix(folder / name, (4, 4))
+            except SceneFormatError:
+                yield int(match[1]), None
+
+
+def _frame_files(
+    folder: Path, info: _Info, poses: list[tuple[int, Float64 | None]], turn: int
+) -> Iterator[FrameFiles]:
+    for number, pose in poses:
+        color, depth = (folder / f"frame-{number:06d}.{s}" for s in ("color.jpg", "depth.pgm"))
+        yield FrameFiles(
+            index=number,
+            name=f"{number:06d}",
+            color=color if color.is_file() else None,
+            depth=depth if depth.is_file() else None,
+            world_from_cam=pose,
+            fault="pose_unreadable" if pose is None else "",
+            intrinsics=info.color,
+            depth_intrinsics=info.depth,
+            rotate=turn,
+        )
+
+
+@functools.lru_cache(maxsize=4)
+def _rooms(path: Path, _mtime_ns: int) -> Mapping[str, tuple[str, str | None]]:
+    """Scan -> (reference scan of its room, split)."""
+    stored: Any = read_json(path, _JSON_BYTES)
+    found = {}
+    for room in stored if isinstance(stored, list) else ():
+        reference = room.get("reference") if isinstance(room, dict) else None
+        if not isinstance(reference, str) or not is_scene_id(reference):
+            raise SceneFormatError(path, "must list rooms with a reference", code="list_bad")
+        kind = room.get("type")
+        split = _SPLITS.get(kind) if isinstance(kind, str) else None
+        scans = room.get("scans")
+        for scan in [room, *(scans if isinstance(scans, list) else ())]:
+            name = scan.get("reference") if isinstance(scan, dict) else None
+            if isinstance(name, str):
+                found[name] = reference, split
+    return found
+
+
+class RescanSource(FolderSource):
+    """Scans of 3RScan."""
+
+    __slots__ = ()
+    kind: ClassVar[str] = "rescan"
+
+    def open(self, scene_id: str) -> Scene:
+        """Open one scan: its cameras, poses, the headers of its pictures, and its labels.
+
+        Raises:
+            SceneFormatError: No such scan, a packed sequence, malformed files, or no frame with
+                picture and depth.
+        """
+        folder, root = self.folder(scene_id), self.root.resolve()
+        if not (folder / INFO).is_file():
+            raise SceneFormatError(
+                folder / "sequence.zip", "is packed", "unpack it into sequence/", "frames_missing"
+            )
+        info = _read_info(folder / INFO)
+        stride = self.options.stride or 1
+        poses = [row for row in _poses(folder / "sequence") if row[0] % stride == 0]
+        seen = upright_turn((pose for _, pose in poses if pose is not None), _UP)
+        turn, notes = (_TURN, ("upright_assumed",)) if seen is None else (seen, ())
+        files = list(_frame_files(folder / "sequence", info, poses, turn))
+        built = build_frames(files, root, folder)
+        if built.color is None:
+            raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")
+        labels = scan_labels(folder)
+        table = next((p / ROOMS for p in (root, root.parent) if (p / ROOMS).is_file()), None)
+        room = {} if table is None else _rooms(table, table.stat().st_mtime_ns)
+        space, split = room.get(folder.name, (None, None))
+        inputs = [folder / INFO, *labels.inputs] + ([] if table is None else [table])
+        return self.registered_scene(
+            scene_id, built, built.color, depth_scale=info.unit, inputs=inputs, world_up=_UP,
+            space=space, split=split, labels=labels,
+            notes=notes + (() if labels.objects else labels.notes),
+        )  # fmt: skip
