@@ -71,6 +71,9 @@ def test_members_of_an_archive(tmp_path: Path) -> None:
     with pytest.raises(SceneFormatError) as error:
         member_bytes(path, "c.txt", missing="depth_missing")
     assert error.value.code == "depth_missing"
+    with pytest.raises(SceneFormatError) as error:
+        member_bytes(path, "b.txt", max_bytes=494)
+    assert error.value.code == "file_too_large"
     # Another file under the same name is read anew.
     path.write_bytes(_archive(b_txt=b"other words"))
     assert member_bytes(path, "b.txt") == b"other words"

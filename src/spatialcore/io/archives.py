@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.npz import check_member
+from spatialcore.io.npz import MAX_MEMBER_BYTES, check_member
 from spatialcore.io.paths import file_size
 
 MAX_MEMBERS = 1 << 18
@@ -52,7 +52,12 @@ def members(path: Path, damaged: str = "archive_bad") -> Mapping[str, zipfile.Zi
 
 
 def member_bytes(
-    path: Path, name: str, *, missing: str = "file_missing", damaged: str = "archive_bad"
+    path: Path,
+    name: str,
+    *,
+    missing: str = "file_missing",
+    damaged: str = "archive_bad",
+    max_bytes: int = MAX_MEMBER_BYTES,
 ) -> bytes:
     """The bytes of a member, stored or deflated.
 
@@ -61,15 +66,19 @@ def member_bytes(
         name: Of the member.
         missing: Reason code where there is no such member.
         damaged: Reason code where archive or member is damaged.
+        max_bytes: More is refused before anything is inflated.
 
     Raises:
-        SceneFormatError: As `members`; no such member; or one that is encrypted, damaged or
-            inflates too far.
+        SceneFormatError: As `members`; no such member; or one that is encrypted, damaged, too
+            large (code "file_too_large") or inflates too far.
     """
     member = members(path, damaged).get(name)
     if member is None:
         raise SceneFormatError(path, f"has no member {name[:80]!r}", code=missing)
     check_member(member, path)
+    if member.file_size > max_bytes:
+        what = f"member {name[:80]!r} has {member.file_size} bytes, {max_bytes} are allowed"
+        raise SceneFormatError(path, what, code="file_too_large")
     try:
         with path.open("rb") as stream:
             stream.seek(member.header_offset)

@@ -36,9 +36,9 @@ from spatialcore.types import Float64, Frame, Scene
 
 SUFFIX = ".r3d"
 _METADATA, _FRAMES = "metadata", "rgbd"
-_METADATA_BYTES = 256 << 20
+_METADATA_BYTES = 64 << 20  # 150 to 300 a frame
 _MAX_PIXELS = 4 << 20  # of a depth map; a phone's has 49,152
-_PACKED_BYTES = 32 << 20
+_FRAME_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,15 @@ class _Recording:
         folder = self.path / _FRAMES
         return {f"{_FRAMES}/{name}" for name in list_names(folder)} if folder.is_dir() else set()
 
-    def read(self, name: str) -> bytes:
-        return _read(*self.file(name))
+    def read(self, name: str, limit: int = _FRAME_BYTES) -> bytes:
+        """The bytes of a member."""
+        return _read(*self.file(name), limit=limit)
 
 
-def _read(path: Path, part: str, missing: str = "file_missing") -> bytes:
-    return member_bytes(path, part, missing=missing) if part else read_bytes(path, _METADATA_BYTES)
+def _read(path: Path, part: str, missing: str = "file_missing", limit: int = _FRAME_BYTES) -> bytes:
+    if part:
+        return member_bytes(path, part, missing=missing, max_bytes=limit)
+    return read_bytes(path, limit)
 
 
 def _table(stored: Any, width: int, path: Path, what: str) -> Float64:
@@ -103,7 +106,7 @@ def _size(stored: dict[str, Any], keys: tuple[str, str]) -> tuple[int, int] | No
 def _read_metadata(recording: _Recording) -> _Metadata:
     path = recording.path if recording.packed else recording.path / _METADATA
     try:
-        stored = json.loads(recording.read(_METADATA))
+        stored = json.loads(recording.read(_METADATA, _METADATA_BYTES))
     except (ValueError, RecursionError) as error:
         raise SceneFormatError(path, "holds metadata that is not JSON", code="not_json") from error
     size = _size(stored, ("w", "h")) if isinstance(stored, dict) else None
@@ -126,9 +129,12 @@ def _read_metadata(recording: _Recording) -> _Metadata:
 
 def _depth_size(recording: _Recording, name: str, data: _Metadata) -> tuple[int, int]:
     """(width, height) of the maps: as stated, else by their length and the pictures' shape."""
-    if data.depth_size is not None:
-        return data.depth_size
     path, part = recording.file(name)
+    if data.depth_size is not None:
+        w, h = data.depth_size
+        if w * h > _MAX_PIXELS:
+            raise SceneFormatError(path, f"states maps of {w}x{h} pixels", code="depth_bad")
+        return w, h
     count = (lzfse_length(_read(path, part)) or 0) // 4
     w, h = data.size
     width = round(math.sqrt(count * w / h)) if count <= _MAX_PIXELS else 0

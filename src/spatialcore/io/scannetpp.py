@@ -58,7 +58,7 @@ _PINHOLE = ("dslr/resized_undistorted_images", "dslr/undistorted_depth")
 _MESH = "scans/mesh_aligned_0.05.ply"
 _SEGMENTS, _OBJECTS = "scans/segments.json", "scans/segments_anno.json"
 _REMOVED = "remove"  # vertices that the annotators cut away
-_JSON_BYTES = 512 << 20
+_JSON_BYTES = 128 << 20  # 500 to 1,000 a frame
 
 
 def _matrix(rows: Any, side: int) -> Float64 | None:
