@@ -26,6 +26,8 @@ Size = tuple[int, int]
 _CHUNK = 1 << 20
 # One running stream cannot be entered in its middle: its state is kept every so many maps.
 _CHECKPOINT = 64
+# Threads ask for neighbours out of order: the last maps are kept, so that none starts anew.
+_RECENT = 16
 _MAX_MAPS = 1 << 20
 _LENGTH = struct.Struct("<I")
 
@@ -110,23 +112,33 @@ class _Running:
         # State before map k: offset in the file, bytes read but not used, the decoder.
         self._states: dict[int, tuple[int, bytes, Any]] = {0: (0, b"", zlib.decompressobj(-15))}
         self._last: tuple[int, tuple[int, bytes, Any]] | None = None
+        self._recent: dict[int, bytes] = {}
 
     def read(self, number: int) -> NDArray[Any]:
         with self._lock:
-            start = max(k for k in self._states if k <= number)
-            state = self._states[start]
-            if self._last is not None and start <= self._last[0] <= number:
-                start, state = self._last
-            else:
-                state = (*state[:2], state[2].copy())
-            self._last = None  # a decoder that failed is not used again
-            with self._path.open("rb") as stream:
-                for k in range(start, number + 1):
-                    if k % _CHECKPOINT == 0 and k not in self._states:
-                        self._states[k] = (*state[:2], state[2].copy())
-                    content, state = self._next(stream, state, k)
-            self._last = (number + 1, state)
+            if number not in self._recent:
+                self._advance(number)
+            content = self._recent[number]
         return _as_map(content, self._size, self._path, number)
+
+    def _advance(self, number: int) -> None:
+        """Decode up to a map from the nearest state before it."""
+        start = max(k for k in self._states if k <= number)
+        state = self._states[start]
+        if self._last is not None and start <= self._last[0] <= number:
+            start, state = self._last
+        else:
+            state = (*state[:2], state[2].copy())
+        self._last = None  # a decoder that failed is not used again
+        with self._path.open("rb") as stream:
+            for k in range(start, number + 1):
+                if k % _CHECKPOINT == 0 and k not in self._states:
+                    self._states[k] = (*state[:2], state[2].copy())
+                content, state = self._next(stream, state, k)
+                self._recent[k] = content
+                if len(self._recent) > _RECENT:
+                    del self._recent[next(iter(self._recent))]
+        self._last = (number + 1, state)
 
     def _next(
         self, stream: Any, state: tuple[int, bytes, Any], number: int
