@@ -73,7 +73,7 @@ def test_tables(tmp_path: Path) -> None:
     assert tmp_path / "metadata.csv" in scene.inputs
     put(tmp_path / "metadata.csv", TABLE.format("4001,NA,,Left"))
     scene = _open(tmp_path)
-    assert (scene.space, scene.split, scene.notes) == ("4001", "train", ())
+    assert (scene.space, scene.split, scene.notes) == ("4001", "train", ("frames_turned=3",))
 
 
 def test_the_column_decides_where_gravity_does_not(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_column_decides_where_gravity_does_not(tmp_path: Path) -> None:
     assert "upright_unknown" in _open(folder).notes
     put(tmp_path / "metadata.csv", TABLE.format("4001,1,Training,Down"))
     scene = _open(folder)
-    assert (scene.color.size, scene.notes) == (SENSOR.size, ())
+    assert (scene.color.size, scene.notes) == (SENSOR.size, ("frames_turned=2",))
     assert str(scene.frames[0].image).endswith("#rotate=180")
 
 

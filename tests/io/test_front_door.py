@@ -15,6 +15,7 @@ from spatialcore.commands import index
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.names import NO_LABEL, clean_label, natural_order, path_fault, scene_ids
 from spatialcore.io.open import open_source, open_sources
+from spatialcore.io.refusals import refusal
 from tests.fabricate import (
     LABELS,
     annotate,
@@ -185,3 +186,24 @@ def test_every_refusal_has_a_reason_code_of_its_own() -> None:
             assert code is not None, f"{path}:{call.lineno} has no code"
             if isinstance(code, ast.Constant):
                 assert f"`{code.value}`" in table, f"{code.value} is not in docs/inputs.md"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "lacks"),
+    [
+        (("lowres_wide/a_1.png",), "list_missing", "lowres_wide.traj"),
+        (("x_frames/lowres_depth/a_1.png",), "list_missing", "lowres_wide.traj"),
+        (("odometry.csv", "depth/000000.png"), "list_missing", "rgb.mp4"),
+        (("keyframes/images/1.jpg",), "frames_missing", "keyframes/cameras"),
+        (("dslr/resized_images/a.jpg",), "frames_missing", "render_depth"),
+    ],
+)
+def test_a_phone_capture_that_lacks_a_part_is_told_which(
+    tmp_path: Path, files: tuple[str, ...], code: str, lacks: str
+) -> None:
+    for name in files:
+        path = tmp_path / "x" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"-")
+    error = refusal(tmp_path / "x")
+    assert (error.code, lacks in error.what) == (code, True)

@@ -66,7 +66,7 @@ def test_maps_and_poses_agree(tmp_path: Path) -> None:
 
 def test_long_captures_have_no_corrected_pictures(tmp_path: Path) -> None:
     scene = _open(polycam(tmp_path / "cap", held(3), corrected=False))
-    assert scene.notes == ("poses_not_optimised", "distortion_ignored")
+    assert scene.notes == ("poses_not_optimised", "distortion_ignored", "frames_turned=3")
     assert str(scene.frames[0].image) == "cap/keyframes/images/98000000.jpg#rotate=90"
 
 

@@ -101,7 +101,7 @@ def test_frames_on_their_side_are_those_of_an_upright_camera(tmp_path: Path, tur
     assert [f.reason for f in built.frames] == ["", "", ""]
     assert built.color_size == built.depth_size == turned_size(SENSOR.size, turn)
     assert built.color is not None
-    assert built.notes == ()
+    assert built.notes == (("frames_turned=3",) if turn else ())
     for frame, pose in zip(built.frames, walk(3), strict=True):
         # What a level camera sees at the same place.
         level = shoot(pose, built.color)

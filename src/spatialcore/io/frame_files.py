@@ -223,7 +223,9 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         for part, row in zip(given, rows, strict=True)
         if row.color is not None
     )
+    turned = sum(part.rotate != 0 for part in given)
     notes = ("intrinsic_scaled",) if scaled else ()
+    notes += (f"frames_turned={turned}",) if turned else ()
     return BuiltFrames(frames, color_size, depth_size, shared.color, shared.depth, notes)
 
 

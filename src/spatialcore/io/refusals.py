@@ -39,6 +39,12 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 _LACKS = (
     ("sens_missing", "{name}.sens", ("{name}.aggregation.json", "{name}_vh_clean_2.ply",
                                      "{name}_vh_clean.aggregation.json", "{name}.sens")),
+    ("list_missing", "lowres_wide.traj beside lowres_wide/ and lowres_wide_intrinsics/",
+     ("lowres_wide", "lowres_depth", "{name}_frames")),
+    ("list_missing", "rgb.mp4 with odometry.csv", ("odometry.csv", "camera_matrix.csv")),
+    ("frames_missing", "keyframes/images/ with keyframes/cameras/", ("keyframes",)),
+    ("frames_missing", "iphone/pose_intrinsic_imu.json, and no dslr/colmap/ with render_depth/",
+     ("iphone", "dslr")),
     ("transforms_missing", "transforms.json", ("images", "depth", "depths", "images_2")),
     ("list_missing", "rgb.txt, depth.txt and groundtruth.txt", ("rgb.txt", "depth.txt",
                                                               "groundtruth.txt")),
