@@ -224,7 +224,7 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         if row.color is not None
     )
     turned = sum(part.rotate != 0 for part in given)
-    notes = ("intrinsic_scaled",) if scaled else ()
+    notes: tuple[str, ...] = ("intrinsic_scaled",) if scaled else ()
     notes += (f"frames_turned={turned}",) if turned else ()
     return BuiltFrames(frames, color_size, depth_size, shared.color, shared.depth, notes)
 
