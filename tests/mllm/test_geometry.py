@@ -157,7 +157,7 @@ def test_geometry_that_cannot_be_had_is_a_usage_error(scenes, tmp_path, capsys):
         (("--geometry", "vggt"), "needs --model"),
         (("--geometry", tmp_path / "gone.npz"), "is not there"),
         (("--geometry", "vggt", "--model", tmp_path), "no model.safetensors"),
-        (("--geometry", tmp_path), "No such file"),
+        (("--geometry", tmp_path), "no such file"),
     ):
         code, _, error = _frames(scenes, capsys, *options)
         assert code == 2

@@ -25,8 +25,8 @@ from spatialcore.errors import SceneFormatError, SceneIndexError, SettingsError
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.rules import load_rules
 from spatialcore.io.matrices import read_scene_meta
+from spatialcore.io.object_files import ObjectList
 from spatialcore.io.paths import read_typed
-from spatialcore.io.posed_images import ObjectList
 from spatialcore.settings import read_json
 from tests.settings.mutations import mutations, toml
 

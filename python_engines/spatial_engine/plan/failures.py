@@ -4,7 +4,13 @@
 from __future__ import annotations
 
 from spatial_engine.plan.plan import ENGINE_FAILED
-from spatialcore.errors import BackendUnavailable, OutputError, PlanError, printable
+from spatialcore.errors import (
+    BackendUnavailable,
+    OutputError,
+    PlanError,
+    SceneIndexError,
+    printable,
+)
 
 _LONGEST = 160
 
@@ -36,10 +42,10 @@ class EngineFailed(PlanError):
 def engine_failure(scene: str, task: str, error: Exception) -> Exception:
     """What to raise for an error in an engine.
 
-    What concerns more than the scene stays as it is: a plan that does not fit its index, a device
-    that cannot be used, a disk that is full.
+    What concerns more than the scene stays as it is: a plan that does not fit its index, an index
+    whose files are not those that were written, a device that cannot be used, a disk that is full.
     """
-    if isinstance(error, PlanError | BackendUnavailable | OutputError | OSError):
+    if isinstance(error, PlanError | SceneIndexError | BackendUnavailable | OutputError | OSError):
         return error
     text = printable(f"{type(error).__name__}: {error}")[:_LONGEST]
     return EngineFailed(scene, task, text)
