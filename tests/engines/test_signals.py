@@ -84,7 +84,9 @@ def test_a_signal_ends_everything(
             (os.killpg if to_all else os.kill)(run.pid, number)
         _, told = run.communicate(timeout=30)
     assert run.returncode in {128 + number for number in signals}
-    assert told == f"spatialcore {run.args[3]}: interrupted; run again to resume\n"  # type: ignore[index]
+    assert (
+        told == f"spatialcore {run.args[3]}: interrupted; the same command continues where it can\n"
+    )  # type: ignore[index]
     assert until(lambda: not any(alive(pid) for pid in below))
     assert not list((tmp_path / "tmp").iterdir())
     assert not leftovers(tmp_path)

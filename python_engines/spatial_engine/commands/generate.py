@@ -76,6 +76,7 @@ def _run(options: Options) -> int:
     started = time.perf_counter()
     part = shard_of(options.shard)
     check_folder(options.output, overwrite=options.overwrite)
+    options.select.check()
     folders: list[Path] = []
 
     def planned() -> Path:

@@ -56,6 +56,14 @@ class Selection:
     benchmark: Literal["multispa"] | None = None
     seed: int = 0
 
+    def check(self) -> None:
+        """Refuse what cannot be asked before anything is indexed; ValueError says why."""
+        from spatial_engine.recipe import load_recipe
+
+        self.config()
+        if self.recipe is not None:
+            load_recipe(self.recipe)
+
     def config(self) -> PlanConfig:
         """The plan's configuration; ValueError when a field is out of range."""
         from spatial_engine.engines import engines
@@ -106,6 +114,7 @@ def _run(options: Options) -> int:
     from spatialcore.index.index import Index
 
     check_plan_folder(options.output)
+    options.select.check()
     first = Path(options.sources[0]) if len(options.sources) == 1 else None
     skipped: list[str] = []
     if first is not None and (first / "index.json").is_file():
