@@ -98,7 +98,7 @@ def test_masks_beside_any_layout(tmp_path, mode):
 
 
 def test_missing_and_damaged_masks_are_said(tmp_path):
-    folder = write_nerfstudio(tmp_path / "room")
+    folder = write_nerfstudio(tmp_path / "in" / "room")
     write_masks(folder, [f"{k:03d}.png" for k in range(COUNT)], "8")
     (folder / "objects.json").write_text(json.dumps(listed(boxes=False)))
     (folder / "instance/003.png").unlink()
@@ -107,8 +107,10 @@ def test_missing_and_damaged_masks_are_said(tmp_path):
     (folder / "instance/006.png").write_bytes(b"no image")
     content = (folder / "instance/007.png").read_bytes()
     (folder / "instance/007.png").write_bytes(content[: len(content) // 2])
-    scene = open_source(tmp_path).open("room")
+    scene = open_source(tmp_path / "in").open("room")
     assert "instance_missing=1" in scene.notes
+    report = build_index([open_source(tmp_path / "in")], tmp_path / "index")
+    assert report.reasons["frame_without_labels"] == 5
     wrong = ("has no mask of frame 003", "has shape", "colour type 2", "is not a PNG", "decoded")
     for k, what in enumerate(wrong, start=3):
         with pytest.raises(SceneFormatError, match=what):

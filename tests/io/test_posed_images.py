@@ -72,6 +72,16 @@ def test_layout_by_folder_sorts_by_number(tmp_path: Path) -> None:
     assert "up_unknown" in scene.notes
 
 
+def test_folders_of_spar(tmp_path: Path) -> None:
+    """SPAR-7M-RGBD has image_color/ and image_depth/ beside pose/ and intrinsic/."""
+    folder_layout(tmp_path / "scene0001_02", 3)
+    for part in ("color", "depth"):
+        (tmp_path / "scene0001_02" / part).rename(tmp_path / "scene0001_02" / f"image_{part}")
+    scene = only_scene(tmp_path)
+    assert [f.reason for f in scene.frames] == [""] * 3
+    assert scene.frames[2].depth == "scene0001_02/image_depth/2.png"
+
+
 def test_same_uris_however_it_is_opened(tmp_path: Path) -> None:
     frames = posed_scene(tmp_path / "room")
     uris = {only_scene(p).frames[0].image for p in (tmp_path, tmp_path / "room", frames)}

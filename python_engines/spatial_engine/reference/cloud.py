@@ -7,6 +7,7 @@ grows with the surface and not with the number of readings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -198,9 +199,13 @@ def in_boxes(
         for o, has in zip(objects, drawn, strict=True)
         if o.box is not None and not has
     ]
-    instance = cloud.instance.copy()
+    instance, x = cloud.instance.copy(), cloud.points_world[:, 0].copy()
     for box, object_id in sorted(boxes, key=lambda pair: (-pair[0].volume, -pair[1])):
+        reach = 0.5 * math.sqrt(float((box.size**2).sum())) + 1e-3  # of the ball around the box
         with np.errstate(invalid="ignore"):
-            inside = contains_points(box, cloud.points_world)
-        instance[inside & (cloud.instance < 0)] = object_id
+            near = np.abs(x - np.float32(box.center[0])) <= np.float32(reach)
+        rows = np.flatnonzero(near)
+        rows = rows[cloud.instance[rows] < 0]
+        with np.errstate(invalid="ignore"):
+            instance[rows[contains_points(box, cloud.points_world[rows])]] = object_id
     return Cloud(cloud.points_world, instance, cloud.colour)

@@ -85,6 +85,7 @@ def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:
     made, cloud, masks = _tables(build), build.cloud, build.masks
     reasons = Counter(r for r in build.reasons if r)
     reasons["object_without_vertices"] = made.without_vertices
+    reasons["frame_without_labels"] = len(build.without_labels)
     reasons["no_visible_points"] = int((made.frames.visible_count[masks.rows] == 0).sum())
     reasons["point_nonfinite"] = int((~np.isfinite(cloud.points).all(axis=1)).sum())
     counts = {

@@ -20,6 +20,7 @@ AXES = ("aligned", "oriented")
 # The surface of an object lies on the faces of its box, so they move out a little; the floor or the
 # table that it stands on lies on the lowest one, which moves in, at most to half the height.
 BOX_MARGIN_M, BOX_FOOT_M = 0.01, 0.02
+_SLACK_M = 1e-3  # float32 coordinates and bounds are rounded apart
 
 
 def is_excluded(rules: Rules, raw_category: str, category: str) -> bool:
@@ -118,12 +119,14 @@ def points_in_boxes(
     if not boxed:
         return instance
     taken = instance.copy()
-    free = np.flatnonzero(instance < 0)
+    along = np.argsort(points[:, 0], kind="stable")  # a box looks at the points of its slab alone
+    x = points[along, 0]
     for box, object_id in sorted(boxed, key=lambda pair: (pair[0].volume, pair[1])):
+        first, last = np.searchsorted(x, [box.bounds[0][0] - _SLACK_M, box.bounds[1][0] + _SLACK_M])
+        near = along[first:last]
+        near = near[taken[near] < 0]
         with np.errstate(invalid="ignore"):  # a damaged vertex is in no box
-            inside = contains_points(box, points[free])
-        taken[free[inside]] = object_id
-        free = free[~inside]
+            taken[near[contains_points(box, points[near])]] = object_id
     return taken
 
 

@@ -64,6 +64,7 @@ class SceneBuild:
         built: How they were made from depth; None where the source has a mesh.
         masks: What the frames see, on the host.
         pairs: Pairs of frames with a common point.
+        without_labels: Rows of used frames whose instance map is missing or damaged.
     """
 
     scene: Scene
@@ -81,6 +82,7 @@ class SceneBuild:
     built: BuiltCloud | None = field(init=False, default=None)
     masks: Masks = field(init=False)
     pairs: PairTable = field(init=False)
+    without_labels: set[int] = field(init=False, default_factory=set)
     _shots: list[DepthShot | None] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -213,6 +215,7 @@ class SceneBuild:
         try:
             stored = self.scene.read_instance(self.scene.frames[row])
         except SceneFormatError:
+            self.without_labels.add(row)
             return None
         return instance_on_depth(self.views[row], np.ascontiguousarray(stored, dtype=np.int32))
 

@@ -3,8 +3,8 @@
 
 Three layouts are met in the wild: flat (`00000.jpg`, `00000.png`, `00000.txt`, `intrinsic.txt`),
 flat with the kind in the name (`frame-000000.color.png`, `.depth.pgm`, `.pose.txt`: 7-Scenes,
-3DMatch, ScanNet's own export) and by folder (`color/ depth/ pose/ intrinsic/`). A missing or
-damaged file masks its frame.
+3DMatch, ScanNet's own export) and by folder (`color/ depth/ pose/ intrinsic/`, in SPAR-7M-RGBD
+`image_color/ image_depth/`). A missing or damaged file masks its frame.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from spatialcore.types import Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
-_COLOR_FOLDERS = ("color", "rgb", "colour")
+_COLOR_FOLDERS = ("color", "rgb", "colour", "image_color")
+_DEPTH_FOLDERS = ("depth", "image_depth")
 _POSE_FOLDERS = ("pose", "poses")
 _COLOR_K = ("intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt")
 _DEPTH_K = ("depth_intrinsic.txt", "intrinsic_depth.txt")
@@ -87,7 +88,7 @@ def _list_folders(folder: Path, names: list[str]) -> Listing | None:
     pose = next((p for p in _POSE_FOLDERS if p in names), None)
     if color is None or pose is None or not (folder / color).is_dir():
         return None
-    depth = folder / "depth"
+    depth = next((folder / d for d in _DEPTH_FOLDERS if d in names), folder / _DEPTH_FOLDERS[0])
     depth_names = list_names(depth) if depth.is_dir() else []
     places = (folder / "intrinsic", folder / "intrinsics", folder)
     return Listing(
