@@ -54,7 +54,7 @@ def test_every_file_of_an_index_is_checked(
     shutil.copytree(made / "idx", idx)
     scenes = [next((idx / "scannet").iterdir()), next(p.parent for p in idx.rglob("parts.parquet"))]
     files = [path for scene in scenes for path in sorted(scene.iterdir())]
-    assert len(files) == 14
+    assert len(files) == 15
     for path in files:
         whole = path.read_bytes()
         for where in (0.1, 0.5, 0.95):

@@ -24,6 +24,7 @@ from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index, build_index
+from spatialcore.io.open import open_source
 from spatialcore.types import Object3D, Scene
 from tests.index.scenes import MemorySource
 from tests.rays import BOXES, ROOM, box_surface, pinhole, shoot, walk
@@ -181,3 +182,21 @@ def test_the_reference_shows_the_same_objects(context, reference) -> None:
         if layout.shown[row, column]
     ]
     assert min(shown) > 5 * LEAST_OPEN
+
+
+def test_the_ball_in_the_closed_box_of_the_sample_rooms_is_never_seen(sample_dir, tmp_path) -> None:
+    source = open_source(sample_dir / "scannet")
+    recipe = Recipe()
+    build_index([source], tmp_path, IndexConfig(recipe.rules))
+    index = Index.open(tmp_path)
+    balls = 0
+    for scene_id in source.scene_ids():
+        room = index.open_scene("scannet", scene_id)
+        images = {f: FrameImage("", "", *room.image_size) for f in room.valid_frames.tolist()}
+        place = Place("scannet", room.space, scene_id, "train", recipe, 7, "", images)
+        layout = layout_scene(SceneContext(room, place))
+        hidden = {i.object_id for i in layout.objects if i.category == "ball"}
+        assert not hidden & layout.seen
+        assert all(len(layout.object(k).outline) > 100 for k in hidden)
+        balls += len(hidden)
+    assert balls == len(source.scene_ids())

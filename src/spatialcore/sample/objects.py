@@ -157,6 +157,13 @@ def open_box(width: float, depth: float, height: float) -> Item:
     return item
 
 
+def concealed_ball(colour: int) -> Item:
+    """A ball that lies in something closed: nobody sees it, and nothing may be asked about it."""
+    item = Item("ball", (0.16, 0.16, 0.16), concealed=True)
+    item.ellipsoid((0, 0, 0.08), (0.16, 0.16, 0.16), Material("plain", colour))
+    return item
+
+
 def trash_can(colour: int) -> Item:
     """An open round bin."""
     item = Item("trash can", (0.3, 0.3, 0.36))

@@ -156,7 +156,10 @@ class Room:
         object_id = -1
         if item.raw_category:
             object_id = len(self.objects)
-            self.objects.append(Placed(object_id, item.raw_category, tuple(solids), yaw, parent))
+            placed = Placed(
+                object_id, item.raw_category, tuple(solids), yaw, parent, item.concealed
+            )
+            self.objects.append(placed)
         else:
             self.structure.extend(solids)
         for child, place, child_yaw in item.children:

@@ -136,9 +136,11 @@ class Scan:
         _render.mark_seen(focal_centre(camera), pose, depth, points, SEEN_TOLERANCE, self._seen)
 
     def mesh(self) -> Mesh:
-        """The mesh in the raw world of everything seen so far, and from looks around."""
+        """The mesh in the raw world of everything seen so far, from looks around, or concealed."""
         self._look_around()
-        seen = self._surface.subset(self._seen.astype(np.bool_))
+        concealed = [thing.object_id for thing in self.room.objects if thing.concealed]
+        kept = self._seen.astype(np.bool_) | np.isin(self._surface.instance, concealed)
+        seen = self._surface.subset(kept)
         points = scan_noise(seen.points, self.room.dice, self.preset.mesh_noise)
         world = transform_points(self.world_from_room, points).astype(np.float32)
         return Mesh(world, seen.faces, seen.segment, seen.instance, seen.solid)

@@ -138,6 +138,8 @@ class Item:
         solids: Its solids.
         children: (item, (x, y, z), yaw) of items that stand on or in it.
         top: Height on which other things may stand, or None.
+        concealed: Whether its vertices stay in the mesh though no frame sees them, as an annotator
+            leaves what is known to lie in a closed box.
     """
 
     raw_category: str
@@ -145,6 +147,7 @@ class Item:
     solids: list[Solid] = field(default_factory=list)
     children: list[tuple[Item, tuple[float, float, float], float]] = field(default_factory=list)
     top: float | None = None
+    concealed: bool = False
 
     def _add(
         self,
@@ -209,6 +212,7 @@ class Placed:
         solids: Solids in the room's frame.
         yaw: Turn of its frame about z, radians.
         parent: object_id of what it stands on or in, -1 = the floor or a wall.
+        concealed: Whether no frame sees it, and the mesh holds it all the same.
     """
 
     object_id: int
@@ -216,3 +220,4 @@ class Placed:
     solids: tuple[Solid, ...]
     yaw: float
     parent: int
+    concealed: bool = False

@@ -51,6 +51,7 @@ def _boxes(room: Room) -> None:
         closed.carry(
             small.closed_box(0.24, 0.2, 0.16), 0.01, 0.0, dice.between(-0.6, 0.6, "box/turn")
         )
+    closed.carry(small.concealed_ball(dice.pick(COLOURS, "box/ball")), 0.0, 0.0, z=0.06)
     room.free_spot(closed, "box/spot", dice.between(0.0, math.pi, "box/yaw"))
     opened = small.open_box(0.42, 0.34, 0.26)
     opened.carry(
