@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +30,7 @@ from spatialcore.relations.verdict import Answer, Rejection
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
+    from spatialcore.bitmask import BitMask
     from spatialcore.index.tables import ObjectFrames
 
 SHOWN_FRAMES = 16
@@ -191,7 +192,7 @@ def _counts(
     objects: Sequence[SceneObject],
     instance: NDArray[Any],
     frames: Sequence[int],
-    visible: Callable[[int], NDArray[np.bool_]],
+    visible: Callable[[int], NDArray[Any]],
 ) -> NDArray[np.int64]:
     """(O, F) visible vertices, by one counting pass over each frame."""
     counts = np.zeros((len(objects), len(frames)), dtype=np.int64)
@@ -216,33 +217,30 @@ def _from_index(context: SceneContext) -> LayoutScene:
     instance = np.asarray(scene.instance)
     objects = scene_objects(scene, recipe.rules)
 
-    def visible(frame: int) -> NDArray[np.intp]:
-        return np.asarray(scene.visible.indices(scene.row_of_frame[frame]))
+    def points_of(masks: BitMask, frame: int) -> NDArray[np.intp]:
+        return np.asarray(masks.indices(scene.row_of_frame[frame]))
 
-    counts = _counts(objects, instance, frames, visible)  # type: ignore[arg-type]
+    counts = _counts(objects, instance, frames, partial(points_of, scene.visible))
     clock = [float(scene.frames.time[scene.table_row_of_frame[f]]) for f in frames]
     times = tuple(clock) if np.isfinite(clock).all() else None
     points, surface = np.asarray(scene.points), None
     if recipe.rules.objects == "surface":
-        surface = _stored_surface(scene.object_frames, objects, frames)
+        on_surface = _counts(objects, instance, frames, partial(points_of, scene.surface))
+        surface = Surface(on_surface, _stored_in_image(scene.object_frames, objects, frames))
     return LayoutScene(context.place, recipe, frames, times, objects, counts, points, surface)
 
 
-def _stored_surface(
+def _stored_in_image(
     table: ObjectFrames, objects: Sequence[SceneObject], frames: Sequence[int]
-) -> Surface:
-    """The counts of the index's table; 0 where a frame sees nothing of an object."""
+) -> NDArray[np.int64]:
+    """(O, F) the counts of the index's table; 0 where a frame sees nothing of an object."""
     row_of = {item.object_id: row for row, item in enumerate(objects)}
     column_of = {frame: column for column, frame in enumerate(frames)}
-    found = Surface(*(np.zeros((len(objects), len(frames)), np.int64) for _ in Surface._fields))
+    found = np.zeros((len(objects), len(frames)), np.int64)
     keys = zip(table.object_id.tolist(), table.frame.tolist(), strict=True)
-    wanted = [
-        (k, row_of[i], column_of[f]) for k, (i, f) in enumerate(keys)
-        if i in row_of and f in column_of
-    ]  # fmt: skip
-    at, rows, columns = np.array(wanted, np.int64).reshape(-1, 3).T
-    found.on_surface[rows, columns] = table.surface_count[at]
-    found.in_image[rows, columns] = table.inside_count[at]
+    for count, (object_id, frame) in zip(table.inside_count.tolist(), keys, strict=True):
+        if object_id in row_of and frame in column_of:
+            found[row_of[object_id], column_of[frame]] = count
     return found
 
 
