@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects, read_label_table
 from spatialcore.io.matrices import parse_numbers, rigid_alignment
-from spatialcore.io.paths import read_json, read_text
+from spatialcore.io.paths import file_size, read_json, read_text
 from spatialcore.io.ply import ply_vertex_count, read_ply
 from spatialcore.io.splits import split_of
 from spatialcore.types import Cloud, Float64, Object3D
@@ -67,7 +67,10 @@ def _read_alignment(path: Path) -> Float64 | None:
 
 
 def _are_segments(rows: Any) -> bool:
-    return isinstance(rows, list) and all(type(s) is int and 0 <= s < 1 << 31 for s in rows)
+    # Sets, minima and maxima run compiled: a scan has hundreds of thousands of vertices.
+    if not isinstance(rows, list) or not set(map(type, rows)) <= {int}:
+        return False
+    return not rows or (min(rows) >= 0 and max(rows) < 1 << 31)
 
 
 def _read_segments(path: Path) -> NDArray[np.int64]:
@@ -113,6 +116,22 @@ def vertex_instances(segs: Path, aggregation: Path) -> tuple[NDArray[np.int32], 
     Raises:
         SceneFormatError: Either file is malformed.
     """
+    instance, labels = _vertex_instances(segs, aggregation, _stamp(segs), _stamp(aggregation))
+    return instance.copy(), dict(labels)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file, by which a change of it is seen."""
+    file_size(path)
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+# A scene asks twice: for its objects when it is opened, for its vertices when the mesh is read.
+@functools.lru_cache(maxsize=1)
+def _vertex_instances(
+    segs: Path, aggregation: Path, *_: tuple[int, int]
+) -> tuple[NDArray[np.int32], dict[int, str]]:
     segment_of_vertex = _read_segments(segs)
     segments, row = np.unique(segment_of_vertex, return_inverse=True)
     owner = np.full(len(segments), -1, np.int32)
