@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import html
 import json
 import re
 from collections import Counter
@@ -13,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spatial_engine.dataset.dataset import OpenedRecord
 from spatial_engine.records.record import QARecord
@@ -87,7 +85,8 @@ def write_gallery(
     with whole_folder(folder, "view") as work:
         (work / "images").mkdir()
         cards = [_card(number, example, work) for number, example in enumerate(examples)]
-        (work / "index.html").write_text(_page(title, counts, cards), encoding="utf-8")
+        page = _page(title, counts, cards)
+        (work / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 
@@ -95,73 +94,110 @@ def _asset(name: str) -> str:
     return (files("spatial_engine.view") / name).read_text(encoding="utf-8")
 
 
-def _page(title: str, counts: Mapping[str, int], cards: Sequence[tuple[str, str]]) -> str:
-    shown = Counter(task for task, _ in cards)
+class Picture(NamedTuple):
+    """A picture of a card, as the page shows it."""
+
+    file: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+class Card(NamedTuple):
+    """A record as the page shows it; the page's template escapes every text."""
+
+    task: str
+    scene: str
+    id: str
+    pictures: list[Picture]
+    shape: str
+    layout: str
+    question: list[str]
+    options: list[str]
+    answer: list[tuple[str, bool]]
+    evidence: list[tuple[str, str]]
+    provenance: str
+
+
+def _page(title: str, counts: Mapping[str, int], cards: Sequence[Card]) -> str:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    shown = Counter(card.task for card in cards)
     families: dict[str, list[str]] = {}
     for task in sorted(counts):
         families.setdefault(family_of(task), []).append(task)
-    menu = "".join(_menu_family(name, tasks, counts, shown) for name, tasks in families.items())
-    return Template(_asset("page.html")).substitute(
-        title=html.escape(title),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        menu=menu,
-        cards="\n".join(card for _, card in cards),
-        total=f"{sum(counts.values()):,}",
+    environment = Environment(autoescape=True, keep_trailing_newline=True)
+    return environment.from_string(_asset("page.html")).render(
+        title=title,
+        style=Markup(_asset("page.css")),
+        script=Markup(_asset("page.js")),
+        families=[
+            {"name": name.replace("_", " "), "tasks": _menu_rows(tasks, counts, shown)}
+            for name, tasks in families.items()
+        ],
+        cards=cards,
+        total=sum(counts.values()),
         task_count=len(counts),
-        shown=len(cards),
     )
 
 
-def _menu_family(
-    name: str, tasks: Sequence[str], counts: Mapping[str, int], shown: Mapping[str, int]
-) -> str:
-    rows = "".join(
-        f'<li><button data-task="{html.escape(task)}"{"" if shown.get(task) else " disabled"}>'
-        f"{html.escape(task.partition('.')[2].replace('.', ' · ').replace('_', ' '))}"
-        f"<span>{counts[task]:,}</span></button></li>"
+def _menu_rows(
+    tasks: Sequence[str], counts: Mapping[str, int], shown: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": task,
+            "name": task.partition(".")[2].replace(".", " · ").replace("_", " "),
+            "count": counts[task],
+            "shown": bool(shown.get(task)),
+        }
         for task in tasks
-    )
-    return f"<h2>{html.escape(name.replace('_', ' '))}</h2><ul>{rows}</ul>"
+    ]
 
 
-def _card(number: int, example: Example, folder: Path) -> tuple[str, str]:
+def _card(number: int, example: Example, folder: Path) -> Card:
     record = example.record
     width = IMAGE_WIDTH if len(example.images) <= 2 else SMALL_WIDTH
-    pictures = "".join(
-        f'<figure><img src="{_save(image, folder, number, k, width)}" width="{image.width}" '
-        f'height="{image.height}" alt="{_alt(record, k)}" loading="lazy">'
-        f"<figcaption>{_caption(record, k)}</figcaption></figure>"
+    pictures = [
+        Picture(
+            _save(image, folder, number, k, width), image.width, image.height,
+            _alt(record, k), _caption(record, k),
+        )
         for k, image in enumerate(example.images)
-    )
-    # Bare letters name marks in the picture; they say nothing as a list.
-    named = [option for option in record.options if len(option) > 1]
-    options = "".join(f"<li>{html.escape(option)}</li>" for option in named)
-    card = Template(_asset("card.html")).substitute(
-        task=html.escape(record.task),
-        scene=html.escape(f"{record.source} / {record.scene}"),
-        id=html.escape(record.id),
+    ]  # fmt: skip
+    return Card(
+        task=record.task,
+        scene=f"{record.source} / {record.scene}",
+        id=record.id,
         pictures=pictures,
-        shape="single" if len(example.images) == 1 else "several",
-        layout="two" if len(example.images) == 2 else f"n{min(len(example.images), 4)}",
-        question=html.escape(record.question).replace("\n", "<br>"),
-        options=f"<ol class='options'>{options}</ol>" if options else "",
-        answer=re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(record.answer)),
-        evidence=_evidence(record.facts),
-        provenance=html.escape(f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}"),
+        shape="single" if len(pictures) == 1 else "several",
+        layout="two" if len(pictures) == 2 else f"n{min(len(pictures), 4)}",
+        question=record.question.split("\n"),
+        # Bare letters name marks in the picture; they say nothing as a list.
+        options=[option for option in record.options if len(option) > 1],
+        answer=_spans(record.answer),
+        evidence=[(key, _short(value)) for key, value in record.facts.items()],
+        provenance=f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}",
     )
-    return record.task, card
+
+
+def _spans(answer: str) -> list[tuple[str, bool]]:
+    """Pieces of an answer, and whether each stood between backticks."""
+    parts = re.split(r"`([^`]*)`", answer)
+    return [(text, bool(k % 2)) for k, text in enumerate(parts) if text]
 
 
 def _alt(record: QARecord, k: int) -> str:
     name = record.frame_names[k] if k < len(record.frame_names) else str(k)
-    return html.escape(f"frame {name} of {record.scene}")
+    return f"frame {name} of {record.scene}"
 
 
 def _caption(record: QARecord, k: int) -> str:
     name = record.frame_names[k] if k < len(record.frame_names) else str(k)
     number = f"Image {k + 1}, " if len(record.images) > 1 else ""
-    return html.escape(f"{number}frame {name}")
+    return f"{number}frame {name}"
 
 
 def _save(image: PilImage, folder: Path, number: int, k: int, width: int) -> str:
@@ -171,14 +207,6 @@ def _save(image: PilImage, folder: Path, number: int, k: int, width: int) -> str
         picture = picture.resize((width, round(picture.height * width / picture.width)))
     picture.save(folder / name, "JPEG", quality=JPEG_QUALITY)
     return name
-
-
-def _evidence(facts: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_short(value))}</td></tr>"
-        for key, value in facts.items()
-    )
-    return f"<table>{rows}</table>"
 
 
 def _short(value: Any) -> str:
