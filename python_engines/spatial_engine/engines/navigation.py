@@ -117,9 +117,7 @@ class RoutePlan(Engine):
             legs += [f"make turn {k}", f"go forward until the {name}"]
         slots = {
             "stand": names[0], "face": names[1], "legs": "; ".join(legs), "letter": letter,
-            "options": ", ".join(
-                f"{name}. {text}" for name, text in zip(_LETTERS, options, strict=False)
-            ),
+            "options": answers.option_lines(options),
         }  # fmt: skip
         evidence = {**found.evidence, "turns": list(found.value)}
         return Facts(answers.letter(letter), evidence, slots, options=options)

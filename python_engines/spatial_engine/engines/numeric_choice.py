@@ -171,9 +171,8 @@ class NumericChoice(Engine):
         )
         options = tuple(_text(facts.answer, numbers[k] / digits) for k in order)
         letter = LETTERS[order.index(0)]
-        listed = ", ".join(f"{name}. {text}" for name, text in zip(LETTERS, options, strict=True))
         evidence = {**facts.evidence, "number": facts.answer.number[0]}
-        slots = {**facts.slots, "options": listed, "letter": letter}
+        slots = {**facts.slots, "options": answers.option_lines(options), "letter": letter}
         return facts._replace(
             answer=answers.letter(letter), evidence=evidence, slots=slots, options=options
         )

@@ -273,11 +273,7 @@ class SceneLayout(Engine):
         options, slots = self._options(layout, row, names, value)
         right = ", ".join(value) if isinstance(value, tuple) else value
         letter = _LETTERS[options.index(right)]
-        listed = ", ".join(
-            f"{name}. {text}" if self.quantity != "appearance_order" else f"{name}. ({text})"
-            for name, text in zip(_LETTERS, options, strict=False)
-        )
-        slots |= {"options": listed, "letter": letter}
+        slots |= {"options": answers.option_lines(options), "letter": letter}
         return Facts(answers.letter(letter), found.evidence, slots, options=options)
 
     def _options(

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from string import ascii_uppercase
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ from spatialcore.relations.walks import TURNS, Step
 __all__ = [
     "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Parsed", "Step", "answer_span",
     "coordinate", "integer", "integers", "letter", "mark_radius", "norm1000",
-    "number", "parse_answer", "round_number", "round_numbers", "steps", "vector", "vectors", "word",
+    "number", "option_lines", "parse_answer", "round_number", "round_numbers", "steps", "vector",
+    "vectors", "word",
 ]  # fmt: skip
 
 Float64 = NDArray[np.float64]
@@ -76,6 +78,19 @@ def word(value: str) -> Answer:
 
 
 @lru_cache(maxsize=256)
+def option_lines(options: Sequence[str]) -> str:
+    """What a choice offers, one a line: "A. left", "B. right".
+
+    Example:
+        >>> print(option_lines(["left", "right"]))
+        A. left
+        B. right
+    """
+    return "\n".join(
+        f"{name}. {text}" for name, text in zip(ascii_uppercase, options, strict=False)
+    )
+
+
 def letter(value: str) -> Answer:
     """A letter of a choice."""
     return Answer("letter", "letter", text=value)
