@@ -108,7 +108,6 @@ def _print(opened: OpenedRecord, folder: Path) -> None:
     lines = [record.id]
     lines.append(f"  {record.source}/{record.scene} frames {', '.join(record.frame_names)}")
     lines += [f"  {line}" for line in record.question.splitlines()]
-    lines += [f"    {option}" for option in record.options]
     lines.append(f"  -> {record.answer}")
     lines += [f"     {name}: {json.dumps(value)}" for name, value in record.facts.items()]
     print("\n".join(map(printable, lines)))

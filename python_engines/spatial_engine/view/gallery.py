@@ -114,7 +114,6 @@ class Card(NamedTuple):
     shape: str
     layout: str
     question: list[str]
-    options: list[str]
     answer: list[tuple[str, bool]]
     evidence: list[tuple[str, str]]
     provenance: str
@@ -175,8 +174,6 @@ def _card(number: int, example: Example, folder: Path) -> Card:
         shape="single" if len(pictures) == 1 else "several",
         layout="two" if len(pictures) == 2 else f"n{min(len(pictures), 4)}",
         question=record.question.split("\n"),
-        # Bare letters name marks in the picture; they say nothing as a list.
-        options=[option for option in record.options if len(option) > 1],
         answer=_spans(record.answer),
         evidence=[(key, _short(value)) for key, value in record.facts.items()],
         provenance=f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}",
