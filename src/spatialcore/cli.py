@@ -14,7 +14,7 @@ from pathlib import Path
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded
 from spatialcore.errors import UsageError
-from spatialcore.interrupts import interruptible
+from spatialcore.interrupts import ENDING, interruptible
 
 GROUP = "spatialcore.commands"
 # The order of a first session; verbs that are not listed follow in alphabetical order.
@@ -89,4 +89,11 @@ def _run(args: list[str]) -> int:
         hint = f"did you mean {near[0]!r}?" if near else "`spatialcore --help` lists them"
         raise UsageError(f"unknown verb {args[0]!r}; {hint}")
     with interruptible():
-        return guarded(args[0], lambda: int(entry.load()(args[1:])))
+        code = guarded(args[0], lambda: int(entry.load()(args[1:])))
+        if code - 128 in ENDING:
+            # All is cleaned up. Python's own end puts the default handlers back, under which one
+            # more signal, such as a second Ctrl-C, would kill it with another code.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code

@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -26,22 +26,6 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _GUARD = 'a script that uses workers needs `if __name__ == "__main__":` around what it does'
 
 
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let a signal of the terminal wait: a process that is born in the block never gets it.
-
-    It inherits the mask, so that Ctrl-C cannot hit it while Python itself is still starting.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
 class _Worker:
     """One process, the connection to it, and the piece that is its own."""
 
@@ -51,8 +35,7 @@ class _Worker:
         # The kernel tells of the death of the thread that starts it: only the main one lasts.
         lasts = threading.current_thread() is threading.main_thread()
         self.process = context.Process(target=_serve, args=(theirs, function, lasts), daemon=True)
-        with _signals_held():
-            self.process.start()
+        self.process.start()
         theirs.close()
         self.piece = piece
         self.ready = False
@@ -92,6 +75,8 @@ class _Pool:
     def start(self, piece: Piece | None) -> None:
         """Start a worker for a piece, if there is one."""
         if piece is not None:
+            # Started here, since its start lifts the mask under which a worker is to be born.
+            resource_tracker.ensure_running()
             with held_back():  # a worker that is started is also known
                 worker = _Worker(self.function, piece)
                 self.workers[worker.connection] = worker
