@@ -75,6 +75,7 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
     """Report on records of ours, and as text."""
     from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.scoring.report import format_report, make_report
+    from spatialcore.errors import TaskError
 
     if options.records is None:
         raise ValueError("give --records, or --benchmark and --questions")
@@ -85,8 +86,11 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
             f"{options.records} has no records of the split {options.split!r}; "
             f"its splits are {', '.join(dataset.splits)}"
         )
-    found = _responses(options, dataset, records)
-    report = make_report(records, found, dialect=options.dialect).to_json()
+    try:
+        found = _responses(options, dataset, records)
+        report = make_report(records, found, dialect=options.dialect).to_json()
+    except TaskError as error:
+        raise TaskError(f"{options.records}: {error}") from error
     return report, format_report(report)
 
 

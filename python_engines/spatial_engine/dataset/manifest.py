@@ -28,6 +28,7 @@ MANIFEST_VERSION = 1
 MANIFEST_NAME, SUMMARY_NAME = "manifest.json", "summary.json"
 Split = Literal["train", "val"]
 Whole = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 
 
@@ -73,7 +74,7 @@ class Manifest:
     record_version: int
     versions: Mapping[Name, str]
     config: Mapping[str, Any]
-    seed: int
+    seed: Seed
     recipe: Recipe
     tasks: tuple[Name, ...]
     index: Annotated[str, Meta(min_length=1)]

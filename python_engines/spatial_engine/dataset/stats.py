@@ -19,6 +19,7 @@ from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Skipped
 from spatial_engine.engines import engine_or_none
 from spatial_engine.engines.base import Engine
+from spatialcore.errors import RecordError
 
 _COLUMNS = (
     "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
@@ -96,7 +97,10 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         chosen = table.select(_COLUMNS)
         for task in chosen.column("task").unique().to_pylist():
             rows = chosen.filter(pc.equal(chosen.column("task"), task))
-            tasks.setdefault(task, _Counts(engine_or_none(task))).add(rows)
+            try:
+                tasks.setdefault(task, _Counts(engine_or_none(task))).add(rows)
+            except RecordError as error:
+                raise RecordError(f"{dataset.path}: {task}: {error}") from error
         asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
         ids.append(_digests(chosen.column("id").to_pylist()))
         questions.append(_digests(repr(key) for key in asked))
@@ -163,6 +167,8 @@ class _Counts:
             return  # the steps of a walk are neither words nor numbers
         self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
         images = rows.column("images").combine_chunks()
+        if pc.min(pc.list_value_length(images)).as_py() == 0:
+            raise RecordError("a record has no image")
         # The last image of each row, where a point is asked for; rows may differ in their number.
         last = images.values.take(pc.subtract(images.offsets[1:], 1))
         height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from spatial_engine.export.card import write_card
 from spatial_engine.export.images import ImageMode, ImageStore, count_images, encoded, marked
 from spatial_engine.export.sample import Sample, Target
+from spatialcore.errors import RecordError
 from spatialcore.folders import check_free, whole_folder
 from spatialcore.workers import Lost, Workers, run_pieces
 
@@ -118,7 +119,7 @@ def export(
         contents = embed_images or "webdataset" in targets
         files = not embed_images and set(targets) != {"webdataset"}
         make = partial(_samples, how=_Images(work, images, contents, embed_images, files))
-        batches = _batches(records, render_marks)
+        batches = _batches(records, render_marks, dataset.path)
         results = stack.enter_context(closing(run_pieces(make, batches, workers, _name)))
         for result in _in_order(results):
             if isinstance(result, Lost):
@@ -161,11 +162,18 @@ def _close(writers: dict[str, Target]) -> None:
         writer.close()
 
 
-def _batches(records: Iterable[OpenedRecord], render_marks: bool) -> Iterator[Batch]:
-    """The records, some at a time; ValueError at a mark that may not be drawn."""
+def _batches(records: Iterable[OpenedRecord], render_marks: bool, path: Path) -> Iterator[Batch]:
+    """The records of a data set, some at a time.
+
+    Raises:
+        ValueError: A record shows marks that are not to be rendered.
+        RecordError: A record is no conversation.
+    """
     waiting = iter(records)
     while batch := tuple(islice(waiting, _BATCH)):
         for record in (opened.record for opened in batch):
+            if not record.messages:
+                raise RecordError(f"{path}: record {record.id} has no messages")
             if any(image.marks for image in record.images) and not render_marks:
                 raise ValueError(
                     f"{record.id} shows marks: let them be rendered, or leave its task out with "
