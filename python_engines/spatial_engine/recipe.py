@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from spatialcore.errors import SettingsError
 from spatialcore.index.rules import Rules, require_recipe_file, rules_of
+from spatialcore.relations.eye import MIN_SEEN_M, MIN_SEEN_SHARE
 from spatialcore.settings import (
     Count,
     Degrees,
@@ -62,6 +63,9 @@ class Guards:
         object_other_share: Share of its vertices from which on another instance that is seen makes
             a category ambiguous.
         object_unique: Whether the category must be unambiguous.
+        min_seen_share: Least difference of two sizes or distances that are compared or offered,
+            as a share of the larger: what a person sees ...
+        min_seen_m: ... and at least, metres.
         object_min_side_m: Least side that is asked.
         object_partial_vertices: Vertices below which an object counts as a fragment.
         moving_min_m: Way from which on a point moves.
@@ -88,6 +92,10 @@ class Guards:
     distractor_pixel_share: Share = 0.05
     distractor_distance_m: Metres = 0.15
     points_apart_share: Share = 0.10
+
+    # What a person tells apart.
+    min_seen_share: Share = MIN_SEEN_SHARE
+    min_seen_m: Metres = MIN_SEEN_M
 
     # Objects; from how many vertices a frame sees one is a rule.
     object_other_share: Share = 0.01

@@ -164,9 +164,11 @@ def test_relative_distance_takes_the_nearest_instance_and_keeps_its_margins():
     assert found.evidence["gaps_m"] == pytest.approx({"chair": 0.8, "bed": 1.8})
     close = near | {"sofa": [spot(4, "sofa", 0, 1.1)]}
     assert reason(relative_distance(primary, close)) == Reason.DISTANCE_GAP
-    apart = near | {"sofa": [spot(4, "sofa", 0, 1.2)]}
+    apart = near | {"sofa": [spot(4, "sofa", 0, 1.25)]}
     assert relative_distance(primary, apart).value == "chair"
     assert reason(relative_distance(primary, apart, room_area_m2=41.0)) == Reason.DISTANCE_GAP
+    far = {"chair": [spot(1, "chair", 4, 0)], "bed": [spot(3, "bed", 4.8, 0)]}
+    assert reason(relative_distance(primary, far)) == Reason.DISTANCE_GAP  # 3.8 m and 4.6 m
     touching = near | {"rug": [spot(5, "rug", 0, 0.2)]}
     assert reason(relative_distance(primary, touching)) == Reason.DISTANCE_RANGE
     with pytest.raises(ValueError, match="two categories"):

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 UNGUARDED = LayoutRules(
     min_count=0, max_count=10**6, min_distance_m=0.0, max_distance_m=1e9, min_nearest_m=0.0,
     min_difference_m=-1.0, min_difference_large_m=-1.0, min_stand_m=0.0, max_stand_m=1e9,
-    border_deg=0.0, max_stray_corners=8,
+    border_deg=0.0, max_stray_corners=8, min_seen_share=-1.0, min_seen_m=-1.0,
 )  # fmt: skip
 
 

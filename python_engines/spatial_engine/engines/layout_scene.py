@@ -23,6 +23,7 @@ from spatial_engine.records.place import Place
 from spatialcore.index.objects import shows
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
+from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import room_size
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
@@ -83,8 +84,17 @@ class LayoutScene:
         """Thresholds of the questions."""
         guards = self.recipe.guards
         return LayoutRules(
-            border_deg=guards.direction_border_deg, min_side_m=guards.object_min_side_m
+            border_deg=guards.direction_border_deg,
+            min_side_m=guards.object_min_side_m,
+            min_seen_share=guards.min_seen_share,
+            min_seen_m=guards.min_seen_m,
         )
+
+    @cached_property
+    def relation_rules(self) -> RelationRules:
+        """Thresholds of the questions about two or three objects."""
+        guards = self.recipe.guards
+        return RelationRules(min_seen_share=guards.min_seen_share, min_seen_m=guards.min_seen_m)
 
     @cached_property
     def vertex_count(self) -> NDArray[np.int64]:

@@ -220,11 +220,12 @@ class OneImage(Engine):
             reason = view.sole(k)
             if reason is not None:
                 return Rejection(reason)
-        layout = view.layout
+        layout, rules = view.layout, view.layout.relation_rules
         things = [layout.object(k) for k in items]
         if self.quantity == "nearer":
-            return pairs.nearer_to_viewer(*(view.range_of(k) for k in items))
-        return pairs.image_side(things[0], view.camera, invert_pose(view.world_from_cam))
+            return pairs.nearer_to_viewer(*(view.range_of(k) for k in items), rules=rules)
+        cam_from_world = invert_pose(view.world_from_cam)
+        return pairs.image_side(things[0], view.camera, cam_from_world, rules=rules)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

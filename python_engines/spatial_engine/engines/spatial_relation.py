@@ -126,17 +126,18 @@ class SpatialRelation(Engine):
         world_from_cam: Callable[[int], Float64],
     ) -> Answer[str] | Rejection:
         """The word about the first object as the second (and third) see it."""
-        things = [layout.object(k) for k in items]
+        things, rules = [layout.object(k) for k in items], layout.relation_rules
         if self.relation == "topology":
-            return pairs.topological(things[0], things[1])
+            return pairs.topological(things[0], things[1], rules=rules)
         if self.relation == "height":
-            return pairs.vertical(things[0], things[1])
+            return pairs.vertical(things[0], things[1], rules=rules)
         if self.relation == "size":
-            return pairs.size_relation(things[0], things[1])
+            return pairs.size_relation(things[0], things[1], rules=rules)
         if self.relation == "nearer":
-            return pairs.nearer(things[2], things[0], things[1])
+            return pairs.nearer(things[2], things[0], things[1], rules=rules)
         # "Where is the first from the second" starts at the second.
-        return pairs.view_direction(things[1], things[0], world_from_cam(frames[0]), self.relation)
+        pose = world_from_cam(frames[0])
+        return pairs.view_direction(things[1], things[0], pose, self.relation, rules=rules)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

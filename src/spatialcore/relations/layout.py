@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialcore.relations.eye import MIN_SEEN_M, MIN_SEEN_SHARE, tells_apart
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -33,6 +34,7 @@ class LayoutRules:
         min_distance_m, max_distance_m: Distances that are asked.
         min_nearest_m: Least distance of the nearest candidate of a comparison.
         min_difference_m: Least difference of any two candidates.
+        min_seen_share, min_seen_m: Least difference of the nearest and the next, see `eye`.
         min_difference_large_m: The same in a room above `large_room_m2`.
         large_room_m2: Square metres.
         min_stand_m, max_stand_m: Pairwise floor distance of the three objects of a direction.
@@ -51,6 +53,8 @@ class LayoutRules:
     min_nearest_m: float = 0.15
     min_difference_m: float = 0.15
     min_difference_large_m: float = 0.30
+    min_seen_share: float = MIN_SEEN_SHARE
+    min_seen_m: float = MIN_SEEN_M
     large_room_m2: float = 40.0
     min_stand_m: float = 0.3
     max_stand_m: float = 5.0
@@ -147,7 +151,8 @@ def relative_distance(
 
     Returns:
         Answer with the category, or `distance_range` (the nearest is too near), or
-        `distance_gap` (two candidates are nearly equal). Evidence: `gaps_m` by category.
+        `distance_gap` (two candidates are nearly equal, or nobody sees which is the nearest).
+        Evidence: `gaps_m` by category.
 
     Raises:
         ValueError: Fewer than two categories, or a category without instances.
@@ -161,7 +166,10 @@ def relative_distance(
     evidence = {"gaps_m": gaps, "object_id": primary.object_id, "min_difference_m": step}
     if gaps[order[0]] < rules.min_nearest_m:
         return Rejection(Reason.DISTANCE_RANGE, evidence)
-    if any(gaps[far] - gaps[near] <= step for near, far in pairwise(order)):
+    seen = tells_apart(
+        gaps[order[0]], gaps[order[1]], share=rules.min_seen_share, metres=rules.min_seen_m
+    )
+    if not seen or any(gaps[far] - gaps[near] <= step for near, far in pairwise(order)):
         return Rejection(Reason.DISTANCE_GAP, evidence)
     return Answer(order[0], evidence)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spatialcore.relations.boxes import contains_points
+from spatialcore.relations.eye import MIN_SEEN_M, MIN_SEEN_SHARE, tells_apart
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.solids import footprint_overlap, penetration
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
@@ -42,7 +43,7 @@ class RelationRules:
         view_other_ratio: Largest shift on the other horizontal axis, in shifts of the asked one.
         max_pitch_deg: A view steeper than this has no level axes.
         near_m, far_m: Gaps below which "near" and above which "far" holds.
-        nearer_ratio, nearer_difference_m: Least ratio and difference of two compared gaps.
+        min_seen_share, min_seen_m: Least difference of two compared lengths, see `eye`.
         larger_ratio, similar_ratio: Ratio above which "larger" and below which "similar" holds.
         image_guard: Least distance from the middle of the image, in widths.
     """
@@ -64,8 +65,8 @@ class RelationRules:
     max_pitch_deg: float = 60.0
     near_m: float = 1.0
     far_m: float = 3.0
-    nearer_ratio: float = 1.25
-    nearer_difference_m: float = 0.15
+    min_seen_share: float = MIN_SEEN_SHARE
+    min_seen_m: float = MIN_SEEN_M
     larger_ratio: float = 1.3
     similar_ratio: float = 1.1
     image_guard: float = 0.06
@@ -337,8 +338,7 @@ def nearer(
 def _nearer(
     a: float, b: float, evidence: Evidence, rules: RelationRules
 ) -> Answer[str] | Rejection:
-    low, high = sorted((a, b))
-    if high - low < rules.nearer_difference_m or high < rules.nearer_ratio * low:
+    if not tells_apart(a, b, share=rules.min_seen_share, metres=rules.min_seen_m):
         return Rejection(Reason.DEAD_ZONE, evidence)
     return Answer("nearer" if a < b else "farther", evidence)
 

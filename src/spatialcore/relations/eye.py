@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person who looks at images can tell apart: the two numbers that comparisons share."""
+
+from __future__ import annotations
+
+MIN_SEEN_SHARE = 0.20
+"""Least difference of two compared lengths, of the larger ..."""
+MIN_SEEN_M = 0.10
+"""... and in metres."""
+
+
+def tells_apart(a: float, b: float, *, share: float, metres: float) -> bool:
+    """Whether a person sees that two lengths differ.
+
+    Args:
+        a: Metres, not negative.
+        b: Metres, not negative.
+        share: Least difference as a share of the larger length ...
+        metres: ... and at least, metres.
+
+    Example:
+        >>> tells_apart(0.5, 0.6, share=0.2, metres=0.1)
+        False
+        >>> tells_apart(0.5, 0.7, share=0.2, metres=0.1)
+        True
+    """
+    low, high = sorted((a, b))
+    return high - low >= max(metres, share * high)
