@@ -8,10 +8,12 @@ iteration, which the forward model then confirms.
 
 from __future__ import annotations
 
+import io
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from spatialcore.types import Camera, Float64
 
@@ -116,6 +118,13 @@ def box_surface(low: tuple, high: tuple, spacing: float) -> NDArray[np.float64]:
             grids[axis] = np.array([end])
             faces.append(np.stack(np.meshgrid(*grids, indexing="ij"), -1).reshape(-1, 3))
     return np.concatenate(faces)
+
+
+def png5000(shot: Shot) -> bytes:
+    """The depth map in TUM's unit, 5,000 to the metre."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(shot.depth * 5000).astype(np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def shots(cameras: list[Camera]) -> list[Shot]:

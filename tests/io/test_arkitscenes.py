@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.arkitscenes import pose_at
+from spatialcore.io.clocks import pose_at
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
 from spatialcore.io.survey import survey

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.clocks import nearest
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
-from spatialcore.io.tum import nearest, poses_from_quaternions
+from spatialcore.io.quaternions import poses_from_quaternions
 from spatialcore.lens import Lens
 from tests.fabricate import (
     COLOR_K,

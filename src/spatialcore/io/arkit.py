@@ -56,7 +56,7 @@ def arkit_scene(
     place = source.folder(scene_id)
     turn = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), UP)
     if turn is None:
-        turn, notes = 0, (*notes, "upright_unknown")
+        notes = (*notes, "upright_unknown")
     built = build_frames([replace(f, rotate=turn) for f in files], source.root.resolve(), place)
     if built.color is None:
         raise SceneFormatError(

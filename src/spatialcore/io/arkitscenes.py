@@ -23,6 +23,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit_boxes import read_boxes
+from spatialcore.io.clocks import nearest, pose_at
 from spatialcore.io.confidence import read_confident_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth
@@ -30,7 +31,6 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, parse_words
 from spatialcore.io.names import is_scene_id
 from spatialcore.io.paths import list_names, read_text
-from spatialcore.io.tum import nearest
 from spatialcore.io.upright import upright_turn
 from spatialcore.types import Float64, Scene, invert_pose
 
@@ -51,8 +51,6 @@ _TABLE_FOLDERS = ("", "raw", "threedod", "depth_upsampling")
 _SKY_TURN = {"up": 0, "left": 90, "down": 180, "right": 270}
 # Times are written to a millisecond, and one file of a frame may be rounded the other way.
 _SAME_S = 0.0015
-_POSE_GAP_S = 0.005
-_INTERPOLATED_GAP_S = 0.15  # the trajectory has 10 poses a second
 _TRAJECTORY_BYTES = 64 << 20
 _TABLE_BYTES = 64 << 20
 
@@ -97,35 +95,6 @@ def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
         cam_from_world[:, :3, :3] = Rotation.from_rotvec(table[:, 1:4]).as_matrix()
     cam_from_world[:, :3, 3] = table[:, 4:]
     return table[:, 0], invert_pose(cam_from_world)
-
-
-def pose_at(times: Float64, world_from_cam: Float64, wanted: float) -> tuple[Float64 | None, bool]:
-    """The pose at a time, and whether it was interpolated.
-
-    Args:
-        times: (n,) ascending seconds.
-        world_from_cam: (n, 4, 4) rigid poses.
-        wanted: Seconds.
-
-    Returns:
-        The pose within 5 ms; else one between two neighbours that are at most 0.15 s apart
-        (positions linear, rotations at constant speed); else None.
-    """
-    row = nearest(times, wanted, _POSE_GAP_S)
-    if row is not None:
-        return world_from_cam[row], False
-    after = int(np.searchsorted(times, wanted))
-    if not 0 < after < len(times) or times[after] - times[after - 1] > _INTERPOLATED_GAP_S:
-        return None, False
-    from scipy.spatial.transform import Rotation
-
-    low, high = world_from_cam[after - 1], world_from_cam[after]
-    share = (wanted - times[after - 1]) / (times[after] - times[after - 1])
-    turn = Rotation.from_matrix(low[:3, :3].T @ high[:3, :3]).as_rotvec()
-    pose = np.eye(4)
-    pose[:3, :3] = low[:3, :3] @ Rotation.from_rotvec(share * turn).as_matrix()
-    pose[:3, 3] = (1 - share) * low[:3, 3] + share * high[:3, 3]
-    return pose, True
 
 
 def _read_pincam(path: Path | None) -> tuple[Intrinsics | None, str]:

@@ -63,6 +63,7 @@ def _frame_files(folder: Path, rows: dict[int, Any], stride: int) -> Iterator[Fr
             world_from_cam=None if cam_from_world is None else invert_pose(cam_from_world),
             fault="intrinsic_missing" if K is None else "",
             intrinsics=None if K is None else Intrinsics(K.reshape(3, 3)),
+            rotate=0,  # masks and poses of models belong to the pictures as stored
         )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.depth_maps import depth_map_size, read_depth_map
+from spatialcore.io.exif import MIRRORED, picture_turn
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics, registered_depth_camera
 from spatialcore.io.matrices import pose_reason
@@ -55,7 +56,8 @@ class FrameFiles:
         depth_part: Likewise of the depth file.
         color_size: (width, height) where the reader knows it already; None: the header says it.
         depth_size: Likewise of the depth map.
-        rotate: Clockwise degrees that turn picture and map upright; K and pose are as stored.
+        rotate: Clockwise degrees that turn picture and map upright, from gravity; K and pose are as
+            stored. None: the picture's EXIF orientation counts.
     """
 
     index: int
@@ -71,7 +73,7 @@ class FrameFiles:
     depth_part: str = ""
     color_size: Size | None = None
     depth_size: Size | None = None
-    rotate: int = 0
+    rotate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,14 @@ class _Row(NamedTuple):
     depth_size: Size | None
     color: Camera | None = None
     depth: Camera | None = None
+    turn: int = 0  # of picture, map, camera and pose together
+    scaled: bool = False  # whether K was for pictures of another size
 
     @property
     def cameras(self) -> object:
         """Equal for frames that may share their cameras."""
-        parts = [None if c is None else (c.K.tobytes(), c.size, c.lens) for c in self[3:]]
+        both = (self.color, self.depth)
+        parts = [None if c is None else (c.K.tobytes(), c.size, c.lens) for c in both]
         return (*parts, self.depth_size)
 
 
@@ -146,39 +151,59 @@ def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
     return turned_uri(f"{name}#{part}" if part else name, rotate)
 
 
+def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tuple[int, int, str]:
+    """The turn of the picture, the turn of all else, and the reason where EXIF mirrors it.
+
+    They differ where a tool has followed EXIF before it calibrated: K and the depth map are then
+    those of the upright picture, though its pixels lie on their side.
+    """
+    if part.rotate is not None:
+        return part.rotate, part.rotate, ""
+    if part.color is None or size is None or part.color_part:
+        return 0, 0, ""
+    turn = picture_turn(part.color)
+    if turn == MIRRORED:
+        return 0, 0, "image_mirrored"
+    of_K = None if part.intrinsics is None else part.intrinsics.size
+    shape = next((s for s in (of_K, depth_size) if s is not None and s[0] != s[1]), size)
+    lies = turn % 180 and (shape[0] > shape[1]) != (size[0] > size[1])
+    return (turn, 0, "") if lies else (turn, turn, "")
+
+
 def _row(part: FrameFiles, root: Path) -> _Row:
     size, color_fault = _color_size(part)
     depth_size, depth_fault = _depth_size(part, root)
-    pose, turn = part.world_from_cam, part.rotate
+    of_picture, turn, exif_fault = _turns(part, size, depth_size)
+    if size is not None and of_picture != turn:
+        size = turned_size(size, of_picture)
+    pose = part.world_from_cam
     frame = Frame(
         index=part.index,
         name=part.name,
         world_from_cam=None if pose is None else turned_pose(pose, turn),
-        image=None if part.color is None else _uri(part.color, root, part.color_part, turn),
+        image=None if part.color is None else _uri(part.color, root, part.color_part, of_picture),
         depth=None if part.depth is None else _uri(part.depth, root, part.depth_part, turn),
-        reason=_pose_fault(part) or color_fault or depth_fault,
+        reason=_pose_fault(part) or color_fault or depth_fault or exif_fault,
         time=part.time,
     )
-    stored = _Row(frame, size, depth_size)
-    if part.intrinsics is not None and size is not None and depth_size is not None:
-        try:
-            color = part.intrinsics.camera(size)
-            depth = registered_depth_camera(color, depth_size)
-            if part.depth_intrinsics is not None:
-                depth = part.depth_intrinsics.camera(depth_size)
-            stored = stored._replace(color=color, depth=depth)
-        except ValueError as error:  # its message is the reason code
-            stored = stored._replace(frame=replace(frame, reason=frame.reason or str(error)))
-    return stored if not turn else _turned(stored, turn)
-
-
-def _turned(row: _Row, degrees: int) -> _Row:
-    """Sizes and cameras of a row turned upright; its pose and uris are already."""
-    return row._replace(
-        size=None if row.size is None else turned_size(row.size, degrees),
-        depth_size=None if row.depth_size is None else turned_size(row.depth_size, degrees),
-        color=None if row.color is None else turned_camera(row.color, degrees),
-        depth=None if row.depth is None else turned_camera(row.depth, degrees),
+    stored = _Row(frame, size, depth_size, turn=turn)
+    if part.intrinsics is None or size is None or depth_size is None:
+        return stored
+    try:
+        color = part.intrinsics.camera(size)
+        depth = registered_depth_camera(color, depth_size)
+        if part.depth_intrinsics is not None:
+            depth = part.depth_intrinsics.camera(depth_size)
+    except ValueError as error:  # its message is the reason code
+        return stored._replace(frame=replace(frame, reason=frame.reason or str(error)))
+    return _Row(
+        frame,
+        turned_size(size, turn),
+        turned_size(depth_size, turn),
+        turned_camera(color, turn),
+        None if depth is None else turned_camera(depth, turn),
+        turn,
+        part.intrinsics.size not in (None, size),
     )
 
 
@@ -217,14 +242,8 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
     if shared.color is not None and shared.depth_size is not None:
         color_size, depth_size = shared.color.size, shared.depth_size
     frames = tuple(_finished(row, most, color_size, depth_size) for row in rows)
-    scaled = any(
-        part.intrinsics is not None
-        and part.intrinsics.size not in (None, turned_size(row.size or (0, 0), part.rotate))
-        for part, row in zip(given, rows, strict=True)
-        if row.color is not None
-    )
-    turned = sum(part.rotate != 0 for part in given)
-    notes: tuple[str, ...] = ("intrinsic_scaled",) if scaled else ()
+    turned = sum(split_rotation(frame.image or "")[1] != 0 for frame in frames)
+    notes: tuple[str, ...] = ("intrinsic_scaled",) if any(row.scaled for row in rows) else ()
     notes += (f"frames_turned={turned}",) if turned else ()
     return BuiltFrames(frames, color_size, depth_size, shared.color, shared.depth, notes)
 
@@ -242,6 +261,47 @@ def _finished(row: _Row, shared: object, color_size: Size, depth_size: Size) -> 
     if not fault and row.depth_size != depth_size:
         fault = "depth_size_differs"
     return replace(row.frame, reason=fault)
+
+
+def with_one_camera(
+    built: BuiltFrames, color: Camera, depth: Camera | None
+) -> tuple[BuiltFrames, Camera, Camera | None]:
+    """The cameras of a layout that has one K for all pictures, turned as their pictures are.
+
+    Args:
+        built: Frames without intrinsics of their own; its sizes are those of the stored pictures.
+        color: Camera of the pictures as stored.
+        depth: Likewise of the maps; None where they share its grid or theirs is not known.
+
+    Returns:
+        The frames, and the cameras that they share: turned where all are turned alike. Where some
+        are not, those carry their own.
+    """
+    turns = Counter(split_rotation(f.depth or "")[1] for f in built.frames if f.valid)
+    if not any(turns):
+        return built, color, depth
+    most = turns.most_common(1)[0][0]
+    registered = depth if built.depth_size != color.size else (depth or color)
+    frames = []
+    for frame in built.frames:
+        turn = split_rotation(frame.depth or "")[1]
+        if frame.valid and turn != most and registered is None:
+            frame = replace(frame, reason="image_size_differs")
+        elif turn != most and registered is not None:
+            own = turned_camera(color, turn), turned_camera(registered, turn)
+            frame = replace(frame, color=own[0], depth_camera=own[1])
+        frames.append(frame)
+    upright = replace(
+        built,
+        frames=tuple(frames),
+        color_size=turned_size(built.color_size, most),
+        depth_size=turned_size(built.depth_size, most),
+    )
+    return (
+        upright,
+        turned_camera(color, most),
+        None if depth is None else turned_camera(depth, most),
+    )
 
 
 def count_reasons(frames: Sequence[Frame]) -> str:

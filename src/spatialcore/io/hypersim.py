@@ -220,6 +220,7 @@ def _frame_files(folder: Path, room: _Room, stride: int) -> Iterator[FrameFiles]
                 depth=depth if depth.is_file() else None,
                 world_from_cam=pose,
                 intrinsics=room.camera.intrinsics,
+                rotate=0,  # rendered: how a picture is held does not matter
             )
 
 

@@ -4,7 +4,8 @@
 A uri is relative to the root of its source and has one of five forms: `a/b.jpg`,
 `a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`, `a.zip#b/c.jpg` (also
 `a.r3d`). Behind each may stand `#rotate=90`, `&rotate=90` behind a fragment: the clockwise degrees
-that turn the stored picture upright.
+that turn the stored picture upright. What EXIF says of turning is in the uri, so the pixels are
+taken as they are stored, and bytes that are handed on say nothing of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.exif import without_turn
 from spatialcore.io.paths import fragment_number, read_bytes, resolve_inside, split_uri
 from spatialcore.io.upright import split_rotation
 from spatialcore.io.videos import is_video, video_frame
@@ -174,7 +176,7 @@ def holds_bytes(uri: str) -> bool:
 
 
 def image_bytes(root: Path, uri: str) -> bytes:
-    """The encoded bytes behind a uri, as stored; for exports that copy.
+    """The encoded bytes behind a uri, as stored but for an EXIF orientation; for exports that copy.
 
     Args:
         root: Root of the source.
@@ -194,7 +196,7 @@ def image_bytes(root: Path, uri: str) -> bytes:
     else:
         raise SceneFormatError(path, f"holds no image bytes under #{fragment[:80]}", code="uri")
     image_size(image, path)
-    return image
+    return without_turn(image)
 
 
 def open_image(root: Path, uri: str) -> Image.Image:

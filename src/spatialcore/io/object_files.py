@@ -28,6 +28,7 @@ from spatialcore.io.categories import named_objects
 from spatialcore.io.depth_maps import MAX_FILE_BYTES
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png
 from spatialcore.io.paths import read_bytes, read_typed
+from spatialcore.io.upright import split_rotation, turned_map
 from spatialcore.types import Cloud, Frame, Object3D
 
 OBJECTS, MASKS = "objects.json", "instance"
@@ -168,6 +169,9 @@ def _read_instance(
         raise SceneFormatError(masks, f"has no mask of frame {frame.name}", code="file_missing")
     ids = read_mask(path)
     width, height = size if frame.color is None else frame.color.size
+    turn = split_rotation(frame.image or "")[1]
+    if turn % 180 and ids.shape == (width, height) != (height, width):
+        ids = turned_map(ids, turn)  # drawn on the picture as it is stored
     if ids.shape != (height, width):
         what = f"has shape {ids.shape}, the colour image {(height, width)}"
         raise SceneFormatError(path, what, code="instance_bad")

@@ -20,7 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import FrameFiles, build_frames, holds_floats, read_depth
+from spatialcore.io.frame_files import (
+    FrameFiles,
+    build_frames,
+    holds_floats,
+    read_depth,
+    with_one_camera,
+)
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import read_intrinsic, read_matrix
 from spatialcore.io.names import natural_order
@@ -222,12 +228,15 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             f"no frame number is divisible by stride {options.stride}",
             code="no_usable_frames",
         )
-    found = build_frames(_frame_files(listing, kept), root, listing.folder)
+    stored = build_frames(_frame_files(listing, kept), root, listing.folder)
+    depth_of_maps = None
+    if listing.depth_intrinsic is not None:
+        depth_of_maps = read_intrinsic(listing.depth_intrinsic, *stored.depth_size)
+    found, color, depth = with_one_camera(
+        stored, read_intrinsic(intrinsic, *stored.color_size), depth_of_maps
+    )
     orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
     annotation = find_annotation(_annotated(folder), folder.name, root, options.labels)
-    depth_camera = None
-    if listing.depth_intrinsic is not None:
-        depth_camera = read_intrinsic(listing.depth_intrinsic, *found.depth_size)
     labels = Labels(annotation.objects, notes=annotation.notes)
     if not annotation.objects:
         labels = read_labels((folder, listing.folder), found.frames, found.color_size)
@@ -237,8 +246,8 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         id=scene_id,
         space=space_of(folder.name, scene_id),
         root=root,
-        color=read_intrinsic(intrinsic, *found.color_size),
-        depth=depth_camera,
+        color=color,
+        depth=depth,
         depth_size=found.depth_size,
         depth_scale=orientation.depth_scale or unit,
         frames=found.frames,
@@ -254,7 +263,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         split=annotation.split,
         kind=source.kind,
         inputs=(*_inputs(listing, annotation, folder, kept), *labels.inputs),
-        notes=orientation.notes + labels.notes,
+        notes=found.notes + orientation.notes + labels.notes,
     )
 
 

@@ -30,7 +30,7 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.lzfse import decode_lzfse, lzfse_length
 from spatialcore.io.matrices import is_number
 from spatialcore.io.paths import list_names, read_bytes, resolve_inside, split_uri
-from spatialcore.io.tum import poses_from_quaternions
+from spatialcore.io.quaternions import poses_from_quaternions
 from spatialcore.io.upright import split_rotation, turned_map
 from spatialcore.types import Float64, Frame, Scene
 

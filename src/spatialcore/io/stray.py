@@ -22,7 +22,7 @@ from spatialcore.io.frame_files import FrameFiles
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_words, read_matrix
 from spatialcore.io.paths import list_names, read_text
-from spatialcore.io.tum import poses_from_quaternions
+from spatialcore.io.quaternions import poses_from_quaternions
 from spatialcore.io.videos import video_frame_count, video_size
 from spatialcore.types import Float64, Scene
 
