@@ -17,6 +17,7 @@ from spatialcore.io.object_files import Labels, read_labels
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import resolve_inside
 from spatialcore.io.scale import room_sized
+from spatialcore.io.splits import split_note
 from spatialcore.types import Camera, Float64, Frame, Scene
 
 
@@ -77,6 +78,7 @@ class FolderSource(ListedSource):
         shared = color.same_as(built.color)
         if labels is None or not labels.objects:
             labels = read_labels((folder,), built.frames, color.size)
+        notes += split_note(folder.name, split, root)
         single = [*inputs, folder / "scene_meta.json", *labels.inputs]
         scene = Scene(
             source=self.key,

@@ -32,6 +32,7 @@ from spatialcore.io.scannetpp import (
 from spatialcore.io.stray import StraySource
 from spatialcore.io.stray import is_capture as is_stray_capture
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
+from spatialcore.io.trajectory import TrajectorySource, is_trajectory_folder
 from spatialcore.io.tum import TumSource, is_sequence
 from spatialcore.io.wai import WaiSource, is_wai
 
@@ -86,7 +87,18 @@ LAYOUTS: dict[str, Layout] = {
         _clips,
         lambda root, options: options.key or _collection(root) or "tapvid3d",
     ),
-    "tum": Layout("rgb.txt, depth.txt and groundtruth.txt", is_sequence, TumSource, _key("tum")),
+    "tum": Layout(
+        "rgb.txt and depth.txt, or associations.txt, with groundtruth.txt",
+        is_sequence,
+        TumSource,
+        _key("tum"),
+    ),
+    "trajectory": Layout(
+        "color/ and depth/ with trajectory.log or pose.txt",
+        is_trajectory_folder,
+        TrajectorySource,
+        _key("trajectory"),
+    ),
     "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
     "replica": Layout("traj.txt and results/", is_render, ReplicaSource, _key("replica")),
     "wai": Layout("scene_meta.json with frames and modalities", is_wai, WaiSource, _key("wai")),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.frame_files import (
+    BuiltFrames,
     FrameFiles,
     build_frames,
     holds_floats,
@@ -37,7 +38,7 @@ from spatialcore.io.paths import (
     resolve_inside,
 )
 from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
-from spatialcore.types import Scene
+from spatialcore.types import Camera, Scene
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
@@ -229,15 +230,12 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             code="no_usable_frames",
         )
     stored = build_frames(_frame_files(listing, kept), root, listing.folder)
-    depth_of_maps = None
-    if listing.depth_intrinsic is not None:
-        depth_of_maps = read_intrinsic(listing.depth_intrinsic, *stored.depth_size)
-    found, color, depth = with_one_camera(
-        stored, read_intrinsic(intrinsic, *stored.color_size), depth_of_maps
-    )
-    orientation = resolve_orientation(options, (listing.folder, folder), found.frames)
+    found, color, depth = _with_cameras(stored, intrinsic, listing.depth_intrinsic)
     annotation = find_annotation(_annotated(folder), folder.name, root, options.labels)
-    labels = Labels(annotation.objects, notes=annotation.notes)
+    # An axis alignment turns ScanNet's world about its own up.
+    up = None if annotation.aligned_from_world is None else np.array([0.0, 0.0, 1.0])
+    orientation = resolve_orientation(options, (listing.folder, folder), found.frames, up)
+    labels = Labels(annotation.objects)
     if not annotation.objects:
         labels = read_labels((folder, listing.folder), found.frames, found.color_size)
     unit = 1.0 if holds_floats(root, found.frames, read_depth) else 0.001
@@ -263,8 +261,18 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
         split=annotation.split,
         kind=source.kind,
         inputs=(*_inputs(listing, annotation, folder, kept), *labels.inputs),
-        notes=found.notes + orientation.notes + labels.notes,
+        notes=found.notes + orientation.notes + annotation.notes + labels.notes,
     )
+
+
+def _with_cameras(
+    stored: BuiltFrames, intrinsic: Path, depth_intrinsic: Path | None
+) -> tuple[BuiltFrames, Camera, Camera | None]:
+    """The frames with the cameras of the K files, turned as the pictures are."""
+    color, depth = read_intrinsic(intrinsic, *stored.color_size), None
+    if depth_intrinsic is not None:
+        depth = read_intrinsic(depth_intrinsic, *stored.depth_size)
+    return with_one_camera(stored, color, depth)
 
 
 def _annotated(folder: Path) -> tuple[Path, ...]:

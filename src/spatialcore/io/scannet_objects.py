@@ -18,7 +18,7 @@ from spatialcore.io.categories import named_objects, read_label_table
 from spatialcore.io.matrices import parse_numbers, rigid_alignment
 from spatialcore.io.paths import file_size, read_json, read_text
 from spatialcore.io.ply import ply_vertex_count, read_ply
-from spatialcore.io.splits import split_of
+from spatialcore.io.splits import split_note, split_of
 from spatialcore.types import Cloud, Float64, Object3D
 
 LABEL_FILE = "scannetv2-labels.combined.tsv"
@@ -209,7 +209,8 @@ def find_annotation(
         dropped = len({k for k, _, _ in _groups(aggregation)}) - len(names)
         objects, notes = named_objects(names, read_label_table(table) if table else {})
         notes += (f"empty_objects={dropped}",) if dropped else ()
-    split, split_files = split_of(name, root)
+    split, split_files = split_of(name, root, folder=folders[0])
+    notes += split_note(name, split, root)
     inputs = (ply, segs, aggregation, text, table if objects else None, *split_files)
     return Annotation(
         split=split,

@@ -215,7 +215,7 @@ class _Source(FolderSource):
                 folder, "has no frame with usable intrinsics", code="intrinsic_missing"
             )
         labels = _read_labels(folder)
-        split, lists = split_of(folder.name, self.root.resolve())
+        split, lists = split_of(folder.name, self.root.resolve(), folder=folder)
         scene = self.registered_scene(
             scene_id,
             built,

@@ -33,6 +33,9 @@ _ALIASES = {
     "extrinsics_w2c": ("extrinsics_w2c", "extrinsics"),
     "visibility": ("visibility",),
 }
+_CLIP_KEYS = frozenset(name for names in _ALIASES.values() for name in names) | {
+    "images_jpeg_bytes", "queries_xyt",
+}  # fmt: skip
 _CHUNK = re.compile(r"(.+)_[0-9]+\Z")
 
 
@@ -335,5 +338,11 @@ def _open_clip(source: Tapvid3dSource, clip: str, relative: str, place: str, npz
 
 
 def is_clip(entry: Path) -> bool:
-    """Whether an entry is an `.npz` file."""
-    return entry.suffix == ".npz" and entry.is_file()
+    """Whether an entry is an `.npz` with an array of a clip, or one that cannot be looked into."""
+    if entry.suffix != ".npz" or not entry.is_file():
+        return False
+    try:
+        with Npz(entry) as npz:
+            return not _CLIP_KEYS.isdisjoint(npz.names)
+    except SceneFormatError:
+        return True  # opening it says what is wrong
