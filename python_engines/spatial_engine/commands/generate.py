@@ -14,11 +14,12 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
+from spatial_engine.commands.plan_text import not_asked_lines, total_line
 from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
@@ -26,6 +27,9 @@ from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
+
+if TYPE_CHECKING:
+    from spatial_engine.plan.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def _run_held(options: Options) -> int:
 def _run(options: Options) -> int:
     from spatial_engine.dataset.folder import check_folder
     from spatial_engine.dataset.make import generate
+    from spatial_engine.plan.outlook import not_asked, shortfall
     from spatial_engine.plan.plan import Plan
     from spatialcore.index.index import Index
 
@@ -100,11 +105,14 @@ def _run(options: Options) -> int:
         "rows": rows,
         "made": made,
         "planned": plan.rows,
+        "asked": plan.config.limit,
+        "short": shortfall(plan),
+        "not_asked": not_asked(plan),
         "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped] + plan.left_out,
         "lost": lost,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    print(json.dumps(report) if options.json else _as_text(report))
+    print(json.dumps(report) if options.json else _as_text(report, plan))
     return exit_codes.SKIPPED if report["skipped"] or lost else exit_codes.OK
 
 
@@ -142,13 +150,15 @@ def _refuse_device(device: str) -> None:
         raise ValueError("--device is for sources: what was named is indexed already")
 
 
-def _as_text(report: dict[str, Any]) -> str:
+def _as_text(report: dict[str, Any], plan: Plan) -> str:
     earlier = report["rows"] - report["made"]
     lines = [
         f"{report['output']}: {report['rows']:,} records"
         + (f" ({earlier:,} from an earlier run)" if earlier else "")
-        + f" in {report['seconds']:.1f} s"
+        + f" in {report['seconds']:.1f} s",
+        f"  planned {total_line(plan)}",
     ]
+    lines += not_asked_lines(plan)
     lines += [f"  skipped {line}" for line in report["skipped"]]
     lines += [f"  not made: {line}; run again to try it once more" for line in report["lost"]]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ Examples:
   spatialcore plan index -o plan --limit 10000 --tasks 'camera_movement.*'
   spatialcore plan index -o plan --benchmark multispa     300 records of each published subtask
   spatialcore plan scans -o plan                     index the scans into plan/index first
+  spatialcore plan index --limit 1000000 --estimate  what can be given, and at what cost
   spatialcore generate plan -o out                   then make them
 """
 
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -36,7 +38,7 @@ class Selection:
 
     Attributes:
         recipe: default, multispa-paper or a TOML file; default: the index's own.
-        limit: Rows in all, spread over the tasks in proportion to their quotas.
+        limit: Rows in all, over the tasks that can be asked: what one cannot give, others do.
         tasks: Globs of task names, also joined by commas.
         scenes: A file of scene ids, one a line.
         split: Only this split.
@@ -87,7 +89,8 @@ class Options:
 
     Attributes:
         sources: One index, or scenes or clips (a path or `kind:path`), which are indexed first.
-        output: Folder of the plan.
+        output: Folder of the plan; needed unless --estimate is given.
+        estimate: Write nothing: say what can be given, and what it costs in time and space.
         select: What is asked.
         read: How sources are read.
         index: Where sources are indexed; default: OUTPUT/index.
@@ -96,11 +99,12 @@ class Options:
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional]
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     select: Selection
     read: SourceOptions
     run: Workers
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     index: Path | None = None
+    estimate: bool = False
     json: bool = False
 
 
@@ -110,29 +114,54 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.plan.plan import check_plan_folder, claim_plan
+    options.select.check()
+    if options.estimate:
+        if options.output is not None:
+            raise UsageError("--estimate writes nothing: leave out -o")
+        with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
+            return _planned(options, Path(folder) / "plan")
+    if options.output is None:
+        raise UsageError("missing --output (or -o), the folder of the plan")
+    return _planned(options, options.output)
+
+
+def _planned(options: Options, output: Path) -> int:
+    """Plan into a folder and say what came of it."""
+    from spatial_engine.commands.plan_text import as_json, as_text, estimate_lines
+    from spatial_engine.plan.plan import check_plan_folder
+
+    check_plan_folder(output)
+    index, skipped = _index(options, output)
+    plan = plan_index(index, output, options.select, options.run)
+    head = options.sources[0] if options.estimate else str(output)
+    report, lines = as_json(plan), [as_text(plan, head)]
+    if options.estimate:
+        from spatial_engine.dataset.estimate import estimate
+
+        cost = estimate(plan, options.run.workers)
+        report |= {"estimate": cost.to_json()}
+        lines += estimate_lines(cost)
+    if options.json:
+        print(json.dumps({**report, "skipped": skipped + plan.left_out}))
+    else:
+        print("\n".join([*lines, *(f"  skipped {line}" for line in skipped)]))
+    return exit_codes.SKIPPED if skipped or plan.left_out else exit_codes.OK
+
+
+def _index(options: Options, output: Path) -> tuple[Path, list[str]]:
+    """The index that is named, or that of the sources; and the scenes that were skipped."""
+    from spatial_engine.plan.plan import claim_plan
     from spatialcore.index.index import Index
 
-    check_plan_folder(options.output)
-    options.select.check()
     first = Path(options.sources[0]) if len(options.sources) == 1 else None
-    skipped: list[str] = []
     if first is not None and (first / "index.json").is_file():
-        index = first
-    else:
-        index = options.output / "index" if options.index is None else options.index
-        if options.index is None:
-            claim_plan(options.output)
-        recipe = options.select.recipe
-        index_sources(options.sources, index, options.read, recipe, options.run)
-        skipped = [f"{s.source}/{s.scene}: {s.reason}" for s in Index.open(index).skipped]
-    plan = plan_index(index, options.output, options.select, options.run)
-    if options.json:
-        print(json.dumps({**as_json(plan), "skipped": skipped + plan.left_out}))
-    else:
-        lines = [as_text(plan, options.output), *(f"  skipped {line}" for line in skipped)]
-        print("\n".join(lines))
-    return exit_codes.SKIPPED if skipped or plan.left_out else exit_codes.OK
+        return first, []
+    index = output / "index" if options.index is None else options.index
+    if options.index is None:
+        claim_plan(output)
+    recipe = options.select.recipe
+    index_sources(options.sources, index, options.read, recipe, options.run)
+    return index, [f"{s.source}/{s.scene}: {s.reason}" for s in Index.open(index).skipped]
 
 
 def _scenes_of(path: Path | None) -> tuple[str, ...]:
@@ -181,44 +210,3 @@ def _make(index: Path, rows_file: Path | None, select: Selection, workers: Worke
             Index.open(index), select.config(), recipe=recipe, rows_file=rows_file,
             workers=workers, on_progress=bar.show,
         )  # fmt: skip
-
-
-def as_json(plan: Plan) -> dict[str, Any]:
-    """What the plan promises."""
-    from spatial_engine.dataset.make import rejections_by_task, shortfall
-
-    return {
-        "rows": plan.rows,
-        "shards": len(plan.shards),
-        "tasks": rows_by_task(plan),
-        "shortfall": shortfall(plan),
-        "rejections": rejections_by_task(plan),
-        "skipped": plan.left_out,
-        "hash": plan.hash(),
-    }
-
-
-def rows_by_task(plan: Plan) -> dict[str, int]:
-    """Rows that each task will give."""
-    rows = dict.fromkeys(plan.tasks, 0)
-    for threshold in plan.thresholds:
-        rows[threshold.task] += threshold.taken
-    return rows
-
-
-def as_text(plan: Plan, output: Path) -> str:
-    """The plan as a table: rows, what is missing, and why candidates were refused."""
-    from spatial_engine.dataset.make import rejections_by_task, shortfall
-
-    missing, reasons = shortfall(plan), rejections_by_task(plan)
-    width = max(map(len, plan.tasks))
-    lines = [f"{output}: {plan.rows:,} records in {len(plan.shards)} shards"]
-    for task, rows in rows_by_task(plan).items():
-        short = f"  {missing[task]:,} short" if task in missing else ""
-        common = sorted(reasons.get(task, {}).items(), key=lambda item: -item[1])[:3]
-        why = ", ".join(f"{reason} {count:,}" for reason, count in common)
-        lines.append(
-            f"  {task:<{width}} {rows:>9,}{short}" + (f"  (refused: {why})" if why else "")
-        )
-    lines += [f"  skipped {line}" for line in plan.left_out]
-    return "\n".join(lines)

@@ -42,6 +42,7 @@ from spatial_engine.dataset.manifest import (
 from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
 from spatial_engine.plan.failures import engine_failure
 from spatial_engine.plan.open import check_sources, open_index
+from spatial_engine.plan.outlook import rejections_by_task, shortfall
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
 from spatialcore.errors import PlanError, RecordError
@@ -379,19 +380,3 @@ def summary_of(reports: Sequence[ShardDone]) -> Summary:
         splits=dict(splits),
         tasks=dict(tasks),
     )
-
-
-def shortfall(plan: Plan) -> dict[str, int]:
-    """Rows that a task could not give of its quota, where any are missing."""
-    missing: Counter[str] = Counter()
-    for row in plan.thresholds:
-        missing[row.task] += row.quota - row.taken
-    return {task: count for task, count in sorted(missing.items()) if count > 0}
-
-
-def rejections_by_task(plan: Plan) -> dict[str, dict[str, int]]:
-    """Rejections by task and reason."""
-    out: dict[str, Counter[str]] = {}
-    for row in plan.rejections:
-        out.setdefault(row.task, Counter())[row.reason] += row.count
-    return {task: dict(sorted(counts.items())) for task, counts in sorted(out.items())}

@@ -137,6 +137,11 @@ class Engine(ABC):
         return True
 
     @property
+    def within_quota(self) -> bool:
+        """Whether candidates are listed only as far as the quota of a scene needs them."""
+        return False
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The closed set of answer words or letters; () for numbers."""
         return ()

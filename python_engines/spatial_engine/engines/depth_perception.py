@@ -105,6 +105,7 @@ class DepthValue(Engine):
     form: Form
     answer: ClassVar[AnswerForm] = AnswerForm("integer", "mm")
     subject: ClassVar[Subject] = _SUBJECT
+    within_quota: ClassVar[bool] = True  # frames are chosen by the quota of the scene
     published: ClassVar[Published] = Published("MultiSPA", "depth value")
 
     @property
@@ -183,6 +184,7 @@ class DepthComparison(Engine):
 
     form: Form
     subject: ClassVar[Subject] = _SUBJECT
+    within_quota: ClassVar[bool] = True  # frames are chosen by the quota of the scene
     published: ClassVar[Published] = Published("MultiSPA", "depth comparison")
 
     needs_metres: ClassVar[bool] = False

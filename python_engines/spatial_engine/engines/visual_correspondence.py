@@ -94,6 +94,7 @@ class Match(Engine):
     form: Form
 
     needs_metres: ClassVar[bool] = False
+    within_quota: ClassVar[bool] = True  # pairs of a bin are looked at as far as it may need
 
     @property
     def task(self) -> str:

@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of, select_tasks
-from spatial_engine.plan.balance import (
-    Allocation,
-    SmallestHashes,
-    allocate,
-    largest_remainder,
-    most_of_a_word,
-)
+from spatial_engine.plan.balance import Allocation, SmallestHashes
+from spatial_engine.plan.limit import Given, shares_of
 from spatial_engine.plan.open import index_hash
 from spatial_engine.plan.passes import (
     Counted,
@@ -41,16 +36,20 @@ from spatial_engine.plan.plan import (
 )
 from spatial_engine.plan.quotas import Cell, cell_quotas, in_benchmark, scene_count
 from spatial_engine.plan.rows import write_plan_rows
+from spatial_engine.plan.scene_passes import (
+    Event,
+    Passes,
+    given_by_cell,
+    limited,
+    rejected_scene,
+)
 from spatial_engine.plan.shards import shards_of
 from spatial_engine.recipe import Recipe, recipe_for
 from spatial_engine.records.wording import wording_hash
 from spatialcore.draws import draw
 from spatialcore.errors import PlanError
 from spatialcore.index.index import Index
-from spatialcore.workers import Lost, Workers, held, run_pieces
-
-Event = Callable[[str, int, int], None]
-Result = TypeVar("Result")
+from spatialcore.workers import Workers, held
 
 
 def make_plan(
@@ -80,28 +79,29 @@ def make_plan(
     """
     workers = Workers.of(workers)
     local = workers.executor == "local"
-    plan, quota = _asked(index, config, _fitting(index, recipe))
+    plan, weights = _asked(index, config, _fitting(index, recipe))
     scenes = plan.scenes
     with TemporaryDirectory(prefix="spatialcore-plan-") as folder, held(workers):
         # A piece on another machine does not see this folder and lists candidates again.
-        jobs = _jobs(plan, Path(folder) if local else None)
-        passes = _Passes(jobs, workers, on_progress)
-        counted = passes.count()
+        passes = Passes(_jobs(plan, Path(folder) if local else None), workers, on_progress)
+        passes.count(count_candidates)
         while True:
-            available, allocations = _allocate(quota, scenes, counted, plan.recipe, config)
+            plan, quota = limited(plan, weights, passes, count_candidates)
+            given = given_by_cell(plan, quota, passes.counted)
+            allocations = {cell: given[cell].allocate(rows) for cell, rows in quota.items()}
             pick = partial(pick_hashes, takes=_takes(allocations))
             with closing(passes.run(pick, "choose")) as picked:
-                thresholds, per_scene = _thresholds(available, allocations, scenes, picked)
-            if not passes.without_lost(counted):
+                thresholds, per_scene = _thresholds(given, allocations, scenes, picked)
+            if not passes.without_lost():
                 break
         plan = replace(
-            plan, thresholds=thresholds, rejections=_rejections(scenes, counted),
+            plan, thresholds=thresholds, rejections=_rejections(scenes, passes.counted),
             shards=shards_of(scenes, per_scene),
         )  # fmt: skip
         if not plan.rows:
             raise PlanError(f"no record can be made. {reason_text(plan)}")
         if rows_file is not None and local:
-            job_of = dict(zip(scenes, jobs, strict=True))
+            job_of = dict(zip(scenes, passes.jobs, strict=True))
             write_plan_rows(rows_file, plan, lambda scene: picked_candidates(job_of[scene]))
             plan = replace(plan, rows_file=rows_file)
     return plan
@@ -121,19 +121,20 @@ def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
 
 
 def _asked(index: Index, config: PlanConfig, recipe: Recipe) -> tuple[Plan, dict[Cell, int]]:
-    """A plan that says what is asked, and takes nothing yet; and the rows asked of each cell."""
+    """A plan that says what is asked, and takes nothing yet; and the recipe's rows of each cell."""
     tasks = select_tasks(config.tasks, recipe)
     if config.benchmark is not None:
         tasks = tuple(task for task in tasks if in_benchmark(task))
     scenes = _planned_scenes(index, config)
-    quota = cell_quotas(tasks, scenes, recipe, config)
+    weights = cell_quotas(tasks, scenes, recipe, config)
+    quota = weights if config.limit is None else shares_of(config.limit, weights)
     plan = Plan(
         index.path.resolve(), config, recipe, tasks, _sources(index), scenes,
         {cell: total // max(1, scene_count(scenes, cell)) + 1 for cell, total in quota.items()},
         thresholds=(), rejections=(), shards=(),
         wording=wording_hash(engine_of(task).templates for task in tasks),
     )  # fmt: skip
-    return plan, quota
+    return plan, weights
 
 
 def _sources(index: Index) -> dict[str, dict[str, Any]]:
@@ -158,52 +159,10 @@ def _rejections(
     scenes: tuple[PlannedScene, ...], counted: Sequence[Counted]
 ) -> tuple[Rejected, ...]:
     return tuple(
-        Rejected(task, scene.source, scene.scene, reason, count)
+        Rejected(*row)
         for scene, result in zip(scenes, counted, strict=True)
-        for task, reasons in sorted(result.rejected.items())
-        for reason, count in sorted(reasons.items())
+        for row in rejected_scene(scene, result)
     )
-
-
-@dataclass
-class _Passes:
-    """The passes over the scenes; those whose workers die are left out from then on."""
-
-    jobs: list[SceneJob]
-    workers: Workers
-    on_progress: Event | None
-    lost: set[int] = field(default_factory=set)
-
-    def run(
-        self, function: Callable[[SceneJob], Result], stage: str
-    ) -> Generator[tuple[int, Result], None, None]:
-        """(position, result) of each scene as they come, each of them reported."""
-        numbers = [k for k in range(len(self.jobs)) if k not in self.lost]
-        jobs = [self.jobs[k] for k in numbers]
-        with closing(run_pieces(function, jobs, self.workers, lambda j: j.scene.scene)) as results:
-            for done, (position, result) in enumerate(results, 1):
-                if self.on_progress is not None:
-                    self.on_progress(stage, done, len(jobs))
-                if isinstance(result, Lost):
-                    self.lost.add(numbers[position])
-                else:
-                    yield numbers[position], result
-
-    def count(self) -> list[Counted]:
-        """The candidates of each scene, in the order of the scenes."""
-        found = dict(self.run(count_candidates, "count"))
-        counted = [found.get(k, Counted({}, {})) for k in range(len(self.jobs))]
-        self.without_lost(counted)
-        return counted
-
-    def without_lost(self, counted: list[Counted]) -> bool:
-        """Take the candidates of lost scenes out of the counts; whether there were any."""
-        changed = False
-        for k in self.lost:
-            empty = Counted({}, {task: {Lost.reason: 1} for task in self.jobs[k].tasks})
-            changed |= counted[k] != empty
-            counted[k] = empty
-        return changed
 
 
 def reason_text(plan: Plan) -> str:
@@ -253,43 +212,8 @@ def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tupl
     return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
 
 
-def _allocate(
-    quota: Mapping[Cell, int],
-    scenes: tuple[PlannedScene, ...],
-    counted: list[Counted],
-    recipe: Recipe,
-    config: PlanConfig,
-) -> tuple[dict[Cell, NDArray[np.int64]], dict[Cell, list[Allocation]]]:
-    available: dict[Cell, NDArray[np.int64]] = {}
-    allocations: dict[Cell, list[Allocation]] = {}
-    for cell, total in quota.items():
-        engine = engine_of(cell[0])
-        strata = engine.strata(recipe)
-        counts = np.zeros((len(strata), engine.bin_count(recipe)), np.int64)
-        for scene, result in zip(scenes, counted, strict=True):
-            if (scene.source, scene.split) == cell[1:] and cell[0] in result.histogram:
-                counts += result.histogram[cell[0]]
-        shares = largest_remainder(
-            total, {f"{s:03d}": share for s, (_, share) in enumerate(strata)}
-        )
-        balance = config.balance or recipe.balance
-        available[cell] = counts
-        parts = [
-            allocate(counts[s].tolist(), shares[f"{s:03d}"], balance) for s in range(len(strata))
-        ]
-        if engine.words and recipe.word_strata:
-            most = most_of_a_word([sum(part.taken) for part in parts])
-            parts = [
-                Allocation(part.quota, allocate(counts[s].tolist(), most[s], balance).taken)
-                if sum(part.taken) > most[s] else part
-                for s, part in enumerate(parts)
-            ]  # fmt: skip
-        allocations[cell] = parts
-    return available, allocations
-
-
 def _thresholds(
-    available: Mapping[Cell, NDArray[np.int64]],
+    given: Mapping[Cell, Given],
     allocations: Mapping[Cell, list[Allocation]],
     scenes: tuple[PlannedScene, ...],
     picked: Iterator[tuple[int, list[Picked]]],
@@ -308,7 +232,7 @@ def _thresholds(
     for cell, parts in allocations.items():
         for s, part in enumerate(parts):
             for b, quota in enumerate(part.quota):
-                have = int(available[cell][s, b])
+                have = int(given[cell].counts[s, b])
                 if not (quota or have):
                     continue
                 hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)

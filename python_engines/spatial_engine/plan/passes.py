@@ -8,7 +8,7 @@ that may be taken: as many as the bins of the scene can give.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
@@ -37,6 +37,8 @@ class SceneJob:
 
     Attributes:
         spill: File of the candidates between the passes; None lists them in both.
+        rounds: Task -> the round in which it was listed last; absent is the first.
+        round: The present round: only its tasks are listed.
     """
 
     index: Path
@@ -46,6 +48,21 @@ class SceneJob:
     scene: PlannedScene
     scene_quota: Mapping[str, int]
     spill: Path | None
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    round: int = 0
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The tasks of the present round."""
+        return self.of_round(self.round)
+
+    def of_round(self, number: int) -> tuple[str, ...]:
+        """The tasks that were listed last in a round."""
+        return tuple(task for task in self.tasks if self.rounds.get(task, 0) == number)
+
+    def waiting(self, number: int) -> Path | None:
+        """File of the candidates of a round."""
+        return None if self.spill is None else self.spill.with_suffix(f".{number}.npz")
 
     @property
     def picked(self) -> Path | None:
@@ -54,10 +71,21 @@ class SceneJob:
 
 
 class Counted(NamedTuple):
-    """The candidates of a scene by task, and how many were refused by reason."""
+    """The candidates of a scene by task, and how many were refused by reason.
+
+    `failed` says that an engine failed on the scene, which then gives nothing.
+    """
 
     histogram: dict[str, NDArray[np.int64]]  # task -> (strata, bins)
     rejected: dict[str, Mapping[str, int]]
+    failed: bool = False
+
+    def updated(self, again: Counted, tasks: tuple[str, ...]) -> Counted:
+        """With what was counted again of some tasks."""
+        if again.failed:
+            return again
+        rejected = {task: found for task, found in self.rejected.items() if task not in tasks}
+        return Counted(self.histogram | again.histogram, rejected | again.rejected)
 
 
 def _groups(job: SceneJob, task: str, table: CandidateTable) -> NDArray[np.int64]:
@@ -66,12 +94,12 @@ def _groups(job: SceneJob, task: str, table: CandidateTable) -> NDArray[np.int64
     return table.stratum.astype(np.int64) * bins + table.bin
 
 
-def _tables(job: SceneJob) -> Tables:
+def _tables(job: SceneJob, tasks: tuple[str, ...]) -> Tables:
     task = ""
     try:
         index = open_index(job.index)
         context = open_context(index, job.scene, job.recipe, job.seed, job.scene_quota)
-        for task in job.tasks:
+        for task in tasks:
             yield task, candidates_of(engine_of(task), context)
     except Exception as error:
         raise engine_failure(f"{job.scene.source}/{job.scene.scene}", task, error) from error
@@ -85,7 +113,7 @@ def count_candidates(job: SceneJob) -> Counted:
     out = Counted({}, {})
 
     def counted() -> Tables:
-        for task, table in _tables(job):
+        for task, table in _tables(job, job.listed):
             engine, groups = engine_of(task), _groups(job, task, table)
             shape = (len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
             counts = np.bincount(groups, minlength=shape[0] * shape[1]).astype(np.int64)
@@ -95,12 +123,11 @@ def count_candidates(job: SceneJob) -> Counted:
             yield task, table
 
     try:
-        _write(job.spill, counted())
+        _write(job.waiting(job.round), counted())
     except EngineFailed as failed:
         # The scene alone is out: of all its tasks, whichever of them failed.
-        _write(job.spill, ((task, CandidateTable.empty()) for task in job.tasks))
         tasks = (failed.task,) if failed.task else job.tasks
-        return Counted({}, {task: {failed.reason: 1} for task in tasks})
+        return Counted({}, {task: {failed.reason: 1} for task in tasks}, failed=True)
     return out
 
 
@@ -121,12 +148,11 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -
                 out.append((task, s, b, table.hash[rows[groups == group]]))
             yield task, table.take(np.sort(rows))
 
-    try:
-        _write(job.picked, picked())
-    except EngineFailed:  # counted and told by the first pass; here without its disk
-        return []
-    if job.spill is not None:
-        job.spill.unlink(missing_ok=True)
+    _write(job.picked, picked())
+    for number in set(job.rounds.values()) | {0}:
+        waiting = job.waiting(number)
+        if waiting is not None:
+            waiting.unlink(missing_ok=True)
     return out
 
 
@@ -141,9 +167,12 @@ def picked_candidates(job: SceneJob) -> dict[str, CandidateTable]:
 
 def _listed(job: SceneJob) -> Tables:
     """What waits on disk, or is listed again: on Ray, and when a worker died after its work."""
-    if job.spill is None or not job.spill.exists():
-        return _tables(job)
-    return _read(job.spill, job.tasks)
+    for number in sorted(set(job.rounds.values()) | {0}):
+        path, tasks = job.waiting(number), job.of_round(number)
+        if path is None or not path.exists():
+            yield from _tables(job, tasks)
+        else:
+            yield from _read(path, tasks)
 
 
 def _write(path: Path | None, tables: Tables) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many rows each task, source and split is to give: by the recipe, a limit, or a benchmark."""
+"""How many rows each task, source and split is to give: by the recipe, or a benchmark."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def in_benchmark(task: str) -> bool:
 def cell_quotas(
     tasks: tuple[str, ...], scenes: tuple[PlannedScene, ...], recipe: Recipe, config: PlanConfig
 ) -> dict[Cell, int]:
-    """Rows wanted of each task, source and split that has scenes of the task's kind."""
-    limit = config.limit
+    """Rows wanted of each task, source and split that has scenes of the task's kind.
+
+    These are the recipe's; a limit is spread in their proportion (`spatial_engine.plan.limit`).
+    """
     places = sorted({(s.source, s.split) for s in scenes})
     counts = {
         (task, *place): count
@@ -57,16 +59,6 @@ def cell_quotas(
         for source, split in places:
             if (task, source, split) in counts:
                 quota[task, source, split] = spread[f"{source}/{split}"]
-    if limit is None:
-        return quota
-    totals: dict[str, float] = defaultdict(float)
-    for (task, _, _), rows in quota.items():
-        totals[task] += rows
-    for task, rows in largest_remainder(limit, totals).items():
-        mine = {"/".join(cell[1:]): n for cell, n in quota.items() if cell[0] == task}
-        for name, share in largest_remainder(rows, mine).items():
-            source, _, split = name.rpartition("/")
-            quota[task, source, split] = share
     return quota
 
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan for people and for programs: what it gives, what is short of what was asked, and why."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spatial_engine.dataset.estimate import Estimate
+    from spatial_engine.plan.plan import Plan
+
+_WIDTH = 100
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """What the plan promises."""
+    from spatial_engine.plan.outlook import (
+        not_asked,
+        reasons,
+        rejections_by_task,
+        rows_by_task,
+        shortfall,
+    )
+
+    return {
+        "rows": plan.rows,
+        "asked": plan.config.limit,
+        "shards": len(plan.shards),
+        "tasks": rows_by_task(plan),
+        "shortfall": shortfall(plan),
+        "reasons": reasons(plan),
+        "not_asked": not_asked(plan),
+        "rejections": rejections_by_task(plan),
+        "skipped": plan.left_out,
+        "hash": plan.hash(),
+    }
+
+
+def total_line(plan: Plan, what: str = "records") -> str:
+    """Rows of what was asked, and over how many tasks; a limit that is not reached is said."""
+    from spatial_engine.plan.outlook import rows_by_task
+
+    rows = rows_by_task(plan)
+    limit, asked = plan.config.limit, sum(count > 0 for count in rows.values())
+    of = "" if limit is None else f" of {limit:,}"
+    over = f"{asked} of {len(rows)} tasks that can be asked"
+    if limit is not None and plan.rows < limit:
+        return f"{plan.rows:,}{of} {what}: {limit - plan.rows:,} short, the {over} give no more"
+    return f"{plan.rows:,}{of} {what} over the {over}"
+
+
+def as_text(plan: Plan, head: str) -> str:
+    """The plan as a table: rows, what is missing, and why candidates were refused."""
+    from spatial_engine.plan.outlook import reasons, rows_by_task, shortfall
+
+    missing, why, rows = shortfall(plan), reasons(plan), rows_by_task(plan)
+    width = max(map(len, plan.tasks))
+    shards = f"{len(plan.shards)} shard" + ("s" if len(plan.shards) != 1 else "")
+    lines = [f"{head}: {total_line(plan)}, in {shards}"]
+    short = "short" if plan.config.limit is None else "below its share"
+    for task, count in rows.items():
+        if not count:
+            continue
+        less = f"  {missing[task]:,} {short}" if task in missing else ""
+        lines.append(
+            f"  {task:<{width}} {count:>9,}{less}"
+            + (f"  (refused: {why[task]})" if why[task] else "")
+        )
+    lines += not_asked_lines(plan)
+    lines += [f"  skipped {line}" for line in plan.left_out]
+    return "\n".join(lines)
+
+
+def not_asked_lines(plan: Plan) -> list[str]:
+    """The tasks that give nothing, by reason."""
+    from spatial_engine.plan.outlook import not_asked
+
+    return [
+        line
+        for reason, tasks in not_asked(plan).items()
+        for line in textwrap.wrap(
+            f"not asked, {reason}: {', '.join(tasks)}", _WIDTH, initial_indent="  ",
+            subsequent_indent="    ", break_on_hyphens=False,
+        )
+    ]  # fmt: skip
+
+
+def estimate_lines(found: Estimate) -> list[str]:
+    """The cost of a plan in words."""
+    plural = "es" if found.workers > 1 else ""
+    return [
+        f"  time     {duration(found.seconds)} by {found.workers} process{plural}",
+        f"  records  {size(found.record_bytes)} in {found.shards:,} shards",
+        f"  images   {found.images:,} shown; an export has {found.image_files:,} files, "
+        f"{size(found.image_bytes)} as copies",
+        f"  (measured on {found.sampled_rows:,} records; nothing was written)",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use.
+
+    Example:
+        >>> duration(8), duration(150), duration(9000), duration(400000)
+        ('8 s', '2.5 min', '2.5 h', '4.6 days')
+    """
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that a person would use.
+
+    Example:
+        >>> size(700), size(25_000), size(3.2e9)
+        ('700 B', '25.0 kB', '3.2 GB')
+    """
+    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count:.0f} B"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tasks can give, and a limit on all rows spread over them until it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engines import engine_of
+from spatial_engine.plan.balance import (
+    Allocation,
+    allocate,
+    largest_remainder,
+    most_of_a_word,
+)
+from spatial_engine.plan.quotas import Cell
+from spatial_engine.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The candidates of a task, source and split, and the rows that a quota gets of them.
+
+    Attributes:
+        task: The task.
+        counts: (strata, bins) candidates.
+        recipe: Whose shares and balance hold.
+        balance: Where a bin's unused quota goes.
+    """
+
+    task: str
+    counts: NDArray[np.int64]
+    recipe: Recipe
+    balance: Literal["carry", "even"]
+
+    @property
+    def available(self) -> int:
+        """Candidates in all."""
+        return int(self.counts.sum())
+
+    def allocate(self, quota: int) -> list[Allocation]:
+        """Rows of each stratum's bins for a quota."""
+        engine, counts = engine_of(self.task), self.counts
+        strata = engine.strata(self.recipe)
+        shares = largest_remainder(
+            quota, {f"{s:03d}": share for s, (_, share) in enumerate(strata)}
+        )
+        parts = [
+            allocate(counts[s].tolist(), shares[f"{s:03d}"], self.balance)
+            for s in range(len(strata))
+        ]
+        if engine.words and self.recipe.word_strata:
+            most = most_of_a_word([sum(part.taken) for part in parts])
+            parts = [
+                Allocation(part.quota, allocate(counts[s].tolist(), most[s], self.balance).taken)
+                if sum(part.taken) > most[s] else part
+                for s, part in enumerate(parts)
+            ]  # fmt: skip
+        return parts
+
+    def rows(self, quota: int) -> int:
+        """Rows that a quota gets."""
+        return sum(sum(part.taken) for part in self.allocate(quota))
+
+
+def spread_limit(
+    limit: int, weights: Mapping[Cell, int], rows: Callable[[Cell, int], int]
+) -> dict[Cell, int]:
+    """Quotas that together get `limit` rows, or all that can be had.
+
+    Every cell starts with its share. What a cell cannot give goes to the others in proportion to
+    their weights, again and again, until the limit is reached or no cell gives more for more.
+
+    Args:
+        limit: Rows wanted in all.
+        weights: Cell -> its weight; one of weight 0 gets nothing.
+        rows: (cell, quota) -> rows that the cell gives, at most the quota; rises with it.
+
+    Example:
+        >>> cells = {("a", "", ""): 6, ("b", "", ""): 2, ("c", "", ""): 2}
+        >>> have = {"a": 1, "b": 90, "c": 3}
+        >>> found = spread_limit(10, cells, lambda cell, quota: min(quota, have[cell[0]]))
+        >>> [min(q, have[cell[0]]) for cell, q in found.items()]
+        [1, 6, 3]
+    """
+    rows = lru_cache(maxsize=None)(rows)
+    quota = shares_of(limit, weights)
+    given = {cell: rows(cell, q) for cell, q in quota.items()}
+    rising = {cell for cell, weight in weights.items() if weight > 0}
+    before: tuple[int, int] | None = None
+    while (left := limit - sum(given.values())) > 0 and rising:
+        if before == (now := (sum(quota.values()), len(rising))):
+            break
+        before = now
+        more = largest_remainder(left, {_name(cell): weights[cell] for cell in sorted(rising)})
+        for cell in sorted(rising):
+            asked = quota[cell] + more[_name(cell)]
+            # Words that are balanced may rise by more than was asked: never past the limit.
+            room = limit - sum(given.values()) + given[cell]
+            while asked > quota[cell] and rows(cell, asked) > room:
+                asked -= 1
+            if asked > quota[cell]:
+                quota[cell], given[cell] = asked, rows(cell, asked)
+            # One more row may fall to a word that has none left, and many more to another.
+            if rows(cell, 2 * asked + 64) <= given[cell]:
+                rising.discard(cell)
+    return quota
+
+
+def shares_of(limit: int, weights: Mapping[Cell, int]) -> dict[Cell, int]:
+    """The limit split among tasks by weight, and of each task among sources and splits."""
+    totals: dict[str, float] = {}
+    for cell, weight in weights.items():
+        totals[cell[0]] = totals.get(cell[0], 0) + weight
+    out: dict[Cell, int] = {}
+    for task, rows in largest_remainder(limit, totals).items():
+        mine = {_name(cell): cell for cell in weights if cell[0] == task}
+        spread = largest_remainder(rows, {name: weights[cell] for name, cell in mine.items()})
+        out |= {cell: spread[name] for name, cell in mine.items()}
+    return {cell: out[cell] for cell in weights}
+
+
+def _name(cell: Cell) -> str:
+    return "/".join(cell)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan gives beside what was asked, and in words why it is not more."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from spatial_engine.engines import engine_of
+from spatial_engine.plan.limit import shares_of
+from spatial_engine.plan.open import open_index
+from spatial_engine.plan.plan import Plan
+from spatial_engine.plan.quotas import Cell, cell_quotas
+from spatial_engine.records.task_name import family_of
+
+NO_CLIPS, NO_SCANS = "there is no clip of tracks", "there is no scan"
+NO_OBJECTS = "no object is labelled"
+NOTHING = "nothing was found to ask about"
+
+
+def quotas(plan: Plan) -> dict[Cell, int]:
+    """Rows that each task, source and split was asked for: of the recipe, or its share of a limit.
+
+    A limit's share is what the task would give if all could; others give what it lacks.
+    """
+    weights = cell_quotas(plan.tasks, plan.scenes, plan.recipe, plan.config)
+    return weights if plan.config.limit is None else shares_of(plan.config.limit, weights)
+
+
+def rows_by_task(plan: Plan) -> dict[str, int]:
+    """Rows that each task gives, in the order of the tasks."""
+    rows = dict.fromkeys(plan.tasks, 0)
+    for threshold in plan.thresholds:
+        rows[threshold.task] += threshold.taken
+    return rows
+
+
+def shortfall(plan: Plan) -> dict[str, int]:
+    """Rows that a task could not give of its quota, where any are missing."""
+    missing: Counter[str] = Counter()
+    for (task, _, _), rows in quotas(plan).items():
+        missing[task] += rows
+    missing.subtract(rows_by_task(plan))
+    return {task: count for task, count in sorted(missing.items()) if count > 0}
+
+
+def rejections_by_task(plan: Plan) -> dict[str, dict[str, int]]:
+    """Rejections by task and reason."""
+    out: dict[str, Counter[str]] = {}
+    for row in plan.rejections:
+        out.setdefault(row.task, Counter())[row.reason] += row.count
+    return {task: dict(sorted(counts.items())) for task, counts in sorted(out.items())}
+
+
+def reasons(plan: Plan, most: int = 3) -> dict[str, str]:
+    """Why each task does not give more: its commonest rejections, or what it lacks."""
+    counts = rejections_by_task(plan)
+    out = {}
+    for task in plan.tasks:
+        common = sorted(counts.get(task, {}).items(), key=lambda item: (-item[1], item[0]))
+        told = ", ".join(f"{reason} {count:,}" for reason, count in common[:most])
+        out[task] = told or _lacking(plan, task)
+    return out
+
+
+def _lacking(plan: Plan, task: str) -> str:
+    """What the scenes lack, where no guard refused anything of a task."""
+    clip = engine_of(task).kind == "clip"
+    scenes = [scene for scene in plan.scenes if scene.is_clip == clip]
+    if not scenes:
+        return NO_CLIPS if clip else NO_SCANS
+    if clip or any(t.task == task and t.available for t in plan.thresholds):
+        return ""
+    index = open_index(plan.index)
+    labelled = any(len(index.open_scene(s.source, s.scene).objects) for s in scenes)
+    return NOTHING if labelled else NO_OBJECTS
+
+
+def not_asked(plan: Plan) -> dict[str, list[str]]:
+    """Reason -> the tasks that give no row; a whole family is named once, as `family.*`."""
+    rows, why = rows_by_task(plan), reasons(plan)
+    families = Counter(family_of(task) for task in plan.tasks)
+    names: dict[str, list[str]] = {}
+    for task in (task for task, count in rows.items() if not count):
+        names.setdefault(why[task] or NOTHING, []).append(task)
+    out = {}
+    for reason, tasks in names.items():
+        mine = Counter(map(family_of, tasks))
+        whole = {name for name, count in mine.items() if count == families[name] > 1}
+        told = (f"{f}.*" if (f := family_of(task)) in whole else task for task in tasks)
+        out[reason] = list(dict.fromkeys(told))
+    return out

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passes over the scenes of a plan, and how long candidates of a limited plan are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engines import engine_of
+from spatial_engine.plan.limit import Given, spread_limit
+from spatial_engine.plan.passes import Counted, SceneJob
+from spatial_engine.plan.plan import Plan, PlannedScene
+from spatial_engine.plan.quotas import Cell, scene_count
+from spatialcore.workers import Lost, Workers, run_pieces
+
+Event = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+Count = Callable[[SceneJob], Counted]
+
+
+@dataclass
+class Passes:
+    """The passes over the scenes; those whose workers die are left out from then on.
+
+    Attributes:
+        jobs: One for each scene, in order.
+        workers: Who does them.
+        on_progress: Called with (stage, scenes done, scenes in all).
+        counted: What each scene has, once it has been counted.
+        lost: Scenes whose workers died twice.
+    """
+
+    jobs: list[SceneJob]
+    workers: Workers
+    on_progress: Event | None
+    counted: list[Counted] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+
+    def run(
+        self, function: Callable[[SceneJob], Result], stage: str
+    ) -> Generator[tuple[int, Result], None, None]:
+        """(position, result) of each scene as they come, each of them reported."""
+        out = {k for k, scene in enumerate(self.counted) if scene.failed} | self.lost
+        numbers = [k for k in range(len(self.jobs)) if k not in out]
+        jobs = [self.jobs[k] for k in numbers]
+        with closing(run_pieces(function, jobs, self.workers, lambda j: j.scene.scene)) as results:
+            for done, (position, result) in enumerate(results, 1):
+                if self.on_progress is not None:
+                    self.on_progress(stage, done, len(jobs))
+                if isinstance(result, Lost):
+                    self.lost.add(numbers[position])
+                else:
+                    yield numbers[position], result
+
+    def count(self, function: Count) -> None:
+        """Count the candidates of each scene."""
+        found = dict(self.run(function, "count"))
+        self.counted = [found.get(k, Counted({}, {})) for k in range(len(self.jobs))]
+        self.without_lost()
+
+    def recount(self, function: Count, plan: Plan, tasks: Sequence[str]) -> None:
+        """Count some tasks again, as far as the plan's quotas of a scene now need them."""
+        number = max(job.round for job in self.jobs) + 1
+        self.jobs = [
+            replace(
+                job, round=number, scene_quota=plan.quotas_of(job.scene),
+                rounds={**job.rounds, **{task: number for task in tasks if task in job.tasks}},
+            )
+            for job in self.jobs
+        ]  # fmt: skip
+        for k, again in self.run(function, "count again"):
+            self.counted[k] = self.counted[k].updated(again, self.jobs[k].listed)
+        self.without_lost()
+
+    def without_lost(self) -> bool:
+        """Take the candidates of lost scenes out of the counts; whether there were any."""
+        changed = False
+        for k in self.lost:
+            empty = Counted({}, {task: {Lost.reason: 1} for task in self.jobs[k].tasks})
+            changed |= self.counted[k] != empty
+            self.counted[k] = empty
+        return changed
+
+
+def given_by_cell(
+    plan: Plan, quota: Mapping[Cell, int], counted: Sequence[Counted]
+) -> dict[Cell, Given]:
+    """What the candidates of each cell can give."""
+    histograms: dict[Cell, NDArray[np.int64]] = {}
+    for cell in quota:
+        engine = engine_of(cell[0])
+        shape = len(engine.strata(plan.recipe)), engine.bin_count(plan.recipe)
+        histograms[cell] = np.zeros(shape, np.int64)
+    for scene, result in zip(plan.scenes, counted, strict=True):
+        for task, counts in result.histogram.items():
+            histograms[task, scene.source, scene.split] += counts
+    balance = plan.config.balance or plan.recipe.balance
+    return {
+        cell: Given(cell[0], counts, plan.recipe, balance) for cell, counts in histograms.items()
+    }
+
+
+def limited(
+    plan: Plan, weights: Mapping[Cell, int], passes: Passes, count: Count
+) -> tuple[Plan, dict[Cell, int]]:
+    """The plan's quotas of a scene and the cells' quotas for its limit.
+
+    A task that lists candidates within the quota of a scene is listed further while others fall
+    short and it may take their rows; it is exhausted when more quota brings no more candidates.
+    """
+    limit = plan.config.limit
+    if limit is None:
+        return plan, dict(weights)
+    growing = {cell for cell in weights if engine_of(cell[0]).within_quota}
+    while True:
+        given = given_by_cell(plan, weights, passes.counted)
+
+        wanted = spread_limit(limit, weights, partial(_rows, given, frozenset(growing)))
+        short = {cell for cell in growing if given[cell].rows(wanted[cell]) < wanted[cell]}
+        if not short:
+            return plan, wanted
+        plan = _looking_further(plan, {cell: wanted[cell] for cell in short})
+        passes.recount(count, plan, sorted({cell[0] for cell in short}))
+        again = given_by_cell(plan, weights, passes.counted)
+        growing -= {cell for cell in short if again[cell].available <= given[cell].available}
+
+
+def _rows(given: Mapping[Cell, Given], growing: frozenset[Cell], cell: Cell, quota: int) -> int:
+    """Rows that a cell gives for a quota; those that grow give what is asked."""
+    return quota if cell in growing else given[cell].rows(quota)
+
+
+def _looking_further(plan: Plan, wanted: Mapping[Cell, int]) -> Plan:
+    """With quotas of a scene that are twice as large, or what is wanted of it where that is more.
+
+    A task is counted again with one quota for all of its cells that grow; the others keep theirs.
+    """
+    quotas = dict(plan.scene_quota)
+    for cell, rows in wanted.items():
+        each = rows // max(1, scene_count(plan.scenes, cell)) + 1
+        quotas[cell] = max(2 * quotas[cell], each)
+    return replace(plan, scene_quota=quotas)
+
+
+def rejected_scene(scene: PlannedScene, counted: Counted) -> list[tuple[str, str, str, str, int]]:
+    """(task, source, scene, reason, count) of what was refused of a scene, in order."""
+    return [
+        (task, scene.source, scene.scene, reason, count)
+        for task, reasons in sorted(counted.rejected.items())
+        for reason, count in sorted(reasons.items())
+    ]
