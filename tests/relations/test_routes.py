@@ -26,7 +26,6 @@ from spatialcore.relations.walks import (
     Step,
     facing_objects,
     instructions,
-    landmarks,
     step_turn,
     walk,
 )
@@ -211,7 +210,7 @@ def test_walls_hide_objects_and_tables_do_not():
 def described(space, items, start, target):
     route = plan_route(space, start, target).value
     results = [
-        instructions(space, route, landmarks(route, items), facing, target)
+        instructions(space, route, items, facing, target)
         for facing in facing_objects(space, route.corners[0], items)
     ]
     return route, [r for r in results if not isinstance(r, Rejection)], results

@@ -35,6 +35,7 @@ _OWN = (
     "object_perception:OBJECT_PERCEPTION",
     "scene_layout:SCENE_LAYOUT",
     "numeric_choice:NUMERIC_CHOICE",
+    "route_plan:ROUTES",
     "navigation:NAVIGATION",
     "spatial_relation:SPATIAL_RELATION",
     "one_image:ONE_IMAGE",

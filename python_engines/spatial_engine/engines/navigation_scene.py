@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from spatial_engine.engines.candidates import CandidateTable
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
 from spatialcore.index.scene_graph import scene_floor
-from spatialcore.relations.free_space import FreeSpace, free_space
-from spatialcore.relations.verdict import Answer, Rejection
+from spatialcore.relations.free_space import FreeSpace, free_space, roomy
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.relations.walks import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from spatial_engine.reference.scene import ReferenceScene
 
 T = TypeVar("T")
-POOL = 8
-"""Objects that walks are made of: 56 ordered pairs."""
+POOL = 16
+"""Objects that walks are made of: 240 ordered pairs, few of them with clear floor between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,13 @@ class NavigationScene:
     layout: LayoutScene
     space: FreeSpace | Rejection
     _kept: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def roomy(self) -> FreeSpace | Rejection:
+        """The floor whose free cells leave room for a slip."""
+        if isinstance(self.space, Rejection):
+            return self.space
+        return roomy(self.space, DEFAULT_RULES.roomy_m)
 
     def kept(self, key: Any, make: Callable[[], T]) -> T:
         """`make()`, computed on the first call with this key."""
@@ -80,3 +91,28 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> Navigati
     floors = [item.object_id for item in reference.scene.objects if item.category == "floor"]
     labelled = np.isin(reference.cloud.instance, floors) if floors else None
     return NavigationScene(layout, free_space(layout.points, labelled))
+
+
+def table_of(
+    task: str,
+    scene: NavigationScene,
+    rows: Sequence[tuple[int, ...]],
+    rejected: Mapping[str, int],
+    *,
+    bin: ArrayLike = 0,
+    stratum: ArrayLike = 0,
+) -> CandidateTable:
+    """Rows of objects over the shown frames; -1 fills shorter ones."""
+    if not rows:
+        return CandidateTable.empty(rejected)
+    width = max(map(len, rows))
+    items = np.array([(*row, *(-1,) * (width - len(row))) for row in rows], dtype=np.int64)
+    shown = np.tile(np.array(scene.layout.frames, dtype=np.int32), (len(rows), 1))
+    chosen = scene.layout.place.draw_rows(task, [*shown.T, *items.T], "select")
+    return CandidateTable.build(shown, items, chosen, bin=bin, stratum=stratum, rejected=rejected)
+
+
+def unseen(scene: NavigationScene, items: Sequence[int]) -> str:
+    """The guard of the shown frames that a row breaks, or ""."""
+    unique = {item.object_id for item in scene.layout.unique}
+    return "" if unique.issuperset(items) else str(Reason.CATEGORY_NOT_UNIQUE)

@@ -25,7 +25,7 @@ from spatial_engine.records.answers import Answer, Dialect, parse_answer
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
-from spatialcore.relations.walks import walk
+from spatialcore.relations.starts import arrivals, possible_starts
 
 RELATIVE_TOLERANCE = 0.20
 COORDINATE_TOLERANCE = 0.05  # of the image's width
@@ -86,7 +86,7 @@ def closed_set(record: QARecord) -> tuple[str, ...]:
 
 def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> float:
     if metric == "arrives":
-        return float(_arrives(record, answer))
+        return _arrives(record, answer)
     if metric == "accuracy":
         return float(str(answer.text).casefold() == str(truth.text).casefold())
     if metric == "MRA":
@@ -119,9 +119,12 @@ def _right_place(
     )
 
 
-def _arrives(record: QARecord, answer: Answer) -> bool:
-    """Whether the steps lead to the goal over clear floor; a turn without angle is its nominal."""
+def _arrives(record: QARecord, answer: Answer) -> float:
+    """From which share of the starts that the question allows the steps reach the goal.
+
+    A turn without angle is its word's nominal one.
+    """
     facts = record.facts
     space = space_of_runs(facts["floor"])
-    walked = walk(space, facts["start_xy"], float(facts["heading_deg"]), answer.steps)
-    return walked.arrives(facts["goal_xy"])
+    starts = possible_starts(space, facts["start_xy"], float(facts["start_slack_m"]))
+    return arrivals(space, starts, facts["face_xy"], facts["goal_xy"], answer.steps)

@@ -7,8 +7,9 @@ counts, so no rounding decides whether a cell is free.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -127,6 +128,12 @@ class FreeSpace:
             (float(place[1]) - y) / self.cell_m - 0.5,
         )
 
+    def cell_at(self, xy: ArrayLike) -> Cell | None:
+        """The cell that holds a world (x, y), or None outside the grid."""
+        column, row = (math.floor(v + 0.5) for v in self.grid_xy(xy))
+        H, W = self.free.shape
+        return (row, column) if 0 <= row < H and 0 <= column < W else None
+
     @cached_property
     def _corner(self) -> tuple[float, float]:
         x, y = self.origin.tolist()
@@ -182,6 +189,15 @@ def free_space(
         return Rejection(Reason.NO_ROUTE, {"floor_z": floor_z})
     passable = _grown(ground, reach + 0.5 * keep) & ~_grown(blocked, 0.5 * keep)
     return FreeSpace(first * rules.cell_m, rules.cell_m, floor_z, free, passable, tall, rules)
+
+
+def roomy(space: FreeSpace, margin_m: float) -> FreeSpace:
+    """The same floor, whose free cells have only passable ones within a margin.
+
+    Who keeps to it may stray by the margin and still walk on passable floor.
+    """
+    tight = _grown(~np.pad(space.passable, 1), margin_m / space.cell_m)[1:-1, 1:-1]
+    return replace(space, free=space.free & ~tight, _distances={}, _approaches={})
 
 
 def passable_runs(space: FreeSpace) -> Evidence:
@@ -281,8 +297,8 @@ def approach(
         toward_xy: Where one comes from or goes to, world (x, y); None takes the centroid.
 
     Returns:
-        Answer with (row, column), or `no_route` when the nearest is farther than `max_reach_m`.
-        Evidence: `reach_m`.
+        Answer with (row, column), or `no_route` when no cell is free or the nearest is farther
+        than `max_reach_m`. Evidence: `reach_m`.
     """
     goal = item.centroid if toward_xy is None else np.asarray(toward_xy, dtype=np.float64)
     key = (item.object_id, float(goal[0]), float(goal[1]))
@@ -293,6 +309,8 @@ def approach(
 
 def _approach(space: FreeSpace, item: SceneObject, goal: Float64) -> Answer[Cell] | Rejection:
     cells, xy, distance = space.free_cells, space.free_xy, space.distance_to(item)
+    if not len(cells):
+        return Rejection(Reason.NO_ROUTE, {"object_id": item.object_id})
     nearest = float(distance.min())
     evidence: Evidence = {"reach_m": nearest, "object_id": item.object_id}
     if nearest > space.rules.max_reach_m:

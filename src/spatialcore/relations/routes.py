@@ -150,12 +150,31 @@ def plan_route(
         if isinstance(end, Rejection):
             return end
         cells.append(end.value)
-    evidence: Evidence = {"start_cell": list(cells[0]), "goal_cell": list(cells[1])}
-    found = find_path(space.free, cells[0], cells[1])
-    if found is None or cells[0] == cells[1]:
+    return route_between(space, cells[0], cells[1])
+
+
+def route_between(
+    space: FreeSpace, start: Cell, goal: Cell, *, start_xy: Sequence[float] | None = None
+) -> Answer[Route] | Rejection:
+    """The shortest walk from one cell to another.
+
+    Args:
+        space: Floor grid.
+        start: Free (row, column).
+        goal: Free (row, column).
+        start_xy: Where in the first cell one starts; None is its centre.
+
+    Returns:
+        As `plan_route`.
+    """
+    evidence: Evidence = {"start_cell": list(start), "goal_cell": list(goal)}
+    found = find_path(space.free, start, goal)
+    if found is None or start == goal:
         return Rejection(Reason.NO_ROUTE, evidence)
     path, cost = found
     places = [space.center(cell) for cell in simplify_path(space, path)]
+    if start_xy is not None:
+        places[0] = np.asarray(start_xy, dtype=np.float64)
     corners = np.stack(merge_short_legs(space, places))
     length = float(sum(math.hypot(*leg) for leg in np.diff(corners, axis=0)))
     evidence |= {"path_m": cost * space.cell_m, "length_m": length}
@@ -225,6 +244,36 @@ def route_turns(
         raise ValueError(f"stops must be 3 to {rules.max_turns + 2} objects, got {len(stops)}")
     if len({item.object_id for item in stops}) != len(stops):
         raise ValueError("stops must be distinct objects")
+    cells = stop_cells(space, stops, rules=rules)
+    if isinstance(cells, Rejection):
+        return cells
+    places, evidence = [space.center(cell) for cell in cells.value], cells.evidence
+    angles = turns_deg(places)
+    evidence["angles_deg"] = angles
+    evidence["centroid_angles_deg"] = turns_deg([item.centroid[:2] for item in stops])
+    words = [turn_word(angle, rules) for angle in angles]
+    loose = TurnRules(rules.side_deg, rules.back_deg, 0.0)
+    seen = [turn_word(angle, loose) for angle in evidence["centroid_angles_deg"]]
+    if None in words or words != seen:
+        return Rejection(Reason.DIRECTION_BORDER, evidence)
+    return Answer(tuple(word for word in words if word is not None), evidence)
+
+
+def stop_cells(
+    space: FreeSpace, stops: Sequence[SceneObject], *, rules: TurnRules = DEFAULT_TURNS
+) -> Answer[tuple[Cell, ...]] | Rejection:
+    """Where a walk that goes straight from object to object stops.
+
+    Args:
+        space: Floor grid.
+        stops: Two or more objects.
+        rules: Thresholds.
+
+    Returns:
+        Answer with the free cell nearest each object on the side where one comes from (at the
+        first: where one goes to), or `no_route` or `distance_range` as `route_turns`.
+        Evidence: `legs_m`, `cells`, `object_ids`.
+    """
     cells: list[Cell] = []
     places: list[Float64] = []
     for item in stops:
@@ -240,15 +289,7 @@ def route_turns(
         return Rejection(Reason.DISTANCE_RANGE, evidence)
     if not all(line_clear(space, space.free, a, b) for a, b in pairwise(places)):
         return Rejection(Reason.NO_ROUTE, evidence)
-    angles = turns_deg(places)
-    evidence["angles_deg"] = angles
-    evidence["centroid_angles_deg"] = turns_deg([item.centroid[:2] for item in stops])
-    words = [turn_word(angle, rules) for angle in angles]
-    loose = TurnRules(rules.side_deg, rules.back_deg, 0.0)
-    seen = [turn_word(angle, loose) for angle in evidence["centroid_angles_deg"]]
-    if None in words or words != seen:
-        return Rejection(Reason.DIRECTION_BORDER, evidence)
-    return Answer(tuple(word for word in words if word is not None), evidence)
+    return Answer(tuple(cells), evidence)
 
 
 def turns_deg(places: Sequence[Float64]) -> list[float]:

@@ -43,6 +43,9 @@ class Reason(StrEnum):
     ROOM_UNSTABLE = "room_unstable"
     ORDER_AMBIGUOUS = "order_ambiguous"
     NO_ROUTE = "no_route"
+    NO_START = "no_start"
+    START_UNSURE = "start_unsure"
+    TO_AND_FRO = "to_and_fro"
     NO_LANDMARK = "no_landmark"
 
 

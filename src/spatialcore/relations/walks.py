@@ -47,10 +47,14 @@ class WalkRules:
             second slight, from the third on around; left or right between.
         border_deg: Least distance of a turn to any of the three.
         min_leg_m: Shortest leg.
+        min_walk_m: Shortest walk.
         landmark_m: A landmark lies within this distance of a leg's end.
         min_facing_m: Least distance of the object that one faces at the start.
         max_steps: Most steps.
         goal_m: A walk arrives when it ends within this distance of the goal.
+        start_gap_m: Least and greatest gap between the object that one starts at and oneself.
+        start_slack_m: One stands where one was told to within this distance.
+        roomy_m: A walk keeps so far from where a slip would leave the passable floor.
     """
 
     straight_deg: float = 20.0
@@ -58,10 +62,14 @@ class WalkRules:
     around_deg: float = 135.0
     border_deg: float = 5.0
     min_leg_m: float = 0.3
+    min_walk_m: float = 1.0
     landmark_m: float = 1.5
     min_facing_m: float = 0.5
     max_steps: int = 8
     goal_m: float = 0.5
+    start_gap_m: tuple[float, float] = (0.3, 2.0)
+    start_slack_m: float = 0.15
+    roomy_m: float = 0.2
 
 
 DEFAULT_RULES = WalkRules()
@@ -223,7 +231,7 @@ def landmarks(
 def instructions(
     space: FreeSpace,
     route: Route,
-    marks: Sequence[Landmark | None],
+    objects: Sequence[SceneObject],
     facing: SceneObject,
     target: SceneObject,
     *,
@@ -234,14 +242,15 @@ def instructions(
     Args:
         space: Floor grid.
         route: The route to describe.
-        marks: `landmarks` of the route.
+        objects: Those of the scene: the unique ones among them are landmarks.
         facing: What one faces at the start, one of `facing_objects`.
         target: The object at the end.
         rules: Thresholds.
 
     Returns:
         Answer whose steps, when walked, arrive; or `direction_border` (a turn or the target's
-        side is beside a border), `distance_range` (a leg is too short or there are too many), or
+        side is beside a border), `distance_range` (a leg or the walk is too short, or there are too
+        many legs), or
         `no_route` (the rounded steps leave the passable floor). Evidence: `turns_deg`,
         `heading_deg` at the start, `end_error_m`, `landmark_m`, `side_deg`.
     """
@@ -249,7 +258,11 @@ def instructions(
     true_legs = [math.dist(a, b) for a, b in pairwise(corners)]
     heading = heading_to(corners[0], facing.centroid)
     evidence: Evidence = {"heading_deg": heading, "legs_m": true_legs}
-    if min(true_legs) < rules.min_leg_m or len(true_legs) > rules.max_steps:
+    if (
+        min(true_legs) < rules.min_leg_m
+        or sum(true_legs) < rules.min_walk_m
+        or len(true_legs) > rules.max_steps
+    ):
         return Rejection(Reason.DISTANCE_RANGE, evidence)
     bearings = [heading_to(a, b) for a, b in pairwise(corners)]
     before = [heading, *bearings[:-1]]
@@ -265,6 +278,7 @@ def instructions(
     steps = _rounded_steps(corners, heading, turns, rules)
     if steps is None:
         return Rejection(Reason.DIRECTION_BORDER, evidence)
+    marks = landmarks(route, objects, rules=rules)
     evidence["landmark_m"] = [None if mark is None else mark[1] for mark in marks]
     named = tuple(
         Step(s.turn, s.distance_m, None if m is None else m[0], s.angle_deg)
