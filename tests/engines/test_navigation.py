@@ -41,11 +41,11 @@ THINGS = (
     block(4, "lamp", (1.08, 3.93, 0.3), (0.33, 0.33, 0.6)),
     block(5, "crate", (4.87, 4.04, 0.3), (0.31, 0.33, 0.6)),
 )
-IN_A_ROW = tuple(
-    block(k, name, (x, y, 0.3), (0.31, 0.33, 0.6))
-    for k, name, x, y in (
-        (1, "bin", 2.6, 1.2), (2, "stool", 5.4, 1.6), (3, "plant", 0.7, 2.2), (4, "lamp", 5.4, 3.0)
-    )  # fmt: skip
+IN_A_ROW = (
+    block(1, "bin", (2.6, 1.2, 0.3), (0.31, 0.33, 0.6)),
+    block(2, "stool", (5.4, 1.6, 0.3), (0.31, 0.33, 0.6)),
+    block(3, "plant", (0.7, 2.2, 0.3), (0.31, 0.33, 0.6)),
+    block(4, "lamp", (5.4, 3.0, 0.3), (0.31, 0.33, 0.6)),
 )
 
 
@@ -121,7 +121,7 @@ def test_what_is_offered_is_alike_and_sequences_are_strata(context: SceneContext
     assert sum(share for _, share in ROUTE.strata(Recipe())) == pytest.approx(1)
     rows = table.rows()
     assert len({len(row.items) for row in rows}) == 3
-    for row, stratum, facts in zip(rows, table.stratum, ROUTE.facts(context, rows), strict=True):
+    for stratum, facts in zip(table.stratum, ROUTE.facts(context, rows), strict=True):
         turns = tuple(facts.evidence["turns"])
         assert names[stratum] == " ".join(turns)
         offered = [option.replace("turn ", "").split(", then ") for option in facts.options]
@@ -141,7 +141,8 @@ def test_options_alone_do_not_tell_the_truth(context: SceneContext) -> None:
         every = alike(SEQUENCES[rng.integers(3, len(SEQUENCES))])
         turns = every[rng.integers(len(every))]
         row = Row((0, 1), tuple(rng.integers(0, 1 << 40, len(turns) + 2).tolist()))
-        options = [o.replace("turn ", "").split(", then ") for o in ROUTE._options(scene, row, turns)]
+        offered = ROUTE._options(scene, row, turns)
+        options = [one.replace("turn ", "").split(", then ") for one in offered]
         shared = [sum(a == b for o in options for a, b in zip(o, p, strict=True)) for p in options]
         firsts += min(options) == list(turns)
         central += options[int(np.argmax(shared))] == list(turns)
@@ -234,6 +235,7 @@ def test_whoever_stands_where_the_text_says_arrives(seed: int) -> None:
 
 def test_a_walk_that_some_start_would_miss_is_refused(context: SceneContext) -> None:
     """Between two walls 0.75 m apart a slip of 15 cm leads onto the wall; 1.4 m leave room."""
+
     def rejected(gap: float) -> int:
         walls = [wall_points((1.8, y), (4.2, y)) for y in (2.6 - gap / 2, 2.6 + gap / 2)]
         return WALK.candidates(context_of(walls=np.concatenate(walls))).rejected["start_unsure"]
