@@ -109,9 +109,10 @@ def _visual(model: SpatialMLLM, batch: Mapping[str, Any]) -> Tensor | None:
     return model.encode_visual(
         batch["pixel_values"],
         batch["grid_thw"],
-        frames=batch["frames"],
-        context_rows=batch["context_rows"],
-        still=batch["still"],
+        # A model without a spatial encoder takes none of these.
+        frames=batch.get("frames", ()),
+        context_rows=batch.get("context_rows", ()),
+        still=batch.get("still", ()),
     )
 
 

@@ -25,6 +25,7 @@ from spatial_engine.plan.balance import (
 from spatial_engine.records import answers
 from spatial_engine.records.jsonl import read_jsonl, record_to_json, write_jsonl
 from spatial_engine.records.marks import Mark, draw_marks, letter_corner
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import (
     ImageRef,
     Message,
@@ -113,28 +114,23 @@ def test_numbers_read_back_as_written(values: list[int]) -> None:
     ):
         for dialect in ("multispa", "lenient"):
             text = f"So `{answer.span}`."
-            assert (
-                answers.parse_answer(text, answer.type, answer.unit, dialect=dialect).answer
-                == answer
-            )
+            assert parse_answer(text, answer.type, answer.unit, dialect=dialect).answer == answer
 
 
 def test_answers_by_hand() -> None:
     assert answers.integer(-3.9, "mm", "truncate").number == (-3.0,)
     assert [answers.round_number(v) for v in (0.5, 1.5, -2.5)] == [0.0, 2.0, -2.0]
-    assert answers.parse_answer("1,234 mm", "integer", "mm").answer == answers.integer(1234, "mm")
-    assert answers.parse_answer("1.2 m", "integer", "mm").answer == answers.integer(1200, "mm")
-    assert answers.parse_answer("1 or 2", "integer", "mm").answer is None
-    assert answers.parse_answer(
-        "1 or 2", "integer", "mm", dialect="lenient"
-    ).answer == answers.integer(2, "mm")
+    assert parse_answer("1,234 mm", "integer", "mm").answer == answers.integer(1234, "mm")
+    assert parse_answer("1.2 m", "integer", "mm").answer == answers.integer(1200, "mm")
+    assert parse_answer("1 or 2", "integer", "mm").answer is None
+    assert parse_answer("1 or 2", "integer", "mm", dialect="lenient").answer is None
     walk = answers.steps(
         [answers.Step("left", 1.26, "door", 88), answers.Step("slight-right", 2.0, angle_deg=-30),
          answers.Step("around", 0.5)]
     )  # fmt: skip
     assert walk.span == "left 88 deg 1.3 m door; slight-right -30 deg 2.0 m; around 0.5 m"
-    assert answers.parse_answer("`leap 1.0 m`", "steps", "steps").answer is None
-    assert answers.parse_answer(f"`{walk.span}`", "steps", "steps").answer == walk
+    assert parse_answer("`leap 1.0 m`", "steps", "steps").answer is None
+    assert parse_answer(f"`{walk.span}`", "steps", "steps").answer == walk
 
 
 @given(st.integers(0, 319), st.integers(0, 239), st.integers(0, 319), st.integers(0, 239))

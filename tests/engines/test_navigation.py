@@ -18,7 +18,8 @@ from spatial_engine.engines.navigation_check import astray, longer
 from spatial_engine.engines.navigation_scene import NavigationScene, navigation_scene
 from spatial_engine.engines.route_plan import SEQUENCES, RoutePlan, alike
 from spatial_engine.recipe import Recipe
-from spatial_engine.records.answers import parse_answer, steps
+from spatial_engine.records.answers import steps
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import check_record
 from spatial_engine.scoring.multispa import score
 from spatialcore.relations.free_space import FreeSpace, free_space, passable_runs, space_of_runs

@@ -18,8 +18,8 @@ from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.track_pairs import clip_view, distance_bins
 from spatial_engine.recipe import Recipe, load_recipe, recipe_for
-from spatial_engine.records.answers import parse_answer
 from spatial_engine.records.place import FrameImage, Place
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.wording import wording_of
 from spatialcore.types import Camera, Frame, Track3D
 

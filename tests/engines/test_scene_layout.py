@@ -12,8 +12,8 @@ from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
 from spatial_engine.recipe import Recipe
-from spatial_engine.records.answers import parse_answer
 from spatial_engine.records.place import FrameImage, Place
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
 from tests.relations.rooms import block, floor_points, room_points
 

@@ -10,7 +10,7 @@ import pytest
 from spatial_engine.dataset.compose import make
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
-from spatial_engine.records.answers import parse_answer
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
 from tests.engines.test_scene_layout import scene
 

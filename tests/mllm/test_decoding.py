@@ -81,3 +81,16 @@ def test_sampling_is_a_function_of_its_seed_and_top_p_keeps_the_first(ready):
     assert choose(logits, tight, generator).tolist() == [1, 0]
     with pytest.raises(ValueError, match="top_p"):
         Sampling(top_p=0.0)
+
+
+@pytest.mark.parametrize("connector", ["none", "mlp_add", "gated", "concat", "cross_attention"])
+def test_every_connector_decodes_as_it_computes(toy, tiny, connector):
+    from spatialmllm.data.batches import SampleBuilder, collate
+    from spatialmllm.decoding import Sampling, generate
+    from spatialmllm.model.model import build
+
+    model = build(tiny(toy.tokenizer.size, connector, ids=toy.tokenizer.ids), seed=7).eval()
+    builder = SampleBuilder(model.settings, toy.tokenizer)
+    samples = [builder.sample([toy.records[i]], toy.images, answers=False) for i in (0, 2)]
+    made = generate(model, collate(samples, model.settings), Sampling(max_new_tokens=4), end_ids=())
+    assert made == [_uncached(model, sample, 4) for sample in samples]

@@ -37,7 +37,7 @@ class Options:
         split: Split that was asked.
         baseline: Score a baseline instead of responses.
         training: Split that the baselines learn numbers and frequencies from.
-        dialect: multispa, or lenient: the last answer of a longer text counts.
+        dialect: multispa, or lenient: answer blocks and longer texts are read too.
         benchmark: Score responses to a public benchmark, by its own rules, instead of records.
         questions: Its file of questions and answers, as its authors publish it.
         mra: Relative accuracy of numbers in VSI-Bench: its own, or that of Spatial-MLLM's code.

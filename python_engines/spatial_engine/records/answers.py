@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Presentation is data: how an answer is rounded, written as text, and read back from text.
+"""Presentation is data: how an answer is rounded and written as text.
 
 The answer sentence holds exactly one backticked span, the machine answer: a word, a letter, a
-number, `[ x , y ]`, `[ x , y , z ]` or a list of steps. Formatting and parsing live side by side,
-so that what is written can always be read.
+number, `[ x , y ]`, `[ x , y , z ]` or a list of steps. `reading` reads what is written here.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from string import ascii_uppercase
 from typing import Literal, NamedTuple
@@ -20,32 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.records.marks import COLOURS, Mark, mark_radius
-from spatialcore.relations.walks import TURNS, Step
+from spatialcore.relations.walks import Step
 
 __all__ = [
-    "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Parsed", "Step", "answer_span",
+    "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Step", "answer_span",
     "coordinate", "integer", "integers", "letter", "mark_radius", "norm1000",
-    "number", "option_lines", "parse_answer", "round_number", "round_numbers", "steps", "vector",
+    "number", "option_lines", "round_number", "round_numbers", "steps", "vector",
     "vectors", "word",
 ]  # fmt: skip
 
 Float64 = NDArray[np.float64]
 AnswerType = Literal["word", "letter", "integer", "number", "vector", "coordinate", "steps"]
 Rounding = Literal["nearest", "truncate"]
-Dialect = Literal["multispa", "lenient"]
 
 ANSWER_TYPES = ("word", "letter", "integer", "number", "vector", "coordinate", "steps")
 UNITS = ("mm", "m", "cm", "m2", "degree", "norm1000", "count", "word", "letter", "steps")
-NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2}
 METRES_PER = {"mm": 0.001, "cm": 0.01, "m": 1.0}
-
-_SPAN = re.compile(r"`([^`]*)`")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_UNIT_WORD = r"(mm|millimet(?:re|er)s?|cm|centimet(?:re|er)s?|m|met(?:re|er)s?)\b"
-_UNIT_AFTER = re.compile(r"\s*[\])]?\s*" + _UNIT_WORD, re.IGNORECASE)
-_STEP = re.compile(r"^([a-z-]+)(?: (-?\d+) deg)? (\d+(?:\.\d+)?) m(?: (.+))?$")
-_LETTER_PHRASE = re.compile(r"(?:^|[\s(\[:*])([A-Da-d])(?=$|[\s)\].,:;*!])(?!\s+[a-z])")
+NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2}
 
 
 class Answer(NamedTuple):
@@ -203,128 +192,3 @@ def _step_text(step: Step) -> str:
     angle = "" if step.angle_deg is None else f" {step.angle_deg} deg"
     landmark = "" if step.landmark is None else f" {step.landmark}"
     return f"{step.turn}{angle} {step.distance_m:.1f} m{landmark}"
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a response says.
-
-    Attributes:
-        answer: The typed answer, or None when nothing could be read.
-        converted: Whether a unit in the response was converted into the asked one.
-    """
-
-    answer: Answer | None
-    converted: bool = False
-
-
-UNPARSED = Parsed(None)
-
-
-def parse_answer(
-    response: str,
-    type: AnswerType,
-    unit: str,
-    *,
-    choices: Sequence[str] = (),
-    dialect: Dialect = "multispa",
-) -> Parsed:
-    """Read a response as an answer of a known type.
-
-    Dialect `multispa`: the last backticked span, or the whole response if there is none; a word is
-    the one token of the closed set in it; a letter stands alone; numbers are exactly as many as
-    asked. `lenient` also takes the last word, letter or run of numbers of a longer text.
-
-    Args:
-        response: What a model (or a record) says.
-        type: The type asked for.
-        unit: The unit asked for; "mm", "cm" and "m" after a number are converted into it.
-        choices: The closed set of words, or the letters that are offered.
-        dialect: How much else may stand in the response.
-
-    Returns:
-        Parsed; its answer is None when the response does not hold one.
-
-    Raises:
-        ValueError: The type or dialect is unknown.
-
-    Example:
-        >>> parse_answer("It moved `1.5 m`.", "integer", "mm")
-        Parsed(answer=Answer(type='integer', unit='mm', text=None, number=(1500.0,), steps=()), \
-converted=True)
-    """
-    if type not in ANSWER_TYPES:
-        raise ValueError(f"answer type must be one of {', '.join(ANSWER_TYPES)}, got {type!r}")
-    if dialect not in ("multispa", "lenient"):
-        raise ValueError(f"dialect must be 'multispa' or 'lenient', got {dialect!r}")
-    spans = _SPAN.findall(response)
-    text = (spans[-1] if spans else response).strip()
-    lenient = dialect == "lenient"
-    if type == "word":
-        return _parse_word(text, choices, lenient)
-    if type == "letter":
-        return _parse_letter(text, choices or tuple("ABCD"), lenient)
-    if type == "steps":
-        return _parse_steps(text)
-    return _parse_numbers(text, type, unit, lenient)
-
-
-def _parse_word(text: str, choices: Sequence[str], lenient: bool) -> Parsed:
-    plain = " ".join(text.casefold().split()).strip(" .!:;\"'*")
-    by_fold = {choice.casefold(): choice for choice in choices}
-    if not by_fold:
-        return Parsed(word(plain)) if plain else UNPARSED
-    if plain in by_fold:
-        return Parsed(word(by_fold[plain]))
-    # Longer members first, so that "front-left" is not read as "left".
-    members = sorted(by_fold, key=len, reverse=True)
-    pattern = "|".join(rf"(?<![\w-]){re.escape(member)}(?![\w-])" for member in members)
-    found = re.findall(pattern, plain)
-    if not found or (len(set(found)) > 1 and not lenient):
-        return UNPARSED
-    return Parsed(word(by_fold[found[-1]]))
-
-
-def _parse_letter(text: str, choices: Sequence[str], lenient: bool) -> Parsed:
-    plain = text.strip(" ()[]{}*\n\t").rstrip(".").strip(" ()[]{}*").upper()
-    if len(plain) == 1 and plain in choices:
-        return Parsed(letter(plain))
-    if not lenient:
-        return UNPARSED
-    found = [m.upper() for m in _LETTER_PHRASE.findall(text) if m.upper() in choices]
-    return Parsed(letter(found[-1])) if found else UNPARSED
-
-
-def _parse_steps(text: str) -> Parsed:
-    legs = []
-    for part in text.split(";"):
-        match = _STEP.match(part.strip())
-        if match is None or match[1] not in TURNS:
-            return UNPARSED
-        angle = None if match[2] is None else int(match[2])
-        legs.append(Step(match[1], float(match[3]), match[4], angle))
-    return Parsed(steps(legs))
-
-
-def _parse_numbers(text: str, type: AnswerType, unit: str, lenient: bool) -> Parsed:
-    plain = _THOUSANDS.sub("", text) if type in ("integer", "number") else text
-    found = list(_NUMBER.finditer(plain))
-    count = NUMBER_COUNT[type]
-    if len(found) != count and not (lenient and len(found) > count):
-        return UNPARSED
-    taken = found[-count:]
-    values = [float(match.group()) for match in taken]
-    if not all(math.isfinite(value) for value in values):
-        return UNPARSED
-    after = _UNIT_AFTER.match(plain, taken[-1].end())
-    converted = False
-    if after is not None and unit in METRES_PER:
-        name = after[1].lower()
-        given = "mm" if name[:3] in ("mm", "mil") else "cm" if name[0] == "c" else "m"
-        if given != unit:
-            # Both are powers of ten: multiply or divide by a whole number, which is exact.
-            ratio = METRES_PER[given] / METRES_PER[unit]
-            whole = round(ratio) if ratio >= 1 else round(1 / ratio)
-            values = [v * whole if ratio >= 1 else v / whole for v in values]
-            converted = True
-    return Parsed(Answer(type, unit, number=tuple(value + 0.0 for value in values)), converted)

@@ -19,8 +19,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatial_engine.records.answers import ANSWER_TYPES, NUMBER_COUNT, UNITS, Answer, parse_answer
+from spatial_engine.records.answers import ANSWER_TYPES, NUMBER_COUNT, UNITS, Answer
 from spatial_engine.records.marks import COLOURS, Mark
+from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spatial_engine.records.answers import Dialect
+from spatial_engine.records.reading import Dialect
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.report import paired_interval

@@ -6,27 +6,23 @@
 | spatial-mllm   | the whole of the last answer block | float() of the whole        |
 | official       | first word, trailing period off    | float() of the first word   |
 | lmms-eval-2026 | as official                        | first numeral or number word |
-| lenient        | a letter at the start              | first numeral or number word |
+| lenient        | `records.reading`: the one that a text names, or none             ||
 """
 
 from __future__ import annotations
 
 import re
+from string import ascii_uppercase
 from typing import Literal, get_args
+
+from spatial_engine.records.quantities import NUMBER_WORDS
+from spatial_engine.records.reading import parse_answer
 
 Extractor = Literal["spatial-mllm", "official", "lmms-eval-2026", "lenient"]
 EXTRACTORS: tuple[str, ...] = get_args(Extractor)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _NUMERAL = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
-_LETTER = re.compile(r"^\W*([A-Za-z])(?:$|[\s.):,])")
-# fmt: off
-_WORDS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-    "twenty",
-)
-# fmt: on
-_NUMBER_WORD = re.compile(rf"\b({'|'.join(sorted(_WORDS, key=len, reverse=True))})\b", re.I)
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b", re.I)
 
 
 def extract_choice(response: str, extractor: Extractor) -> str:
@@ -40,13 +36,17 @@ def extract_choice(response: str, extractor: Extractor) -> str:
     if extractor == "spatial-mllm":
         return _published(response)
     if extractor == "lenient":
-        found = _LETTER.match(_published(response))
-        return found.group(1).lower() if found else _published(response)
+        read = parse_answer(
+            response, "letter", "letter", choices=ascii_uppercase, dialect="lenient"
+        )
+        return _published(response) if read.answer is None else str(read.answer.text).lower()
     return _first_word(response).lower()
 
 
-def extract_number(response: str, extractor: Extractor) -> float | None:
+def extract_number(response: str, extractor: Extractor, unit: str = "m") -> float | None:
     """The number that a response gives, or None.
+
+    `lenient` converts other units of length or area into `unit`; the published ways know none.
 
     Example:
         >>> extract_number("2 meters", "spatial-mllm"), extract_number("2 meters", "official")
@@ -59,10 +59,13 @@ def extract_number(response: str, extractor: Extractor) -> float | None:
         return _as_float(_published(response).replace(",", ""))
     if extractor == "official":
         return _as_float(_first_word(response))
+    if extractor == "lenient":
+        read = parse_answer(response, "number", unit, dialect="lenient")
+        return None if read.answer is None else read.answer.number[0]
     numeral, word = _NUMERAL.search(response), _NUMBER_WORD.search(response)
     if numeral is not None and (word is None or numeral.start() < word.start()):
         return _as_float(numeral.group().replace(",", ""))
-    return None if word is None else float(_WORDS.index(word.group(1).lower()))
+    return None if word is None else float(NUMBER_WORDS.index(word.group(1).lower()))
 
 
 def _published(response: str) -> str:

@@ -21,7 +21,8 @@ from string import ascii_uppercase
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Metric
-from spatial_engine.records.answers import Answer, Dialect, parse_answer
+from spatial_engine.records.answers import Answer
+from spatial_engine.records.reading import Dialect, parse_answer
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
@@ -59,8 +60,8 @@ def score(record: QARecord, response: str, *, dialect: Dialect = "multispa") -> 
     Args:
         record: The record with the true answer.
         response: What the model said.
-        dialect: "multispa" reads the last backticked span or the whole response; "lenient" takes
-            the last answer of a longer text, and is reported apart.
+        dialect: "multispa" reads the last backticked span or the whole response; "lenient" also
+            reads answer blocks, boxes and the one answer that a longer text names; reported apart.
 
     Raises:
         ValueError: Unknown dialect.
@@ -68,7 +69,12 @@ def score(record: QARecord, response: str, *, dialect: Dialect = "multispa") -> 
     """
     truth = record.typed_answer
     parsed = parse_answer(
-        response, truth.type, truth.unit, choices=closed_set(record), dialect=dialect
+        response,
+        truth.type,
+        truth.unit,
+        choices=closed_set(record),
+        options=record.options,
+        dialect=dialect,
     )
     metric = engine_of(record.task).metric
     if parsed.answer is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.published import ROWS
-from spatial_engine.records.answers import Dialect
+from spatial_engine.records.reading import Dialect
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import chance
 from spatial_engine.scoring.multispa import Score, score

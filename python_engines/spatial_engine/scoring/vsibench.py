@@ -21,12 +21,13 @@ CHOICE_TYPES = (
     "route_planning",
     "obj_appearance_order",
 )
-NUMBER_TYPES = (
-    "object_abs_distance",
-    "object_counting",
-    "object_size_estimation",
-    "room_size_estimation",
-)
+# With the unit that each question asks for.
+NUMBER_TYPES = {
+    "object_abs_distance": "m",
+    "object_counting": "count",
+    "object_size_estimation": "cm",
+    "room_size_estimation": "m2",
+}
 _DIRECTION = "object_rel_direction"
 _OFFICIAL = np.linspace(0.5, 0.95, int((0.95 - 0.5) / 0.05 + 2))
 _PUBLISHED = np.float32(1) - np.arange(0.5, 0.975, 0.05).astype(np.float32)
@@ -93,7 +94,7 @@ def score_row(
         return float(said == ground_truth.strip().lower())
     if question_type not in NUMBER_TYPES:
         raise ValueError(f"unknown question type {question_type!r}")
-    number = extract_number(response, extractor)
+    number = extract_number(response, extractor, NUMBER_TYPES[question_type])
     truth = float(str(ground_truth).replace(",", ""))
     return 0.0 if number is None else mean_relative_accuracy(number, truth, dialect)
 
