@@ -5,6 +5,8 @@ Examples:
   spatialcore eval --model runs/tiny/model --records demo/out --split val -o results
   spatialcore eval --model runs/tiny/model --records demo/out -o results --blind-eval
   spatialcore eval --model runs/tiny/model --records demo/out -o results-blind --blind
+  spatialcore eval --model hf:./llava --records demo/out -o results-llava --limit 500
+  spatialcore eval --endpoint http://localhost:8000/v1 --model qwen --records out -o said
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.parse import roots_of
+from spatialcore.commands.parse import roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.files import write_text
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
     from spatialmllm.data.records import RecordSet
+    from spatialmllm.evaluation.answerers import Answerer
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,18 @@ class Options:
     """Options of `spatialcore eval`.
 
     Attributes:
-        model: Model folder, as `train` writes it, or a public checkpoint.
+        model: Model folder, as `train` writes it, or a public checkpoint; `hf:NAME` or `hf:DIR` for
+            any image-text-to-text model of transformers; the model's name at an endpoint.
         records: Folder made by `generate`.
         out: Folder of the results.
         split: Split to evaluate.
         root: `KEY=PATH`, where the images of a source lie now.
-        limit: Only so many records, the first ones.
+        endpoint: URL of an OpenAI-compatible server; the key is taken from SPATIALCORE_API_KEY or
+            OPENAI_API_KEY.
+        concurrency: Requests to the endpoint that are under way at once.
+        limit: Only so many records, drawn evenly over the tasks.
+        shard: i/n: answer every n-th record from i on, beside other processes; a run without it
+            scores what all have answered.
         batch: Prompts decoded together.
         max_new_tokens: Longest response.
         blind: Show grey images: what the model knows without looking.
@@ -50,17 +59,20 @@ class Options:
         json: Print one JSON object instead of text.
     """
 
-    model: Path
+    model: str
     records: str
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     split: str = "val"
     root: tuple[str, ...] = ()
+    endpoint: str | None = None
+    concurrency: int = 4
     limit: int | None = None
+    shard: str = "0/1"
     batch: int = 8
     max_new_tokens: int = 64
     blind: bool = False
     blind_eval: bool = False
-    blind_trained: Path | None = None
+    blind_trained: str | None = None
     training: str = "train"
     cache: Path | None = None
     device: str | None = None
@@ -74,8 +86,10 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    import torch  # noqa: F401 - what is missing is said before the records are read
+    # What is missing or wrong is said before the records are read.
+    import torch  # noqa: F401
 
+    shard_of(options.shard)
     return _evaluate(options, _records(options))
 
 
@@ -85,7 +99,7 @@ def _records(options: Options) -> RecordSet:
 
     folder = parse_folder(options.records)
     records = RecordSet.open([folder], split=options.split, roots=roots_of(options.root))
-    records = records if options.limit is None else records.first(options.limit)
+    records = records if options.limit is None else records.spread(options.limit)
     if not options.blind and (missing := records.missing_images()):
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
         raise UsageError(f"images of {len(missing)} scenes are missing: {first}")
@@ -102,8 +116,12 @@ def _evaluate(options: Options, records: RecordSet) -> int:
             _answer(options, records, model, options.out / name, blind=True)
             baselines[name] = _responses(options.out / name, records)
     every = list(records)
-    baselines |= _without_model(options, every)
     responses = _responses(options.out, records)
+    if options.shard != "0/1":
+        print(f"shard {options.shard}: {len(responses)} of {len(records)} records are answered; "
+              "run without --shard to score them")  # fmt: skip
+        return exit_codes.SKIPPED if failed else exit_codes.OK
+    baselines |= _without_model(options, every)
     report = _score(every, responses, baselines)
     write_text(options.out / "scores.json", json.dumps(report, indent=1) + "\n")
     if options.json:
@@ -113,35 +131,47 @@ def _evaluate(options: Options, records: RecordSet) -> int:
     return exit_codes.SKIPPED if failed else exit_codes.OK
 
 
-def _answer(options: Options, records: RecordSet, folder: Path, out: Path, *, blind: bool) -> int:
-    """Let a model answer every record that has no line in `out` yet; how many it could not see."""
-    from spatialmllm.checkpoints import load
-    from spatialmllm.data.batches import SampleBuilder
-    from spatialmllm.data.cache import ImageCache
-    from spatialmllm.data.tokens import ChatTokenizer
-    from spatialmllm.decoding import Sampling
-    from spatialmllm.evaluation.run import model_digest, pick_device, pick_dtype, run_eval
+def _answer(options: Options, records: RecordSet, model: str, out: Path, *, blind: bool) -> int:
+    """Let a model answer every record that has no line in `out` yet; how many got no answer."""
+    from spatialmllm.evaluation.run import run_eval
 
-    device = pick_device(options.device)
-    model = load(folder, dtype=pick_dtype(options.dtype, device), device=device).eval()
-    cache = None if options.cache is None else ImageCache(options.cache)
-    tokenizer = ChatTokenizer.from_file(folder)
-    builder = SampleBuilder(model.settings, tokenizer, blind=blind, cache=cache)
-    header = {
-        "model": model_digest(folder),
-        "split": options.split,
-        "blind": blind,
-        "records": records.digest(),
-    }
+    answerer = _answerer(options, model, blind=blind)
+    header = {"split": options.split, "blind": blind, "records": records.digest()}
     failed = 0
-    sampling = Sampling(max_new_tokens=options.max_new_tokens)
+    # An endpoint is kept busy by more records than it has requests under way.
+    batch = options.batch if options.endpoint is None else 4 * options.concurrency
     with ProgressBar() as bar:
         for event in run_eval(
-            model, builder, records, out, header=header, batch_size=options.batch, sampling=sampling
+            answerer, records, out, header=header, batch_size=batch, shard=shard_of(options.shard)
         ):
             failed = event.failed
             bar.show("answered", event.done, event.total)
     return failed
+
+
+def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
+    """Who is asked: an endpoint, a model of transformers, or one of ours."""
+    from spatialmllm.evaluation.run import open_answerer, pick_device, pick_dtype
+
+    if options.endpoint is not None:
+        from spatialmllm.evaluation.endpoint import Endpoint
+
+        return Endpoint(
+            options.endpoint,
+            name,
+            max_new_tokens=options.max_new_tokens,
+            concurrency=options.concurrency,
+            blind=blind,
+        )
+    device = pick_device(options.device)
+    return open_answerer(
+        name,
+        device=device,
+        dtype=pick_dtype(options.dtype, device),
+        max_new_tokens=options.max_new_tokens,
+        blind=blind,
+        cache=options.cache,
+    )
 
 
 def _responses(out: Path, records: RecordSet) -> dict[str, str]:

@@ -144,9 +144,20 @@ class RecordSet:
 
         return RecordSet([records_to_table(records)], roots)
 
-    def first(self, count: int) -> RecordSet:
-        """The first `count` records."""
-        return RecordSet([self._table.slice(0, count)], self.roots, self._letters)
+    def spread(self, count: int) -> RecordSet:
+        """At most `count` records, drawn evenly over the tasks and always the same.
+
+        A task with fewer than its share leaves the rest to the others; the order stays.
+        """
+        by_task: dict[str, list[tuple[int, int]]] = {}
+        names = zip(self.column("task"), self.column("id"), strict=True)
+        for row, (task, name) in enumerate(names):
+            by_task.setdefault(task, []).append((text_hash(0, "spread", "", name, "take"), row))
+        taken: list[int] = []
+        for left, members in enumerate(sorted(by_task.values(), key=len)):
+            share = -(-(count - len(taken)) // (len(by_task) - left))
+            taken += [row for _, row in sorted(members)[:share]]
+        return RecordSet([self._table.take(sorted(taken[:count]))], self.roots, self._letters)
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""

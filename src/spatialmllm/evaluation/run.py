@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Responses of a model to records: one question a sequence, generated, written as they come.
+"""Responses to records: one question a sequence, generated, written as they come.
 
 `responses.jsonl` holds one line a record, `{"id", "response"}` with token count and seconds. A
 restart keeps what is there; `eval.json` says what made it, and another model, split or length is
@@ -11,21 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from spatialcore.errors import SpatialCoreError, UsageError
+from spatialcore.errors import UsageError
 from spatialcore.files import write_bytes, write_json
 from spatialcore.folders import claim
-from spatialmllm.data.batches import Sample, SampleBuilder, collate, to_device
+from spatialmllm.checkpoints import load
+from spatialmllm.data.batches import SampleBuilder
+from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet
-from spatialmllm.decoding import Sampling, generate
-from spatialmllm.model.model import SpatialMLLM
+from spatialmllm.data.tokens import ChatTokenizer
+from spatialmllm.decoding import Sampling
+from spatialmllm.evaluation.answerers import Answerer, OwnModel
 
 RESPONSES, HEADER = "responses.jsonl", "eval.json"
 
@@ -44,32 +46,28 @@ class Progress:
 
 
 def run_eval(
-    model: SpatialMLLM,
-    builder: SampleBuilder,
+    answerer: Answerer,
     records: RecordSet,
     out: Path,
     *,
     header: dict[str, Any],
     batch_size: int = 8,
-    sampling: Sampling | None = None,
-    rank: int = 0,
-    world_size: int = 1,
+    shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Progress]:
     """Answer every record that has no line yet.
 
-    Records that cannot be shown (a missing image, too long) get a line in `failed.jsonl` with the
-    reason, and no response: scoring counts them as wrong and lists them.
+    Records that cannot be shown or are refused (a missing image, too long) get a line in
+    `failed.jsonl` with the reason, and no response: scoring counts them as wrong and lists them,
+    and the next run asks them again.
 
     Args:
-        model: The model, on its device.
-        builder: Makes prompts exactly as in training.
+        answerer: Who answers.
         records: The records.
         out: Results folder.
-        header: What makes the responses what they are; compared with the one in the folder.
-        batch_size: Prompts decoded together.
-        sampling: Length and choice of tokens; greedy by default.
-        rank: This process's number.
-        world_size: Processes that share the work, each with a file of its own.
+        header: What makes the responses what they are, beside the answerer; compared with the one
+            in the folder.
+        batch_size: Records asked together.
+        shard: (i, n): this process answers every n-th record from i on, into files of its own.
 
     Yields:
         Progress after every batch.
@@ -77,37 +75,39 @@ def run_eval(
     Raises:
         EvalError: The folder holds responses made with another header.
     """
-    sampling = Sampling() if sampling is None else sampling
     claim(out, "eval", known=lambda folder: (folder / HEADER).is_file())
-    _check_header(out, {**header, "sampling": asdict(sampling)})
-    suffix = "" if world_size == 1 else f"-{rank:03d}"
+    _check_header(out, {**header, **answerer.identity()})
+    suffix = "" if shard[1] == 1 else f"-{shard[0]:03d}"
     path = out / RESPONSES.replace(".jsonl", f"{suffix}.jsonl")
-    answered = set(read_responses(out))
-    mine = range(rank, len(records), world_size)
-    todo = [row for row in mine if records[row].id not in answered]
+    refused = out / f"failed{suffix}.jsonl"
+    refused.unlink(missing_ok=True)
+    answered = set(read_responses(out, path))
+    mine = range(shard[0], len(records), shard[1])
+    names = records.column("id")
+    todo = [row for row in mine if names[row] not in answered]
     done, failed = len(mine) - len(todo), 0
     yield Progress(done, len(mine), failed)
-    with path.open("a", encoding="utf-8") as file:
-        for start in range(0, len(todo), batch_size):
-            rows = todo[start : start + batch_size]
-            samples, errors = _samples(builder, records, rows)
-            lines = _answers(model, builder, samples, sampling) if samples else []
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-            _append(out / f"failed{suffix}.jsonl", errors)
-            failed += len(errors)
-            done += len(rows)
-            yield Progress(done, len(mine), failed)
+    for start in range(0, len(todo), batch_size):
+        rows = todo[start : start + batch_size]
+        replies = answerer.answer(records.at(rows), records)
+        _append(path, replies.answers)
+        _append(refused, replies.failures)
+        failed += len(replies.failures)
+        done += len(rows)
+        yield Progress(done, len(mine), failed)
 
 
-def read_responses(out: Path) -> dict[str, str]:
-    """Responses by record id, of every process; a line cut off by a crash is removed."""
+def read_responses(out: Path, mine: Path | None = None) -> dict[str, str]:
+    """Responses by record id, of every process.
+
+    A line without its end is not read: another process may be writing it. In `mine`, the file of
+    the process that calls, a crash left it, and it is removed.
+    """
     found: dict[str, str] = {}
     for path in sorted(out.glob("responses*.jsonl")):
         content = path.read_bytes()
         end = content.rfind(b"\n") + 1
-        if end != len(content):
+        if end != len(content) and path == mine:
             write_bytes(path, content[:end])
         for line in content[:end].decode("utf-8").splitlines():
             value = json.loads(line)
@@ -126,38 +126,6 @@ def model_digest(folder: Path) -> str:
             while chunk := file.read(1 << 24):
                 digest.update(chunk)
     return digest.hexdigest()
-
-
-def _samples(
-    builder: SampleBuilder, records: RecordSet, rows: Sequence[int]
-) -> tuple[list[Sample], list[dict[str, str]]]:
-    samples: list[Sample] = []
-    errors: list[dict[str, str]] = []
-    for row in rows:
-        record = records[row]
-        try:
-            samples.append(builder.sample([record], records, answers=False))
-        except (SpatialCoreError, ValueError, OSError) as error:
-            errors.append({"id": record.id, "reason": str(error)})
-    return samples, errors
-
-
-def _answers(
-    model: SpatialMLLM, builder: SampleBuilder, samples: Sequence[Sample], sampling: Sampling
-) -> list[dict[str, Any]]:
-    began = time.monotonic()
-    batch = to_device(collate(samples, builder.config), model.device)
-    made = generate(model, batch, sampling)
-    seconds = (time.monotonic() - began) / len(samples)
-    return [
-        {
-            "id": sample.record_ids[0],
-            "response": builder.tokenizer.decode(ids),
-            "tokens": len(ids),
-            "seconds": round(seconds, 4),
-        }
-        for sample, ids in zip(samples, made, strict=True)
-    ]
 
 
 def _check_header(out: Path, header: dict[str, Any]) -> None:
@@ -180,11 +148,51 @@ def _check_header(out: Path, header: dict[str, Any]) -> None:
             )
 
 
-def _append(path: Path, lines: Sequence[dict[str, str]]) -> None:
+def _append(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Add lines and wait until they are on the disk."""
     if not lines:
         return
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def open_answerer(
+    name: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    max_new_tokens: int,
+    blind: bool = False,
+    cache: Path | None = None,
+) -> Answerer:
+    """A model of ours in a folder, or with the prefix `hf:` one of the transformers library.
+
+    Args:
+        name: The folder, or `hf:` and a folder or name.
+        device: Where it runs.
+        dtype: Type of its weights.
+        max_new_tokens: Longest response; decoding is greedy.
+        blind: Show grey images of the same size.
+        cache: Folder for decoded images of a model of ours; None decodes every time.
+    """
+    if name.startswith("hf:"):
+        from spatialmllm.evaluation.library import LibraryModel
+
+        return LibraryModel(
+            name.removeprefix("hf:"),
+            device=device,
+            dtype=dtype,
+            max_new_tokens=max_new_tokens,
+            blind=blind,
+        )
+    folder = Path(name)
+    model = load(folder, dtype=dtype, device=device).eval()
+    images = None if cache is None else ImageCache(cache)
+    tokenizer = ChatTokenizer.from_file(folder)
+    builder = SampleBuilder(model.settings, tokenizer, blind=blind, cache=images)
+    return OwnModel(model, builder, folder, Sampling(max_new_tokens=max_new_tokens))
 
 
 def pick_device(name: str | None) -> torch.device:

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers: a model of ours, one of the transformers library, or one behind an endpoint.
+
+All get the same prompts and images, write the same files and are scored in the same way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from PIL import Image
+
+from spatialcore.errors import SpatialCoreError
+from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, prompt_text, to_device
+from spatialmllm.data.records import RecordSet
+from spatialmllm.data.tokens import IMAGE_TAG
+from spatialmllm.decoding import Sampling, generate
+
+if TYPE_CHECKING:
+    from spatial_engine.records.record import QARecord
+    from spatialmllm.model.model import SpatialMLLM
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What any model can be asked: a text with one `<image>` for each image, and the images."""
+
+    id: str
+    text: str
+    images: tuple[Image.Image, ...] = ()
+
+    def parts(self) -> list[str | Image.Image]:
+        """Text and images in the order in which they are read; empty texts are left out.
+
+        Raises:
+            ValueError: The text names another number of images than there are.
+        """
+        texts = self.text.split(IMAGE_TAG)
+        if len(texts) != len(self.images) + 1:
+            raise ValueError(f"{len(texts) - 1} image tags for {len(self.images)} images")
+        parts: list[str | Image.Image] = []
+        for number, text in enumerate(texts):
+            if text.strip():
+                parts.append(text.strip("\n"))
+            if number < len(self.images):
+                parts.append(self.images[number])
+        return parts
+
+
+@dataclass(slots=True)
+class Replies:
+    """What came back: a line for each answer, and for each record that got none the reason."""
+
+    answers: list[Line] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, id: str, response: str, tokens: int | None, seconds: float) -> None:
+        """Take an answer."""
+        line: Line = {"id": id, "response": response, "seconds": round(seconds, 4)}
+        if tokens is not None:
+            line["tokens"] = tokens
+        self.answers.append(line)
+
+    def fail(self, id: str, reason: str) -> None:
+        """Take a record that could not be shown or answered."""
+        self.failures.append({"id": id, "reason": reason})
+
+
+class Answerer(Protocol):
+    """Answers records; `identity` is what makes its answers what they are."""
+
+    def identity(self) -> dict[str, Any]:
+        """The model and how it is asked, for the header of a results folder."""
+
+    def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
+        """Answer every record of a batch."""
+
+
+def prompts(
+    records: Sequence[QARecord], images: RecordSet, replies: Replies, *, blind: bool
+) -> list[Prompt]:
+    """The prompts of records, with marks drawn; those that cannot be shown go to `replies`."""
+    made: list[Prompt] = []
+    for record in records:
+        try:
+            shown = tuple(
+                Image.new("RGB", (image.width, image.height), (GREY, GREY, GREY))
+                if blind
+                else images.image(record, number)
+                for number, image in enumerate(record.images)
+            )
+        except (SpatialCoreError, ValueError, OSError) as error:
+            replies.fail(record.id, str(error))
+            continue
+        made.append(Prompt(record.id, prompt_text(record), shown))
+    return made
+
+
+class OwnModel:
+    """A model of this package.
+
+    Args:
+        model: The model, on its device.
+        builder: Makes prompts exactly as in training.
+        folder: Where the model is from, for its identity.
+        sampling: Length and choice of tokens.
+    """
+
+    def __init__(
+        self, model: SpatialMLLM, builder: SampleBuilder, folder: Path, sampling: Sampling
+    ) -> None:
+        self._model, self._builder, self._sampling = model, builder, sampling
+        self._folder = folder
+
+    def identity(self) -> dict[str, Any]:
+        """Hash of the model folder, and the sampling."""
+        from spatialmllm.evaluation.run import model_digest
+
+        return {"model": model_digest(self._folder), "sampling": asdict(self._sampling)}
+
+    def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
+        """Answer every record of a batch."""
+        replies = Replies()
+        samples: list[Sample] = []
+        for record in records:
+            try:
+                samples.append(self._builder.sample([record], images, answers=False))
+            except (SpatialCoreError, ValueError, OSError) as error:
+                replies.fail(record.id, str(error))
+        if samples:
+            self._decode(samples, replies)
+        return replies
+
+    def _decode(self, samples: Sequence[Sample], replies: Replies) -> None:
+        began = time.monotonic()
+        batch = to_device(collate(samples, self._builder.config), self._model.device)
+        made = generate(self._model, batch, self._sampling)
+        seconds = (time.monotonic() - began) / len(samples)
+        for sample, ids in zip(samples, made, strict=True):
+            text = self._builder.tokenizer.decode(ids)
+            replies.add(sample.record_ids[0], text, len(ids), seconds)
