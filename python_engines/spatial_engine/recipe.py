@@ -60,6 +60,8 @@ class Guards:
         distractor_pixel_share: Least distance of a distractor's mark, of the image width.
         distractor_distance_m: Least distance of a distractor's point, metres.
         points_apart_share: Least distance of several points asked in one frame, of the width.
+        choice_separation_share: Least difference of two numbers that are offered, of the larger ...
+        choice_separation_m: ... and in metres, where they are lengths.
         object_other_share: Share of its vertices from which on another instance that is seen makes
             a category ambiguous.
         object_unique: Whether the category must be unambiguous.
@@ -92,6 +94,8 @@ class Guards:
     distractor_pixel_share: Share = 0.05
     distractor_distance_m: Metres = 0.15
     points_apart_share: Share = 0.10
+    choice_separation_share: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.20
+    choice_separation_m: Metres = 0.10
 
     # What a person tells apart.
     min_seen_share: Share = MIN_SEEN_SHARE
@@ -138,7 +142,7 @@ class Recipe:
         track_pixel_offset: Metres added to z before a track is projected.
         quota: Rows for each task; "*" is the number for each scene and unnamed task.
         balance: How a bin's unused quota is carried: to the next bin, or evenly.
-        word_strata: Whether each word of a direction task gets an equal share of the quota.
+        word_strata: Whether what answers say is balanced: words, ranks of numbers, orders of pairs.
         letter_height_share: Height of the letter beside a mark, of W; marks carry their radius.
         wordings: Only so many descriptions, questions and answers of a task, the first; 0 = all.
         descriptions: Whether a question begins with a sentence about what is shown.

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong numbers of a choice by hand and by rule; letters, ranks and chance."""
+"""Four numbers of a choice by hand and by rule; letters, ranks and chance."""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Callable
-from itertools import combinations
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,14 +17,16 @@ from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.numeric_choice import (
     LETTERS,
     NUMERIC_CHOICE,
+    RANKS,
     NumericChoice,
-    wrong_numbers,
+    Separation,
+    ladder,
 )
 from spatial_engine.scoring.baselines import chance
 from spatialcore.draws import draw
 from tests.engines.test_scene_layout import scene
 
-TOP = (1 << 64) - 1
+CENTIMETRES = Separation(200, 10, 10)
 
 
 def drawn(seed: int) -> Callable[[str, int], int]:
@@ -31,50 +34,50 @@ def drawn(seed: int) -> Callable[[str, int], int]:
     return lambda slot, k: draw(seed, "choice", "rooms", "room", [k], slot)
 
 
-def fixed(rank: int, offsets: dict[int, int]) -> Callable[[str, int], int]:
-    """A draw that chooses `rank` of three ranks, and the lowest or highest (1) offsets."""
-    return lambda slot, k: (rank << 64) // 3 + 1 if slot == "rank" else TOP * offsets.get(k, 0)
+def fixed(rank: int, step: int) -> Callable[[str, int], int]:
+    """A draw that chooses `rank`, and the shortest (0) or longest (1) steps."""
+    top = (1 << 64) - 1
+    return lambda slot, k: (rank << 62) + 1 if slot == "rank" else top * step
 
 
-def test_wrong_numbers_by_hand() -> None:
-    """Truth 100: below lies 40..80, above 120..180, the least distance is 20."""
-    assert wrong_numbers(100, fixed(0, {})) == (120, 140, 160)
-    assert wrong_numbers(100, fixed(0, {0: 1, 1: 1, 2: 1})) == (140, 160, 180)
-    assert wrong_numbers(100, fixed(1, {0: 1})) == (80, 120, 140)
-    assert wrong_numbers(100, fixed(2, {1: 1, 2: 1})) == (40, 80, 180)
-    # Truth 3: only 2 below (1.2 to 2.4), 4 and 5 above (3.6 to 5.4).
-    assert {wrong_numbers(3, drawn(seed)) for seed in range(50)} == {(2, 4, 5)}
+def test_a_ladder_by_hand() -> None:
+    """A fifth of the larger number is a quarter of the smaller; steps are 1.25 to 1.5625."""
+    plain = Separation(200, 1, 1)
+    assert ladder(100, plain, fixed(0, 0)) == (100, 125, 157, 197)
+    assert ladder(100, plain, fixed(3, 0)) == (51, 64, 80, 100)
+    assert ladder(100, plain, fixed(1, 1)) == (64, 100, 157, 246)
+    # Ten centimetres are more than a fifth of fifteen; below ten there is no length to offer.
+    assert ladder(20, CENTIMETRES, fixed(1, 0)) == (10, 20, 30, 40)
+    assert ladder(20, CENTIMETRES, fixed(2, 0)) == ()
+    # Things that are counted: two is the smallest number that is ever right.
+    assert ladder(4, Separation(200, 1, 2), fixed(2, 0)) == (2, 3, 4, 5)
+    assert ladder(4, Separation(200, 1, 2), fixed(3, 0)) == ()
 
 
-@pytest.mark.parametrize("truth", [0, 1, 2])
-def test_too_small_numbers_have_no_three_wrong_ones(truth: int) -> None:
-    """Truth 2 leaves 1 and 3 only: 0.8 to 1.6, and 2.4 to 3.6."""
-    assert wrong_numbers(truth, drawn(0)) == ()
+@given(st.integers(10, 100_000), st.integers(0, 1000))
+def test_the_members_of_a_ladder_can_be_told_apart(truth: int, seed: int) -> None:
+    found = ladder(truth, CENTIMETRES, drawn(seed))
+    if found:
+        assert len(found) == 4
+        assert truth in found
+        assert all(5 * (b - a) >= b and b - a >= 10 for a, b in pairwise(found))
 
 
-@given(st.integers(3, 100_000), st.integers(0, 1000))
-def test_wrong_numbers_obey_the_rule(truth: int, seed: int) -> None:
-    """In [0.4, 1.8] of the truth, a fifth of it from the truth and from one another: exactly."""
-    found = wrong_numbers(truth, drawn(seed))
-    assert len(found) == 3
-    assert list(found) == sorted(found)
-    assert all(5 * v >= 2 * truth and 5 * v <= 9 * truth for v in found)
-    assert all(5 * abs(a - b) >= truth for a, b in combinations((*found, truth), 2))
-
-
-def test_no_rank_is_right_more_often_than_a_third() -> None:
-    """The truth is the smallest, second or third of the four in a third of the questions each."""
-    ranks = Counter(sum(v < 200 for v in wrong_numbers(200, drawn(seed))) for seed in range(3000))
-    assert set(ranks) == {0, 1, 2}
-    assert all(0.3 < count / 3000 < 0.37 for count in ranks.values())
-
-
-def test_every_set_of_the_rule_can_come() -> None:
-    """Truth 10 with two below (4..8, distance 2): all six pairs, and every number above."""
-    found = {wrong_numbers(10, drawn(seed)) for seed in range(2000)}
-    pairs = {s[:2] for s in found if s[1] < 10}
-    assert pairs == {(4, 6), (4, 7), (4, 8), (5, 7), (5, 8), (6, 8)}
-    assert {s[2] for s in found if s[1] < 10} == set(range(12, 19))
+def test_equal_ladders_come_of_every_rank() -> None:
+    """Truths as likely at every size: neither rank nor shape tells, not the median, not a gap."""
+    found = []
+    for seed in range(40_000):
+        truth = round(math.exp(5 + 6 * draw(seed, "choice", "rooms", "room", [], "t") / 2.0**64))
+        rungs = ladder(truth, Separation(200, 1, 1), drawn(seed))
+        if rungs and 600 <= rungs[0] <= 6000:  # away from the ends, where some ranks cannot be
+            found.append((rungs, rungs.index(truth)))
+    ranks = np.array([rank for _, rank in found])
+    error = 3 * math.sqrt(0.25 * 0.75 / len(ranks))
+    assert len(found) > 12_000
+    assert np.abs(np.bincount(ranks, minlength=4) / len(ranks) - 0.25).max() < 1.5 * error
+    gaps = np.diff(np.log([rungs for rungs, _ in found]), axis=1)
+    for guess in (gaps.argmax(axis=1), gaps.argmin(axis=1), gaps.argmax(axis=1) + 1):
+        assert abs(float((guess == ranks).mean()) - 0.25) < error
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +91,13 @@ def context() -> SceneContext:
 @pytest.mark.parametrize("engine", NUMERIC_CHOICE, ids=lambda engine: engine.task)
 def test_the_letter_names_the_open_answer(context: SceneContext, engine: NumericChoice) -> None:
     table = engine.candidates(context)
-    strata = engine.strata(context.recipe)
-    assert [name for name, _ in strata] == list(LETTERS)
+    assert [name for name, _ in engine.strata(context.recipe)] == list(RANKS)
     assert len({int(h) for h in table.hash}) == len(table)
-    for row, stratum in zip(table.rows()[:40], table.stratum.tolist(), strict=False):
+    for row, rank in zip(table.rows()[:40], table.stratum.tolist(), strict=False):
         record = make(engine, context, row)
         opened = make(engine.open, context, row)
-        assert record.answer_text == LETTERS[stratum]
-        right = record.options[LETTERS.index(record.answer_text)]
+        right = record.options[LETTERS.index(record.answer_text or "")]
+        assert sorted(record.options, key=float).index(right) == rank
         assert float(right) == opened.answer_number[0] == record.facts["number"]
         assert right in opened.answer
         assert all(option in record.question for option in record.options)
@@ -104,7 +106,7 @@ def test_the_letter_names_the_open_answer(context: SceneContext, engine: Numeric
 
 
 def test_a_count_of_two_is_refused_by_reason(context: SceneContext) -> None:
-    """Two chairs: 1 and 3 are the only numbers far enough away."""
+    """Two chairs can be the smallest of four numbers, and no other: here another was drawn."""
     table = next(e for e in NUMERIC_CHOICE if "count" in e.task).candidates(context)
-    assert len(table) == 0
-    assert table.rejected["distractor_short"] == 1
+    assert len(table) + table.rejected.get("distractor_short", 0) == 1
+    assert set(table.stratum.tolist()) <= {0}

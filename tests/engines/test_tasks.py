@@ -60,7 +60,8 @@ def test_distractors_are_apart_and_wrong(records: dict[str, list[QARecord]]) -> 
         for a, b in itertools.combinations(spots, 2):
             assert math.dist(a, b) >= 0.05 * width - 1e-6
         if facts["difficulty"] == "hard":
-            assert max(facts["distractor_px"]) <= 0.15 * width + 1e-6
+            spread = min(max(math.dist(a, b) for b in spots) for a in spots)
+            assert spread <= 0.15 * width + 1e-6
 
 
 def test_marks_tell_nothing_but_their_place(records: dict[str, list[QARecord]]) -> None:

@@ -108,7 +108,7 @@ def plan_meta() -> dict[str, Any]:
     row = ["scannet", "scene0000_00"]
     task = "camera_movement.distance"
     return {
-        "version": 1, "index": "idx", "tasks": [task], "rows": 3, "wording": "0" * 32,
+        "version": 2, "index": "idx", "tasks": [task], "rows": 3, "wording": "0" * 32,
         "config": {
             "seed": 0, "tasks": ["camera_movement.*"], "limit": 5, "split": "train",
             "scenes": ["scene0000_00"], "val_share": 0.0, "balance": "carry", "benchmark": None,

@@ -18,6 +18,7 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import distinct, room_capped
 from spatial_engine.records.answers import Answer, AnswerType
 from spatial_engine.records.task_name import family_of
 from spatial_engine.records.wording import TemplateFile
@@ -181,6 +182,14 @@ class Engine(ABC):
         choices = self.choices(options)
         return 1 / len(choices) if choices else None
 
+    @property
+    def whole_contents(self) -> bool:
+        """Whether a content of its rows is asked with all strata equally often, or not at all.
+
+        Elsewhere no stratum of a content is more frequent than the second most frequent one.
+        """
+        return False
+
     def bin_count(self, recipe: Recipe) -> int:
         """Quota bins, empty ones included; one where rows have no overlap or size to balance."""
         del recipe
@@ -233,8 +242,16 @@ def usable(engine: Engine, scene: SceneIndex) -> str:
 
 
 def candidates_of(engine: Engine, context: SceneContext) -> CandidateTable:
-    """The engine's candidates, or none with the reason why the scene cannot be asked about."""
+    """The engine's candidates, or none with the reason why the scene cannot be asked about.
+
+    Where the recipe balances what answers say, no two are near duplicates, and none of the rooms
+    has more than its share.
+    """
     reason = usable(engine, context.scene)
     if reason:
         return CandidateTable.empty({} if reason == "other_kind" else {reason: 1})
-    return engine.candidates(context)
+    table = engine.candidates(context)
+    if not context.recipe.word_strata:
+        return table
+    quota = context.scene_quota.get(engine.task)
+    return room_capped(distinct(table), len(table) if quota is None else quota)

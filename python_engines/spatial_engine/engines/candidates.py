@@ -28,6 +28,8 @@ class CandidateTable:
         bin: (n,) int16 quota bin.
         stratum: (n,) int8 index into the engine's strata.
         hash: (n,) uint64 draw of the slot `select`.
+        content: (n,) uint64 what the answer is about, e.g. a pair of categories, 0 where that tells
+            nothing; of each the plan takes no answer more often than others (docs/blind.md).
         rejected: How many possibilities each guard turned away, by reason.
     """
 
@@ -36,6 +38,7 @@ class CandidateTable:
     bin: NDArray[np.int16]
     stratum: NDArray[np.int8]
     hash: NDArray[np.uint64]
+    content: NDArray[np.uint64]
     rejected: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -47,9 +50,10 @@ class CandidateTable:
         *,
         bin: ArrayLike = 0,
         stratum: ArrayLike = 0,
+        content: ArrayLike = 0,
         rejected: Mapping[str, int] | None = None,
     ) -> CandidateTable:
-        """A table with the column types of the contract; `bin` and `stratum` may be scalars."""
+        """A table with the column types of the contract; all but `hash` and ids may be scalars."""
         n = len(hash)
         return cls(
             np.asarray(frames, dtype=np.int32).reshape(n, -1 if n else 0),
@@ -57,6 +61,7 @@ class CandidateTable:
             np.array(np.broadcast_to(bin, n), dtype=np.int16),
             np.array(np.broadcast_to(stratum, n), dtype=np.int8),
             hash,
+            np.array(np.broadcast_to(np.asarray(content, dtype=np.uint64), n)),
             {reason: int(count) for reason, count in (rejected or {}).items() if count},
         )
 
@@ -72,7 +77,7 @@ class CandidateTable:
         """The rows that a mask or an index array chooses."""
         return CandidateTable(
             self.frames[chosen], self.items[chosen], self.bin[chosen], self.stratum[chosen],
-            self.hash[chosen], self.rejected,
+            self.hash[chosen], self.content[chosen], self.rejected,
         )  # fmt: skip
 
     def between(self, low: int, high: int) -> CandidateTable:

@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Metric, Subject
+from spatial_engine.engines.base import (
+    LETTER,
+    AnswerForm,
+    Engine,
+    Facts,
+    Metric,
+    Subject,
+    equal_shares,
+)
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.depth_pixels import depth_pixels
 from spatial_engine.engines.frame_points import (
     Int64,
     Views,
-    depth_pixels,
     drawn_colours,
     first_passing,
     first_points,
@@ -47,6 +55,7 @@ Form = Literal["marked", "coordinate"]
 BIN_M = 0.5  # depth values are balanced over bins of this width
 _MOST_BINNED_M = 100.0  # a recipe without a depth limit is not balanced over depth
 _LETTERS = ("A", "B")
+CUES = ("lower", "upper")  # which of two points is the closer one, by their rows in the image
 # Depths and comparisons of one image tell about each other.
 _SUBJECT = Subject("depth")
 
@@ -215,15 +224,25 @@ class DepthComparison(Engine):
         """A point must also lie nearer to the right one than to the other."""
         return "accuracy" if self.form == "marked" else "nearest, within 5 % of W"
 
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """The closer point is the lower one as often as the upper, where answers are balanced."""
+        return equal_shares(CUES) if recipe.word_strata else (("", 1.0),)
+
     def candidates(self, context: SceneContext) -> CandidateTable:
-        """First points of the frames, each with the second point of the smallest draw."""
+        """First points of the frames, each with the second point of the smallest draw.
+
+        Most of what is lower in an image is closer. Whether it is to be so is drawn first.
+        """
         frames, first = first_points(context, self.task)
         views, ids = point_views(context, frames, first[:, None]), point_ids(context, first)
         states = context.place.draw_rows(self.task, (frames, ids), "point/1")
+        upper = context.place.draw_rows(self.task, (frames, ids), "cue") >= np.uint64(1 << 63)
+        balanced = context.recipe.word_strata
 
         def tests(queries: Int64, points: Int64) -> list[tuple[str, NDArray[np.bool_]]]:
-            at = views.take(queries)
-            return self._tests(context, at, point_views(context, frames[queries], points))
+            at, other = views.take(queries), point_views(context, frames[queries], points)
+            told = [("position_cue", _closer_is_upper(at, other) == upper[queries, None])]
+            return self._tests(context, at, other) + (told if balanced else [])
 
         def passes(queries: Int64, points: Int64) -> NDArray[np.bool_]:
             passed: NDArray[np.bool_] = np.logical_and.reduce(
@@ -241,7 +260,8 @@ class DepthComparison(Engine):
         columns = (frames[found], ids[found], point_ids(context, second[found]))
         return CandidateTable.build(
             columns[0], np.stack(columns[1:], axis=1),
-            context.place.draw_rows(self.task, columns, "select"), rejected=rejected,
+            context.place.draw_rows(self.task, columns, "select"),
+            stratum=upper[found] if balanced else 0, rejected=rejected,
         )  # fmt: skip
 
     def _tests(
@@ -320,6 +340,12 @@ class DepthComparison(Engine):
             if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
+
+
+def _closer_is_upper(first: Views, other: Views) -> NDArray[np.bool_]:
+    """(n, k) whether of two points the closer one lies above the other."""
+    upper: NDArray[np.bool_] = (other.z < first.z) == (other.uv[..., 1] < first.uv[..., 1])
+    return upper
 
 
 def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:

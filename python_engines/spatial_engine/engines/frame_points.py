@@ -18,7 +18,6 @@ from spatial_engine.engines.context import SceneContext
 from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.draws import fold_array, smallest_seen, uniform_below_rows
 from spatialcore.lens import Lens
-from spatialcore.occlusion import PixelMap
 from spatialcore.types import invert_pose
 
 Float64 = NDArray[np.float64]
@@ -182,6 +181,7 @@ def first_passing(
     states: Uint64,
     passes: Passes,
     looked: Int64 | None = None,
+    others: Int64 | None = None,
 ) -> Int64:
     """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
 
@@ -192,26 +192,51 @@ def first_passing(
         passes: The test; it may be called several times, and with points that are -1.
         looked: `smallest_askable` of these states where it is known already; what is tested before
             all points of a frame are.
+        others: (n,) second frames that may ask about the points, too.
     """
     out = np.full(len(frames), -1, dtype=np.int64)
     step = max(1, _TESTED // (LOOK if looked is None else looked.shape[1]))
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
         points = (
-            smallest_askable(context, frames[queries], states[queries])
+            smallest_askable(context, frames[queries], states[queries], others=_of(others, queries))
             if looked is None
             else looked[queries]
         )
-        out[queries] = _first(context, frames, states, passes, queries, points)
+        out[queries] = _first(context, frames, states, passes, queries, points, others)
     return out
 
 
 def smallest_askable(
-    context: SceneContext, frames: Int64, states: Uint64, count: int = LOOK
+    context: SceneContext,
+    frames: Int64,
+    states: Uint64,
+    count: int = LOOK,
+    others: Int64 | None = None,
 ) -> Int64:
-    """(n, count) askable points with the smallest draws, -1 where a frame has fewer."""
+    """(n, count) points with the smallest draws that a frame, and another, may ask about.
+
+    -1 where there are fewer.
+    """
     scene = context.scene
-    return smallest_seen(states, scene.askable, mask_rows(context, frames), scene.source_row, count)
+    return smallest_seen(
+        states, scene.askable, mask_rows(context, frames), scene.source_row, count,
+        others=None if others is None else mask_rows(context, others),
+    )  # fmt: skip
+
+
+def _of(others: Int64 | None, queries: Int64) -> Int64 | None:
+    return None if others is None else others[queries]
+
+
+def _askable(context: SceneContext, frame: Int64, other: Int64 | None) -> Int64:
+    """All points that a frame (1,), and another, may ask about."""
+    row = context.scene.askable.indices(int(mask_rows(context, frame)[0]))
+    if other is not None:
+        second = context.scene.askable.indices(int(mask_rows(context, other)[0]))
+        row = np.intersect1d(row, second, assume_unique=True)
+    points: Int64 = row.astype(np.int64)
+    return points
 
 
 def _first(
@@ -221,6 +246,7 @@ def _first(
     passes: Passes,
     queries: Int64,
     points: Int64,
+    others: Int64 | None = None,
 ) -> Int64:
     """The first of the points (m, k) of each query that passes, else the first of its frame."""
     out = np.full(len(queries), -1, dtype=np.int64)
@@ -235,8 +261,8 @@ def _first(
         left = left[~found]
     for k in left[points[left, -1] >= 0].tolist():
         query = queries[k : k + 1]
-        every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
-        allowed = every[passes(query, every[None].astype(np.int64))[0]]
+        every = _askable(context, frames[query], _of(others, query))
+        allowed = every[passes(query, every[None])[0]]
         if len(allowed):
             drawn = fold_array(states[query], point_ids(context, allowed))
             out[k] = allowed[np.argmin(drawn)]
@@ -344,36 +370,3 @@ def views_norm1000(uv: Float64, size: ArrayLike) -> Int64:
     """0..1000 coordinates of pixels (..., 2) of images of `size`: `answers.norm1000` of each."""
     shares: Float64 = np.rint(1000 * uv / np.asarray(size))
     return shares.astype(np.int64)
-
-
-def depth_pixels(context: SceneContext, frames: ArrayLike, views: Views) -> Int64:
-    """(n, k, 2) the depth pixels that stand for points as n frames see them."""
-    frames = np.asarray(frames, dtype=np.int64)
-    out = np.empty(views.uv.shape, dtype=np.int64)
-    maps = _pixel_maps(context)
-    rows = mask_rows(context, frames)
-    for key in set(maps.of_row[rows].tolist()):
-        mine = maps.of_row[rows] == key
-        pixel_map, size = maps.distinct[key]
-        out[mine] = pixel_map.depth_pixel(views.uv[mine], size)
-    return out
-
-
-class _PixelMaps(NamedTuple):
-    distinct: list[tuple[PixelMap, tuple[int, int]]]
-    of_row: Int64
-
-
-def _pixel_maps(context: SceneContext) -> _PixelMaps:
-    """The maps from colour to depth pixels that the index was made with, and who has which."""
-
-    def make() -> _PixelMaps:
-        scene = context.scene
-        found: dict[tuple[PixelMap, tuple[int, int]], int] = {}
-        of_row = [
-            found.setdefault((scene.pixel_map(frame), scene.depth_size_of(frame)), len(found))
-            for frame in scene.valid_frames.tolist()
-        ]
-        return _PixelMaps(list(found), np.array(of_row, dtype=np.int64))
-
-    return context.cached("frame_points.pixel_maps", make)

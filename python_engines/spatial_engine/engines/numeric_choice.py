@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numeric layout tasks as a choice: the open task's question with four numbers to pick from.
 
-The wrong numbers are the truth times a factor of [0.4, 1.8], as they are written, each at least
-20 % of the truth from the truth and from one another: the tolerance of the open form, so that none
-of them would be right there. How many of them are below the truth is drawn first, 0, 1 or 2 with
-equal chance, since free draws would make the second smallest number right in nearly half of the
-questions. Three below the truth could only stand at 0.4, 0.6 and 0.8 of it, which would tell.
+The four are a ladder: each is the one below it times a drawn factor, and a person can tell any two
+apart. Which of them is the truth is drawn first, each rank with equal chance, and the ladder is
+built from there with the same steps up as down: so that equal ladders come of every rank, and
+neither the spread of the numbers nor a place among them tells. What numbers are common in rooms
+would still tell; therefore ladders of one size are a content, and of each the plan takes every
+rank equally often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.scene_layout import SceneLayout
@@ -39,49 +41,54 @@ if TYPE_CHECKING:
     from spatial_engine.reference.scene import ReferenceScene
 
 LETTERS = ("A", "B", "C", "D")
-WRONG = 3
-MOST_BELOW = 2
+RANKS = ("smallest", "second", "third", "largest")
+LEAST_COUNT = 2  # of things that are counted
+_SPREAD = 251  # a step is its least ratio times 1.000, 1.001, ... or 1.250
 
 
-def wrong_numbers(truth: int, draw: Callable[[str, int], int]) -> tuple[int, ...]:
-    """Three numbers that are at least a fifth of the truth from it and from one another, ascending.
+class Separation(NamedTuple):
+    """How far apart two numbers are to be told by eye.
 
-    Of all such sets in [0.4, 1.8] times the truth with the drawn count below the truth, each is as
-    likely as its offsets: sorted uniform draws, spread by the least distance. Whole numbers decide,
-    so nothing is rounded.
+    Attributes:
+        permille: Of the larger one.
+        least: In units of the last digit that is shown.
+        floor: The smallest number that may be offered, in the same units.
+    """
+
+    permille: int
+    least: int
+    floor: int
+
+
+def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tuple[int, ...]:
+    """Four rising numbers, one of them the truth, its rank and the three steps drawn.
+
+    A step leads up to the larger of two numbers, and by the same rule down to the smaller: what it
+    is between does not depend on which of the two is the truth. Only whole numbers are compared.
 
     Args:
         truth: In units of the last digit that is shown; positive.
+        apart: What separates two of them.
         draw: Uniform 64-bit integer of a slot and a number.
 
     Returns:
-        Three numbers, or () where the truth is too small to have them.
+        Four numbers, or () where the lowest of them would be below the floor.
 
     Example:
-        >>> wrong_numbers(100, lambda slot, k: 0)
-        (120, 140, 160)
+        >>> ladder(100, Separation(200, 1, 1), lambda slot, k: 0)
+        (100, 125, 157, 197)
     """
-    gap = -(-truth // 5)
-    below, above = (-(-2 * truth // 5), 4 * truth // 5), (-(-6 * truth // 5), 9 * truth // 5)
-
-    def slack(side: tuple[int, int], count: int) -> int:
-        return side[1] - side[0] - (count - 1) * gap if count else 0
-
-    counts = [
-        n for n in range(MOST_BELOW + 1)
-        if slack(below, n) >= 0 and slack(above, WRONG - n) >= 0
-    ]  # fmt: skip
-    if truth <= 0 or not counts:
-        return ()
-    lower = counts[uniform_below(draw("rank", 0), len(counts))]
-    found: list[int] = []
-    for side, count in ((below, lower), (above, WRONG - lower)):
-        room = slack(side, count) + 1
-        offsets = sorted(
-            uniform_below(draw("distractor", len(found) + k), room) for k in range(count)
-        )
-        found += [side[0] + offset + k * gap for k, offset in enumerate(offsets)]
-    return tuple(found)
+    share = 1000 - apart.permille
+    rank = uniform_below(draw("rank", 0), len(RANKS))
+    steps = [1000 + uniform_below(draw("distractor", k), _SPREAD) for k in range(len(RANKS) - 1)]
+    numbers = [truth]
+    for step in steps[rank:]:
+        v = numbers[-1]
+        numbers.append(max(-(-v * step // share), v + apart.least))
+    for step in reversed(steps[:rank]):
+        v = numbers[0]
+        numbers.insert(0, min(v * share // step, v - apart.least))
+    return tuple(numbers) if numbers[0] >= apart.floor else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class NumericChoice(Engine):
     subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
     words: ClassVar[tuple[str, ...]] = LETTERS
+    whole_contents: ClassVar[bool] = True
 
     @property
     def task(self) -> str:
@@ -109,27 +117,34 @@ class NumericChoice(Engine):
         return f"{self.open.question_type}_choice"
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One for each letter where the recipe balances words."""
+        """One for each rank of the truth where the recipe balances what answers say."""
         if recipe.word_strata:
-            return equal_shares(LETTERS)
+            return equal_shares(RANKS)
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
-        """The open task's rows that have three wrong numbers."""
-        table = self.open.candidates(context)
+        """The open task's rows that have a ladder, each size of ladders a content."""
+        table = self.open.every(context)
+        if context.recipe.word_strata:
+            table = of_form(table, context, self.open.task, choice=True)
         rows = table.rows()
         opened = self.open.facts(context, rows)
-        found = [self._choice(context.place, *both) for both in zip(rows, opened, strict=True)]
-        kept = np.array([facts is not None for facts in found], dtype=bool)
+        found = [self._ladder(context.place, *both) for both in zip(rows, opened, strict=True)]
+        kept = np.array([bool(numbers) for numbers in found], dtype=bool)
         rejected = dict(table.rejected) | {"distractor_short": int((~kept).sum())}
         if not kept.any():
             return CandidateTable.empty(rejected)
-        stratum = [LETTERS.index(str(facts.answer.text)) for facts in found if facts is not None]
+        ladders = [
+            (numbers, numbers.index(_whole(facts.answer)))
+            for numbers, facts in zip(found, opened, strict=True) if numbers
+        ]  # fmt: skip
         frames, items = table.frames[kept], table.items[kept]
+        balanced = context.recipe.word_strata
         return CandidateTable.build(
             frames, items,
             context.place.draw_rows(self.task, [*frames.T, *items.T], "select"),
-            stratum=stratum if context.recipe.word_strata else 0,
+            stratum=[rank for _, rank in ladders] if balanced else 0,
+            content=[_size(numbers) for numbers, _ in ladders] if balanced else 0,
             rejected=rejected,
         )  # fmt: skip
 
@@ -151,26 +166,28 @@ class NumericChoice(Engine):
         """Those of the open task."""
         return self.open.named(reference, row)
 
-    def _chosen(self, place: Place, row: Row, facts: Facts) -> Facts:
-        choice = self._choice(place, row, facts)
-        if choice is None:
-            raise ValueError(f"{self.task}: {row} has no three wrong numbers (distractor_short)")
-        return choice
+    def _ladder(self, place: Place, row: Row, facts: Facts) -> tuple[int, ...]:
+        """The four numbers, () where the truth is too small for its rank."""
+        key, guards = (*sorted(row.frames), *row.items), place.recipe.guards
+        unit = facts.answer.unit
+        least = round(guards.choice_separation_m * _PER_METRE.get(unit, 0)) or 1
+        floor = LEAST_COUNT if unit == "count" else least
+        apart = Separation(round(1000 * guards.choice_separation_share), least, floor)
+        return ladder(
+            _whole(facts.answer), apart, lambda slot, k: place.draw(self.task, (*key, k), slot)
+        )
 
-    def _choice(self, place: Place, row: Row, facts: Facts) -> Facts | None:
-        """The facts with options and a letter; None where the number is too small to have them."""
+    def _chosen(self, place: Place, row: Row, facts: Facts) -> Facts:
+        """The facts as a choice; ValueError where they have no ladder."""
+        numbers, truth = self._ladder(place, row, facts), _whole(facts.answer)
+        if not numbers:
+            raise ValueError(f"{self.task}: {row} has no four numbers (distractor_short)")
         key = (*sorted(row.frames), *row.items)
-        digits = 1 if facts.answer.type == "integer" else 10
-        truth = round(digits * facts.answer.number[0])
-        wrong = wrong_numbers(truth, lambda slot, k: place.draw(self.task, (*key, k), slot))
-        if not wrong:
-            return None
-        numbers = (truth, *wrong)
         order = sorted(
             range(len(numbers)), key=lambda k: (place.draw(self.task, (*key, k), "order"), k)
         )
-        options = tuple(_text(facts.answer, numbers[k] / digits) for k in order)
-        letter = LETTERS[order.index(0)]
+        options = tuple(_text(facts.answer, numbers[k]) for k in order)
+        letter = LETTERS[order.index(numbers.index(truth))]
         evidence = {**facts.evidence, "number": facts.answer.number[0]}
         slots = {**facts.slots, "options": answers.option_lines(options), "letter": letter}
         return facts._replace(
@@ -178,9 +195,27 @@ class NumericChoice(Engine):
         )
 
 
-def _text(answer: Answer, value: float) -> str:
+_PER_METRE = {"m": 10, "cm": 100}  # units of the last digit that an answer shows
+
+
+def _digits(answer: Answer) -> int:
+    """Units of the last digit that is shown in 1."""
+    return 1 if answer.type == "integer" else 10
+
+
+def _whole(answer: Answer) -> int:
+    """The number in units of the last digit that is shown."""
+    return round(_digits(answer) * answer.number[0])
+
+
+def _size(numbers: tuple[int, ...]) -> int:
+    """Which size a ladder has, in steps of a fifth of its middle; exact."""
+    return ((numbers[0] * numbers[-1]) ** 2).bit_length()
+
+
+def _text(answer: Answer, value: int) -> str:
     """A number as the open answer writes it, without its unit, which the question names."""
-    return answer._replace(number=(value,)).span
+    return answer._replace(number=(value / _digits(answer),)).span
 
 
 NUMERIC_CHOICE = tuple(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import content_of, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_views import (
     BINS,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from spatial_engine.reference.scene import ReferenceScene
 
 Axis = Literal["height", "length", "width"]
+_FIRST_MM = 10.0  # the first edge of sizes that are balanced is at 1.25 times this
 SETS_PER_OBJECT = 100  # of one size: more pictures of one object teach little
 
 
@@ -87,6 +89,10 @@ class ObjectSize(Engine):
     def bin_count(self, recipe: Recipe) -> int:
         """One, or one for each size of a set where bins have to be seen."""
         return MOST_COVER_SIZE if recipe.coverage == "bins" else 1
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """One for each size where the recipe balances what answers say."""
+        return number_strata("mm", _FIRST_MM) if recipe.word_strata else (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Covering sets of every object that may be asked about, at most 100 of a size."""
@@ -127,7 +133,15 @@ class ObjectSize(Engine):
             ]
             shown = np.take_along_axis(shown, np.argsort(np.stack(keys, 1), kind="stable"), 1)
         bin = size - 1 if self.bin_count(context.recipe) > 1 else 0
-        return CandidateTable.build(shown, ids[kept], select[kept], bin=bin)
+        if not context.recipe.word_strata:
+            return CandidateTable.build(shown, ids[kept], select[kept], bin=bin)
+        row = seen_objects(context, self.axis).rows[object_id]
+        side = axis_sides(row, context.recipe.rules.object_axes)[self.axis][1]
+        return CandidateTable.build(
+            shown, ids[kept], select[kept], bin=bin,
+            stratum=number_stratum(1000 * side, _FIRST_MM),
+            content=content_of(_name(context.recipe, row)),
+        )  # fmt: skip
 
     def _object_rejection(self, recipe: Recipe, row: ObjectRow) -> str:
         """The guard that no set of this object passes, or ""."""
@@ -323,6 +337,8 @@ def _joined(tables: list[CandidateTable], rejected: Counter[str]) -> CandidateTa
         np.concatenate([table.items for table in tables]),
         np.concatenate([table.hash for table in tables]),
         bin=np.concatenate([table.bin for table in tables]),
+        stratum=np.concatenate([table.stratum for table in tables]),
+        content=np.concatenate([table.content for table in tables]),
         rejected=rejected,
     )
 

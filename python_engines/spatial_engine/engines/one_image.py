@@ -27,6 +27,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -58,6 +59,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 COUNTS = ("1", "2", "3", "more")
 """Strata of a count, so that few are not the only answer."""
+_TURNED = {"nearer": "farther", "farther": "nearer"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +170,10 @@ class OneImage(Engine):
         """A count is scored as the count of a scene is."""
         return "accuracy" if self.words else "MRA"
 
+    def bin_count(self, recipe: Recipe) -> int:
+        """Two objects are asked in the order of the alphabet, or the other way round."""
+        return 2 if recipe.word_strata and self.quantity == "nearer" else 1
+
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """An equal share for each word, or for 1, 2, 3 and more."""
         if not recipe.word_strata:
@@ -179,6 +185,7 @@ class OneImage(Engine):
         rejected: Counter[str] = Counter()
         rows: list[Row] = []
         stratum: list[int] = []
+        names: list[list[str]] = []
         for frame, view in _views(context).items():
             for items in self._possible(view):
                 found = self._ask(view, items)
@@ -186,14 +193,23 @@ class OneImage(Engine):
                     rejected[str(found.reason)] += 1
                 else:
                     rows.append(Row((frame,), items))
-                    stratum.append(self._stratum(found.value))
+                    names.append([view.layout.object(k).category for k in items])
+                    word = found.value
+                    if self.quantity == "nearer":
+                        word = in_order(word, names[-1], _TURNED)
+                    stratum.append(self._stratum(word))
         if not rows:
             return CandidateTable.empty(rejected)
         frames = np.array([row.frames for row in rows], dtype=np.int32)
         table = np.array([row.items for row in rows], dtype=np.int64)
         chosen = context.place.draw_rows(self.task, [*frames.T, *table.T], "select")
-        balanced = stratum if context.recipe.word_strata else 0
-        return CandidateTable.build(frames, table, chosen, stratum=balanced, rejected=rejected)
+        if not context.recipe.word_strata:
+            return CandidateTable.build(frames, table, chosen, rejected=rejected)
+        return CandidateTable.build(
+            frames, table, chosen, stratum=stratum, rejected=rejected,
+            bin=[both != sorted(both) for both in names],
+            content=[content_of(*both) for both in names],
+        )  # fmt: skip
 
     def _stratum(self, value: Any) -> int:
         return self.words.index(value) if self.words else min(int(value), len(COUNTS)) - 1

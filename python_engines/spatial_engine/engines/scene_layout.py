@@ -27,6 +27,13 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import (
+    ANY,
+    content_of,
+    number_strata,
+    number_stratum,
+    of_form,
+)
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -37,6 +44,7 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
+from spatialcore.draws import uniform_below
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.directions import relative_direction
 from spatialcore.relations.verdict import Answer, Reason, Rejection
@@ -72,6 +80,8 @@ SECTORS: Mapping[str, tuple[str, ...]] = {
     "medium": ("left", "right", "back"),
     "hard": ("front-left", "front-right", "back-left", "back-right"),
 }
+# Of the first bin's width: sizes are told in metres here.
+_SCALE: Mapping[str, float] = {"absolute_distance": 0.1, "object_size": 0.01}
 _POOL = 8  # categories that sets of four are drawn from: 70 sets for each primary
 _ORDER_POOL = 18  # the same where there is no primary: 3,060 sets, few of them well apart in time
 _LETTERS = "ABCD"
@@ -129,35 +139,70 @@ class SceneLayout(Engine):
         return Published("VSI-Bench", row)
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One for each sector of a direction where the recipe balances words."""
-        if self.form and recipe.word_strata:
+        """One for each sector of a direction, size of a number, or order of two categories."""
+        if not recipe.word_strata:
+            return (("", 1.0),)
+        if self.form:
             return equal_shares(SECTORS[self.form])
-        return (("", 1.0),)
+        if self.quantity in _NUMBERS:
+            return number_strata(_NUMBERS[self.quantity].unit, _SCALE.get(self.quantity, 1.0))
+        return equal_shares(("first", "second"))
 
     def candidates(self, context: SceneContext) -> CandidateTable:
-        """Every set of objects that has an answer in the shown frames."""
+        """Every set of objects that has an answer in the shown frames and is for this form."""
+        table = self.every(context)
+        if self.quantity not in _NUMBERS or not context.recipe.word_strata:
+            return table
+        return of_form(table, context, self.task, choice=False)
+
+    def every(self, context: SceneContext) -> CandidateTable:
+        """Every set of objects that has an answer in the shown frames, whatever the form."""
         layout = layout_scene(context)
         sectors = SECTORS.get(self.form, ()) if context.recipe.word_strata else ()
         rejected: Counter[str]
         if self.form:
             items_table, words, rejected = self._directions(layout)
+            content = [0] * len(words)
             stratum = [sectors.index(word) if sectors else 0 for word in words]
         else:
             possible, rejected = self._possible_sets(layout)
             found = self._ask_all(layout, possible)
             rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
-            rows = [
-                items for items, one in zip(possible, found, strict=True)
+            told = [
+                (items, one.value) for items, one in zip(possible, found, strict=True)
                 if not isinstance(one, Rejection)
             ]  # fmt: skip
+            rows = [items for items, _ in told]
             items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1 if rows else 0)
-            stratum = [0] * len(rows)
+            stratum, content = [0] * len(rows), [0] * len(rows)
+            if context.recipe.word_strata and rows:
+                said = [self._said(layout, items, value) for items, value in told]
+                content, stratum = [list(column) for column in zip(*said, strict=True)]
         if not len(stratum):
             return CandidateTable.empty(rejected)
         shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(stratum), 1))
         columns = [*shown.T, *items_table.T]
         chosen = context.place.draw_rows(self.task, columns, "select")
-        return CandidateTable.build(shown, items_table, chosen, stratum=stratum, rejected=rejected)
+        return CandidateTable.build(
+            shown, items_table, chosen, stratum=stratum, content=content, rejected=rejected
+        )
+
+    def _said(self, layout: LayoutScene, items: tuple[int, ...], value: Any) -> tuple[int, int]:
+        """Content and stratum of an answer that is no direction.
+
+        Of a choice among categories two are looked at: the right one and another one that is drawn,
+        or for an order two that are drawn.
+        """
+        if self.quantity in _NUMBERS:
+            named = self.quantity in ("object_count", "object_size")
+            content = content_of(layout.object(items[0]).category) if named else ANY
+            return content, number_stratum(value, _SCALE.get(self.quantity, 1.0))
+        names = [layout.object(k).category for k in items]
+        order = (value, *(n for n in names[1:] if n != value)) if isinstance(value, str) else value
+        draws = [layout.place.draw(self.task, (*items, k), "content") for k in range(2)]
+        last = 1 + uniform_below(draws[0], len(order) - 1)
+        first = 0 if isinstance(value, str) else uniform_below(draws[1], last)
+        return content_of(order[first], order[last]), int(order[first] > order[last])
 
     def _directions(self, layout: LayoutScene) -> tuple[NDArray[np.int64], list[str], Counter[str]]:
         """Ids and words of the sets of three that have an answer, and the others by reason."""

@@ -24,6 +24,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -51,6 +52,9 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "size": ("larger", "smaller", "similar"),
 }
 _VIEWED = ("side", "depth")
+# What a word becomes when the first two objects are asked the other way round.
+_PAIRS = [(words[0], words[1]) for name, words in WORDS.items() if name != "topology"]
+_TURNED = dict(_PAIRS) | {b: a for a, b in _PAIRS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,12 @@ class SpatialRelation(Engine):
         """The closed set of answers; they exclude each other."""
         return WORDS[self.relation]
 
+    def bin_count(self, recipe: Recipe) -> int:
+        """Asked in the order of the alphabet, or the other way round."""
+        return 2 if recipe.word_strata else 1
+
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """An equal share for each word where the recipe balances words."""
+        """Each word, as said in the order of the alphabet, where the recipe balances words."""
         if recipe.word_strata:
             return equal_shares(self.words)
         return (("", 1.0),)
@@ -88,20 +96,26 @@ class SpatialRelation(Engine):
         rejected: dict[str, int] = {}
         rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         stratum: list[int] = []
+        names: list[tuple[str, str]] = []
         for frames, items in self._possible(layout):
             found = self._ask(layout, items, frames, context.scene.world_from_cam)
             if isinstance(found, Rejection):
                 rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
             elif found.value in self.words:  # "inside" is asked the other way round
                 rows.append((frames, items))
-                stratum.append(self.words.index(found.value))
+                names.append((layout.object(items[0]).category, layout.object(items[1]).category))
+                stratum.append(self.words.index(in_order(found.value, names[-1], _TURNED)))
         if not rows:
             return CandidateTable.empty(rejected)
         shown = np.array([frames for frames, _ in rows], dtype=np.int32)
         items_table = np.array([items for _, items in rows], dtype=np.int64)
         chosen = context.place.draw_rows(self.task, [*shown.T, *items_table.T], "select")
-        balanced = stratum if context.recipe.word_strata else 0
-        return CandidateTable.build(shown, items_table, chosen, stratum=balanced, rejected=rejected)
+        if not context.recipe.word_strata:
+            return CandidateTable.build(shown, items_table, chosen, rejected=rejected)
+        return CandidateTable.build(
+            shown, items_table, chosen, stratum=stratum, rejected=rejected,
+            bin=[a > b for a, b in names], content=[content_of(*both) for both in names],
+        )  # fmt: skip
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Frames and object ids of everything that might be asked."""

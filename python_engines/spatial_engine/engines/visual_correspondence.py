@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where is the same point in another view: by coordinates, or among four marked points.
 
-The point is one that both frames may ask about. Distractors lie on real surface of image 2, apart
-from the answer and from each other in pixels, and from the answer in space: none is right within
-the scoring radius. The published recipe draws them as uniform pixels instead.
+The point is one that both frames may ask about. So are those of a choice, which are drawn first,
+alike in all: apart in pixels and in space, and where they are hard near one of them. Which is the
+answer is drawn last, so that where the marks lie does not tell. The published recipe draws the
+others as uniform pixels instead.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from spatial_engine.engines.point_checks import reference_rejection, reference_v
 from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
 from spatial_engine.records.place import Place
-from spatialcore.draws import smallest_seen, uniform_below
+from spatialcore.draws import smallest_seen, uniform_below, uniform_below_rows
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 Form = Literal["choice", "coordinate"]
 LETTERS = ("A", "B", "C", "D")
 DISTRACTOR_COUNT = 3
-HARD_SHARE = 0.15  # of W: a hard distractor lies no farther from the answer
+HARD_SHARE = 0.15  # of W: hard points lie no farther from one of them
 PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by this much
 # Pairs of a bin that are looked at, in quotas of the scene: what the plan can take and more.
 _LOOK_AHEAD = 4
@@ -145,9 +146,9 @@ class Match(Engine):
         rejected = Counter(out_of_band=out_of_band, no_common_point=len(point) - len(kept))
         items = point[kept]
         if self.form == "choice" and context.recipe.rules.askable != "visible":
-            key = [*(column[kept] for column in key), point_ids(context, items[:, 0])]
-            items = self._with_distractors(context, second[kept], items, key)
-            whole = items[:, -1] >= 0
+            key, shown_pair = [column[kept] for column in key], (first[kept], second[kept])
+            items = self._with_distractors(context, shown_pair, items, key)
+            whole = (items >= 0).all(axis=1)
             rejected["distractor_short"] = int((~whole).sum())
             kept, items = kept[whole], items[whole]
         shown = np.stack([first[kept], second[kept]], axis=1)
@@ -176,9 +177,9 @@ class Match(Engine):
         return _Pairs(shown[kept, 0], shown[kept, 1], pairs.bin[kept]), pairs.out_of_band
 
     def _with_distractors(
-        self, context: SceneContext, frames: Int64, points: Int64, key: list[Int64]
+        self, context: SceneContext, frames: tuple[Int64, Int64], points: Int64, key: list[Int64]
     ) -> Int64:
-        """(n, 4) each point of image 2 and three more, apart in order of draws; -1 for none."""
+        """(n, 4) the answer and three more of both images (n,), apart; -1 for none."""
         place = context.place
         hard = place.draw_rows(self.task, key, "difficulty") >= _HALF
         slots = [f"distractor/{k}" for k in range(DISTRACTOR_COUNT)]
@@ -188,10 +189,12 @@ class Match(Engine):
             mine = np.flatnonzero(hard == difficult)
             for begin in range(0, len(mine), _PAIRS_AT_ONCE):
                 some = mine[begin : begin + _PAIRS_AT_ONCE]
-                chosen[some] = _apart(
-                    context, frames[some], chosen[some], states[some], look, difficult
-                )
-        return chosen
+                both = frames[0][some], frames[1][some]
+                chosen[some] = _apart(context, both, chosen[some], states[some], look, difficult)
+        # Each member is the answer as often as the others; it comes first, the others in order.
+        answer = uniform_below_rows(place.draw_rows(self.task, key, "member"), chosen.shape[1])
+        order = np.argsort(np.arange(chosen.shape[1]) != answer[:, None], axis=1, kind="stable")
+        return np.take_along_axis(chosen, order, axis=1)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The points' places in image 2, as coordinates or letters."""
@@ -251,7 +254,7 @@ class Match(Engine):
             uv = np.concatenate([uv, self._pixels(place, key, uv[:, 1], second[:, 0])], axis=1)
             difficulty = ["uniform"] * len(rows)
         else:
-            hard = place.draw_rows(self.task, key[:3], "difficulty") >= _HALF
+            hard = place.draw_rows(self.task, key[:2], "difficulty") >= _HALF
             difficulty = ["hard" if one else "easy" for one in hard.tolist()]
         slots = [np.full(len(rows), k) for k in range(4)]
         letters = [place.draw_rows(self.task, [*key, slot], "letters") for slot in slots]
@@ -317,8 +320,8 @@ class Match(Engine):
         union = np.array([sum(counts) - common])
         if overlap_bin(np.array([common]), union, reference.recipe)[0] < 0:
             return facts, "out_of_band"
-        for frame, points in ((first, row.items[:1]), (second, row.items)):
-            reason = reference_rejection(reference, frame, points)
+        for frame in row.frames:
+            reason = reference_rejection(reference, frame, row.items)
             if reason:
                 return facts, reason
         hard = facts.evidence.get("difficulty") == "hard"
@@ -327,18 +330,16 @@ class Match(Engine):
     def _separation(
         self, reference: ReferenceScene, row: Row, pixels: list[list[float]], hard: bool
     ) -> str:
-        """Return "distractor_short" when two marks are too close, or a distractor too far."""
+        """Return "distractor_short" when two points are too close, or hard ones too far."""
         guards, W = reference.recipe.guards, reference.camera(row.frames[1]).width
-        for a, b in itertools.combinations(pixels, 2):
+        points = [reference.points[i].astype(np.float64) for i in row.items]
+        for (a, p), (b, q) in itertools.combinations(zip(pixels, points, strict=True), 2):
             if math.dist(a, b) < guards.distractor_pixel_share * W:
                 return "distractor_short"
-        target, *others = (reference.points[i].astype(np.float64) for i in row.items)
-        for pixel, point in zip(pixels[1:], others, strict=True):
-            if np.linalg.norm(point - target) < guards.distractor_distance_m:
+            if np.linalg.norm(p - q) < guards.distractor_distance_m:
                 return "distractor_short"
-            if hard and math.dist(pixel, pixels[0]) > HARD_SHARE * W:
-                return "distractor_short"
-        return ""
+        reach = min(max(math.dist(a, b) for b in pixels) for a in pixels)
+        return "distractor_short" if hard and reach > HARD_SHARE * W else ""
 
 
 def _told(
@@ -361,17 +362,18 @@ def _told(
 
 def _apart(
     context: SceneContext,
-    frames: Int64,
+    shown: tuple[Int64, Int64],
     chosen: Int64,
     states: NDArray[np.uint64],
     look: int,
     hard: bool,
 ) -> Int64:
-    """(n, 4) points of n images, the first one given, the others apart; hard ones lie near it."""
-    guards = context.recipe.guards
+    """(n, 4) points of both images, the first one given, the others apart; hard: near the first."""
+    guards, (first, frames) = context.recipe.guards, shown
     W = point_views(context, frames, chosen[:, :1]).width.astype(np.float64)  # (n, 1)
     least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
-    looked = smallest_askable(context, frames.repeat(DISTRACTOR_COUNT), states.ravel(), look)
+    pairs = frames.repeat(DISTRACTOR_COUNT), first.repeat(DISTRACTOR_COUNT)
+    looked = smallest_askable(context, pairs[0], states.ravel(), look, others=pairs[1])
     looked = looked.reshape(len(frames), DISTRACTOR_COUNT, look)
     for k in range(DISTRACTOR_COUNT):
         at = point_views(context, frames, chosen[:, : k + 1]).uv
@@ -383,12 +385,13 @@ def _apart(
             which = asked[queries]
             uv = point_views(context, frames[which], points).uv
             free = apart_from(points, uv, chosen[which, : k + 1], at[which], least[which])
-            metres = metres_between(context, points, chosen[which, :1])
-            free &= metres >= guards.distractor_distance_m
+            for c in range(k + 1):
+                metres = metres_between(context, points, chosen[which, c : c + 1])
+                free &= metres >= guards.distractor_distance_m
             return free & ~pixels_apart(uv, at[which, :1], reach[which]) if hard else free
 
         chosen[asked, k + 1] = first_passing(
-            context, frames[asked], states[asked, k], passes, looked[asked, k]
+            context, frames[asked], states[asked, k], passes, looked[asked, k], first[asked]
         )
     return chosen
 

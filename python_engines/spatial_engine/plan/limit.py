@@ -6,20 +6,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of
 from spatial_engine.plan.balance import (
-    Allocation,
     allocate,
+    bin_quotas,
     largest_remainder,
     most_of_a_word,
 )
+from spatial_engine.plan.contents import Cells, in_bins, take_by_content
 from spatial_engine.plan.quotas import Cell
 from spatial_engine.recipe import Recipe
+
+
+class Allocated(NamedTuple):
+    """Rows of the cells of a task, source and split: what each was to give, and what it gives."""
+
+    have: Cells
+    quota: NDArray[np.int64]
+    taken: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,24 +37,43 @@ class Given:
 
     Attributes:
         task: The task.
-        counts: (strata, bins) candidates.
+        have: Candidates by content, stratum and bin.
         recipe: Whose shares and balance hold.
         balance: Where a bin's unused quota goes.
+        spaces: Rooms that the candidates come from.
+        room: Rows asked of each of them.
     """
 
     task: str
-    counts: NDArray[np.int64]
+    have: Cells
     recipe: Recipe
     balance: Literal["carry", "even"]
+    spaces: int = 1
+    room: int = 1
 
     @property
     def available(self) -> int:
         """Candidates in all."""
-        return int(self.counts.sum())
+        return int(self.have.counts.sum())
 
-    def allocate(self, quota: int) -> list[Allocation]:
-        """Rows of each stratum's bins for a quota."""
-        engine, counts = engine_of(self.task), self.counts
+    def allocate(self, quota: int) -> Allocated:
+        """Rows of each cell for a quota."""
+        if not self.have.by_content:
+            return self._by_strata(quota)
+        taken = in_bins(self.have.counts, self._by_content(quota))
+        each = np.array(bin_quotas(quota, taken.size)).reshape(taken.shape)
+        return Allocated(self.have, each, taken)
+
+    def _by_content(self, quota: int) -> NDArray[np.int64]:
+        engine = engine_of(self.task)
+        return take_by_content(
+            self.have, quota, whole=engine.whole_contents, worded=bool(engine.words),
+            spaces=self.spaces, room=self.room,
+        )  # fmt: skip
+
+    def _by_strata(self, quota: int) -> Allocated:
+        """Shares of the quota for the strata, each spread over its bins."""
+        engine, counts = engine_of(self.task), self.have.counts.sum(axis=0)
         strata = engine.strata(self.recipe)
         shares = largest_remainder(
             quota, {f"{s:03d}": share for s, (_, share) in enumerate(strata)}
@@ -54,18 +82,22 @@ class Given:
             allocate(counts[s].tolist(), shares[f"{s:03d}"], self.balance)
             for s in range(len(strata))
         ]
+        taken = [part.taken for part in parts]
         if engine.words and self.recipe.word_strata:
-            most = most_of_a_word([sum(part.taken) for part in parts])
-            parts = [
-                Allocation(part.quota, allocate(counts[s].tolist(), most[s], self.balance).taken)
-                if sum(part.taken) > most[s] else part
-                for s, part in enumerate(parts)
+            most = most_of_a_word([sum(part) for part in taken])
+            taken = [
+                allocate(counts[s].tolist(), most[s], self.balance).taken
+                if sum(part) > most[s] else part
+                for s, part in enumerate(taken)
             ]  # fmt: skip
-        return parts
+        one = Cells(np.zeros(1, np.uint64), counts[None])
+        return Allocated(one, np.array([[part.quota for part in parts]]), np.array([taken]))
 
     def rows(self, quota: int) -> int:
         """Rows that a quota gets."""
-        return sum(sum(part.taken) for part in self.allocate(quota))
+        by_content = self.have.by_content
+        taken = self._by_content(quota) if by_content else self._by_strata(quota).taken
+        return int(taken.sum())
 
 
 def spread_limit(

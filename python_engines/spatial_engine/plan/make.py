@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of, select_tasks
-from spatial_engine.plan.balance import Allocation, SmallestHashes
-from spatial_engine.plan.limit import Given, shares_of
+from spatial_engine.plan.balance import SmallestHashes
+from spatial_engine.plan.contents import Cells
+from spatial_engine.plan.limit import Allocated, shares_of
 from spatial_engine.plan.open import index_hash
 from spatial_engine.plan.passes import (
     Counted,
@@ -88,10 +89,10 @@ def make_plan(
         while True:
             plan, quota = limited(plan, weights, passes, count_candidates)
             given = given_by_cell(plan, quota, passes.counted)
-            allocations = {cell: given[cell].allocate(rows) for cell, rows in quota.items()}
-            pick = partial(pick_hashes, takes=_takes(allocations))
-            with closing(passes.run(pick, "choose")) as picked:
-                thresholds, per_scene = _thresholds(given, allocations, scenes, picked)
+            allocated = {cell: given[cell].allocate(rows) for cell, rows in quota.items()}
+            takes = {cell: Cells(p.have.contents, p.taken) for cell, p in allocated.items()}
+            with closing(passes.run(partial(pick_hashes, takes=takes), "choose")) as picked:
+                thresholds, per_scene = _thresholds(allocated, scenes, picked)
             if not passes.without_lost():
                 break
         plan = replace(
@@ -208,38 +209,34 @@ def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
     return tuple(task for task in tasks if engine_of(task).kind == kind)
 
 
-def _takes(allocations: Mapping[Cell, list[Allocation]]) -> dict[Cell, list[tuple[int, ...]]]:
-    return {cell: [part.taken for part in parts] for cell, parts in allocations.items()}
-
-
 def _thresholds(
-    given: Mapping[Cell, Given],
-    allocations: Mapping[Cell, list[Allocation]],
+    allocated: Mapping[Cell, Allocated],
     scenes: tuple[PlannedScene, ...],
     picked: Iterator[tuple[int, list[Picked]]],
 ) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
-    """The last hash taken in each bin, and the hashes taken of each scene."""
-    chosen: dict[tuple[Cell, int, int], SmallestHashes] = {}
+    """The last hash taken in each cell, and the hashes taken of each scene."""
+    chosen: dict[tuple[Cell, int, int, int], SmallestHashes] = {}
     for k, result in picked:
         scene = scenes[k]
-        for task, s, b, hashes in result:
+        for task, content, s, b, hashes in result:
             cell = (task, scene.source, scene.split)
-            if (cell, s, b) not in chosen:
-                chosen[cell, s, b] = SmallestHashes(allocations[cell][s].taken[b])
-            chosen[cell, s, b].add(hashes, k)
+            key = (cell, content, s, b)
+            if key not in chosen:
+                part = allocated[cell]
+                g = int(np.searchsorted(part.have.contents, np.uint64(content)))
+                chosen[key] = SmallestHashes(int(part.taken[g, s, b]))
+            chosen[key].add(hashes, k)
     rows = []
     per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in scenes]
-    for cell, parts in allocations.items():
-        for s, part in enumerate(parts):
-            for b, quota in enumerate(part.quota):
-                have = int(given[cell].counts[s, b])
-                if not (quota or have):
-                    continue
-                hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
-                if (cell, s, b) in chosen:
-                    hashes, owners = chosen[cell, s, b].chosen()
-                for k in np.unique(owners):
-                    per_scene[k].append(hashes[owners == k])
-                last = int(hashes[-1]) if len(hashes) else 0
-                rows.append(Threshold(*cell, b, s, have, quota, len(hashes), last))
+    for cell, part in allocated.items():
+        for g, s, b in np.argwhere((part.quota > 0) | (part.have.counts > 0)).tolist():
+            content = int(part.have.contents[g])
+            hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+            if (cell, content, s, b) in chosen:
+                hashes, owners = chosen[cell, content, s, b].chosen()
+            for k in np.unique(owners):
+                per_scene[k].append(hashes[owners == k])
+            have, quota = int(part.have.counts[g, s, b]), int(part.quota[g, s, b])
+            last = int(hashes[-1]) if len(hashes) else 0
+            rows.append(Threshold(*cell, b, s, content, have, quota, len(hashes), last))
     return tuple(rows), per_scene

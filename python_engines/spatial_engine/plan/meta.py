@@ -76,7 +76,7 @@ class _Shard:
 class PlanMeta:
     """plan.json; rows of several columns are lists."""
 
-    version: Literal[1]
+    version: Literal[2]
     index: Place
     config: PlanConfig
     recipe: Recipe

@@ -7,6 +7,7 @@ that may be taken: as many as the bins of the scene can give.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.candidates import CandidateTable
+from spatial_engine.plan.contents import Cells
 from spatial_engine.plan.failures import EngineFailed, engine_failure
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
@@ -26,7 +28,7 @@ from spatial_engine.plan.quotas import Cell
 from spatial_engine.recipe import Recipe
 from spatialcore.draws import smallest_of_groups
 
-Picked = tuple[str, int, int, NDArray[np.uint64]]  # task, stratum, bin, hashes
+Picked = tuple[str, int, int, int, NDArray[np.uint64]]  # task, content, stratum, bin, hashes
 Tables = Iterator[tuple[str, CandidateTable]]  # by task
 _COLUMNS = tuple(f.name for f in fields(CandidateTable) if f.name != "rejected")
 
@@ -76,7 +78,7 @@ class Counted(NamedTuple):
     `failed` says that an engine failed on the scene, which then gives nothing.
     """
 
-    histogram: dict[str, NDArray[np.int64]]  # task -> (strata, bins)
+    cells: dict[str, Cells]  # by task
     rejected: dict[str, Mapping[str, int]]
     failed: bool = False
 
@@ -85,13 +87,18 @@ class Counted(NamedTuple):
         if again.failed:
             return again
         rejected = {task: found for task, found in self.rejected.items() if task not in tasks}
-        return Counted(self.histogram | again.histogram, rejected | again.rejected)
+        return Counted(self.cells | again.cells, rejected | again.rejected)
 
 
-def _groups(job: SceneJob, task: str, table: CandidateTable) -> NDArray[np.int64]:
-    """Stratum and bin of each row as one number."""
-    bins = engine_of(task).bin_count(job.recipe)
-    return table.stratum.astype(np.int64) * bins + table.bin
+def _cells(job: SceneJob, task: str, table: CandidateTable) -> Cells:
+    """How many candidates there are of each content, stratum and bin."""
+    engine = engine_of(task)
+    none = Cells.none(len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
+    contents = np.unique(table.content)
+    shape = len(contents), *none.counts.shape[1:]
+    groups = none._replace(contents=contents).group(table.content, table.stratum, table.bin)
+    counts = np.bincount(groups, minlength=math.prod(shape)).astype(np.int64)
+    return Cells(contents, counts.reshape(shape))
 
 
 def _tables(job: SceneJob, tasks: tuple[str, ...]) -> Tables:
@@ -106,7 +113,7 @@ def _tables(job: SceneJob, tasks: tuple[str, ...]) -> Tables:
 
 
 def count_candidates(job: SceneJob) -> Counted:
-    """Candidates by task, stratum and bin; they wait on disk for the second pass.
+    """Candidates by task, content, stratum and bin; they wait on disk for the second pass.
 
     A scene on which an engine fails has none, and the reason is among the rejections.
     """
@@ -114,10 +121,7 @@ def count_candidates(job: SceneJob) -> Counted:
 
     def counted() -> Tables:
         for task, table in _tables(job, job.listed):
-            engine, groups = engine_of(task), _groups(job, task, table)
-            shape = (len(engine.strata(job.recipe)), engine.bin_count(job.recipe))
-            counts = np.bincount(groups, minlength=shape[0] * shape[1]).astype(np.int64)
-            out.histogram[task] = counts.reshape(shape)
+            out.cells[task] = _cells(job, task, table)
             if table.rejected:
                 out.rejected[task] = dict(table.rejected)
             yield task, table
@@ -131,21 +135,22 @@ def count_candidates(job: SceneJob) -> Counted:
     return out
 
 
-def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, list[tuple[int, ...]]]) -> list[Picked]:
+def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, Cells]) -> list[Picked]:
     """For each bin of each task the hashes of this scene that may be among the smallest."""
     out: list[Picked] = []
 
     def picked() -> Tables:
         for task, table in _listed(job):
-            taken = np.array(takes[task, job.scene.source, job.scene.split], dtype=np.int64)
+            taken = takes[task, job.scene.source, job.scene.split]
             # One more than is taken, to see whether the last has an equal.
-            most = np.where(taken, taken + 1, 0).ravel()
-            groups = _groups(job, task, table)
-            rows = smallest_of_groups(table.hash, groups, most)
+            most = np.where(taken.counts, taken.counts + 1, 0)
+            groups = taken.group(table.content, table.stratum, table.bin)
+            rows = smallest_of_groups(table.hash, groups, most.ravel())
             groups = groups[rows]
             for group in np.unique(groups).tolist():
-                s, b = divmod(group, taken.shape[1])
-                out.append((task, s, b, table.hash[rows[groups == group]]))
+                g, s, b = (int(k) for k in np.unravel_index(group, most.shape))
+                hashes = table.hash[rows[groups == group]]
+                out.append((task, int(taken.contents[g]), s, b, hashes))
             yield task, table.take(np.sort(rows))
 
     _write(job.picked, picked())

@@ -30,7 +30,7 @@ from spatialcore.folders import check_ours, claim
 from spatialcore.settings import Name, Positive, Share, check_fields
 from spatialcore.workers import Lost
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 ROWS_NAME = "rows.parquet"
 _FILES = ("thresholds.parquet", "rejections.parquet", ROWS_NAME)
 SHARD_ROWS = 4_500
@@ -98,13 +98,14 @@ class Shard(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """One bin of a task: what it had, was to give and gives, and up to which hash."""
+    """One cell of a task: what it had, was to give and gives, and up to which hash."""
 
     task: str
     source: str
     split: str
     bin: int
     stratum: int
+    content: int
     available: int
     quota: int
     taken: int
@@ -122,34 +123,43 @@ class Rejected(NamedTuple):
 
 
 class _Limits(NamedTuple):
-    """The thresholds of a task, source and split as arrays (strata, bins).
+    """The thresholds of a task, source and split as arrays (contents, strata, bins).
 
     Attributes:
-        some: Whether the bin gives any row.
+        contents: (G,) ascending.
+        some: Whether the cell gives any row.
         last: The last hash that is taken.
     """
 
+    contents: NDArray[np.uint64]
     some: NDArray[np.bool_]
     last: NDArray[np.uint64]
 
     @classmethod
     def of(cls, rows: Sequence[Threshold]) -> _Limits:
         """From rows that take something."""
-        shape = max(row.stratum for row in rows) + 1, max(row.bin for row in rows) + 1
-        out = cls(np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.uint64))
-        for row in rows:
-            out.some[row.stratum, row.bin] = True
-            out.last[row.stratum, row.bin] = row.threshold
+        contents = np.unique(np.array([row.content for row in rows], dtype=np.uint64))
+        shape = len(contents), max(r.stratum for r in rows) + 1, max(r.bin for r in rows) + 1
+        out = cls(contents, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.uint64))
+        where = np.searchsorted(contents, np.array([r.content for r in rows], dtype=np.uint64))
+        for g, row in zip(where.tolist(), rows, strict=True):
+            out.some[g, row.stratum, row.bin] = True
+            out.last[g, row.stratum, row.bin] = row.threshold
         return out
 
     def take(
-        self, bin: NDArray[Any], stratum: NDArray[Any], hash: NDArray[np.uint64]
+        self,
+        bin: NDArray[Any],
+        stratum: NDArray[Any],
+        hash: NDArray[np.uint64],
+        content: NDArray[np.uint64],
     ) -> NDArray[np.bool_]:
         """(n,) which rows are taken."""
-        strata, bins = self.some.shape
+        contents, strata, bins = self.some.shape
         s, b = np.minimum(stratum, strata - 1), np.minimum(bin, bins - 1)
-        known = (stratum < strata) & (bin < bins)
-        return np.asarray(known & self.some[s, b] & (hash <= self.last[s, b]))
+        g = np.minimum(np.searchsorted(self.contents, content), contents - 1)
+        known = (stratum < strata) & (bin < bins) & (self.contents[g] == content)
+        return np.asarray(known & self.some[g, s, b] & (hash <= self.last[g, s, b]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,16 +219,19 @@ class Plan:
         bin: NDArray[Any],
         stratum: ArrayLike,
         hash: NDArray[np.uint64],
+        content: ArrayLike = 0,
     ) -> NDArray[np.bool_]:
-        """(n,) which rows of a scene are at most the threshold of their bin."""
+        """(n,) which rows of a scene are at most the threshold of their cell."""
         limits = self._limits.get((task, scene.source, scene.split))
         if limits is None:
             return np.zeros(len(hash), dtype=bool)
-        return limits.take(bin, np.broadcast_to(stratum, len(hash)), hash)
+        of_row = np.broadcast_to(np.asarray(content, dtype=np.uint64), len(hash))
+        return limits.take(bin, np.broadcast_to(stratum, len(hash)), hash, of_row)
 
     def choose(self, table: CandidateTable, task: str, scene: PlannedScene) -> CandidateTable:
         """The candidates of a scene that the plan takes."""
-        return table.take(self.takes(scene, task, table.bin, table.stratum, table.hash))
+        columns = table.bin, table.stratum, table.hash, table.content
+        return table.take(self.takes(scene, task, *columns))
 
     def quotas_of(self, scene: PlannedScene) -> dict[str, int]:
         """Rows asked of a scene, by task."""
@@ -331,7 +344,8 @@ def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"bin": pa.int16(), "stratum": pa.int8(), "threshold": pa.uint64()}
+    types = {"bin": pa.int16(), "stratum": pa.int8(), "threshold": pa.uint64(),
+             "content": pa.uint64()}  # fmt: skip
     text = ("task", "source", "split", "scene", "reason")
     columns = {
         name: pa.array(

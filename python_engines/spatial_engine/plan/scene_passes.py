@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spatial_engine.engines import engine_of
+from spatial_engine.plan.contents import Cells, summed
 from spatial_engine.plan.limit import Given, spread_limit
 from spatial_engine.plan.passes import Counted, SceneJob
 from spatial_engine.plan.plan import Plan, PlannedScene
@@ -92,18 +90,20 @@ def given_by_cell(
     plan: Plan, quota: Mapping[Cell, int], counted: Sequence[Counted]
 ) -> dict[Cell, Given]:
     """What the candidates of each cell can give."""
-    histograms: dict[Cell, NDArray[np.int64]] = {}
-    for cell in quota:
+    scenes: dict[Cell, list[tuple[str, Cells]]] = {cell: [] for cell in quota}
+    for scene, result in zip(plan.scenes, counted, strict=True):
+        for task, cells in result.cells.items():
+            scenes[task, scene.source, scene.split].append((scene.space, cells))
+    balance = plan.config.balance or plan.recipe.balance
+    given = {}
+    for cell, found in scenes.items():
         engine = engine_of(cell[0])
         shape = len(engine.strata(plan.recipe)), engine.bin_count(plan.recipe)
-        histograms[cell] = np.zeros(shape, np.int64)
-    for scene, result in zip(plan.scenes, counted, strict=True):
-        for task, counts in result.histogram.items():
-            histograms[task, scene.source, scene.split] += counts
-    balance = plan.config.balance or plan.recipe.balance
-    return {
-        cell: Given(cell[0], counts, plan.recipe, balance) for cell, counts in histograms.items()
-    }
+        have, spaces = summed((cells for _, cells in found), *shape), {space for space, _ in found}
+        given[cell] = Given(
+            cell[0], have, plan.recipe, balance, len(spaces), plan.scene_quota[cell]
+        )
+    return given
 
 
 def limited(
