@@ -60,8 +60,6 @@ class Guards:
         distractor_pixel_share: Least distance of a distractor's mark, of the image width.
         distractor_distance_m: Least distance of a distractor's point, metres.
         points_apart_share: Least distance of several points asked in one frame, of the width.
-        choice_separation_share: Least difference of two numbers that are offered, of the larger ...
-        choice_separation_m: ... and in metres, where they are lengths.
         object_other_share: Share of its vertices from which on another instance that is seen makes
             a category ambiguous.
         object_unique: Whether the category must be unambiguous.
@@ -94,8 +92,6 @@ class Guards:
     distractor_pixel_share: Share = 0.05
     distractor_distance_m: Metres = 0.15
     points_apart_share: Share = 0.10
-    choice_separation_share: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.20
-    choice_separation_m: Metres = 0.10
 
     # What a person tells apart.
     min_seen_share: Share = MIN_SEEN_SHARE

@@ -72,13 +72,15 @@ def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tu
         draw: Uniform 64-bit integer of a slot and a number.
 
     Returns:
-        Four numbers, or () where the lowest of them would be below the floor.
+        Four numbers, or () where the lowest of them would be below the floor or none are apart.
 
     Example:
         >>> ladder(100, Separation(200, 1, 1), lambda slot, k: 0)
         (100, 125, 157, 197)
     """
     share = 1000 - apart.permille
+    if share <= 0:
+        return ()
     rank = uniform_below(draw("rank", 0), len(RANKS))
     steps = [1000 + uniform_below(draw("distractor", k), _SPREAD) for k in range(len(RANKS) - 1)]
     numbers = [truth]
@@ -170,9 +172,9 @@ class NumericChoice(Engine):
         """The four numbers, () where the truth is too small for its rank."""
         key, guards = (*sorted(row.frames), *row.items), place.recipe.guards
         unit = facts.answer.unit
-        least = round(guards.choice_separation_m * _PER_METRE.get(unit, 0)) or 1
+        least = round(guards.min_seen_m * _PER_METRE.get(unit, 0)) or 1
         floor = LEAST_COUNT if unit == "count" else least
-        apart = Separation(round(1000 * guards.choice_separation_share), least, floor)
+        apart = Separation(round(1000 * guards.min_seen_share), least, floor)
         return ladder(
             _whole(facts.answer), apart, lambda slot, k: place.draw(self.task, (*key, k), slot)
         )
