@@ -34,6 +34,7 @@ from spatialcore.io.stray import is_capture as is_stray_capture
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
 from spatialcore.io.trajectory import TrajectorySource, is_trajectory_folder
 from spatialcore.io.tum import TumSource, is_sequence
+from spatialcore.io.vipe import PARTS, VipeSource, is_result
 from spatialcore.io.wai import WaiSource, is_wai
 
 Files = tuple[tuple[str, str], ...]
@@ -48,6 +49,8 @@ class Layout(NamedTuple):
         source: From root, (id, place) and options to the source.
         key_of: Source key of a root.
         root: The root of an entry: a scene has the same uris however it is opened.
+        scenes: Names of the scenes in a file that holds several; None: an entry is one scene.
+        parts: Folders below a root that hold parts of its scenes and are none themselves.
     """
 
     looks_for: str
@@ -55,6 +58,8 @@ class Layout(NamedTuple):
     source: Callable[[Path, Files, ReadOptions], ListedSource]
     key_of: Callable[[Path, ReadOptions], str]
     root: Callable[[Path], Path] = lambda entry: entry.parent
+    scenes: Callable[[Path], tuple[str, ...]] | None = None
+    parts: frozenset[str] = frozenset()
 
 
 def _key(kind: str) -> Callable[[Path, ReadOptions], str]:
@@ -102,6 +107,14 @@ LAYOUTS: dict[str, Layout] = {
     "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
     "replica": Layout("traj.txt and results/", is_render, ReplicaSource, _key("replica")),
     "wai": Layout("scene_meta.json with frames and modalities", is_wai, WaiSource, _key("wai")),
+    "vipe": Layout(
+        "rgb/<name>.mp4 with pose/<name>.npz",
+        is_result,
+        VipeSource,
+        _key("vipe"),
+        lambda entry: entry.parent.parent,
+        parts=PARTS,
+    ),
     "hypersim": Layout(
         "images/ and _detail/cam_XX/camera_keyframe_positions.hdf5",
         is_room,

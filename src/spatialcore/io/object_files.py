@@ -185,7 +185,11 @@ def read_mask(path: Path) -> NDArray[np.int32]:
     Raises:
         SceneFormatError: No PNG, of colours, too large or damaged; code "instance_bad".
     """
-    png = read_bytes(path, MAX_FILE_BYTES)
+    return decode_mask(read_bytes(path, MAX_FILE_BYTES), path)
+
+
+def decode_mask(png: bytes, path: Path) -> NDArray[np.int32]:
+    """The numbers of a mask in memory, as `read_mask`; `path` is named in errors."""
     if len(png) < 33 or png[:8] != _PNG or png[12:16] != b"IHDR":
         raise SceneFormatError(path, "is not a PNG image", code="instance_bad")
     width, height, bits, colours = struct.unpack(">IIBB", png[16:26])

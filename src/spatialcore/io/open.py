@@ -35,6 +35,7 @@ _NEIGHBOURS = frozenset(
     ("splits", "meta_data", "metadata", "tasks", "__pycache__", "models", "models_eval")
 )
 _OURS = ("index.json", "plan.json", "manifest.json", "sample.json")
+_SCENE_SUFFIXES = ("npz", "sens", "r3d", "mp4")
 _SCANS = ("scans", "scans_test")
 
 
@@ -51,13 +52,21 @@ class _Found:
     refused: list[Path] = field(default_factory=list)
 
     def add(self, kind: str, entry: Path) -> None:
-        root = root_of(kind, entry)
-        self.scenes[kind, root].append(entry.relative_to(root).as_posix())
+        root, inside = root_of(kind, entry), LAYOUTS[kind].scenes
+        name = entry.relative_to(root).as_posix()
+        names = [name] if inside is None else [f"{name}#{scene}" for scene in inside(entry)]
+        self.scenes[kind, root].extend(names)
 
     def join(self, other: _Found) -> None:
         for place, names in other.scenes.items():
             self.scenes[place].extend(names)
         self.refused.extend(other.refused)
+
+    def claims(self, entry: Path) -> bool:
+        """Whether an entry holds parts of scenes that were found."""
+        return any(
+            root == entry.parent and entry.name in LAYOUTS[kind].parts for kind, root in self.scenes
+        )
 
 
 def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
@@ -70,7 +79,7 @@ def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
             found.add(kind, entry)
         elif _may_hold_scenes(entry):
             rest.append(entry)
-    for entry in rest:
+    for entry in (entry for entry in rest if not found.claims(entry)):
         below = _Found()
         if levels and not path_fault(entry.name) and _is_folder(entry):
             below = _look(entry, kinds, levels - 1)
@@ -78,7 +87,9 @@ def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
             found.join(below)
         else:
             found.refused.append(entry)
-    found.refused = [e for e in found.refused if not _is_annotation(e, folder, found)]
+    found.refused = [
+        e for e in found.refused if not (_is_annotation(e, folder, found) or found.claims(e))
+    ]
     return found
 
 
@@ -170,10 +181,13 @@ def _named(root: Path, places: list[str]) -> tuple[tuple[str, str], ...]:
     rows: dict[str, str] = {}
     siblings: dict[Path, dict[str, str]] = {}
     for place in places:
-        path = root / place
+        entry, _, inside = place.partition("#")
+        path = root / entry / inside if inside else root / entry
         if path.parent not in siblings:
-            siblings[path.parent] = scene_ids(map(_bare, list_names(path.parent)))
-        scene = siblings[path.parent][_bare(path.name)]
+            within = [p.partition("#")[2] for p in places if p.startswith(f"{entry}#")]
+            names = within if inside else [_bare(name) for name in list_names(path.parent)]
+            siblings[path.parent] = scene_ids(names)
+        scene = siblings[path.parent][inside or _bare(path.name)]
         if scene in rows:  # one name in two folders: the later one is told by its folder
             scene = scene_slug(f"{place} ")
         rows[scene] = place
@@ -182,7 +196,8 @@ def _named(root: Path, places: list[str]) -> tuple[tuple[str, str], ...]:
 
 def _bare(name: str) -> str:
     """The name of a scene without the suffix of the file that holds it."""
-    return name.removesuffix(".npz").removesuffix(".sens").removesuffix(".r3d")
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and suffix in _SCENE_SUFFIXES else name
 
 
 def _sources(path: Path, found: _Found, options: ReadOptions) -> list[ListedSource]:

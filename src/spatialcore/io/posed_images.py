@@ -98,11 +98,15 @@ def _list_folders(folder: Path, names: list[str]) -> Listing | None:
     depth = next((folder / d for d in _DEPTH_FOLDERS if d in names), folder / _DEPTH_FOLDERS[0])
     depth_names = list_names(depth) if depth.is_dir() else []
     places = (folder / "intrinsic", folder / "intrinsics", folder)
+    colors = _by_stem(folder / color, list_names(folder / color), COLOR_SUFFIXES)
+    poses = _by_stem(folder / pose, list_names(folder / pose), (".txt",))
+    if not colors and not poses:
+        return None  # folders of these names that hold videos or arrays are another layout's
     return Listing(
         folder,
-        _by_stem(folder / color, list_names(folder / color), COLOR_SUFFIXES),
+        colors,
         _by_stem(depth, depth_names, DEPTH_SUFFIXES),
-        _by_stem(folder / pose, list_names(folder / pose), (".txt",)),
+        poses,
         _first(places, ("intrinsic_color.txt", "intrinsic.txt", "color_intrinsic.txt")),
         _first(places, _DEPTH_K),
     )
