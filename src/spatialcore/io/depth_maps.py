@@ -287,7 +287,8 @@ def _npz_member(path: Path, stamp: tuple[int, int], name: str) -> NDArray[Any]:
         return archive.array(name)
 
 
-def _npz_array(path: Path, part: str) -> NDArray[Any]:
+def npz_array(path: Path, part: str) -> NDArray[Any]:
+    """The array of `name`, or the row of `name/17`; SceneFormatError where there is none."""
     name, row = _npz_part(part, path)
     file_size(path)
     status = path.stat()
@@ -301,11 +302,11 @@ def _npz_array(path: Path, part: str) -> NDArray[Any]:
 
 
 def _npz_size(path: Path, part: str) -> Size:
-    return _shape_size(_npz_array(path, part).shape, path)
+    return _shape_size(npz_array(path, part).shape, path)
 
 
 def _npz_map(path: Path, part: str) -> DepthMap:
-    return as_depth_map(_npz_array(path, part), path)
+    return as_depth_map(npz_array(path, part), path)
 
 
 def _zip_member(path: Path, name: str) -> bytes:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colour images by uri: sizes from headers, bytes as they are, pixels only on demand.
 
-A uri is relative to the root of its source and has one of five forms: `a/b.jpg`,
+A uri is relative to the root of its source and has one of six forms: `a/b.jpg`,
 `a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`, `a.zip#b/c.jpg` (also
-`a.r3d`). Behind each may stand `#rotate=90`, `&rotate=90` behind a fragment: the clockwise degrees
-that turn the stored picture upright. What EXIF says of turning is in the uri, so the pixels are
-taken as they are stored, and bytes that are handed on say nothing of it.
+`a.r3d`), `a.npz#image/3` (a row of pixels). Behind each may stand `#rotate=90`, `&rotate=90` behind
+a fragment: the clockwise degrees that turn the stored picture upright. What EXIF says of turning is
+in the uri, so the pixels are taken as they are stored, and bytes that are handed on say nothing of
+it.
 """
 
 from __future__ import annotations
@@ -169,10 +170,40 @@ _READERS: dict[str, Callable[[Path, str], bytes]] = {
 }
 
 
+def _is_pixels(uri: str) -> bool:
+    """Whether the picture is a row of an array of pixels."""
+    name, part = split_uri(uri)
+    return name.lower().endswith(".npz") and not part.startswith("images_jpeg_bytes/")
+
+
+def _pixels(path: Path, part: str) -> Image.Image:
+    """A row (h, w, 3) or (3, h, w) of an array: bytes, or floats from 0 to 1."""
+    import numpy as np
+    from PIL import Image
+
+    from spatialcore.io.depth_maps import npz_array
+
+    try:
+        stored = npz_array(path, part)
+    except SceneFormatError as error:
+        raise SceneFormatError(path, error.what, code="image_bad") from error
+    if stored.ndim == 3 and stored.shape[0] == 3 != stored.shape[2]:
+        stored = np.moveaxis(stored, 0, -1)
+    large = stored.size > 3 * MAX_PIXELS or 0 in stored.shape
+    if stored.ndim != 3 or stored.shape[2] != 3 or large:
+        what = f"{part[:80]} has shape {stored.shape}, a picture is (h, w, 3)"
+        raise SceneFormatError(path, what, code="image_bad")
+    if stored.dtype.kind == "f":
+        stored = np.rint(np.clip(np.nan_to_num(stored.astype(np.float64)), 0.0, 1.0) * 255)
+    elif stored.dtype != np.uint8:
+        raise SceneFormatError(path, f"{part[:80]} holds {stored.dtype}", code="image_bad")
+    return Image.fromarray(np.ascontiguousarray(stored.astype(np.uint8)))
+
+
 def holds_bytes(uri: str) -> bool:
-    """Whether `image_bytes` can copy the picture as stored: not out of a video, nor turned."""
+    """Whether `image_bytes` can copy the picture as stored: none of a video, pixels, or a turn."""
     stored, degrees = split_rotation(uri)
-    return not degrees and not is_video(split_uri(stored)[0])
+    return not degrees and not is_video(split_uri(stored)[0]) and not _is_pixels(stored)
 
 
 def image_bytes(root: Path, uri: str) -> bytes:
@@ -217,6 +248,8 @@ def open_image(root: Path, uri: str) -> Image.Image:
     path = resolve_inside(Path(root), split_uri(stored)[0])
     if is_video(path.name):
         image = video_frame(path, fragment_number(stored, "frame="))
+    elif _is_pixels(stored):
+        image = _pixels(path, split_uri(stored)[1])
     else:
         image = decode_image(image_bytes(root, stored), path)
     if not degrees:

@@ -18,6 +18,7 @@ from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.polycam import PolycamSource, is_export
 from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
+from spatialcore.io.predicted import PredictedSource, is_prediction
 from spatialcore.io.record3d import Record3dSource, is_recording
 from spatialcore.io.replica import ReplicaSource, is_render
 from spatialcore.io.rescan import RescanSource
@@ -114,6 +115,12 @@ LAYOUTS: dict[str, Layout] = {
         _key("vipe"),
         lambda entry: entry.parent.parent,
         parts=PARTS,
+    ),
+    "predicted": Layout(
+        "results.npz with depth, extrinsics and intrinsics, here or in exports/npz/",
+        is_prediction,
+        PredictedSource,
+        _key("predicted"),
     ),
     "hypersim": Layout(
         "images/ and _detail/cam_XX/camera_keyframe_positions.hdf5",

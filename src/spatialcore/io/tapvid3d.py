@@ -33,9 +33,8 @@ _ALIASES = {
     "extrinsics_w2c": ("extrinsics_w2c", "extrinsics"),
     "visibility": ("visibility",),
 }
-_CLIP_KEYS = frozenset(name for names in _ALIASES.values() for name in names) | {
-    "images_jpeg_bytes", "queries_xyt",
-}  # fmt: skip
+# Of the aliases those that other archives of geometry have too do not tell a clip.
+_CLIP_KEYS = frozenset((*_ALIASES, *_ALIASES["tracks_XYZ"], "images_jpeg_bytes", "queries_xyt"))
 _CHUNK = re.compile(r"(.+)_[0-9]+\Z")
 
 
