@@ -11,7 +11,7 @@ from PIL import Image
 from spatialcore.errors import SceneFormatError
 from spatialcore.index import SceneIndex, build_index
 from spatialcore.io.hypersim import is_room, pinhole_of
-from spatialcore.io.hypersim_objects import NYU40
+from spatialcore.io.nyu40 import NYU40
 from spatialcore.io.open import open_source
 from tests import rays
 

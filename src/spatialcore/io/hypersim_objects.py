@@ -13,19 +13,11 @@ from numpy.typing import NDArray
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects
 from spatialcore.io.hdf5 import read_hdf5
+from spatialcore.io.nyu40 import elected, pixel_votes
 from spatialcore.io.object_files import Labels
 from spatialcore.types import Frame
 
-# The forty classes of NYU Depth v2 in their order, from 1.
-NYU40 = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf",
-    "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror",
-    "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper", "towel",
-    "shower curtain", "box", "whiteboard", "person", "nightstand", "toilet", "sink", "lamp",
-    "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
-)  # fmt: skip
 _DEPTH, _INSTANCE, _SEMANTIC = ".depth_meters.", ".semantic_instance.", ".semantic."
-_STEP = 4  # every fourth pixel of a row and column votes: objects are larger
 
 
 def _beside(root: Path, frame: Frame, kind: str) -> Path | None:
@@ -44,10 +36,7 @@ def _votes(instance: Path, semantic: Path) -> NDArray[np.int64] | None:
         return None
     if maps[0].shape != maps[1].shape:
         return None
-    ids, labels = (m[::_STEP, ::_STEP].astype(np.int64) for m in maps)
-    kept = (ids > 0) & (ids < 1 << 16) & (labels > 0) & (labels <= len(NYU40))
-    both, counts = np.unique(ids[kept] << 8 | labels[kept], return_counts=True)
-    return np.stack([both >> 8, both & 255, counts], axis=1)
+    return pixel_votes(maps[0], maps[1])
 
 
 @functools.lru_cache(maxsize=8)
@@ -56,14 +45,7 @@ def _named(
 ) -> tuple[dict[int, str], int]:
     """The label that most pixels of an instance have, and how many pairs of maps are damaged."""
     found = [votes for pair in pairs if (votes := _votes(*pair)) is not None]
-    pixels: dict[tuple[int, int], int] = {}
-    for number, label, count in np.concatenate([np.zeros((0, 3), np.int64), *found]).tolist():
-        pixels[number, label] = pixels.get((number, label), 0) + count
-    best: dict[int, tuple[int, int]] = {}
-    for (number, label), count in pixels.items():
-        best[number] = max(best.get(number, (0, 0)), (count, -label))
-    names = {number: NYU40[-label - 1] for number, (_, label) in sorted(best.items())}
-    return names, len(pairs) - len(found)
+    return elected(found), len(pairs) - len(found)
 
 
 def instance_labels(root: Path, frames: Sequence[Frame], size: tuple[int, int]) -> Labels:

@@ -32,6 +32,7 @@ from spatialcore.io.scannetpp import (
 )
 from spatialcore.io.stray import StraySource
 from spatialcore.io.stray import is_capture as is_stray_capture
+from spatialcore.io.structured3d import Structured3dSource, is_house
 from spatialcore.io.tapvid3d import COLLECTIONS, Tapvid3dSource, is_clip
 from spatialcore.io.trajectory import TrajectorySource, is_trajectory_folder
 from spatialcore.io.tum import TumSource, is_sequence
@@ -127,6 +128,12 @@ LAYOUTS: dict[str, Layout] = {
         is_room,
         HypersimSource,
         _key("hypersim"),
+    ),
+    "structured3d": Layout(
+        "2D_rendering/<room>/perspective/full/<position>/",
+        is_house,
+        Structured3dSource,
+        _key("structured3d"),
     ),
     "matterport3d": Layout(
         "undistorted_camera_parameters/<id>.conf or matterport_camera_poses/",
