@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io import embodiedscan, openspatial
 from spatialcore.io.arkitscenes import ArkitScenesSource, is_video_folder, video_root
 from spatialcore.io.bop import BopSource, is_bop
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
@@ -128,6 +129,22 @@ LAYOUTS: dict[str, Layout] = {
         is_room,
         HypersimSource,
         _key("hypersim"),
+    ),
+    "embodiedscan": Layout(
+        "embodiedscan_infos_*.pkl beside scannet/, 3rscan/, matterport3d/",
+        embodiedscan.is_infos,
+        embodiedscan.EmbodiedScanSource,
+        _key("embodiedscan"),
+        scenes=embodiedscan.scenes_of,
+        parts=embodiedscan.PARTS,
+    ),
+    "openspatial": Layout(
+        "<name>.parquet with scene_id, image, depth_map, pose and intrinsic",
+        openspatial.is_scene_table,
+        openspatial.OpenSpatialSource,
+        _key("openspatial"),
+        openspatial.data_root,
+        scenes=openspatial.scenes_of,
     ),
     "structured3d": Layout(
         "2D_rendering/<room>/perspective/full/<position>/",

@@ -11,6 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,10 @@ class _Found:
     def add(self, kind: str, entry: Path) -> None:
         root, inside = root_of(kind, entry), LAYOUTS[kind].scenes
         name = entry.relative_to(root).as_posix()
-        names = [name] if inside is None else [f"{name}#{scene}" for scene in inside(entry)]
+        names = [name]
+        if inside is not None:
+            with suppress(SceneFormatError):  # opening the entry says what is wrong
+                names = [f"{name}#{scene}" for scene in inside(entry)]
         self.scenes[kind, root].extend(names)
 
     def join(self, other: _Found) -> None:
