@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spatialmllm.model.backbone import new_cache
+from spatialmllm.model.backbone import cached
 from spatialmllm.model.model import SpatialMLLM
 
 
@@ -75,14 +75,13 @@ def _steps(model: SpatialMLLM, batch: Mapping[str, Any], sampling: Sampling) -> 
     mask, positions = batch["attention_mask"], batch["position_ids"]
     lengths = mask.sum(dim=1)
     generator = torch.Generator(device=mask.device).manual_seed(sampling.seed)
-    cache = new_cache(model.model)
+    cache = cached(model.model)
     embeddings = model.embed(batch["input_ids"], _visual(model, batch))
     hidden = model.model(
         inputs_embeds=embeddings,
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
+        **cache,
     ).last_hidden_state
     last = hidden[torch.arange(len(lengths), device=mask.device), lengths - 1]
     # The next id is one more than the largest of the row's real positions, in all three rows.
@@ -97,8 +96,7 @@ def _steps(model: SpatialMLLM, batch: Mapping[str, Any], sampling: Sampling) -> 
             inputs_embeds=model.model.embed_tokens(tokens[:, None]),
             attention_mask=mask,
             position_ids=(next_ids + step)[None, :, None].expand(3, -1, 1),
-            past_key_values=cache,
-            use_cache=True,
+            **cache,
         ).last_hidden_state
         last = hidden[:, -1]
 

@@ -5,54 +5,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.fabricate import data_set
 
-RECIPE = """
-[model]
-random_init = true
-[model.text]
-hidden_size = 64
-intermediate_size = 128
-num_hidden_layers = 1
-num_attention_heads = 4
-num_key_value_heads = 2
-mrope_section = [2, 3, 3]
-initializer_range = 0.08
-[model.vision]
-depth = 1
-hidden_size = 32
-intermediate_size = 64
-num_heads = 2
-fullatt_block_indexes = [0]
-out_hidden_size = 64
-[model.spatial]
-img_size = 56
-embed_dim = 32
-depth = 1
-num_heads = 2
-patch_embed_depth = 1
-patch_embed_heads = 2
-[model.connector]
-bottleneck = 64
-[processor]
-resize = "exact"
-width = 56
-height = 56
-[data]
-target = "span"
-workers = 0
-[optimiser]
-lr = 3e-3
-freeze = ["spatial"]
-[schedule]
-max_steps = 2
-global_batch = 4
-micro_batch = 4
-precision = "float32"
-"""
+RECIPE = Path(__file__).with_name("smallest.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

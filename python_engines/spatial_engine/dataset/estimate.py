@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatial_engine.dataset.make import collector_paused, shard_table
+from spatial_engine.dataset.make import collector_paused
+from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import open_index
 from spatial_engine.records.record import write_table
 
@@ -71,13 +72,13 @@ def estimate(plan: Plan, workers: int) -> Estimate:
     for number in numbers.tolist():
         started = time.perf_counter()
         with collector_paused():
-            table = shard_table(plan, number)
+            table = shard_table(plan, number).table
         size += _size(table)
         seconds += time.perf_counter() - started
         rows += len(table)
         refs, with_marks = _shown(table, shown)
         images, marked = images + refs, marked + with_marks
-    scale = plan.rows / rows
+    scale = plan.rows / max(1, rows)
     plain = round((images - marked) * scale)
     files = round(marked * scale) + min(plain, _frame_count(plan), round(len(shown) * scale))
     return Estimate(

@@ -144,6 +144,7 @@ def match(
             each kind are listed.
     """
     found = Match({}, [])
+    sources = list(sources)
     unexpected: list[str] = []
     misshaped: dict[str, str] = {}
     for source in sources:
@@ -169,7 +170,8 @@ def match(
     problems += _listed("of another shape", list(misshaped.values()))
     if problems:
         raise CheckpointFormatError(
-            "the checkpoint does not fit the model:\n" + "\n".join(problems)
+            f"{', '.join(str(source.path) for source in sources)}: the weights do not fit the "
+            "model that config.json describes:\n" + "\n".join(problems)
         )
     return found
 

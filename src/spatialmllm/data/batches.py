@@ -58,6 +58,9 @@ class SampleBuilder:
         target: "sentence" trains on the record's answer, "span" on the machine answer alone.
         blind: Show grey images of the same size.
         cache: Keeps decoded images on disk; None decodes every time.
+
+    Raises:
+        SettingsError: The tokenizer is another model's.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class SampleBuilder:
     ) -> None:
         if target not in ("sentence", "span"):
             raise ValueError(f"target must be 'sentence' or 'span', got {target!r}")
+        tokenizer.check_fits(config)
         self.config = config
         self.tokenizer = tokenizer
         self.target = target

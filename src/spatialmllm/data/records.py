@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spatialcore.draws import text_hash
 from spatialcore.errors import MissingInput, RecordError
@@ -69,6 +69,9 @@ class RecordSet:
         tables: Arrow tables in the record schema.
         roots: Root folder of each source key.
         letters: (source key, recipe) -> height of a mark's letter, of the image's width.
+        where: The folders that they are from, for errors.
+
+    Reading a record raises RecordError when it contradicts itself.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class RecordSet:
         tables: Sequence[pa.Table],
         roots: Mapping[str, Path],
         letters: Mapping[tuple[str, str], float] | None = None,
+        where: str = "records",
     ) -> None:
         from spatial_engine.records.record import record_schema
 
@@ -85,6 +89,7 @@ class RecordSet:
         self._ends = list(accumulate(batch.num_rows for batch in self._batches))
         self.roots = dict(roots)
         self._letters = dict(letters or {})
+        self._where = where
 
     @staticmethod
     def open(
@@ -135,7 +140,8 @@ class RecordSet:
                     f"its splits are {', '.join(dataset.splits)}"
                 )
             tables += [_shared(table, share) for table in dataset.tables(split)]
-        return RecordSet(tables, found, letters)
+        where = ", ".join(str(dataset.path) for dataset, _ in opened)
+        return RecordSet(tables, found, letters, where)
 
     @staticmethod
     def of(records: Sequence[QARecord], roots: Mapping[str, Path]) -> RecordSet:
@@ -157,7 +163,9 @@ class RecordSet:
         for left, members in enumerate(sorted(by_task.values(), key=len)):
             share = -(-(count - len(taken)) // (len(by_task) - left))
             taken += [row for _, row in sorted(members)[:share]]
-        return RecordSet([self._table.take(sorted(taken[:count]))], self.roots, self._letters)
+        return RecordSet(
+            [self._table.take(sorted(taken[:count]))], self.roots, self._letters, self._where
+        )
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""
@@ -178,16 +186,12 @@ class RecordSet:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, row: int) -> QARecord:
-        from spatial_engine.records.record import record_from_row
-
         batch, at = self._place(row)
-        return record_from_row(self._batches[batch].slice(at, 1).to_pylist()[0])
+        return self._record(self._batches[batch].slice(at, 1).to_pylist()[0])
 
     def __iter__(self) -> Iterator[QARecord]:
-        from spatial_engine.records.record import record_from_row
-
         for batch in self._table.to_batches(max_chunksize=_READ_ROWS):
-            yield from map(record_from_row, batch.to_pylist())
+            yield from map(self._record, batch.to_pylist())
 
     def at(self, rows: Sequence[int]) -> list[QARecord]:
         """The records of these rows, in their order; one read is several times as fast as many.
@@ -195,8 +199,6 @@ class RecordSet:
         Raises:
             IndexError: There is no such row.
         """
-        from spatial_engine.records.record import record_from_row
-
         places: dict[int, list[tuple[int, int]]] = {}
         for number, row in enumerate(rows):
             batch, at = self._place(row)
@@ -205,8 +207,18 @@ class RecordSet:
         for batch, members in places.items():
             taken = self._batches[batch].take([at for at, _ in members]).to_pylist()
             for (_, number), fields in zip(members, taken, strict=True):
-                found[number] = record_from_row(fields)
+                found[number] = self._record(fields)
         return [found[number] for number in range(len(rows))]
+
+    def _record(self, fields: dict[str, Any]) -> QARecord:
+        from spatial_engine.records.record import check_record, record_from_row
+
+        try:
+            record = record_from_row(fields)
+            check_record(record)
+        except RecordError as error:
+            raise RecordError(f"{self._where}: {error}") from error
+        return record
 
     def _place(self, row: int) -> tuple[int, int]:
         """The batch that holds a row, and where in it."""

@@ -13,7 +13,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from spatialmllm.config import SpecialIds
+from spatialcore.errors import SettingsError
+from spatialmllm.config import SpatialMLLMConfig, SpecialIds
 
 IGNORE = -100
 SYSTEM_PROMPT = "You are a helpful assistant."
@@ -69,17 +70,22 @@ class Encoded:
 class ChatTokenizer:
     """A tokenizer with the special tokens of Qwen2.5 and the ChatML form of a conversation.
 
+    Args:
+        tokenizer: The library's tokenizer.
+        origin: The file it was read from, for errors.
+
     Raises:
-        ValueError: The tokenizer lacks a special token; the message names it.
+        SettingsError: The tokenizer lacks a special token; the message names it.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, origin: str = "tokenizer") -> None:
         self._tokenizer = tokenizer
+        self._origin = origin
         # Headers, system prompts and templates come again and again.
         self._known: dict[str, tuple[int, ...]] = {}
         for token in _CONTROL:
             if tokenizer.token_to_id(token) is None:
-                raise ValueError(f"the tokenizer has no token {token!r}")
+                raise SettingsError(origin, "$.added_tokens", f"there is no token {token!r}")
         self.ids = SpecialIds(
             image=tokenizer.token_to_id(IMAGE_PAD),
             video=tokenizer.token_to_id(VIDEO_PAD),
@@ -93,12 +99,32 @@ class ChatTokenizer:
 
     @staticmethod
     def from_file(path: str | PathLike[str]) -> ChatTokenizer:
-        """Read a `tokenizer.json`, or the one in a folder."""
+        """Read a `tokenizer.json`, or the one in a folder.
+
+        Raises:
+            FileNotFoundError: There is none.
+            SettingsError: The file is damaged, or lacks a special token.
+        """
         file = Path(path)
         file = file / "tokenizer.json" if file.is_dir() else file
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no tokenizer.json")
-        return ChatTokenizer(Tokenizer.from_file(str(file)))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library has no narrower one
+            raise SettingsError(file, "$", f"this is no tokenizer: {error}") from error
+        return ChatTokenizer(tokenizer, str(file))
+
+    def check_fits(self, config: SpatialMLLMConfig) -> None:
+        """SettingsError unless the model knows every id, and takes the same ones for media."""
+        if self.size > config.text.vocab_size:
+            what = f"ids up to {self.size - 1}, of a model with a vocab_size of"
+            raise SettingsError(self._origin, "$.model.vocab", f"{what} {config.text.vocab_size}")
+        for name in ("image", "video", "vision_start"):
+            ours, its = getattr(self.ids, name), getattr(config.ids, name)
+            if ours != its:
+                what = f"the token {name} is {ours} here, and {its} in the model's config.json"
+                raise SettingsError(self._origin, "$.added_tokens", what)
 
     @staticmethod
     def from_json(text: str) -> ChatTokenizer:

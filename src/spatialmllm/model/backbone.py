@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -179,9 +180,13 @@ def run_tower(tower: nn.Module, pixels: Tensor, grids: Tensor) -> Tensor:
     return result if isinstance(result, Tensor) else result.pooler_output
 
 
-def new_cache(decoder: Any) -> DynamicCache:
-    """An empty key-value cache for the decoder."""
-    return DynamicCache(config=decoder.config)
+def cached(decoder: Any) -> dict[str, Any]:
+    """Arguments that have the decoder keep keys and values, in an empty cache of their own.
+
+    The library renames the argument in 5.24, and says so at every call by the old name.
+    """
+    name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
+    return {name: DynamicCache(config=decoder.config), "use_cache": True}
 
 
 def set_checkpointing(tower: Any, enabled: bool) -> None:
