@@ -30,6 +30,7 @@ from spatial_engine.check.verify import verify
 from spatial_engine.dataset import make as pipeline
 from spatial_engine.dataset.compose import Told, compose_table
 from spatial_engine.dataset.shard_rows import open_scene, rows_of_shard
+from spatial_engine.dataset.shard_table import joined
 from spatial_engine.engines import engines
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
@@ -165,7 +166,7 @@ def stages_of(plan: Plan, folder: Path) -> dict[str, float]:
     for number in range(len(plan.shards)):
         tables = []
         with pipeline.collector_paused():
-            parts = rows_of_shard(plan, number)
+            parts = rows_of_shard(plan, number, [])
             while True:
                 with counted(stages, "rows"):
                     part = next(parts, None)
@@ -176,7 +177,7 @@ def stages_of(plan: Plan, folder: Path) -> dict[str, float]:
                 with counted(stages, "compose"):
                     tables.append(compose_table(part.context.place, told))
         with counted(stages, "write"):
-            write_table(folder / "part.parquet", pipeline.joined(tables))
+            write_table(folder / "part.parquet", joined(tables))
     return {name: stages[name] for name in STAGES}
 
 

@@ -83,9 +83,10 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.hidden_size % self.num_heads:
+        if self.hidden_size % (4 * self.num_heads):
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+                f"the head size {self.hidden_size}/{self.num_heads} must be a multiple of 4: "
+                "its halves turn with y and x"
             )
 
 

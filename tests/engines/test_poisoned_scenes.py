@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -239,38 +238,6 @@ def test_a_reader_that_breaks_costs_its_scene(tmp_path: Path) -> None:
     said = {skip.scene: skip.message for skip in report.skipped}
     assert "KeyError: 'pose'" in said["reader_failed"]
     assert "may not be read by this user" in said["permission"]
-
-
-def test_a_scene_that_breaks_an_engine_is_left_out_by_name(
-    tmp_path: Path,
-    depth_files: list[bytes],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from spatial_engine.plan import passes
-
-    for name in ("bad", "good", "other"):
-        Room(tmp_path / "scenes" / name, depth_files).write()
-    assert index.main([str(tmp_path / "scenes"), "-o", str(tmp_path / "index")]) == 0
-    capsys.readouterr()
-    sound, task = passes.candidates_of, "depth_perception.comparison.marked"
-
-    def breaks(engine: Any, context: Any) -> Any:
-        if (context.scene.scene, engine.task) == ("bad", task):
-            raise ZeroDivisionError("float division by\x1b zero")
-        return sound(engine, context)
-
-    monkeypatch.setattr(passes, "candidates_of", breaks)
-    command = [str(tmp_path / "index"), "--tasks", "depth_perception.*"]
-    assert plan.main([*command, "-o", str(tmp_path / "plan"), "--json"]) == 3
-    (skipped,) = json.loads(capsys.readouterr().out)["skipped"]
-    error = r"ZeroDivisionError: float division by\x1b zero"
-    assert skipped == f"posed_images/bad: {task}: engine_failed: {error}"
-    monkeypatch.undo()
-    assert generate.main([str(tmp_path / "plan"), "-o", str(tmp_path / "set")]) == 3
-    assert verify.main([str(tmp_path / "set"), "--all"]) == 0
-    made = {one.record.scene for one in open_records(tmp_path / "set")}
-    assert made == {"good", "other"}
 
 
 def test_check_names_what_index_names(

@@ -30,7 +30,7 @@ from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
 from spatial_engine.reference.scene import ReferenceScene
-from spatialcore.errors import RecordError, SpatialCoreError
+from spatialcore.errors import BackendUnavailable
 from spatialcore.workers import Lost, Workers, run_pieces
 
 SAMPLE_ROWS = 100_000
@@ -65,6 +65,7 @@ class VerifyReport:
         wording_changed: Whether the templates differ from those of the data set; texts were then
             parsed, not compared.
         unchecked: Shards that were not checked, since their workers died twice.
+        dropped: Records of the plan that were never made, and why.
     """
 
     total: int
@@ -74,6 +75,7 @@ class VerifyReport:
     problems: tuple[str, ...] = ()
     wording_changed: bool = False
     unchecked: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -179,7 +181,10 @@ def verify(
             if bad and fail_fast:
                 break
     changed = not all(part.compare_text for part in parts)
-    return VerifyReport(total, checked, count, tuple(mismatches), (), changed, tuple(sorted(lost)))
+    return VerifyReport(
+        total, checked, count, tuple(mismatches), (), changed, tuple(sorted(lost)),
+        tuple(map(str, dataset.dropped)),
+    )  # fmt: skip
 
 
 def _check_inputs(manifest: Manifest, index_path: Path, roots: Mapping[str, Path]) -> list[str]:
@@ -222,7 +227,7 @@ def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) ->
         mine = [record for record in records if record.split == split]
         try:
             reference = _reference(job, source, scene, split)
-        except _REFUSALS as error:
+        except Exception as error:
             out += [_refused(record, error) for record in mine]
             continue
         out += check_records(reference, mine, compare_text=job.compare_text)
@@ -272,7 +277,7 @@ def check_records(
             engine = engine_of(record.task)
             facts, broken = engine.recompute(reference, row)
             broken = broken or hidden_object(reference, engine.named(reference, row))
-        except _REFUSALS as error:
+        except Exception as error:
             out.append(_refused(record, error))
             continue
         made.setdefault(record.task, []).append(_Made(record, row, facts))
@@ -295,9 +300,6 @@ def hidden_object(reference: ReferenceScene, named: Sequence[Named]) -> str:
     return ""
 
 
-_REFUSALS = (RecordError, SpatialCoreError, ValueError, KeyError, IndexError, TypeError)
-
-
 class _Made(NamedTuple):
     """A stored record, and its facts made again."""
 
@@ -307,6 +309,9 @@ class _Made(NamedTuple):
 
 
 def _refused(record: QARecord, error: Exception) -> Mismatch:
+    """A record that cannot be made again; raises what is no fault of the record's."""
+    if isinstance(error, OSError | MemoryError | BackendUnavailable):
+        raise error
     return Mismatch(record.id, "record", record.answer, f"{type(error).__name__}: {error}")
 
 
@@ -315,7 +320,7 @@ def _compare(place: Place, made: Sequence[_Made], compare_text: bool) -> list[Mi
     engine = engine_of(made[0].record.task)
     try:
         again = compose_all(engine, place, [m.row for m in made], [m.facts for m in made])
-    except _REFUSALS as error:
+    except Exception as error:
         if len(made) == 1:
             return [_refused(made[0].record, error)]
         # One that cannot be composed must not hide the others.

@@ -90,6 +90,7 @@ def _run(options: Options) -> int:
 
     rows = made = 0
     lost: list[str] = []
+    dropped: list[str] = []
     with ProgressBar() as bar:
         for event in generate(
             planned, options.output, workers=options.run, shard=part, overwrite=options.overwrite
@@ -97,6 +98,7 @@ def _run(options: Options) -> int:
             rows += event.rows
             made += 0 if event.reused else event.rows
             lost += [event.lost] if event.lost else []
+            dropped += event.dropped
             bar.show(f"shard {event.shard}", event.done, event.total)
     plan = Plan.open(folders[0])
     skipped = Index.open(plan.index).skipped
@@ -110,10 +112,11 @@ def _run(options: Options) -> int:
         "not_asked": not_asked(plan),
         "skipped": [f"{s.source}/{s.scene}: {s.reason}" for s in skipped] + plan.left_out,
         "lost": lost,
+        "dropped": dropped,
         "seconds": round(time.perf_counter() - started, 3),
     }
     print(json.dumps(report) if options.json else _as_text(report, plan))
-    return exit_codes.SKIPPED if report["skipped"] or lost else exit_codes.OK
+    return exit_codes.SKIPPED if report["skipped"] or lost or dropped else exit_codes.OK
 
 
 def _plan_folder(options: Options) -> Path:
@@ -160,5 +163,6 @@ def _as_text(report: dict[str, Any], plan: Plan) -> str:
     ]
     lines += not_asked_lines(plan)
     lines += [f"  skipped {line}" for line in report["skipped"]]
-    lines += [f"  not made: {line}; run again to try it once more" for line in report["lost"]]
+    again = "run again to try it once more"
+    lines += [f"  not made: {line}; {again}" for line in report["lost"] + report["dropped"]]
     return "\n".join(lines)

@@ -108,6 +108,8 @@ def _print(stats: DatasetStats) -> None:
     for skip in stats.skipped_scenes:
         line = f"skipped {skip.source}/{skip.scene}: {skip.reason}"
         console.print(printable(line), highlight=False, markup=False)
+    for one in stats.dropped:
+        console.print(printable(f"not made: {one}"), highlight=False, markup=False)
     if stats.unknown_tasks:
         names = ", ".join(stats.unknown_tasks)
         console.print(f"chance is not known of {names}: install the package of their engines")

@@ -103,6 +103,7 @@ def _repair(options: Options) -> None:
 def _as_text(report: VerifyReport) -> str:
     lines = [f"problem: {printable(problem)}" for problem in report.problems]
     lines += [f"not checked: {shard}" for shard in report.unchecked]
+    lines += [f"never made: {printable(one)}" for one in report.dropped]
     for m in report.mismatches:
         lines.append(
             f"{printable(m.id)}\n  {m.field}: stored {m.stored!r}, recomputed {m.recomputed!r}"

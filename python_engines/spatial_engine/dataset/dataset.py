@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from spatial_engine.dataset.manifest import (
+    Dropped,
     Manifest,
     ShardDone,
     Summary,
+    dropped_of,
     read_done,
     read_manifest,
     read_summary,
@@ -162,6 +164,11 @@ class Dataset:
     def splits(self) -> tuple[str, ...]:
         """Splits of the finished shards, in alphabetical order."""
         return tuple(sorted({file.done.split for file in self.shards}))
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """Records of the plan that the finished shards do not have, and why."""
+        return dropped_of(file.done for file in self.shards)
 
     def files(self, split: str | None = None) -> list[Path]:
         """Paths of the finished record files, of one split or of all."""

@@ -19,32 +19,32 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from spatial_engine.dataset.compose import Told, compose_table
 from spatial_engine.dataset.folder import check_folder, clear, holds_shards
 from spatial_engine.dataset.manifest import (
     MANIFEST_NAME,
     MANIFEST_VERSION,
     SUMMARY_NAME,
+    Dropped,
     Manifest,
     ShardDone,
     Skipped,
     SourceEntry,
     Summary,
     done_path,
+    dropped_of,
     read_done,
     read_manifest,
     shard_path,
 )
-from spatial_engine.dataset.shard_rows import PartRows, rows_of_shard
-from spatial_engine.plan.failures import engine_failure
+from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.outlook import rejections_by_task, shortfall
 from spatial_engine.plan.plan import Plan
-from spatial_engine.records.record import SCHEMA_VERSION, record_schema, write_table
+from spatial_engine.records.record import SCHEMA_VERSION, write_table
 from spatialcore.errors import PlanError, RecordError
 from spatialcore.files import (
     child,
@@ -57,9 +57,6 @@ from spatialcore.files import (
 from spatialcore.folders import set_mark
 from spatialcore.locks import claimed, locked
 from spatialcore.workers import Lost, Workers, run_pieces
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +71,7 @@ class ShardEvent:
         seconds: Time it took; 0 when an earlier run had made it.
         reused: Whether an earlier run had made it.
         lost: Why there is no such shard, where its worker died twice; "" when it is there.
+        dropped: Which of its records were not made, and why.
     """
 
     shard: int
@@ -83,6 +81,7 @@ class ShardEvent:
     seconds: float
     reused: bool
     lost: str = ""
+    dropped: tuple[str, ...] = ()
 
 
 def make_manifest(plan: Plan) -> Manifest:
@@ -171,30 +170,6 @@ def _without_places(manifest: Manifest) -> dict[str, Any]:
     return {**plain, "index": ""}
 
 
-def shard_table(plan: Plan, number: int) -> pa.Table:
-    """The records of a shard, in their order: scene, task, then the order of candidates."""
-    return joined([part_table(part) for part in rows_of_shard(plan, number)])
-
-
-def part_table(part: PartRows) -> pa.Table:
-    """The records of one part of a shard."""
-    told = []
-    for engine, rows in part.tasks:
-        try:
-            told.append(Told(engine, rows, engine.facts(part.context, rows)))
-        except Exception as error:
-            scene = part.context.scene
-            raise engine_failure(f"{scene.source}/{scene.scene}", engine.task, error) from error
-    return compose_table(part.context.place, told)
-
-
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """Tables of records one after the other."""
-    import pyarrow as pa
-
-    return pa.concat_tables(tables) if tables else record_schema().empty_table()
-
-
 @lru_cache(maxsize=2)
 def _open_plan(folder: Path) -> Plan:
     return Plan.open(folder)
@@ -203,7 +178,8 @@ def _open_plan(folder: Path) -> Plan:
 def run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     """Make one shard, or leave it when it is done. Returns the content of its done file.
 
-    A shard whose file or done file is not what was written is made again.
+    A shard whose file or done file is not what was written is made again, and so is one on which
+    an engine failed: it may have been mended.
 
     A shard that another process is making is waited for, and is then done.
 
@@ -218,16 +194,11 @@ def _run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
     shard = plan.shards[number]
     target = shard_path(out, shard.split, number)
     done = whole_shard(out, number)
-    if done is not None and (done.split, done.rows) == (shard.split, shard.rows):
+    if done is not None and (done.split, done.rows, done.dropped) == (shard.split, shard.rows, ()):
         return {**done.to_json(), "reused": True}
     started = time.perf_counter()
     with collector_paused():
-        table = shard_table(plan, number)
-    if len(table) != shard.rows:
-        raise PlanError(
-            f"shard {number} has {len(table)} records, the plan promises {shard.rows}: "
-            "the index is not the one that was planned on"
-        )
+        table, dropped = shard_table(plan, number)
     with whole_file(target) as temporary:
         write_table(temporary, table)
     report = ShardDone(
@@ -239,6 +210,7 @@ def _run_shard(plan: Plan, out: Path, number: int) -> dict[str, Any]:
         tasks=dict(sorted(Counter(table.column("task").to_pylist()).items())),
         seconds=round(time.perf_counter() - started, 3),
         process=os.getpid(),
+        dropped=dropped,
     ).to_json()
     write_json(done_path(out, number), report)
     return {**report, "reused": False}
@@ -348,7 +320,10 @@ def _event(number: int, report: dict[str, Any] | Lost, done: int, total: int) ->
     if isinstance(report, Lost):
         return ShardEvent(number, 0, done, total, 0.0, False, str(report))
     seconds = 0.0 if report["reused"] else report["seconds"]
-    return ShardEvent(number, report["rows"], done, total, seconds, report["reused"])
+    dropped = tuple(str(Dropped(**one)) for one in report.get("dropped", ()))
+    return ShardEvent(
+        number, report["rows"], done, total, seconds, report["reused"], dropped=dropped
+    )
 
 
 def summarise(plan: Plan, out: Path) -> Summary | None:
@@ -379,4 +354,5 @@ def summary_of(reports: Sequence[ShardDone]) -> Summary:
         shards=len(reports),
         splits=dict(splits),
         tasks=dict(tasks),
+        dropped=dropped_of(reports),
     )

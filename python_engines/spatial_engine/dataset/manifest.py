@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -66,7 +66,7 @@ class Manifest:
         plan_hash: Hash of the plan.
         wording: Hash of the template files.
         shards: Files that the data set has when it is finished.
-        rows: Records that it then has.
+        rows: Records that it then has, but for those that are dropped.
         merged: The manifests of the data sets that it was merged from, in order of their shards.
     """
 
@@ -106,6 +106,30 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Records of a plan that were not made, since an engine failed on their scene.
+
+    Attributes:
+        source: Key of the source.
+        scene: The scene.
+        task: The task; "" where the scene could not be opened.
+        error: Kind and message of what was raised.
+        rows: The records; None where the plan does not say how many they are.
+    """
+
+    source: str
+    scene: str
+    task: str
+    error: str
+    rows: Whole | None
+
+    def __str__(self) -> str:
+        count = "some" if self.rows is None else f"{self.rows:,}"
+        what = f"{self.source}/{self.scene}: {self.task or 'opening it'}"
+        return f"{what}: {count} records: engine_failed: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
 class ShardDone:
     """A finished shard: where it lies, and what its file is.
 
@@ -118,6 +142,7 @@ class ShardDone:
         tasks: Task -> records.
         seconds: Time that it took.
         process: The process that made it.
+        dropped: What of the plan is not in it.
     """
 
     shard: Whole
@@ -128,6 +153,7 @@ class ShardDone:
     tasks: Mapping[Name, Whole]
     seconds: float
     process: int
+    dropped: tuple[Dropped, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -157,6 +183,7 @@ class Summary:
         shortfall: Task -> rows of its quota that no candidate could give.
         rejections: Task -> reason -> refused candidates.
         skipped_scenes: Scenes that could not be indexed.
+        dropped: What of the plan was not made, by scene and task.
     """
 
     rows: Whole
@@ -167,16 +194,30 @@ class Summary:
     shortfall: Mapping[Name, Whole] = field(default_factory=dict)
     rejections: Mapping[Name, Mapping[Name, Whole]] = field(default_factory=dict)
     skipped_scenes: tuple[Skipped, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return _plain(self)
 
 
+def dropped_of(reports: Iterable[ShardDone]) -> tuple[Dropped, ...]:
+    """What the shards did not make, one entry for each scene, task and error."""
+    found: dict[Dropped, list[int | None]] = {}
+    for report in reports:
+        for one in report.dropped:
+            found.setdefault(dataclasses.replace(one, rows=0), []).append(one.rows)
+    return tuple(
+        dataclasses.replace(one, rows=None if None in rows else sum(filter(None, rows)))
+        for one, rows in found.items()
+    )
+
+
 def _plain(value: Any) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(value)))
-    if not made.get("merged", True):
-        del made["merged"]
+    for name in ("merged", "dropped"):  # most have none
+        if not made.get(name, True):
+            del made[name]
     return made
 
 

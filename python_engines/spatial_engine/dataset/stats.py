@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spatial_engine.dataset.dataset import Dataset
-from spatial_engine.dataset.manifest import Skipped
+from spatial_engine.dataset.manifest import Dropped, Skipped
 from spatial_engine.engines import engine_or_none
 from spatial_engine.engines.base import Engine
 from spatialcore.errors import RecordError
@@ -65,6 +65,7 @@ class DatasetStats:
 
     Attributes:
         unknown_tasks: Tasks that no installed engine makes: their chance is not known.
+        dropped: Records of the plan that were not made, since an engine failed.
     """
 
     rows: int
@@ -76,6 +77,7 @@ class DatasetStats:
     duplicate_ids: int
     duplicate_questions: int
     unknown_tasks: list[str]
+    dropped: tuple[Dropped, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -116,6 +118,7 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         duplicate_ids=_repeated(ids),
         duplicate_questions=_repeated(questions),
         unknown_tasks=sorted(task for task in tasks if engine_or_none(task) is None),
+        dropped=dataset.dropped,
     )
 
 

@@ -141,7 +141,9 @@ def prepare(request: TrainRequest) -> Prepared:
     )
     if not order.sequences:
         reasons = ", ".join(f"{reason} ({n})" for reason, n in order.refused.most_common(5))
-        raise RequestError(f"no record can be used; refused: {reasons or 'there are none'}")
+        where = ", ".join(request.records)
+        what = reasons or "there are none"
+        raise RequestError(f"{where}: no record can be used; refused: {what}")
     steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
     return Prepared(request, records, tokenizer, config, builder, order, steps)
 
