@@ -228,11 +228,6 @@ class SpatialMLLMConfig:
                 f"the tower's out_hidden_size {self.vision.out_hidden_size} must equal "
                 f"the decoder's hidden_size {self.text.hidden_size}"
             )
-        highest = max(asdict(self.ids).values())
-        if highest >= self.text.vocab_size:
-            raise ValueError(
-                f"the special token {highest} is outside a vocab_size of {self.text.vocab_size}"
-            )
         if self.spatial is None:
             return
         if self.spatial.patch_size != self.vision.patch_size:

@@ -125,6 +125,9 @@ class ChatTokenizer:
             if ours != its:
                 what = f"the token {name} is {ours} here, and {its} in the model's config.json"
                 raise SettingsError(self._origin, "$.added_tokens", what)
+        if config.ids.pad >= config.text.vocab_size:
+            what = f"of a model whose pad_token_id {config.ids.pad} is outside its vocabulary"
+            raise SettingsError(self._origin, "$.added_tokens", what)
 
     @staticmethod
     def from_json(text: str) -> ChatTokenizer:
