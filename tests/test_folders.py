@@ -336,14 +336,17 @@ def test_a_record_whose_names_lead_out_exports_nothing(
     field: str, value: object, made: Path, tmp_path: Path
 ) -> None:
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.export import export
+    from spatial_engine.export import Request
+    from spatial_engine.export.part import write_part
+    from spatial_engine.export.request import Part
 
-    dataset = Dataset.open(made)
-    opened = next(iter(dataset.opened()))
+    opened = next(iter(Dataset.open(made).opened()))
     bad = replace(opened, record=replace(opened.record, **{field: value}))
+    (tmp_path / "a" / "b").mkdir(parents=True)
     for mode in ("link", "copy"):
         with pytest.raises(UnsafeName):
-            list(export([bad], tmp_path / "a" / "b" / "out", ["llava"], dataset, images=mode))
+            write_part([bad], Part(0, "train", 1), tmp_path / "a" / "b" / "out",
+                       Request(("llava",), images=mode))  # type: ignore[arg-type]  # fmt: skip
     assert list((tmp_path / "a" / "b").iterdir()) == []
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -353,19 +356,21 @@ def test_an_image_outside_the_source_is_no_link_of_an_export(
     uri: str, made: Path, tmp_path: Path
 ) -> None:
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.export import export
+    from spatial_engine.export import Request
+    from spatial_engine.export.part import write_part
+    from spatial_engine.export.request import Part
 
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "victim.jpg").write_bytes(b"secret")
-    dataset = Dataset.open(made)
-    opened = next(iter(dataset.opened()))
+    opened = next(iter(Dataset.open(made).opened()))
     images = [replace(image, uri=uri, marks=()) for image in opened.record.images]
     bad = replace(opened, root=root, record=replace(opened.record, images=images))
     for mode in ("link", "copy"):
         with pytest.raises(SceneFormatError, match="leads out of the source"):
-            list(export([bad], tmp_path / "out", ["llava"], dataset, images=mode))
-    assert not (tmp_path / "out").exists()
+            write_part([bad], Part(0, "train", 1), tmp_path / "out",
+                       Request(("llava",), images=mode))  # type: ignore[arg-type]  # fmt: skip
+    assert not [path for path in (tmp_path / "out").rglob("*") if not path.is_dir()]
 
 
 def test_a_plan_whose_split_leads_out_writes_nothing(made: Path, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def test_export_show_view_and_the_model_draw_the_same_pixels(
 
     argv = [str(lettered), "-o", str(tmp_path / "set"), "--to", "swift", "--tasks", record.task]
     assert export.main(argv) == 0
-    lines = (tmp_path / "set" / "swift.jsonl").read_text().splitlines()
+    (path,) = (tmp_path / "set" / "swift").glob("*/part-*.jsonl")
+    lines = path.read_text().splitlines()
     same = [o.record.id for o in Dataset.open(lettered).opened() if o.record.task == record.task]
     name = json.loads(lines[same.index(record.id)])["images"][number]
     assert (tmp_path / "set" / name).read_bytes() == jpeg(expected)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from spatial_engine.commands import verify as verify_command
 from spatial_engine.dataset.dataset import OpenedRecord, open_records
 from spatial_engine.export import TARGETS
 from spatial_engine.export.card import licence_of
+from spatial_engine.plan import shards as sharding
 from spatial_engine.scoring.multispa import score
 
 
@@ -41,6 +44,13 @@ def exported(made: Path) -> Path:
     return folder
 
 
+def rows_of(exported: Path, target: str) -> list[dict[str, Any]]:
+    """The rows of a target that is JSON, in the order of the data set."""
+    found = (exported / target).glob(f"*/part-*.{TARGETS[target]}")
+    files = sorted(found, key=lambda p: p.name)
+    return [row for path in files for row in lines(path)]
+
+
 @pytest.fixture(scope="module")
 def opened(made: Path) -> list[OpenedRecord]:
     """The records in the order of the export."""
@@ -59,7 +69,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     "target", ["multispa", "internvl", "llava", "qwen", "sharegpt", "swift", "llamafactory"]
 )
 def test_placeholders_equal_images(target: str, exported: Path, opened: list[OpenedRecord]) -> None:
-    rows = lines(exported / TARGETS[target])
+    rows = rows_of(exported, target)
     assert len(rows) == len(opened)
     for row, entry in zip(rows, opened, strict=True):
         images = row.get("images", row.get("image"))
@@ -67,22 +77,38 @@ def test_placeholders_equal_images(target: str, exported: Path, opened: list[Ope
         turns = row.get("messages") or [{"content": turn["value"]} for turn in row["conversations"]]
         assert turns[0]["content"].count("<image>") == len(images) == len(entry.record.images)
         assert turns[1]["content"] == entry.record.answer
+        named = (entry.record.id, entry.record.task, entry.record.split)
+        assert (row["id"], row["task"], row["split"]) == named
         for name, reference in zip(images, entry.record.images, strict=True):
-            with Image.open(exported / name) as picture:
+            with Image.open(name) as picture:  # from any working folder
                 assert picture.size == (reference.width, reference.height)
 
 
-def test_registrations_name_the_file(exported: Path, opened: list[OpenedRecord]) -> None:
-    entry = json.loads((exported / "dataset_info.json").read_text())["spatialcore"]
-    assert (exported / entry["file_name"]).exists()
+def test_registrations_name_the_files(exported: Path, opened: list[OpenedRecord]) -> None:
+    folder = exported / "llamafactory"
+    entry = json.loads((folder / "dataset_info.json").read_text())["spatialcore_train"]
+    files = list((folder / entry["file_name"]).iterdir())
+    assert sum(len(lines(path)) for path in files) == len(opened)
     assert entry["formatting"] == "sharegpt"
-    entry = json.loads((exported / "internvl_meta.json").read_text())["spatialcore"]
-    assert (exported / entry["annotation"]).exists()
-    assert entry["length"] == len(opened)
+    meta = json.loads((exported / "internvl" / "meta_train.json").read_text())
+    assert sum(one["length"] for one in meta.values()) == len(opened)
+    for one in meta.values():
+        assert len(lines(Path(one["annotation"]))) == one["length"]
+
+
+def test_the_run_of_llamafactory_is_ready(exported: Path) -> None:
+    """Plain `key: value` lines that name the registered data and folders that are there."""
+    text = (exported / "llamafactory" / "qwen2_5_vl_lora.yaml").read_text()
+    pairs = (line.partition(": ") for line in text.splitlines() if ": " in line)
+    run = {key: value.strip("'") for key, _, value in pairs}
+    info = json.loads((Path(run["dataset_dir"]) / "dataset_info.json").read_text())
+    assert run["dataset"] in info
+    assert Path(run["media_dir"]) == exported
+    assert "eval_dataset" not in run  # no val split here
 
 
 def test_vectors_of_multispa_are_in_metres(exported: Path, opened: list[OpenedRecord]) -> None:
-    rows = lines(exported / "multispa.jsonl")
+    rows = rows_of(exported, "multispa")
     vectors = 0
     for row, entry in zip(rows, opened, strict=True):
         if entry.record.answer_type == "vector":
@@ -102,28 +128,125 @@ def test_the_card_quotes_the_licence_beside_the_source(exported: Path, tmp_path:
 
 
 def test_trl_holds_a_part_for_each_image(exported: Path, opened: list[OpenedRecord]) -> None:
-    rows = pq.read_table(exported / "trl.parquet").to_pylist()
+    rows = pq.read_table(next((exported / "trl" / "train").iterdir())).to_pylist()
     assert len(rows) == len(opened)
     for row in rows:
         parts = row["messages"][0]["content"]
         assert sum(part["type"] == "image" for part in parts) == len(row["images"])
 
 
-def test_webdataset_holds_every_image(exported: Path, opened: list[OpenedRecord]) -> None:
-    with tarfile.open(exported / "webdataset.tar") as tar:
-        names = tar.getnames()
-        pictures = [name for name in names if not name.endswith(".json")]
-        assert len(pictures) == sum(len(entry.record.images) for entry in opened)
-        member = tar.extractfile(pictures[0])
-        assert member is not None
-        Image.open(io.BytesIO(member.read())).verify()
+def test_webdataset_holds_every_image_in_rows_of_one_width(
+    exported: Path, opened: list[OpenedRecord]
+) -> None:
+    total = 0
+    files = sorted((exported / "webdataset" / "train").iterdir())
+    for path in files:
+        with tarfile.open(path) as tar:
+            names = tar.getnames()
+            keys = Counter(name.partition(".")[0] for name in names if not name.endswith(".json"))
+            assert set(keys.values()) == {int(path.name[:3])}
+            total += sum(keys.values())
+            member = tar.extractfile(next(n for n in names if not n.endswith(".json")))
+            assert member is not None
+            Image.open(io.BytesIO(member.read())).verify()
+    assert total == sum(len(entry.record.images) for entry in opened)
+    card = (exported / "README.md").read_text()
+    assert "config_name: trl" in card  # the first in the card is what load_dataset gives
+
+
+def test_plain_records_are_the_records(exported: Path, opened: list[OpenedRecord]) -> None:
+    for row, entry in zip(rows_of(exported, "jsonl"), opened, strict=True):
+        assert len(row.pop("image_paths")) == len(entry.record.images)
+        assert row == json.loads(json.dumps(dataclasses.asdict(entry.record)))
+
+
+def test_splits_stay_apart_and_one_scene_is_split_along_its_walk(
+    made: Path, sample_dir: Path, tmp_path: Path
+) -> None:
+    """No val row is in a train file; with one scene no frame is in both."""
+    posed = sample_dir / "posed_images"
+    scenes = sorted(path for path in posed.iterdir() if path.is_dir())
+    (tmp_path / "posed").mkdir()
+    for path in (*scenes, posed / "scannetv2-labels.combined.tsv"):
+        (tmp_path / "posed" / path.name).symlink_to(path)
+    for split, names in (("train", scenes[1:]), ("val", scenes[:1])):
+        text = "\n".join(path.name for path in names) + "\n"
+        (tmp_path / "posed" / f"scannetv2_{split}.txt").write_text(text)
+    both = tmp_path / "both"
+    argv = [str(tmp_path / "posed"), "-o", str(both), "--tasks", "camera_movement.distance"]
+    assert generate.main([*argv, "--limit", "40", "--to", "swift"]) == 0
+    found = {p.parent.name: lines(p) for p in (both / "swift").glob("*/*.jsonl")}
+    assert set(found) == {"train", "val"}
+    assert all(row["split"] == split for split, rows in found.items() for row in rows)
+    assert sum(map(len, found.values())) == 40
+
+    scene = next(iter(sorted((sample_dir / "scannet" / "scans").iterdir())))
+    one = tmp_path / "one"
+    tasks = "depth_perception.*,camera_movement.*"
+    argv = [f"scannet:{scene}", "-o", str(one), "--limit", "200", "--tasks", tasks]
+    assert generate.main([*argv, "--to", "llamafactory", "jsonl"]) == 0
+    rows = rows_of(one, "jsonl")
+    frames = {
+        split: {frame for row in rows if row["split"] == split for frame in row["frames"]}
+        for split in ("train", "val")
+    }
+    assert not frames["train"] & frames["val"]
+    assert max(frames["train"]) < min(frames["val"])
+    val = sum(row["split"] == "val" for row in rows)
+    assert 0.1 * len(rows) <= val <= 0.4 * len(rows)
+    assert (
+        "eval_dataset: spatialcore_val"
+        in (one / "llamafactory" / "qwen2_5_vl_lora.yaml").read_text()
+    )
+    assert "are in neither split" in (one / "README.md").read_text()
+
+
+def test_targets_beside_each_other_shards_resume_and_what_is_refused(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sharding, "SHARD_ROWS", 17)
+    data, base = tmp_path / "data", str(tmp_path / "set")
+    assert generate.main([str(made / "index"), "-o", str(data), "--limit", "60"]) == 0
+
+    def run(*argv: str) -> dict[str, Any]:
+        assert export_command.main([str(data), "-o", base, "--json", *argv]) == 0
+        return dict(json.loads(capsys.readouterr().out.splitlines()[-1]))
+
+    capsys.readouterr()
+    first = run("--to", "swift", "trl", "--shard", "1/2")
+    assert first["waiting"] > 0
+    assert not (tmp_path / "set" / "README.md").exists()
+    assert run("--to", "swift", "trl", "--shard", "0/2")["records"] == 60
+    assert run("--to", "llava")["records"] == 60
+    before = {p: p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file()}
+    assert {path.parents[1].name for path in before} >= {"swift", "trl", "llava"}
+    # A part that is lost or cut is made again, and nothing else.
+    lost = sorted((tmp_path / "set" / "swift").glob("*/part-*.jsonl"))
+    lost[0].unlink()
+    lost[1].write_text("cut")
+    times = {p: p.stat().st_mtime_ns for p in lost[2:]}
+    assert run("--to", "swift", "trl")["records"] == 60
+    assert {p: p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file()} == before
+    assert {p: p.stat().st_mtime_ns for p in lost[2:]} == times
+    # Another request of the same target needs --overwrite; a stranger's folder is not ours.
+    argv = [str(data), "-o", base, "--to", "swift", "--limit", "20"]
+    assert export_command.main(argv) != 0
+    assert "holds an export of limit None" in capsys.readouterr().err
+    assert run("--to", "swift", "--limit", "20", "--overwrite")["records"] == 20
+    assert len(rows_of(tmp_path / "set", "swift")) == 20
+    (tmp_path / "mine" / "swift").mkdir(parents=True)
+    (tmp_path / "mine" / "swift" / "notes.txt").write_text("mine")
+    argv = [str(data), "-o", str(tmp_path / "mine"), "--to", "swift"]
+    assert export_command.main(argv) != 0
+    assert [p.name for p in (tmp_path / "mine").rglob("*")] == ["swift", "notes.txt"]
 
 
 def test_evaluation_files_hold_no_answer(exported: Path, opened: list[OpenedRecord]) -> None:
-    for row, entry in zip(lines(exported / "prompts.jsonl"), opened, strict=True):
-        assert set(row) == {"id", "prompt", "images"}
+    for row, entry in zip(rows_of(exported, "prompts"), opened, strict=True):
+        assert set(row) == {"id", "task", "split", "prompt", "images"}
         assert entry.record.answer not in row["prompt"]
-    with (exported / "vlmevalkit.tsv").open(encoding="utf-8", newline="") as file:
+    (path,) = (exported / "vlmevalkit" / "train").iterdir()
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert len(rows) == len(opened)
     assert "answer" not in rows[0]
@@ -134,7 +257,7 @@ def test_oracle_responses_to_the_prompts_are_all_right(
     exported: Path, opened: list[OpenedRecord]
 ) -> None:
     known = {entry.record.id: entry.record for entry in opened}
-    asked = lines(exported / "prompts.jsonl")
+    asked = rows_of(exported, "prompts")
     assert len(asked) == len(known)
     assert all(score(known[r["id"]], known[r["id"]].answer).value == 1 for r in asked)
 
@@ -143,7 +266,7 @@ def test_marked_records_need_their_marks(made: Path, tmp_path: Path) -> None:
     argv = [str(made), "-o", str(tmp_path / "x"), "--to", "swift", "--tasks", "*.marked"]
     argv.append("--no-render-marks")
     assert export_command.main(argv) == 2
-    assert list(tmp_path.iterdir()) == []
+    assert not list((tmp_path / "x").rglob("*.jsonl"))
 
 
 def test_merge_joins_and_refuses_equal_ids(made: Path, sample_dir: Path, tmp_path: Path) -> None:

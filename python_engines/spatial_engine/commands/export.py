@@ -5,31 +5,32 @@ Examples:
   spatialcore export out -o train-set --to llamafactory --images copy
   spatialcore export out -o prompts --to prompts vlmevalkit --split val
   spatialcore export out -o unmarked --to swift --no-render-marks --tasks "camera_movement.*"
+  spatialcore export out -o room --to swift --val-stretch 0.1    one scene: its last frames are val
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.parse import globs_of, roots_of
+from spatialcore.commands.parse import globs_of, roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
-    from spatial_engine.dataset.dataset import Dataset, OpenedRecord
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.export import Exported, Request
 
 TargetName = Literal[
     "multispa", "internvl", "llava", "qwen", "trl", "llamafactory", "swift", "sharegpt",
-    "vlmevalkit", "prompts", "webdataset",
+    "vlmevalkit", "prompts", "webdataset", "jsonl",
 ]  # fmt: skip
 
 
@@ -39,30 +40,39 @@ class Options:
 
     Attributes:
         records: Folder made by `spatialcore generate`.
-        output: Folder of the export; it must be new or empty.
-        to: Formats to write, all in one pass.
-        split: Only this split.
+        output: Folder of the export: new, or with other targets, or RECORDS itself.
+        to: Formats to write, all in one pass; each in a folder of its own.
+        split: Only this split; default: all, in files of their own.
         tasks: Globs of task names, also joined by commas; default: all.
         images: Link to the source's images, copy them, or only name them.
-        render_marks: Draw the marks of marked questions into JPEGs of their own; without it, a
-            marked question is an error.
+        paths: Of images in the rows: absolute, for any working folder, or relative to OUTPUT.
+        render_marks: Draw the marks of marked questions into JPEGs of their own; with
+            --no-render-marks a marked question is an error.
         embed_images: Put the images into the rows.
+        val_stretch: Of a set of one scene: this share of its questions, of the end of its walk, is
+            val; questions about both sides are left out.
         limit: At most this many records.
-        workers: Processes that make the images.
+        shard: i/n makes only the parts whose position is i modulo n; the last one ends the export.
+        overwrite: Make anew what was exported in another way.
         root: KEY=PATH, where a source has moved.
+        run: Who does the work.
         json: Print one JSON object instead of text.
     """
 
     records: Annotated[Path, tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     to: tuple[TargetName, ...]
+    run: Workers
     split: str | None = None
     tasks: tuple[str, ...] = ()
     images: Literal["link", "copy", "none"] = "link"
+    paths: Literal["absolute", "relative"] = "absolute"
     render_marks: bool = True
     embed_images: bool = False
+    val_stretch: float = 0.0
     limit: int | None = None
-    workers: int = 1
+    shard: str = "0/1"
+    overwrite: bool = False
     root: tuple[str, ...] = ()
     json: bool = False
 
@@ -74,31 +84,79 @@ def main(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.export import Exported, export
+    from spatial_engine.export import Request
 
+    shard = shard_of(options.shard)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be positive, got {options.limit}")
     dataset = Dataset.open(options.records, roots=roots_of(options.root))
-    rows = dataset.manifest.rows
-    total = min(options.limit or rows, rows)
-    counts = Exported()
-    with ProgressBar() as bar:
-        for counts in export(
-            islice(_matching(options, dataset), options.limit), options.output, options.to, dataset,
-            images=options.images, render_marks=options.render_marks,
-            embed_images=options.embed_images, workers=options.workers,
-        ):  # fmt: skip
-            bar.show("records", counts.records, total)
-    report = {"output": str(options.output), "records": counts.records, "images": counts.images,
-              "tasks": dict(sorted(counts.tasks.items())), "lost": counts.lost}  # fmt: skip
-    text = f"{options.output}: {counts.records} records, {counts.images} images written"
-    lines = [text, *(f"  left out: {lost}" for lost in counts.lost)]
-    print(json.dumps(report) if options.json else "\n".join(lines))
+    request = Request(
+        targets=tuple(dict.fromkeys(options.to)),
+        split=options.split,
+        tasks=globs_of(options.tasks, dataset.manifest.tasks),
+        images=options.images,
+        paths=options.paths,
+        render_marks=options.render_marks,
+        embed=options.embed_images,
+        limit=options.limit,
+    )
+    counts = export_dataset(
+        dataset, options.output, request, options.run, val_stretch=options.val_stretch,
+        shard=shard, overwrite=options.overwrite,
+    )  # fmt: skip
+    report = as_json(options.output, counts)
+    print(json.dumps(report) if options.json else "\n".join(as_lines(options.output, counts)))
     return exit_codes.SKIPPED if counts.lost else exit_codes.OK
 
 
-def _matching(options: Options, dataset: Dataset) -> Iterator[OpenedRecord]:
-    globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
-    for opened in dataset.opened(options.split):
-        if any(fnmatchcase(opened.record.task, glob) for glob in globs):
-            yield opened
+def export_dataset(
+    dataset: Dataset,
+    output: Path,
+    request: Request,
+    workers: Workers,
+    *,
+    val_stretch: float = 0.0,
+    shard: tuple[int, int] = (0, 1),
+    overwrite: bool = False,
+) -> Exported:
+    """Export with a bar; returns what the export then holds."""
+    import dataclasses
+
+    from spatial_engine.export import Exported, export
+    from spatial_engine.export.part import stretch_of
+    from spatial_engine.export.run import check_export
+
+    if not 0.0 <= val_stretch < 1.0:
+        raise ValueError(f"--val-stretch must be a share below 1, got {val_stretch}")
+    check_export(output, request, dataset)
+    if val_stretch:
+        request = dataclasses.replace(request, stretch=stretch_of(dataset, val_stretch))
+    rows = dataset.manifest.rows
+    total = min(request.limit or rows, rows)
+    counts = Exported()
+    with ProgressBar() as bar:
+        for counts in export(
+            dataset, output, request, workers=workers, shard=shard, overwrite=overwrite
+        ):
+            bar.show("records", counts.records, total)
+    return counts
+
+
+def as_json(output: Path, counts: Exported) -> dict[str, Any]:
+    """What the export holds, for programs."""
+    return {
+        "output": str(output), "records": counts.records, "images": counts.images,
+        "tasks": dict(sorted(counts.tasks.items())), "splits": dict(sorted(counts.splits.items())),
+        "left_out": counts.left_out, "lost": counts.lost, "waiting": counts.waiting,
+    }  # fmt: skip
+
+
+def as_lines(output: Path, counts: Exported) -> Sequence[str]:
+    """What the export holds, for people."""
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(counts.splits.items()))
+    lines = [f"{output}: {counts.records:,} records ({splits}), {counts.images:,} images written"]
+    if counts.left_out:
+        lines.append(f"  {counts.left_out:,} left out: they show frames of train and of val")
+    if counts.waiting:
+        lines.append(f"  {counts.waiting:,} parts are still to be made, by other --shard i/n")
+    return [*lines, *(f"  not made: {lost}; run again to try it once more" for lost in counts.lost)]

@@ -6,6 +6,7 @@ Examples:
   spatialcore generate rooms clips -o out --limit 500 --seed 7 --workers 8
   spatialcore generate index -o out --tasks 'camera_movement.*,depth_perception.*'
   spatialcore generate plan -o out --shard 3/64      one part of an array job; run again to resume
+  spatialcore generate office -o out --limit 5000 --to llamafactory
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from spatial_engine.commands.export import TargetName, as_lines, export_dataset
+from spatial_engine.commands.export import as_json as export_json
 from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
 from spatial_engine.commands.plan_text import not_asked_lines, total_line
 from spatial_engine.commands.sources import SourceOptions, index_sources
@@ -29,7 +32,10 @@ from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
 
 if TYPE_CHECKING:
+    from spatial_engine.export import Exported
     from spatial_engine.plan.plan import Plan
+
+VAL_STRETCH = 0.1  # of the questions about a single scene, which no split of scenes divides
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Options:
         device: Where sources are indexed: cpu, or cuda or cuda:N; see `spatialcore index --help`.
         shard: i/n makes only the shards whose number is i modulo n.
         overwrite: Start afresh when the folder holds another data set.
+        to: Then export to these formats, below OUTPUT; see `spatialcore export --help`.
         json: Print one JSON object instead of text.
     """
 
@@ -58,6 +65,7 @@ class Options:
     device: str = "cpu"
     shard: str = "0/1"
     overwrite: bool = False
+    to: tuple[TargetName, ...] = ()
     json: bool = False
 
 
@@ -115,8 +123,45 @@ def _run(options: Options) -> int:
         "dropped": dropped,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    print(json.dumps(report) if options.json else _as_text(report, plan))
+    lines = [_as_text(report, plan)]
+    if options.to and not lost:
+        counts = _export(options)
+        if counts is None:
+            lines.append("  not exported yet: other --shard i/n have not finished")
+        else:
+            report["export"] = export_json(options.output, counts)
+            lost += counts.lost
+            lines += as_lines(options.output, counts)
+            lines += _next_steps(options)
+    print(json.dumps(report) if options.json else "\n".join(lines))
     return exit_codes.SKIPPED if report["skipped"] or lost or dropped else exit_codes.OK
+
+
+def _export(options: Options) -> Exported | None:
+    """Export the finished data set below its folder; None while shards are missing."""
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.export import Request
+
+    dataset = Dataset.open(options.output)
+    if dataset.summary() is None:
+        return None
+    scenes = sum(len(source.scenes) for source in dataset.manifest.sources.values())
+    stretch = VAL_STRETCH if scenes == 1 and "val" not in dataset.splits else 0.0
+    return export_dataset(
+        dataset, options.output, Request(options.to), options.run, val_stretch=stretch,
+        overwrite=options.overwrite,
+    )  # fmt: skip
+
+
+def _next_steps(options: Options) -> list[str]:
+    """What a person would do now."""
+    lines = [f"  next: spatialcore view {options.output}"]
+    if "llamafactory" in options.to:
+        from spatial_engine.export.llamafactory import TRAIN_FILE
+
+        run = options.output / "llamafactory" / TRAIN_FILE
+        lines.append(f"        llamafactory-cli train {run}")
+    return lines
 
 
 def _plan_folder(options: Options) -> Path:

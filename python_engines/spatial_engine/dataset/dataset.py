@@ -194,15 +194,31 @@ class Dataset:
         Raises:
             RecordError: A file or a record is damaged, or names a source that is not there.
         """
-        share = self.manifest.recipe.letter_height_share
         for path in self.files(split):
-            for record in read_records(path):
-                root = self.roots.get(record.source)
-                if root is None:
-                    raise RecordError(
-                        f"{path}: {record.id}: the manifest has no source {record.source!r}"
-                    )
-                yield OpenedRecord(record, root, share)
+            yield from self._opened(path)
+
+    def opened_file(self, number: int) -> Iterator[OpenedRecord]:
+        """The records of one finished shard; see `opened`.
+
+        Raises:
+            RecordError: The shard is not there, or damaged.
+        """
+        done = read_done(self.path, number)
+        if done is None:
+            raise RecordError(f"{self.path}: shard {number} is not done")
+        file = ShardFile(shard_path(self.path, done.split, number), done)
+        _check_size(file)
+        yield from self._opened(file.path)
+
+    def _opened(self, path: Path) -> Iterator[OpenedRecord]:
+        share = self.manifest.recipe.letter_height_share
+        for record in read_records(path):
+            root = self.roots.get(record.source)
+            if root is None:
+                raise RecordError(
+                    f"{path}: {record.id}: the manifest has no source {record.source!r}"
+                )
+            yield OpenedRecord(record, root, share)
 
     def summary(self) -> Summary | None:
         """Its summary; None while shards are missing; RecordError when it is damaged."""

@@ -48,12 +48,21 @@ class ImageStore:
     Several processes may put the same image: each file is whole or absent.
     """
 
-    def __init__(self, folder: Path, mode: ImageMode) -> None:
+    def __init__(self, folder: Path, mode: ImageMode, *, absolute: bool = False) -> None:
         self._folder = folder
         self._mode = mode
+        self._absolute = absolute
 
     def place(self, opened: OpenedRecord, number: int) -> str:
-        """Path, relative to the export, of the record's image of this number."""
+        """Path of the record's image of this number: relative to the export, or from the root.
+
+        Without files it is `source/uri`, which names an image and is no path.
+        """
+        path = self._place(opened, number)
+        named = self._mode == "none" and not opened.record.images[number].marks
+        return path if named or not self._absolute else str(self._folder / path)
+
+    def _place(self, opened: OpenedRecord, number: int) -> str:
         record = opened.record
         image = record.images[number]
         if image.marks:

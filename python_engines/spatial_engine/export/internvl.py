@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""InternVL: JSON lines, and the meta file that its trainer is given."""
+"""InternVL: JSON lines, and the meta file that its trainer is given, an entry a file."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from spatial_engine.export.sample import JsonLines, Sample
@@ -15,18 +17,25 @@ class Writer(JsonLines):
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
         return {
-            "id": self.count,
+            **sample.named,
             "image": list(sample.images),
             "width_list": [image.width for image in sample.record.images],
             "height_list": [image.height for image in sample.record.images],
             "conversations": sample.conversations,
         }
 
-    def close(self) -> None:
-        """Close the file and write internvl_meta.json."""
-        super().close()
-        entry = {
-            "root": ".", "annotation": self.path.name, "data_augment": False,
-            "repeat_time": 1, "length": self.count,
-        }  # fmt: skip
-        write_json(self.path.with_name("internvl_meta.json"), {"spatialcore": entry})
+
+def register(folder: Path, files: list[tuple[str, Path]], counts: Mapping[str, int]) -> None:
+    """Write meta_train.json, and meta_val.json where there is such a split."""
+    for split in sorted({split for split, _ in files}):
+        entries = {
+            f"spatialcore_{split}_{k:05d}": {
+                "root": str(folder),
+                "annotation": str(path),
+                "data_augment": False,
+                "repeat_time": 1,
+                "length": counts[path.relative_to(folder / "internvl").as_posix()],
+            }
+            for k, path in enumerate(path for its, path in files if its == split)
+        }
+        write_json(folder / "internvl" / f"meta_{split}.json", entries)

@@ -14,4 +14,4 @@ class Writer(JsonArray):
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
         image = sample.images[0] if len(sample.images) == 1 else list(sample.images)
-        return {"id": sample.record.id, "image": image, "conversations": sample.conversations}
+        return {**sample.named, "image": image, "conversations": sample.conversations}

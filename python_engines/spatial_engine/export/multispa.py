@@ -17,7 +17,7 @@ class Writer(JsonLines):
         """The row of a sample."""
         record = sample.record
         return {
-            "id": record.id,
+            **sample.named,
             "image": list(sample.images),
             "conversations": sample.conversations,
             "height_list": [image.height for image in record.images],

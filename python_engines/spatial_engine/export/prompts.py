@@ -13,4 +13,4 @@ class Writer(JsonLines):
 
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
-        return {"id": sample.record.id, "prompt": sample.prompt, "images": list(sample.images)}
+        return {**sample.named, "prompt": sample.prompt, "images": list(sample.images)}

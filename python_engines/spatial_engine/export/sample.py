@@ -18,13 +18,20 @@ class Sample:
 
     Attributes:
         record: The record.
-        images: A path relative to the export, a data URI, or a source's uri, in the order shown.
+        images: Paths, data URIs, or uris of the source, in the order shown.
         contents: Encoded bytes of the images, for the targets that hold them; else empty.
+        split: The split that it is exported to.
     """
 
     record: QARecord
     images: tuple[str, ...]
     contents: tuple[bytes, ...] = ()
+    split: str = "train"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What every row of every target says of its record."""
+        return {"id": self.record.id, "task": self.record.task, "split": self.split}
 
     @property
     def prompt(self) -> str:
@@ -73,7 +80,6 @@ class JsonLines(ABC):
     """JSON lines of what `row_of` makes."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.count = 0
         self._out = path.open("w", encoding="utf-8", newline="\n")
 

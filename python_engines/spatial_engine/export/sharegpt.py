@@ -14,7 +14,7 @@ class Writer(JsonLines):
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
         return {
-            "id": sample.record.id,
+            **sample.named,
             "conversations": sample.conversations,
             "images": list(sample.images),
         }

@@ -13,4 +13,4 @@ class Writer(JsonLines):
 
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
-        return {"messages": sample.turns, "images": list(sample.images)}
+        return {**sample.named, "messages": sample.turns, "images": list(sample.images)}

@@ -13,6 +13,8 @@ GROUP_ROWS = 256  # rows in memory at a time; with embedded images some tens of 
 
 _FEATURES = {
     "id": {"dtype": "string", "_type": "Value"},
+    "task": {"dtype": "string", "_type": "Value"},
+    "split": {"dtype": "string", "_type": "Value"},
     "messages": [
         {
             "role": {"dtype": "string", "_type": "Value"},
@@ -39,7 +41,8 @@ class Writer:
         turn = pa.struct([("role", pa.string()), ("content", pa.list_(part))])
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         self._schema = pa.schema(
-            [("id", pa.string()), ("messages", pa.list_(turn)), ("images", pa.list_(image))],
+            [(name, pa.string()) for name in ("id", "task", "split")]
+            + [("messages", pa.list_(turn)), ("images", pa.list_(image))],
             metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
         )
         self._file = pq.ParquetWriter(str(path), self._schema, compression="zstd")
@@ -57,7 +60,7 @@ class Writer:
             {"role": "user", "content": sample.parts},
             {"role": "assistant", "content": answer},
         ]
-        self._rows.append({"id": sample.record.id, "messages": messages, "images": images})
+        self._rows.append({**sample.named, "messages": messages, "images": images})
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 

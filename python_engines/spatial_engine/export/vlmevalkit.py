@@ -30,7 +30,7 @@ class Writer:
         record = sample.record
         self._rows.writerow(
             [self._count, shown[0] if len(shown) == 1 else str(shown), record.question,
-             record.task, family_of(record.task), record.split, record.id]
+             record.task, family_of(record.task), sample.split, record.id]
         )  # fmt: skip
         self._count += 1
 

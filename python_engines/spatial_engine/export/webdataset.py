@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WebDataset: a tar of samples, each a JSON file and its numbered images."""
+"""WebDataset: tars of samples, each a JSON file and its numbered images.
+
+Loaders take the columns of a data set from its first rows, and drop the images of wider ones
+without a word. So all samples of a tar show the same number of images, which its name begins with.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,25 @@ from pathlib import Path
 from spatial_engine.export.sample import Sample
 
 
+def group_of(sample: Sample) -> str:
+    """Beginning of the name of the file that a sample goes to."""
+    return f"{len(sample.contents):03d}-images-"
+
+
 class Writer:
     """Members of this format; a key holds no dot, since the first one ends it."""
 
     def __init__(self, path: Path) -> None:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # kept open
-        self._count = 0
 
     def write(self, sample: Sample) -> None:
         """Write the members of one sample."""
-        key = f"{self._count:09d}"
-        row = {"id": sample.record.id, "messages": sample.turns}
+        key = sample.record.id.rpartition("/")[2]  # unique in a data set
+        row = {**sample.named, "messages": sample.turns}
         self._add(f"{key}.json", json.dumps(row, ensure_ascii=False).encode())
         for number, content in enumerate(sample.contents):
             suffix = "png" if content.startswith(b"\x89PNG") else "jpg"
             self._add(f"{key}.{number}.{suffix}", content)
-        self._count += 1
 
     def _add(self, name: str, content: bytes) -> None:
         member = tarfile.TarInfo(name)  # time 0 and no owner: equal exports give equal bytes
