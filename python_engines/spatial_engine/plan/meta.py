@@ -26,7 +26,7 @@ from spatial_engine.plan.plan import (
 )
 from spatial_engine.recipe import Recipe, check_names, check_tasks
 from spatialcore.errors import PlanError, SettingsError
-from spatialcore.io.open import KINDS
+from spatialcore.io.layouts import kinds
 from spatialcore.settings import Count, Name, decode, read_json
 
 Place = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -100,8 +100,9 @@ class PlanMeta:
         if parts != {(scene.source, scene.scene) for scene in self.scenes} & parts:
             raise ValueError("a shard has a scene that is not planned")
         for key, source in self.sources.items():
-            if source.kind not in KINDS:
-                raise ValueError(f"source {key} is of kind {source.kind!r}, not {', '.join(KINDS)}")
+            if source.kind not in kinds():
+                known = ", ".join(kinds())
+                raise ValueError(f"source {key} is of kind {source.kind!r}, not {known}")
         if foreign := {scene.source for scene in self.scenes} - self.sources.keys():
             raise ValueError(f"scenes of {min(foreign)}, which is none of the sources")
 

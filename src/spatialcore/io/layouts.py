@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts that are read: how an entry of a folder is recognised, and the source it gets."""
+"""The layouts that are read: how an entry of a folder is recognised, and the source it gets.
+
+Another package brings a reader by an entry point of the group `spatialcore.readers`: its name is
+the kind, its value a `Layout` (docs/adding-a-reader.md; `spatialcore new-reader` writes one).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+import multiprocessing
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +49,10 @@ from spatialcore.io.tum import TumSource, is_sequence
 from spatialcore.io.vipe import PARTS, VipeSource, is_result
 from spatialcore.io.wai import WaiSource, is_wai
 
+GROUP = "spatialcore.readers"
 Files = tuple[tuple[str, str], ...]
+_KIND = re.compile(r"[a-z][a-z0-9_]+\Z")
+_log = logging.getLogger(__name__)
 
 
 class Layout(NamedTuple):
@@ -77,7 +89,7 @@ def _collection(root: Path) -> str:
     return root.name if root.name in COLLECTIONS else ""
 
 
-# Detection tries them in this order.
+# Those of this package; detection tries them in this order.
 LAYOUTS: dict[str, Layout] = {
     "scannet": Layout("<id>/<id>.sens", is_scan, ScannetSource, _key("scannet"), scan_root),
     # Before posed images, which its sequence is as well.
@@ -193,20 +205,66 @@ LAYOUTS: dict[str, Layout] = {
         "<name>.r3d, or metadata with rgbd/", is_recording, Record3dSource, _key("record3d")
     ),
 }
-KINDS = tuple(LAYOUTS)
 
 
-def layout_of(entry: Path, kinds: Iterable[str]) -> str | None:
-    """The first of `kinds` whose scene an entry is; None also when it cannot be looked into."""
-    for kind in kinds:
+@cache
+def layouts() -> Mapping[str, Layout]:
+    """Every layout by its kind, in the order in which detection tries them.
+
+    Those of installed packages come first: whoever installs a reader means it to read.
+    """
+    return {**_brought(), **LAYOUTS}
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of `kind:path`."""
+    return tuple(layouts())
+
+
+def _brought() -> Mapping[str, Layout]:
+    """The layouts of other packages; one that cannot be loaded is left out with a warning."""
+    found: dict[str, Layout] = {}
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    for point in points:
         try:
-            if LAYOUTS[kind].is_scene(entry):
+            layout = point.load()
+            _check(point.name, layout, found)
+        except (Exception, SystemExit) as error:  # a foreign package may raise anything
+            if multiprocessing.parent_process() is None:  # one warning, not one a worker
+                why = str(error) or "no reason given"
+                text = "the reader of package %r is left out: %s: %s (entry point %s = %s)"
+                package = point.dist.name if point.dist else point.name
+                _log.warning(text, package, type(error).__name__, why, point.name, point.value)
+            continue
+        found[point.name] = layout
+    return found
+
+
+def _check(kind: str, layout: object, found: Mapping[str, Layout]) -> None:
+    """Refuse what could not be asked for by its kind, or is read already."""
+    if not isinstance(layout, Layout):
+        raise TypeError(f"{layout!r:.80} is no spatialcore.io.layouts.Layout")
+    if _KIND.match(kind) is None:
+        raise ValueError(f"{kind!r} is no kind: lower-case letters, digits and _, a letter first")
+    if kind in LAYOUTS or kind in found:
+        raise ValueError(f"the kind {kind!r} is read already")
+
+
+def layout_of(entry: Path, among: Iterable[str]) -> str | None:
+    """The first of `among` whose scene an entry is; None also when it cannot be looked into."""
+    for kind in among:
+        try:
+            if layouts()[kind].is_scene(entry):
                 return kind
         except (SceneFormatError, OSError):
             continue
+        except Exception as error:
+            if kind in LAYOUTS:
+                raise
+            _log.warning("the reader %r cannot look at %s: %r", kind, entry.name, error)
     return None
 
 
 def root_of(kind: str, entry: Path) -> Path:
     """The root of an entry of this kind."""
-    return LAYOUTS[kind].root(entry)
+    return layouts()[kind].root(entry)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.layouts import KINDS, LAYOUTS, layout_of, root_of
+from spatialcore.io.layouts import kinds, layout_of, layouts, root_of
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.names import path_fault, scene_ids, scene_slug
 from spatialcore.io.options import ReadOptions
@@ -26,7 +26,7 @@ from spatialcore.io.refusals import holds, refusal
 from spatialcore.io.tapvid3d import COLLECTIONS
 from spatialcore.settings_words import nearest
 
-__all__ = ["KINDS", "open_source", "open_sources"]
+__all__ = ["open_source", "open_sources"]
 
 _KIND = re.compile(r"([a-z][a-z0-9_]+):(.*)\Z", re.DOTALL)
 # Folders in a folder of folders: `data/scannet/scans/<scene>` is two below `data`.
@@ -53,7 +53,7 @@ class _Found:
     refused: list[Path] = field(default_factory=list)
 
     def add(self, kind: str, entry: Path) -> None:
-        root, inside = root_of(kind, entry), LAYOUTS[kind].scenes
+        root, inside = root_of(kind, entry), layouts()[kind].scenes
         name = entry.relative_to(root).as_posix()
         names = [name]
         if inside is not None:
@@ -69,16 +69,17 @@ class _Found:
     def claims(self, entry: Path) -> bool:
         """Whether an entry holds parts of scenes that were found."""
         return any(
-            root == entry.parent and entry.name in LAYOUTS[kind].parts for kind, root in self.scenes
+            root == entry.parent and entry.name in layouts()[kind].parts
+            for kind, root in self.scenes
         )
 
 
-def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
+def _look(folder: Path, among: Iterable[str], levels: int) -> _Found:
     """Scenes in a folder and, where an entry is none, in the folders below it."""
     found, rest = _Found(), []
     for name in list_names(folder):
         entry = folder / name
-        kind = None if path_fault(name) else layout_of(entry, kinds)
+        kind = None if path_fault(name) else layout_of(entry, among)
         if kind is not None:
             found.add(kind, entry)
         elif _may_hold_scenes(entry):
@@ -86,7 +87,7 @@ def _look(folder: Path, kinds: Iterable[str], levels: int) -> _Found:
     for entry in (entry for entry in rest if not found.claims(entry)):
         below = _Found()
         if levels and not path_fault(entry.name) and _is_folder(entry):
-            below = _look(entry, kinds, levels - 1)
+            below = _look(entry, among, levels - 1)
         if below.scenes:
             found.join(below)
         else:
@@ -136,35 +137,35 @@ def _split_spec(spec: str | Path) -> tuple[Path, str | None]:
     kind = None
     if match is not None and not os.path.lexists(text):
         kind, text = match.groups()
-        if kind not in KINDS:
-            near = nearest(kind, KINDS).strip("'")
-            hint = f"did you mean {near}:{text}?" if near else f"kinds are {', '.join(KINDS)}"
+        if kind not in kinds():
+            near = nearest(kind, kinds()).strip("'")
+            hint = f"did you mean {near}:{text}?" if near else f"kinds are {', '.join(kinds())}"
             raise SceneFormatError(
                 str(spec), f"{kind!r} is no kind of source", hint, "kind_unknown"
             )
     return Path(os.path.abspath(Path(text).expanduser())), kind  # noqa: PTH100 -- keeps links
 
 
-def _find(path: Path, kinds: tuple[str, ...]) -> _Found:
+def _find(path: Path, among: tuple[str, ...]) -> _Found:
     """What lies at a path: itself, or what is below it."""
     found = _Found()
-    if path.name == "posed_images" and layout_of(path.parent, kinds) == "posed_images":
+    if path.name == "posed_images" and layout_of(path.parent, among) == "posed_images":
         found.add("posed_images", path.parent)
         return found
-    kind = None if path_fault(path.name) else layout_of(path, kinds)
+    kind = None if path_fault(path.name) else layout_of(path, among)
     if kind is not None:
         found.add(kind, path)
         return found
     if not path.is_dir():
-        raise _not_found(path, kinds, found)
-    found = _look(path, kinds, _LEVELS)
+        raise _not_found(path, among, found)
+    found = _look(path, among, _LEVELS)
     if not found.scenes:
-        raise _not_found(path, kinds, found)
+        raise _not_found(path, among, found)
     return found
 
 
-def _not_found(path: Path, kinds: tuple[str, ...], found: _Found) -> SceneFormatError:
-    looked = "; ".join(f"{kind}: {LAYOUTS[kind].looks_for}" for kind in kinds)
+def _not_found(path: Path, among: tuple[str, ...], found: _Found) -> SceneFormatError:
+    looked = "; ".join(f"{kind}: {layouts()[kind].looks_for}" for kind in among)
     if not os.path.lexists(path):
         return SceneFormatError(path, f"is not there; looked for {looked}", code="nothing_found")
     if not path.is_dir():
@@ -208,7 +209,7 @@ def _sources(path: Path, found: _Found, options: ReadOptions) -> list[ListedSour
     """A source for each kind and root; those that would share a key become one below `path`."""
     made: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for kind, root in found.scenes:
-        made[LAYOUTS[kind].key_of(root, options)].append((kind, root))
+        made[layouts()[kind].key_of(root, options)].append((kind, root))
     sources = []
     for places in made.values():
         for kind in dict.fromkeys(kind for kind, _ in places):
@@ -219,7 +220,7 @@ def _sources(path: Path, found: _Found, options: ReadOptions) -> list[ListedSour
                 for root in roots
                 for name in found.scenes[kind, root]
             ]
-            sources.append(LAYOUTS[kind].source(top, _named(top, names), options))
+            sources.append(layouts()[kind].source(top, _named(top, names), options))
     return sources
 
 
@@ -248,8 +249,8 @@ def open_source(
     """Open the scenes or clips at a path as one source: those of the first kind that is found.
 
     Args:
-        spec: A path, whose kind is detected, or `kind:path` with a kind of `KINDS`. A path may be
-            one scene, one clip, or a folder of them.
+        spec: A path, whose kind is detected, or `kind:path` with a kind of `layouts.kinds`. A
+            path may be one scene, one clip, or a folder of them.
         options: How to read; the keywords below override its fields.
         key: Source key of the records.
         stride: Keep frames whose number is divisible by it.
@@ -264,8 +265,8 @@ def open_source(
     """
     chosen = _with(options, key=key, stride=stride, world_up=world_up)
     path, explicit = _split_spec(spec)
-    found = _find(path, (explicit,) if explicit else KINDS)
-    kind = next(k for k in KINDS for other, _ in found.scenes if other == k)
+    found = _find(path, (explicit,) if explicit else kinds())
+    kind = next(k for k in kinds() for other, _ in found.scenes if other == k)
     roots = [root for k, root in found.scenes if k == kind]
     # Several folders, or the collections of a root of clips, are one source of that root.
     collection = kind == "tapvid3d" and roots[0].parent == path and roots[0].name in COLLECTIONS
@@ -275,7 +276,7 @@ def open_source(
         for root in roots
         for name in found.scenes[kind, root]
     ]
-    source = LAYOUTS[kind].source(top, _named(top, names), chosen)
+    source = layouts()[kind].source(top, _named(top, names), chosen)
     return _with_refused([source], found.refused)[0]
 
 
@@ -310,7 +311,7 @@ def open_sources(
     """
     chosen = _with(options, key=key, stride=stride, world_up=world_up)
     path, explicit = _split_spec(spec)
-    found = _find(path, (explicit,) if explicit else KINDS)
+    found = _find(path, (explicit,) if explicit else kinds())
     sources = _sources(path, found, chosen)
     if chosen.key is not None and len(sources) > 1:
         raise ValueError(
