@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,3 +76,24 @@ class Camera:
             uv = np.stack([(K[0, 0] * x) / z + K[0, 2], (K[1, 1] * y) / z + K[1, 2]], axis=-1)
         uv[~(z > 0)] = np.nan
         return uv, z
+
+
+def pinhole_depth(depth: NDArray[Any], camera: Camera) -> NDArray[Any]:
+    """The depth map as a pinhole of the same K and size would show it: nearest readings.
+
+    Clouds are built from it and frames compared by it, so that neither needs a lens; readings that
+    the pinhole does not show are left out.
+    """
+    if camera.lens is None:
+        return depth
+    w, h = camera.size
+    x = (np.arange(w) - camera.K[0, 2]) / camera.K[0, 0]
+    y = (np.arange(h) - camera.K[1, 2]) / camera.K[1, 1]
+    bent = camera.lens.distort(*np.meshgrid(x, y))
+    column = np.rint(bent[0] * camera.K[0, 0] + camera.K[0, 2])
+    row = np.rint(bent[1] * camera.K[1, 1] + camera.K[1, 2])
+    with np.errstate(invalid="ignore"):
+        inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    column, row = (np.where(inside, v, 0).astype(np.int64) for v in (column, row))
+    out: NDArray[Any] = np.where(inside, depth[row, column], depth.dtype.type(0))
+    return out

@@ -11,7 +11,11 @@ from PIL import Image
 from spatialcore.commands import check, index
 from spatialcore.io.agreement import DepthShot, measure, share_outside
 from spatialcore.io.open import open_source
+from spatialcore.io.survey import survey_scene
+from spatialcore.lens import Lens
+from spatialcore.types import Camera
 from tests import rays
+from tests.phones import millimetres, png, put
 
 GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -128,3 +132,40 @@ def test_captured_scenes_agree(real_path):
     for path in sorted((real_path / "tracks").glob("*.npz")):
         clip = open_source(path).open(path.stem)
         assert (share_outside(clip) or 0.0) < 0.01
+
+
+LENSES = [
+    Lens("fisheye", (0.05, -0.01)), Lens("fisheye", ()), Lens("opencv", (-0.2, 0.05, 0.001, 0.002)),
+]  # fmt: skip
+
+
+def write_lensed(folder, lens, change):
+    """A nerfstudio capture behind a lens, its depth registered to the pictures."""
+    camera = Camera(rays.pinhole(160, 120, 75).K, 160, 120, lens)
+    model = "OPENCV_FISHEYE" if lens.model == "fisheye" else "OPENCV"
+    names = ("k1", "k2", "k3", "k4") if lens.model == "fisheye" else ("k1", "k2", "p1", "p2")
+    K, rows = camera.K, []
+    for k, shot in enumerate(rays.shots([camera] * 8)):
+        put(folder / f"images/{k}.png", png(shot.colour))
+        put(folder / f"depth/{k}.png", millimetres(shot))
+        rows.append({"file_path": f"images/{k}.png", "depth_file_path": f"depth/{k}.png",
+                     "transform_matrix": (change(shot.world_from_cam) @ GL).tolist()})  # fmt: skip
+    stored = {"camera_model": model, "fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2] + 0.5,
+              "cy": K[1, 2] + 0.5, "w": 160, "h": 120, "frames": rows}  # fmt: skip
+    stored |= dict(zip(names, lens.coefficients, strict=False))
+    put(folder / "transforms.json", json.dumps(stored))
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_agreement_is_measured_behind_a_lens(tmp_path, lens):
+    write_lensed(tmp_path / "good", lens, lambda m: m)
+    write_lensed(tmp_path / "inverted", lens, np.linalg.inv)
+    write_lensed(tmp_path / "opengl", lens, lambda m: m @ GL)
+    source = open_source(tmp_path)
+    assert source.open("good").color.lens == lens
+    found = {name: survey_scene(source, name) for name in source.scene_ids()}
+    assert found["good"].agreement > 0.93
+    assert found["good"].verdict != "wrong"
+    for name, cause in (("inverted", "world-to-camera"), ("opengl", "OpenGL")):
+        assert (found[name].verdict, found[name].code) == ("wrong", "source_contradicts")
+        assert cause in found[name].error

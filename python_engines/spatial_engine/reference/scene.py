@@ -19,10 +19,10 @@ from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
 from spatial_engine.reference.splats import Discs, discs_of, open_shares
+from spatialcore.camera import pinhole_depth
 from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.index.askable import askable_rule
 from spatialcore.index.frames import frame_pixel_map, index_world
-from spatialcore.index.lensed import pinhole_depth
 from spatialcore.index.visibility import depth_rule, pixel_map_name, surface_rule
 from spatialcore.occlusion import DepthRule, PixelMap, visible_points
 from spatialcore.types import (

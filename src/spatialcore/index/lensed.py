@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spatialcore.index.askable import AskableRule
 from spatialcore.occlusion import DepthRule
-from spatialcore.types import Camera, Float64, transform_points
+from spatialcore.types import Float64, transform_points
 
 if TYPE_CHECKING:
     from spatialcore.index.visibility import View
@@ -120,24 +120,3 @@ def _off_edges(
             near += read & (np.abs(d - z) <= tolerance)
     enough: NDArray[np.bool_] = near >= rule.edge_share * readings
     return enough
-
-
-def pinhole_depth(depth: NDArray[Any], camera: Camera) -> NDArray[Any]:
-    """The depth map as a pinhole of the same K and size would show it: nearest readings.
-
-    Clouds are built from it, so that a voxel grid needs no lens; readings that the pinhole does not
-    show are left out.
-    """
-    if camera.lens is None:
-        return depth
-    w, h = camera.size
-    x = (np.arange(w) - camera.K[0, 2]) / camera.K[0, 0]
-    y = (np.arange(h) - camera.K[1, 2]) / camera.K[1, 1]
-    bent = camera.lens.distort(*np.meshgrid(x, y))
-    column = np.rint(bent[0] * camera.K[0, 0] + camera.K[0, 2])
-    row = np.rint(bent[1] * camera.K[1, 1] + camera.K[1, 2])
-    with np.errstate(invalid="ignore"):
-        inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    column, row = (np.where(inside, v, 0).astype(np.int64) for v in (column, row))
-    out: NDArray[Any] = np.where(inside, depth[row, column], depth.dtype.type(0))
-    return out

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore._libraries import Library
+from spatialcore.camera import pinhole_depth
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.cloud import (
     BuiltCloud,
@@ -25,7 +26,6 @@ from spatialcore.index.cloud import (
 from spatialcore.index.depth_cache import decoded_maps
 from spatialcore.index.depths import DecodedDepth, DepthSpool
 from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
-from spatialcore.index.lensed import pinhole_depth
 from spatialcore.index.objects import points_in_boxes
 from spatialcore.index.rules import Rules
 from spatialcore.index.tables import PairTable

@@ -17,6 +17,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore.camera import pinhole_depth
 from spatialcore.io.intrinsics import scaled_K
 from spatialcore.types import (
     Camera,
@@ -120,11 +121,17 @@ def depth_shot(scene: Scene, frame: Frame, stored: NDArray[np.generic]) -> Depth
         stored: (h, w) as `read_depth` gives it.
 
     Returns:
-        None behind a lens, where a straight ray does not lead from one frame to another.
+        The map as it is, or behind a lens as a pinhole of the same K would show it, so that a
+        straight ray leads from one frame to another; None where the map has another size than its
+        camera.
     """
     camera = depth_camera(scene, frame)
-    if camera.lens is not None or frame.world_from_cam is None:
+    if frame.world_from_cam is None:
         return None
+    if camera.lens is not None:
+        if stored.shape != (camera.height, camera.width):
+            return None
+        stored = pinhole_depth(stored, camera)
     step = max(1, math.ceil(math.sqrt(stored.size / _MAX_READINGS)))
     depth = stored[::step, ::step].astype(np.float32) * np.float32(scene.depth_scale)
     depth[~((depth > 0) & np.isfinite(depth))] = np.nan
