@@ -174,3 +174,20 @@ def test_refusals(tmp_path):
     with pytest.raises(SceneFormatError, match="object 0 twice") as error:
         open_source(tmp_path).open(NAME)
     assert error.value.code == "house_bad"
+
+
+def test_raw_names_of_two_digits_are_read_and_others_are_said(tmp_path):
+    folder, _ = write_raw(tmp_path)
+    for kind, form in (("color", "ab{0}_i1_{1}.jpg"), ("depth", "ab{0}_d1_{1}.png")):
+        images = folder / f"matterport_{kind}_images"
+        for k in range(COUNT):
+            (images / form.format(k, k)).rename(images / form.format(0, 12 - k))
+    poses = folder / "matterport_camera_poses"
+    for k in range(COUNT):
+        (poses / f"ab{k}_pose_1_{k}.txt").rename(poses / f"ab0_pose_1_{12 - k}.txt")
+    (poses / "ab0_pose_top.txt").write_text("1")
+    scene = open_source(tmp_path).open(NAME)
+    turns = sorted(12 - k for k in range(COUNT))
+    assert [f.name for f in scene.frames] == [f"ab0_i1_{turn}" for turn in turns]
+    assert all(f.valid for f in scene.frames)
+    assert "poses_not_read=1" in scene.notes

@@ -34,7 +34,7 @@ _OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
 _PARAMETERS, _POSES = "undistorted_camera_parameters", "matterport_camera_poses"
 _CONF_BYTES = 64 << 20
 _SIZE = (1280, 1024)  # of the pictures that a .conf is for
-_POSE = re.compile(r"([0-9a-zA-Z]+)_pose_([0-9])_([0-9])\.txt\Z")
+_POSE = re.compile(r"([0-9a-zA-Z]+)_pose_([0-9]{1,3})_([0-9]{1,3})\.txt\Z")
 
 
 def is_building(folder: Path) -> bool:
@@ -123,6 +123,7 @@ def _raw_intrinsics(path: Path) -> Intrinsics | None:
 def _raw(folder: Path, stride: int) -> Iterator[FrameFiles]:
     """Frames of the raw pictures, by place of the tripod, camera and turn."""
     found = [m for m in map(_POSE.match, list_names(folder / _POSES)) if m is not None]
+    found.sort(key=lambda match: (match[1], int(match[2]), int(match[3]), match[0]))
     cameras: dict[Path, Intrinsics | None] = {}
     for index, match in enumerate(found):
         if index % stride:
@@ -144,6 +145,12 @@ def _raw(folder: Path, stride: int) -> Iterator[FrameFiles]:
             fault=fault or ("" if cameras[path] is not None else "intrinsic_missing"),
             intrinsics=cameras[path],
         )
+
+
+def _unread(folder: Path) -> tuple[str, ...]:
+    """A note on the files among the raw poses whose names tell neither camera nor turn."""
+    count = sum(_POSE.match(name) is None for name in list_names(folder / _POSES))
+    return (f"poses_not_read={count}",) if count else ()
 
 
 class Matterport3dSource(FolderSource):
@@ -175,5 +182,6 @@ class Matterport3dSource(FolderSource):
         inputs = [*labels.inputs, *lists] + ([conf] if conf else [])
         return self.registered_scene(
             scene_id, built, built.color, depth_scale=DEPTH_SCALE, inputs=inputs, world_up=_UP,
-            split=split, labels=labels, notes=() if labels.objects else labels.notes,
+            split=split, labels=labels,
+            notes=(() if labels.objects else labels.notes) + (() if conf else _unread(folder)),
         )  # fmt: skip

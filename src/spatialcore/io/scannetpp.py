@@ -76,8 +76,8 @@ def _names(folder: Path) -> frozenset[str]:
     return frozenset(list_names(folder)) if folder.is_dir() else frozenset()
 
 
-def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool]:
-    """Frames of the phone, and whether their depth lies in `depth.bin`."""
+def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool, int]:
+    """Frames of the phone, whether their depth lies in `depth.bin`, and poses of other names."""
     path = folder / _POSES
     stored = read_json(path, _JSON_BYTES)
     if not isinstance(stored, dict) or not all(isinstance(v, dict) for v in stored.values()):
@@ -117,7 +117,7 @@ def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool]:
                 depth_size=_DEPTH_SIZE if depth == stream else None,
             )
         )
-    return files, not maps
+    return files, not maps, len(stored) - len(names)
 
 
 def _read_stream(root: Path, frame: Frame) -> NDArray[Any]:
@@ -207,7 +207,13 @@ class _Source(FolderSource):
     __slots__ = ()
 
     def _scene(
-        self, scene_id: str, built: BuiltFrames, inputs: list[Path], *, stream: bool, note: str
+        self,
+        scene_id: str,
+        built: BuiltFrames,
+        inputs: list[Path],
+        *,
+        stream: bool,
+        notes: tuple[str, ...],
     ) -> Scene:
         folder = self.folder(scene_id)
         if built.color is None:
@@ -222,7 +228,7 @@ class _Source(FolderSource):
             built.color,
             depth_scale=1.0 if stream else 0.001,
             inputs=[*inputs, *lists],
-            notes=(note,) if note else (),
+            notes=notes,
             read=_read_stream if stream else read_depth,
             world_up=_UP,
             split=split,
@@ -247,12 +253,13 @@ class ScannetppSource(_Source):
                 picture, depth and camera.
         """
         folder = self.folder(scene_id)
-        files, stream = _iphone_files(folder, self.options.stride or 1)
+        files, stream, others = _iphone_files(folder, self.options.stride or 1)
         turn = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), _UP)
         turned = [replace(f, rotate=turn or 0) for f in files]
         built = build_frames(turned, self.root.resolve(), folder)
-        note = "upright_unknown" if turn is None else ""
-        return self._scene(scene_id, built, [folder / _POSES], stream=stream, note=note)
+        notes: tuple[str, ...] = ("upright_unknown",) if turn is None else ()
+        notes += (f"poses_not_read={others}",) if others else ()
+        return self._scene(scene_id, built, [folder / _POSES], stream=stream, notes=notes)
 
 
 class ScannetppDslrSource(_Source):
@@ -272,7 +279,7 @@ class ScannetppDslrSource(_Source):
         files = list(_dslr_files(folder, self.options.stride or 1))
         built = build_frames(files, self.root.resolve(), folder)
         inputs = [*model_files(folder / "dslr/colmap"), folder / _UNDISTORTED]
-        return self._scene(scene_id, built, inputs, stream=False, note="")
+        return self._scene(scene_id, built, inputs, stream=False, notes=())
 
 
 def is_iphone_capture(folder: Path) -> bool:
