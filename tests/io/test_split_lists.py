@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from spatial_engine.commands import generate
+from spatialcore.commands import index
 from spatialcore.io.open import open_source, open_sources
 from tests.fabricate import annotate, clip_arrays, posed_scene, scannet_scan, write_npz
 from tests.phones import arkitscenes_video, held, put
@@ -68,3 +71,22 @@ def test_an_archive_of_other_arrays_is_no_clip(tmp_path: Path) -> None:
     posed_scene(tmp_path / "rooms" / "a")
     write_npz(tmp_path / "rooms" / "a" / "features.npz", {"embedding": arrays["queries_xyt"]})
     assert [s.kind for s in open_sources(tmp_path / "rooms")] == ["posed_images"]
+
+
+def test_index_and_generate_warn(tmp_path: Path, capsys) -> None:
+    root = tmp_path / "posed_images"
+    folder = posed_scene(root / SCENE, 10, meta={"world_up": [0, 0, 1]})
+    for path in sorted(folder.glob("*.png"))[2:]:
+        path.unlink()
+    assert index.main([str(root), "-o", str(tmp_path / "idx"), "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "warning: 1 with ids of a published collection are in train" in said
+    assert f"warning: posed_images/{SCENE}: only 2 of 10 frames can be used" in said
+    again = [str(root), "-o", str(tmp_path / "idx"), "--workers", "1", "--json"]
+    assert index.main(again) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 2
+    assert generate.main([str(root), "-o", str(tmp_path / "out"), "--workers", "1"]) in (0, 1)
+    assert "only 2 of 10 frames can be used" in capsys.readouterr().err
+    put(root / "splits/val.txt", SCENE)
+    assert index.main([str(root), "-o", str(tmp_path / "b"), "--workers", "1"]) == 0
+    assert "published collection" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,4 +83,6 @@ def index_sources(
         codes = {s.reason for s in report.skipped}
         code = codes.pop() if len(codes) == 1 else "no_scene"
         raise SceneFormatError(specs[0], f"no scene can be indexed: {reasons}", code=code)
+    for warning in report.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
     return folder

@@ -137,6 +137,7 @@ def _as_json(report: IndexReport) -> dict[str, Any]:
         "reused": len(report.reused),
         "skipped": [s._asdict() for s in report.skipped],
         "reasons": dict(report.reasons),
+        "warnings": report.warnings(),
         "seconds": round(report.seconds, 3),
     }
 
@@ -147,5 +148,6 @@ def _as_text(report: IndexReport) -> str:
         f"{len(report.skipped)} skipped in {report.seconds:.1f} s"
     ]
     lines += [f"  {count:8} {reason}" for reason, count in sorted(report.reasons.items())]
+    lines += [f"  warning: {warning}" for warning in report.warnings()]
     lines += [f"  skipped {s.source}/{s.scene}: {s.reason}: {s.message}" for s in report.skipped]
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from spatialcore.index.store import INDEX_VERSION, array_hash, publish
 from spatialcore.io.agreement import OUTSIDE_CONTRADICTED, outside_sentence, share_outside
 from spatialcore.io.paths import input_name
 from spatialcore.io.refusals import scene_fault
+from spatialcore.io.survey import few_usable
 from spatialcore.types import Scene, Source, Track3D
 
 
@@ -35,12 +36,14 @@ class SceneSummary(NamedTuple):
         point_count: Points of the cloud, or tracks of a clip.
         pair_count: Pairs of frames with a common point.
         reasons: Counts of what was masked or dropped.
+        notes: What the reader and the build have to say.
     """
 
     frame_count: int
     point_count: int
     pair_count: int
     reasons: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def build_scene(
@@ -96,6 +99,7 @@ def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:
     meta = _meta(build.scene, build.rules, build.world) | _camera_meta(build)
     meta |= {
         "point_count": len(cloud.points),
+        "notes": sorted((*build.scene.notes, *few_usable(len(masks.rows), len(build.reasons)))),
         "counts": counts,
         "cloud": _cloud_meta(cloud, build.built),
         "reasons": {k: n for k, n in sorted(reasons.items()) if n},
@@ -114,7 +118,7 @@ def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:
         "view_sets.parquet": lambda p: tables.write_view_sets(p, made.sets),
     }
     publish(path, meta, files)
-    return SceneSummary(**counts, reasons=meta["reasons"])
+    return SceneSummary(**counts, reasons=meta["reasons"], notes=tuple(meta["notes"]))
 
 
 class _Tables(NamedTuple):
@@ -257,4 +261,4 @@ def _build_clip(clip: Track3D, config: IndexConfig, path: Path, trusted: bool) -
         "parts.parquet": lambda p: tables.write_parts(p, parts),
     }
     publish(path, meta, files)
-    return SceneSummary(**meta["counts"], reasons=meta["reasons"])
+    return SceneSummary(**meta["counts"], reasons=meta["reasons"], notes=tuple(meta["notes"]))

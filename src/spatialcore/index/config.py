@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,6 +109,7 @@ class IndexReport:
         skipped: Scenes left out, with reasons.
         seconds: Wall time.
         reasons: Masked frames and dropped tracks of all scenes, by reason code.
+        notes: What readers have to say, each with its scenes.
     """
 
     path: Path
@@ -117,3 +118,18 @@ class IndexReport:
     skipped: tuple[SkippedScene, ...]
     seconds: float
     reasons: Mapping[str, int]
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def warnings(self) -> list[str]:
+        """Sentences on what a person should look at before using what was indexed."""
+        said = []
+        for note, scenes in self.notes.items():
+            shown = ", ".join(sorted(scenes)[:3]) + (", ..." if len(scenes) > 3 else "")
+            if note == "split_unknown":
+                said.append(
+                    f"{len(scenes)} with ids of a published collection are in train, and no list "
+                    f"says their split: they may be held out ({shown}; docs/inputs.md, Splits)"
+                )
+            elif note.startswith("only "):
+                said.append(f"{shown}: {note}; `spatialcore check` says why")
+        return sorted(said)

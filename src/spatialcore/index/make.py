@@ -232,7 +232,8 @@ def _finished(job: _Job) -> SceneSummary | None:
         return None
     if index.changed_inputs(job.source.root):
         return None
-    return SceneSummary(**index.meta["counts"], reasons=index.reasons)
+    notes = tuple(index.meta["notes"])
+    return SceneSummary(**index.meta["counts"], reasons=index.reasons, notes=notes)
 
 
 def _work(job: _Job) -> _Outcome:
@@ -286,9 +287,12 @@ def _finish(
         if o.kind == "skipped"
     )
     reasons: Counter[str] = Counter()
+    notes: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.summary is not None:
             reasons.update(outcome.summary.reasons)
+            for note in outcome.summary.notes:
+                notes.setdefault(note, []).append(f"{outcome.job.source.key}/{outcome.job.scene}")
     scenes = [
         {"source": o.job.source.key, "scene": o.job.scene}
         for o in outcomes
@@ -301,7 +305,7 @@ def _finish(
         "skipped": sorted(header["skipped"] + named_skipped, key=_by_name),
     }
     write_json(out / "index.json", sealed(header | finished))
-    return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons))
+    return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons), notes)
 
 
 def _by_name(row: dict[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from spatialcore.io.refusals import scene_fault
 from spatialcore.io.scannet_objects import read_scan_text
 from spatialcore.types import (
     Float64,
-    Frame,
     Scene,
     Source,
     Track3D,
@@ -168,7 +167,7 @@ def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
     missing = tuple(_missing_of_scene(scene))
     # No lack: the index builds a cloud from the depth images where there is no mesh.
     notes = scene.notes if scene.read_cloud else (*scene.notes, "no_mesh")
-    notes += _few_usable(usable, scene.frames)
+    notes += few_usable(usable, len(scene.frames))
     cloud = scene.read_cloud() if scene.read_cloud else None
     up = None if scene.world_up is None else tuple(float(x) for x in scene.world_up)
     report = SceneReport(
@@ -198,11 +197,11 @@ def _contradicted(report: SceneReport, sentence: str) -> SceneReport:
     return replace(report, verdict="wrong", error=f"{sentence} ({hint})", code="source_contradicts")
 
 
-def _few_usable(usable: int, frames: Sequence[Frame]) -> tuple[str, ...]:
-    """A warning where most frames of a scene cannot be used."""
-    if not frames or usable >= FEW_USABLE * len(frames):
+def few_usable(usable: int, total: int) -> tuple[str, ...]:
+    """A note where most frames of a scene cannot be used."""
+    if not total or usable >= FEW_USABLE * total:
         return ()
-    return (f"only {usable} of {len(frames)} frames can be used",)
+    return (f"only {usable} of {total} frames can be used",)
 
 
 def _survey_clip(clip: Track3D) -> SceneReport:
