@@ -167,7 +167,7 @@ def test_both_layouts_give_the_same_scene(small: tuple[Path, SampleSummary]) -> 
 
 
 def test_depth_agrees_with_the_mesh(small: tuple[Path, SampleSummary]) -> None:
-    scene = open_source(small[0] / "scannet", stride=5).open("scene0000_00")
+    scene = open_source(small[0] / "scannet", stride=2).open("scene0000_00")
     points = scene.read_cloud().points_world
     seen = np.zeros(len(points), dtype=bool)
     for frame in scene.frames:
@@ -297,7 +297,7 @@ def test_rooms_are_furnished_and_walkable(template: object, seed: int) -> None:
     room: Room = template("scene0000_00", Dice(seed, "scene0000_00"))
     shell = 2 + len(room.polygon)
     labels = [thing.raw_category for thing in room.objects[shell:]]
-    assert 10 <= len(labels) <= 33
+    assert 15 <= len(labels) <= 48
     assert any(labels.count(name) > 1 for name in labels)
     assert any(labels.count(name) == 1 for name in labels)
     x, y = np.array(room.polygon).T

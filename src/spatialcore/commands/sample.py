@@ -4,6 +4,7 @@
 Examples:
   spatialcore sample demo                       4 rooms, 4 clips: layouts of ScanNet and TAPVid-3D
   spatialcore sample demo --rooms 8 --seed 7    other rooms
+  spatialcore sample demo --rooms 8 --walks 3   three scans of every room
   spatialcore sample tiny --preset tiny --rooms 1800    small plain rooms by the thousand
 """
 
@@ -38,6 +39,7 @@ class Options:
     Attributes:
         directory: Folder of the set.
         rooms: Number of RGB-D rooms; default: the preset's (4).
+        walks: Scans of every room: other walks past the same furniture, all of one space.
         clips: Number of clips with moving bodies; default: the preset's (4).
         frames: Frames a room; default: the preset's (200).
         clip_frames: Frames a clip.
@@ -52,6 +54,7 @@ class Options:
 
     directory: Annotated[Path, tyro.conf.Positional]
     rooms: int | None = None
+    walks: int = 1
     clips: int | None = None
     frames: int | None = None
     clip_frames: int = 60

@@ -30,7 +30,7 @@ from spatialcore.workers import Lost, Workers, run_pieces
 
 MANIFEST = "sample.json"
 UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
-FORMAT = 3  # changes when the bytes of a set change
+FORMAT = 4  # changes when the bytes of a set change
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +73,26 @@ class SampleSummary:
     lost: tuple[str, ...] = ()
 
 
-def room_ids(config: SampleConfig) -> list[str]:
-    """Scene ids of the set."""
-    return [f"scene{k:04d}_00" for k in range(config.resolved().rooms or 0)]
+def scene_ids(config: SampleConfig) -> list[str]:
+    """Scene ids of the set: the room, then the walk; scans of one room share their space."""
+    config = config.resolved()
+    rooms, walks = range(config.rooms or 0), range(config.walks)
+    return [f"scene{room:04d}_{walk:02d}" for room in rooms for walk in walks]
 
 
 def make_room(config: SampleConfig, number: int) -> Room:
-    """The furnished room `number` of the set."""
-    room_id = room_ids(config)[number]
+    """The furnished room `number` of the set, the same for all of its walks."""
+    room_id = f"scene{number:04d}_00"
     templates = (tiny_room,) if config.preset == "tiny" else TEMPLATES
     return templates[number % len(templates)](room_id, Dice(config.seed, room_id))
 
 
 def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
-    """Make one room and write it in the layouts asked for."""
+    """Make one scan of a room, by its number among all scans, and write the layouts asked for."""
     config = config.resolved()
-    preset, room_id = PRESETS[config.preset], room_ids(config)[number]
-    room = make_room(config, number)
-    scan = Scan(room, preset, config.frames or 1)
+    preset, room_id = PRESETS[config.preset], scene_ids(config)[number]
+    room = make_room(config, number // config.walks)
+    scan = Scan(room, preset, config.frames or 1, Dice(config.seed, room_id))
     raw, exported = f"scannet/scans/{room_id}/{room_id}", f"posed_images/{room_id}/{room_id}"
     written: list[Written] = []
     frames: Iterator[ScanFrame] = (scan.frame(k) for k in range(scan.frame_count))
@@ -117,8 +119,8 @@ def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
 
 def _common_files(root: Path, config: SampleConfig) -> list[Written]:
     """Split lists, the label table, and the note that says what this is."""
-    ids, every = room_ids(config), PRESETS[config.preset].val_every
-    val = [name for k, name in enumerate(ids) if k % every == every - 1]
+    ids, every = scene_ids(config), PRESETS[config.preset].val_every
+    val = [name for k, name in enumerate(ids) if k // config.walks % every == every - 1]
     lists = {"train": [name for name in ids if name not in val], "val": val}
     written = []
     for layout in ("scannet", "posed_images"):
@@ -146,7 +148,7 @@ Nothing here is licensed material: pictures, meshes and tracks are computed. Sam
 scannet/        raw ScanNet layout: scans/<id>/<id>.sens and the mesh, segments, objects beside it
 posed_images/   exported layout: <id>/posed_images/NNNNN.jpg|png|txt, every fifth frame of the walks
 tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
-*/ground_truth.json   the known floor area, polygon and object boxes of a room
+*/ground_truth.json   the known floor area, polygon, object boxes and hidden things of a room
 """
 
 
@@ -174,7 +176,7 @@ _MANIFEST_KEYS = frozenset({"format", "config", "sha256", "bytes", "files"})
 
 def _jobs(config: SampleConfig) -> list[tuple[str, int]]:
     jobs = (
-        [("room", k) for k in range(config.rooms or 0)]
+        [("room", k) for k in range(len(scene_ids(config)))]
         if {"scannet", "posed_images"} & set(config.layouts)
         else []
     )

@@ -82,6 +82,7 @@ class SampleConfig:
         seed: Another seed gives other rooms.
         preset: "default", or "tiny": small plain rooms, made by the thousand.
         layouts: Which layouts to write; () = the preset's.
+        walks: Scans of every room: other walks past the same furniture, all of one space.
     """
 
     rooms: int | None = None
@@ -92,6 +93,7 @@ class SampleConfig:
     seed: int = 0
     preset: str = "default"
     layouts: tuple[str, ...] = ()
+    walks: int = 1
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -105,6 +107,7 @@ class SampleConfig:
             "frames": (1, 100_000),
             "clip_frames": (2, 10_000),
             "tracks": (16, 20_000),
+            "walks": (1, 100),
         }
         for name, (lo, hi) in limits.items():
             value = getattr(self, name)
@@ -123,4 +126,5 @@ class SampleConfig:
             seed=self.seed,
             preset=self.preset,
             layouts=self.layouts or preset.layouts,
+            walks=self.walks,
         )

@@ -157,10 +157,10 @@ def open_box(width: float, depth: float, height: float) -> Item:
     return item
 
 
-def concealed_ball(colour: int) -> Item:
-    """A ball that lies in something closed: nobody sees it, and nothing may be asked about it."""
-    item = Item("ball", (0.16, 0.16, 0.16), concealed=True)
-    item.ellipsoid((0, 0, 0.08), (0.16, 0.16, 0.16), Material("plain", colour))
+def ball(colour: int) -> Item:
+    """A striped ball."""
+    item = Item("ball", (0.16, 0.16, 0.16))
+    item.ellipsoid((0, 0, 0.08), (0.16, 0.16, 0.16), Material("stripes", colour, scale=0.05))
     return item
 
 

@@ -90,6 +90,18 @@ def rectangles_meet(first: Rectangle, second: Rectangle) -> bool:
     return True
 
 
+def door_leaf(look: Material) -> Item:
+    """A closed door in its frame, with a knob; its back at y = 0 and a little behind."""
+    item = Item("door", (0.99, 0.13, 2.1))
+    panels = Material("panels", look.colour, look.accent, seed=look.seed)
+    item.box((0, -0.01, 1.01), (0.86, 0.05, 2.02), panels)
+    for x in (-0.46, 0.46):
+        item.box((x, -0.015, 1.04), (0.07, 0.06, 2.08), look)
+    item.box((0, -0.015, 2.06), (0.99, 0.06, 0.08), look)
+    item.ellipsoid((0.36, -0.07, 1.02), (0.06, 0.06, 0.06), Material("plain", 0xB9A15A))
+    return item
+
+
 @dataclass(eq=False)
 class Room:
     """A room under construction.
@@ -121,6 +133,11 @@ class Room:
         """The walls in the order of the polygon."""
         n = len(self.polygon)
         return [Wall(self.polygon[k], self.polygon[(k + 1) % n]) for k in range(n)]
+
+    @property
+    def bounds(self) -> tuple[Float64, Float64]:
+        """Lowest and highest (x, y) of the floor, (2,) each."""
+        return np.min(self.polygon, axis=0), np.max(self.polygon, axis=0)
 
     @property
     def area(self) -> float:
@@ -256,7 +273,7 @@ class Room:
 
     def free_spot(self, item: Item, slot: str, yaw: float) -> bool:
         """Stand an item at the first drawn free spot of a 10 cm grid; False when none is free."""
-        lo, hi = np.min(self.polygon, axis=0), np.max(self.polygon, axis=0)
+        lo, hi = self.bounds
         nx, ny = (int(n) for n in (hi - lo) / 0.1)
         for cell in self.dice.order(nx * ny, slot):
             x, y = lo[0] + 0.1 * (cell % nx + 0.5), lo[1] + 0.1 * (cell // nx + 0.5)
@@ -268,7 +285,7 @@ class Room:
         self, floor: Material, wall_looks: Sequence[Material], ceiling: Material
     ) -> None:
         """Add floor, ceiling, walls and skirting boards."""
-        lo, hi = np.min(self.polygon, axis=0), np.max(self.polygon, axis=0)
+        lo, hi = self.bounds
         middle, size = 0.5 * (lo + hi), hi - lo + 2 * WALL_THICKNESS
         for name, z, look in (("floor", -0.05, floor), ("ceiling", self.height + 0.05, ceiling)):
             item = Item(name, (0.0, 0.0, 0.0))
@@ -292,32 +309,35 @@ class Room:
             board.box((0, 0, 0), (wall.length, 0.014, 0.08), Material("plain", 0xDEDBD3))
             self.add(board, *wall.at(0.5 * wall.length, 0.007), 0.04, wall.yaw)
 
-    def add_door(self, wall: int, share: float, look: Material) -> None:
-        """Hang a closed door in a wall and keep the floor before it free."""
-        item = Item("door", (0.95, 0.06, 2.05))
-        item.box(
-            (0, -0.01, 1.01),
-            (0.86, 0.05, 2.02),
-            Material("panels", look.colour, look.accent, seed=look.seed),
-        )
-        for x in (-0.46, 0.46):
-            item.box((x, -0.015, 1.04), (0.07, 0.06, 2.08), look)
-        item.box((0, -0.015, 2.06), (0.99, 0.06, 0.08), look)
-        item.ellipsoid((0.36, -0.07, 1.02), (0.06, 0.06, 0.06), Material("plain", 0xB9A15A))
-        self._opening(item, wall, share, 0.0, 2.15)
+    def add_door(
+        self, wall: int, share: float, look: Material, size: tuple[float, float] = (0.99, 2.1)
+    ) -> None:
+        """Hang a closed door of (width, height) in a wall and keep the floor before it free."""
+        item = door_leaf(look).resized(size[0], 0.13, size[1])
+        self._opening(item, wall, share, 0.0, size[1] + 0.05)
         w = self.walls[wall]
-        self.footprints.append((*w.at(share * w.length, 0.4), 0.9, 0.78, w.yaw))
+        half = 0.5 * size[0] + 0.08
+        offset = min(max(share * w.length, half), w.length - half)
+        self.footprints.append((*w.at(offset, 0.4), size[0], 0.78, w.yaw))
 
-    def add_window(self, wall: int, share: float, width: float, look: Material) -> None:
-        """Set a window with a view and a sill into a wall."""
-        item = Item("window", (width, 0.1, 1.3))
+    def add_window(
+        self,
+        wall: int,
+        share: float,
+        width: float,
+        look: Material,
+        span: tuple[float, float] = (0.9, 2.15),
+    ) -> None:
+        """Set a window with a view and a sill into a wall, between two heights."""
+        lo, hi = span
+        item = Item("window", (width, 0.1, hi - lo))
         item.box(
-            (0, 0, 1.55),
-            (width, 0.05, 1.2),
+            (0, 0, 0.5 * (lo + hi)),
+            (width, 0.05, hi - lo - 0.05),
             Material("sky", 0xFFFFFF, look.colour, glow=0.85, absorption=0.8, seed=look.seed),
         )
-        item.box((0, -0.05, 0.93), (width + 0.1, 0.16, 0.03), look)
-        self._opening(item, wall, share, 0.85, 2.2)
+        item.box((0, -0.05, lo + 0.03), (width + 0.1, 0.16, 0.03), look)
+        self._opening(item, wall, share, lo - 0.05, hi + 0.05)
 
     def _opening(self, item: Item, wall: int, share: float, bottom: float, top: float) -> None:
         w, half = self.walls[wall], 0.5 * item.size[0] + 0.08

@@ -68,17 +68,21 @@ class Scan:
         room: A furnished room.
         preset: Cameras, sensor and mesh spacing.
         frame_count: Frames of the walk.
+        dice: Draws of this walk and its sensor; None = the room's. Their item is the scene id.
     """
 
-    def __init__(self, room: Room, preset: Preset, frame_count: int) -> None:
+    def __init__(
+        self, room: Room, preset: Preset, frame_count: int, dice: Dice | None = None
+    ) -> None:
         self.room, self.preset, self.frame_count = room, preset, frame_count
+        self.dice = dice or room.dice
         self.solids, self.object_ids = room.solids()
         shell = 2 + len(room.polygon)
         self.renderer = Renderer(
             self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size
         )
-        self.world_from_room = _world_from_room(room.dice)
-        self.room_from_cam = walk_poses(room, self.solids, frame_count)
+        self.world_from_room = _world_from_room(self.dice)
+        self.room_from_cam = walk_poses(room, self.solids, frame_count, self.dice)
         self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
         surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
         # What lies inside the walls would pass for their surface within the tolerance.
@@ -88,7 +92,7 @@ class Scan:
     @property
     def id(self) -> str:
         """Scene id."""
-        return self.room.id
+        return self.dice.item
 
     @property
     def aligned_from_world(self) -> Float64:
@@ -107,7 +111,7 @@ class Scan:
             self._mark(preset.color, pose, depth)
         reading = None
         if number != self.lost_depth:
-            state = self.room.dice.bits("depth", number)
+            state = self.dice.bits("depth", number)
             reading = self.renderer.measure(preset.depth, pose, state, preset.sensor)
         return ScanFrame(number, world_from_cam, jpeg, reading)
 
@@ -141,7 +145,7 @@ class Scan:
         concealed = [thing.object_id for thing in self.room.objects if thing.concealed]
         kept = self._seen.astype(np.bool_) | np.isin(self._surface.instance, concealed)
         seen = self._surface.subset(kept)
-        points = scan_noise(seen.points, self.room.dice, self.preset.mesh_noise)
+        points = scan_noise(seen.points, self.dice, self.preset.mesh_noise)
         world = transform_points(self.world_from_room, points).astype(np.float32)
         return Mesh(world, seen.faces, seen.segment, seen.instance, seen.solid)
 
@@ -157,7 +161,7 @@ class Scan:
         """What is known of the room, in its aligned frame: area, polygon, boxes, poses' frame."""
         room = self.room
         return {
-            "scene": room.id,
+            "scene": self.id,
             "room": room.kind,
             "frame": "aligned: axisAlignment applied to the stored world; metres",
             "area_m2": room.area,
@@ -179,12 +183,17 @@ def _indoors(room: Room, points: Float32) -> NDArray[np.bool_]:
 
 
 def lamps(room: Room) -> list[tuple[float, float, float]]:
-    """(x, y, power) of the ceiling lamps: one over the middle, two in an L-shaped room."""
-    lo, hi = np.min(room.polygon, axis=0), np.max(room.polygon, axis=0)
-    x, y = (float(c) for c in 0.5 * (lo + hi))
+    """(x, y, power) of the ceiling lamps: one over the middle, one in each arm of an L."""
+    lo, hi = room.bounds
     if len(room.polygon) == 4:
+        x, y = (float(c) for c in 0.5 * (lo + hi))
         return [(x, y, 0.95)]
-    return [(float(hi[0] - 1.4), 1.5, 0.72), (0.3 * float(hi[0]), float(hi[1] - 1.9), 0.72)]
+    inner = next(np.array(c) for c in room.polygon if np.all((lo < c) & (c < hi)))
+    corners = [(float(x), float(y)) for x in (lo[0], hi[0]) for y in (lo[1], hi[1])]
+    cut = np.array(next(corner for corner in corners if corner not in room.polygon))
+    far = lo + hi - cut
+    along, across = far + 0.6 * (cut - far), 0.5 * (far + inner)
+    return [(float(along[0]), float(across[1]), 0.72), (float(across[0]), float(along[1]), 0.72)]
 
 
 def _world_from_room(dice: Dice) -> Float64:
@@ -213,6 +222,7 @@ def _object_truth(thing: Placed) -> dict[str, Any]:
         "object_id": thing.object_id,
         "label": thing.raw_category,
         "parent": thing.parent,
+        "hidden": thing.concealed,
         "yaw": math.remainder(thing.yaw, 2 * math.pi),
         "box": {
             "centre": turn(R, 0.5 * (lo + hi)).tolist(),

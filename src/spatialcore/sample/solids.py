@@ -35,6 +35,9 @@ TEXTURES = (
 )
 
 
+GLASS = 1.4  # absorption of a pane: the sensor has no reading through it, from nowhere
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
     """Look of a surface.
@@ -45,7 +48,7 @@ class Material:
         accent: Second colour of the pattern; None = the first, darkened.
         scale: Metres of one pattern element, or the number of drawers.
         glow: 0 = lit by the lamps, 1 = shines by itself.
-        absorption: 0..1, how readily the depth sensor loses it.
+        absorption: 0..1, how readily the depth sensor loses it; `GLASS` gives no reading at all.
         seed: Varies the pattern.
     """
 
@@ -138,8 +141,8 @@ class Item:
         solids: Its solids.
         children: (item, (x, y, z), yaw) of items that stand on or in it.
         top: Height on which other things may stand, or None.
-        concealed: Whether its vertices stay in the mesh though no frame sees them, as an annotator
-            leaves what is known to lie in a closed box.
+        concealed: Where it is hidden ("in a closed box"), "" = nowhere. Its vertices stay in the
+            mesh though no frame sees them, as an annotator leaves what is known to lie there.
     """
 
     raw_category: str
@@ -147,7 +150,32 @@ class Item:
     solids: list[Solid] = field(default_factory=list)
     children: list[tuple[Item, tuple[float, float, float], float]] = field(default_factory=list)
     top: float | None = None
-    concealed: bool = False
+    concealed: str = ""
+
+    def extent(self) -> tuple[Float64, Float64]:
+        """Lowest and highest corner of its own solids, (3,) each."""
+        ends = [solid.extent() for solid in self.solids]
+        return np.min([lo for lo, _ in ends], axis=0), np.max([hi for _, hi in ends], axis=0)
+
+    def resized(self, width: float, depth: float, height: float) -> Item:
+        """The same thing in another size, before it carries anything.
+
+        Sides along the item's axes become exactly what is asked for; a part that leans keeps its
+        lean.
+        """
+        lo, hi = self.extent()
+        s = np.array([width, depth, height]) / (hi - lo)
+        solids = [
+            replace(
+                solid,
+                t=solid.t * s,
+                half=solid.half * np.sqrt(np.sum((s[:, None] * solid.R) ** 2, axis=0)),
+            )
+            for solid in self.solids
+        ]
+        top = None if self.top is None else self.top * float(s[2])
+        size = (width, depth, height)
+        return replace(self, size=size, solids=solids, children=[], top=top)
 
     def _add(
         self,
@@ -212,7 +240,7 @@ class Placed:
         solids: Solids in the room's frame.
         yaw: Turn of its frame about z, radians.
         parent: object_id of what it stands on or in, -1 = the floor or a wall.
-        concealed: Whether no frame sees it, and the mesh holds it all the same.
+        concealed: Where it is hidden from every frame, though the mesh holds it; "" = nowhere.
     """
 
     object_id: int
@@ -220,4 +248,4 @@ class Placed:
     solids: tuple[Solid, ...]
     yaw: float
     parent: int
-    concealed: bool = False
+    concealed: str = ""

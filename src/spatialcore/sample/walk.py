@@ -26,7 +26,7 @@ HEAD_PITCH = 0.62  # radians; steepest look down or up
 
 def free_cells(room: Room, solids: list[Solid], body: float) -> tuple[NDArray[np.bool_], Float64]:
     """Where a walker can stand: (ny, nx) bool and the (x, y) of cell (0, 0)."""
-    lo, hi = np.min(room.polygon, axis=0), np.max(room.polygon, axis=0)
+    lo, hi = room.bounds
     nx, ny = (math.ceil(n / CELL) for n in hi - lo)
     x = lo[0] + CELL * (np.arange(nx) + 0.5)
     y = lo[1] + CELL * (np.arange(ny) + 0.5)
@@ -112,20 +112,20 @@ def _smooth(values: Float64, width: int) -> Float64:
     return values
 
 
-def _positions(room: Room, solids: list[Solid], count: int) -> Float64:
+def _positions(room: Room, solids: list[Solid], count: int, dice: Dice) -> Float64:
     """(count, 2) places of the walker, evenly spaced along a smoothed route over free floor."""
     for body in (BODY, 0.26, 0.18, 0.1):
         free, origin = free_cells(room, solids, body)
         if free.sum() > 12:
             break
-    route = _route(free, room.dice) * CELL + origin
+    route = _route(free, dice) * CELL + origin
     fine = _smooth(np.repeat(route, 4, axis=0), 9)
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(fine, axis=0).T))])
     at = np.linspace(0.0, length[-1], count)
     return np.stack([np.interp(at, length, fine[:, k]) for k in range(2)], axis=1)
 
 
-def _targets(room: Room, places: Float64) -> Float64:
+def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
     """(count, 3) points to look at: drawn objects one after another, never one too close."""
     shell = 2 + len(room.polygon)
     spots = []
@@ -138,7 +138,7 @@ def _targets(room: Room, places: Float64) -> Float64:
     count = len(places)
     looks = max(2, round(0.08 * count)) if count > 40 else max(2, count // 5)
     rows = np.zeros((count, 3))
-    last, facing = -1, room.dice.between(-math.pi, math.pi, "walk/facing")
+    last, facing = -1, dice.between(-math.pi, math.pi, "walk/facing")
     for k in range(looks):
         begin, end = count * k // looks, count * (k + 1) // looks
         here = places[(begin + end) // 2 if end > begin else begin]
@@ -151,28 +151,27 @@ def _targets(room: Room, places: Float64) -> Float64:
         good = np.flatnonzero(far & (turned < EASY_TURN))
         if not len(good):
             good = np.flatnonzero(far)
-        last = (
-            int(room.dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
-        )
+        last = int(dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
         facing = float(bearing[last])
         rows[begin:end] = centres[last]
     return rows
 
 
-def walk_poses(room: Room, solids: list[Solid], count: int) -> Float64:
+def walk_poses(room: Room, solids: list[Solid], count: int, dice: Dice | None = None) -> Float64:
     """Poses of a walk through the room.
 
     Args:
         room: A furnished room.
         solids: `room.solids()[0]`.
         count: Frames F.
+        dice: Draws of the walk; None = the room's.
 
     Returns:
         room_from_cam: (F, 4, 4) float64; 1.2 to 1.7 m above the floor, level but for a sway.
     """
-    dice = room.dice
-    places = _positions(room, solids, count)
-    targets = _targets(room, places)
+    dice = dice or room.dice
+    places = _positions(room, solids, count, dice)
+    targets = _targets(room, places, dice)
     time = np.arange(count) / max(count, 60)
     base, sway = dice.between(1.36, 1.5, "walk/height"), dice.between(0.0, 6.0, "walk/phase")
     height = base + 0.14 * np.sin(9.0 * time + sway) + 0.015 * np.sin(80.0 * time)
