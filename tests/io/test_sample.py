@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import minimum_filter
 
 from spatialcore.commands import sample as command
 from spatialcore.io.open import open_source
@@ -181,8 +182,10 @@ def test_depth_agrees_with_the_mesh(small: tuple[Path, SampleSummary]) -> None:
         off, z = np.abs(read - z[inside]), z[inside]
         near = off < np.maximum(0.05, 0.1 * z)
         seen[np.flatnonzero(inside)[hit & near]] = True
-        # A valid reading has nothing of the mesh before it.
-        assert (z[hit] > read[hit] - np.maximum(0.05, 0.1 * z[hit])).mean() > 0.99
+        # Readings have nothing of the mesh before them, but at outlines, where a vertex may fall
+        # on a pixel that sees past it; a neighbour of that pixel sees the vertex.
+        around = minimum_filter(np.where(depth > 0, depth, np.inf), 3)[uv[inside, 1], uv[inside, 0]]
+        assert (z[hit] > around[hit] - np.maximum(0.05, 0.1 * z[hit])).mean() > 0.998
         # The vertices' noise, the sensor's 0.0015 z^2 with its steps, and slanted pixels.
         assert np.median(off[hit & near] / (0.004 + 0.002 * z[hit & near] ** 2)) < 1.2
         assert 0.7 < (depth > 0).mean() < 0.99

@@ -60,21 +60,26 @@ def test_sizes_differ_by_instance(rooms: list[Room]) -> None:
     doors = heights["door"]
     assert min(doors) < 1.97
     assert max(doors) > 2.23
-    for name in ("door", "table", "chair", "picture", "plant", "bed", "cabinet", "bookshelf"):
-        assert len({round(h, 4) for h in heights[name]}) > 0.4 * len(heights[name])
+    assert len(set(doors)) > 0.9 * len(doors)
+    seed = int(np.random.default_rng().integers(1 << 24))
+    drawn = {
+        name: [kind.drawn(Dice(seed, name), str(k)).size[2] for k in range(40)]
+        for name, kind in KINDS.items()
+    }
+    assert all(len(set(sizes)) == 40 for sizes in drawn.values())
     for first, second in (
-        ("chair", "table"), ("door", "wardrobe"), ("bookshelf", "floor lamp"), ("bed", "desk"),
-        ("plant", "chair"), ("cabinet", "table"), ("refrigerator", "floor lamp"),
+        ("chair", "table"), ("bookshelf", "wardrobe"), ("bookshelf", "floor lamp"),
+        ("bed", "desk"), ("plant", "chair"), ("cabinet", "table"), ("refrigerator", "floor lamp"),
+        ("lamp", "vase"), ("stool", "desk"), ("cup", "bowl"), ("toilet", "bathtub"),
     ):  # fmt: skip
-        taller = [a > b for a in heights[first] for b in heights[second]]
-        assert 0 < sum(taller) < len(taller), (first, second)
+        taller = np.mean([a > b for a in drawn[first] for b in drawn[second]])
+        assert 0.02 < taller < 0.98, (first, second)
 
 
 def test_heights_and_places_swap(rooms: list[Room]) -> None:
     lows = {name: [float(lo[2]) for lo, _ in found] for name, found in boxes(rooms).items()}
-    for name in ("box", "vase", "plant", "teddy bear"):
-        assert min(lows[name]) < 0.05, name
-        assert max(lows[name]) > 0.4, name
+    swaps = [name for name, z in lows.items() if min(z) < 0.05 and max(z) > 0.35]
+    assert len(swaps) >= 5, swaps
     assert max(lows["picture"]) - min(lows["picture"]) > 0.5
     shapes = {(len(room.polygon), room.kind) for room in rooms}
     assert len({kind for _, kind in shapes}) == 7

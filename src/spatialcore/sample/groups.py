@@ -14,8 +14,10 @@ from spatialcore.sample.rooms import Room
 from spatialcore.sample.solids import Item, Material
 
 TALLEST_LOAD = 0.9  # metres of what stands on something
+AGAIN = 0.4  # share of things that are of the kind of the one beside them
 HIGHEST_TOP = 1.5  # metres; over it nothing is put
-SMALL = tuple(of_place("t", tuple(KINDS)))
+LOW_OR_HIGH = tuple(of_place("f", tuple(of_place("t", tuple(KINDS)))))  # now here, now there
+SMALL = (*of_place("t", tuple(KINDS)), *LOW_OR_HIGH, *LOW_OR_HIGH)
 
 
 def drawn(room: Room, name: str, slot: str) -> Item:
@@ -29,8 +31,11 @@ def load(dice: Dice, item: Item, slot: str, names: Sequence[str], most: int) -> 
         return
     left = item.size[0] - 0.06
     row: list[Item] = []
+    name = ""
     for k in range(dice.below(most + 1, slot + "/count")):
-        thing = KINDS[dice.pick(names, slot + "/kind", k)].drawn(dice, f"{slot}/{k}")
+        if not name or not dice.chance(AGAIN, slot + "/again", k):
+            name = dice.pick(names, slot + "/kind", k)
+        thing = KINDS[name].drawn(dice, f"{slot}/{k}")
         wide = max(thing.size[0], 0.9 * thing.size[1]) + 0.05
         if wide < left and thing.size[1] < item.size[1] - 0.04 and thing.size[2] < TALLEST_LOAD:
             row.append(thing)
@@ -193,14 +198,16 @@ def wall_things(room: Room, names: Sequence[str], count: int) -> None:
     dice = room.dice
     for k in range(count):
         slot = f"hung/{k}"
-        thing = drawn(room, dice.pick(names, slot + "/kind"), slot)
+        thing = drawn(room, dice.pick(names, slot + "/kind") if k else "shelf", slot)
         lowest = 0.5 * thing.size[2] + 0.35
         z = dice.between(max(lowest, 0.85), min(2.05, room.height - lowest + 0.2), slot + "/z")
-        if thing.raw_category == "shelf":
+        over = thing.raw_category == "shelf"
+        if over:
             # Its boards reach out from the wall, so what stands on it does as well.
             depth = thing.size[1]
             shelf_load = Item("", (thing.size[0], depth, 0.0), top=thing.top)
             load(dice, shelf_load, slot + "/top", SMALL, 3)
             for child, (x, y, high), yaw in shelf_load.children:
                 thing.carry(child, x, y - 0.5 * depth, yaw, high)
-        room.hang(thing, z, slot)
+            z = max(z, dice.between(1.2, 1.8, slot + "/over"))
+        room.hang(thing, z, slot, over=over)

@@ -96,7 +96,9 @@ def display_case(dice: Dice, slot: str) -> Item:
 def hide(room: Room) -> None:
     """A closed box in every room, and the other places by draw."""
     dice = room.dice
-    room.free_spot(closed_box(dice, "hidden/box"), "hidden/box/spot", dice.between(0, 3, "hidden"))
+    room.free_spot(
+        closed_box(dice, "hidden/box"), "hidden/box/spot", dice.between(0, 3, "hidden"), 0.2
+    )
     first, second, *_ = dice.order(3, "hidden/places")
     for k in (first, second):
         slot = f"hidden/{k}"

@@ -54,6 +54,13 @@ class Wall:
         x, y = self.along
         return -y, x
 
+    def distances(self, points: Float64) -> Float64:
+        """(n,) metres from (n, 2) points to the wall."""
+        ends = np.array([self.start, self.end])
+        off = np.maximum(np.maximum(ends.min(axis=0) - points, points - ends.max(axis=0)), 0.0)
+        away: Float64 = np.hypot(off[:, 0], off[:, 1])
+        return away
+
     @property
     def yaw(self) -> float:
         """Turn of an item whose back is at this wall."""
@@ -232,8 +239,15 @@ class Room:
                     return k, offsets[i]
         return None
 
-    def hang(self, item: Item, z: float, slot: str, walls: Sequence[int] | None = None) -> bool:
-        """Hang an item at height z (its middle) on a free piece of wall."""
+    def hang(
+        self,
+        item: Item,
+        z: float,
+        slot: str,
+        walls: Sequence[int] | None = None,
+        over: bool = False,
+    ) -> bool:
+        """Hang an item at height z (its middle) on a free piece of wall; `over` furniture first."""
         order = self.dice.order(len(self.polygon), slot + "/wall") if walls is None else walls
         half, rise = 0.5 * item.size[0], 0.5 * item.size[2]
         for k in order:
@@ -241,8 +255,11 @@ class Room:
             count = int((wall.length - 2 * half - 0.3) / STEP) + 1
             if count < 1:
                 continue
-            for i in self.dice.order(count, slot + "/place", k):
-                offset = half + 0.15 + STEP * i
+            offsets = [half + 0.15 + STEP * i for i in self.dice.order(count, slot + "/place", k)]
+            if over:
+                low = [(a, b) for a, b, bottom, top in self.wall_spans[k] if bottom <= 0 < top < z]
+                offsets.sort(key=lambda o: not any(a < o < b for a, b in low))
+            for offset in offsets:
                 span = (
                     offset - half - 0.05,
                     offset + half + 0.05,
@@ -271,15 +288,25 @@ class Room:
         self.add(item, x, y, 0.0, yaw)
         return True
 
-    def free_spot(self, item: Item, slot: str, yaw: float) -> bool:
-        """Stand an item at the first drawn free spot of a 10 cm grid; False when none is free."""
+    def free_spot(self, item: Item, slot: str, yaw: float, edge: float | None = None) -> bool:
+        """Stand an item at the first drawn free spot of a 10 cm grid; False when none is free.
+
+        Args:
+            item: The item.
+            slot: Name of the draw that orders the spots.
+            yaw: Its turn, radians.
+            edge: Metres from its footprint to a wall within which spots come first, which keeps the
+                middle of the floor free to walk on; None = all alike.
+        """
         lo, hi = self.bounds
         nx, ny = (int(n) for n in (hi - lo) / 0.1)
-        for cell in self.dice.order(nx * ny, slot):
-            x, y = lo[0] + 0.1 * (cell % nx + 0.5), lo[1] + 0.1 * (cell // nx + 0.5)
-            if self.stand(item, float(x), float(y), yaw) is not None:
-                return True
-        return False
+        cells = np.array(self.dice.order(nx * ny, slot))
+        spots = lo + 0.1 * (np.stack([cells % nx, cells // nx], axis=1) + 0.5)
+        if edge is not None:
+            reach = edge + 0.5 * max(item.size[:2])
+            near = np.min([wall.distances(spots) for wall in self.walls], axis=0) < reach
+            spots = spots[np.argsort(~near, kind="stable")]
+        return any(self.stand(item, x, y, yaw) is not None for x, y in spots.tolist())
 
     def build_shell(
         self, floor: Material, wall_looks: Sequence[Material], ceiling: Material

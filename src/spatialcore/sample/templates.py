@@ -29,10 +29,11 @@ ACCENTS = (
     Material("plain", 0x8C5A4A),
     Material("tiles", 0xE3E6E4, 0xD6DEDD, scale=0.15),
 )
-FULL = 0.42  # share of the floor that furniture may take
+FULL = 0.28  # share of the floor that furniture may take
 MOST = 32  # labelled things of a room before the walls are hung
 AT_HOME = 0.55  # share of the single things that belong to the room's kind
-COPIES = (1, 1, 1, 1, 2, 2, 3)
+COPIES = (1, 1, 1, 2, 2, 3, 4)
+EDGE = 0.25  # metres from the walls within which free things stand first
 
 Group = Callable[[Room, str], None]
 Range = tuple[float, float]
@@ -122,7 +123,8 @@ def _single_things(room: Room, program: Program, count: int) -> None:
             if "w" in places and not ("f" in places and dice.chance(0.4, slot + "/free", copy)):
                 room.against_wall(item, f"{slot}/{copy}", gap=0.04)
             elif "f" in places:
-                room.free_spot(item, f"{slot}/{copy}", dice.between(0.0, 6.28, slot + "/yaw", copy))
+                yaw = dice.between(0.0, 2.0 * math.pi, slot + "/yaw", copy)
+                room.free_spot(item, f"{slot}/{copy}", yaw, EDGE)
 
 
 def furnish(program: Program, room_id: str, dice: Dice) -> Room:
@@ -140,6 +142,10 @@ def furnish(program: Program, room_id: str, dice: Dice) -> Room:
         group(room, f"{group.__name__}/{k}")
     hide(room)
     _single_things(room, program, 9 + dice.below(5, "things"))
+    for k in range(1 + dice.below(4, "low")):
+        slot = f"low/{k}"
+        thing = groups.drawn(room, dice.pick(groups.LOW_OR_HIGH, slot + "/kind"), slot)
+        room.free_spot(thing, slot, dice.between(0.0, 2.0 * math.pi, slot + "/yaw"), EDGE)
     groups.wall_things(room, program.hung, 3 + dice.below(4, "hung"))
     return room
 

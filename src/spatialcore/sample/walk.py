@@ -136,8 +136,9 @@ def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
     centres = np.array(spots)
     centres[:, 2] = np.minimum(centres[:, 2], HIGHEST_LOOK)
     count = len(places)
-    looks = max(2, round(0.08 * count)) if count > 40 else max(2, count // 5)
+    looks = max(2, round(0.08 * count), min(8, count // 5))
     rows = np.zeros((count, 3))
+    looked = np.zeros(len(centres), dtype=np.int64)
     last, facing = -1, dice.between(-math.pi, math.pi, "walk/facing")
     for k in range(looks):
         begin, end = count * k // looks, count * (k + 1) // looks
@@ -152,6 +153,7 @@ def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
         if not len(good):
             good = np.flatnonzero(far)
         last = int(dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
+        looked[last] += 1
         facing = float(bearing[last])
         rows[begin:end] = centres[last]
     return rows
