@@ -52,6 +52,8 @@ class Guards:
         max_yaw_turn_deg: Greatest turn of which a side can be told.
         max_abs_pitch_deg: Steepest view of which a turn can be told.
         max_roll_change_deg: Greatest roll between two frames.
+        vertical_agrees: Whether a displacement along image 1's vertical axis is only told where the
+            height that the camera gained has the same word.
         min_distance_m: Least distance between two cameras.
         min_depth_gap_m: Least difference of two depths that are compared, metres ...
         min_depth_gap_share: ... and of the larger depth.
@@ -82,6 +84,7 @@ class Guards:
     max_yaw_turn_deg: Degrees = 170.0
     max_abs_pitch_deg: Degrees = 60.0
     max_roll_change_deg: Degrees = 20.0
+    vertical_agrees: bool = True
     min_distance_m: Metres = 0.10
 
     # Points and marks.

@@ -51,6 +51,7 @@ FORWARD = {
     "x_direction": "right", "y_direction": "up", "z_direction": "forward",
     "yaw_direction": "left", "pitch_direction": "down", "yaw_angle": (20.0,),
     "pitch_angle": (10.0,), "distance": (374.0,), "vector": (300.0, -100.0, 200.0),
+    "height_direction": "up",
 }  # fmt: skip
 
 
@@ -110,6 +111,7 @@ def step(x: float = 0.0, y: float = 0.0, z: float = 0.0, yaw: float = 0.0, pitch
     [
         ("x_direction", step(y=-0.051), step(y=-0.049), "dead_zone"),
         ("y_direction", step(x=0.02, z=0.051), step(x=0.02, z=0.049), "dead_zone"),
+        ("height_direction", step(x=0.02, z=0.051), step(x=0.02, z=0.049), "dead_zone"),
         ("z_direction", step(x=0.051), step(x=0.049), "dead_zone"),
         ("z_direction", step(x=0.101, y=-0.95), step(x=0.09, y=-0.95), "dead_zone"),
         ("yaw_direction", step(yaw=5.1), step(yaw=4.9), "dead_zone"),
@@ -149,6 +151,45 @@ def test_roll_and_steep_views(
 ) -> None:
     context = context_of(scene_of(first, second), tmp_path / "index")
     assert reasons(context, quantity) == {reason: 1}
+
+
+def test_a_camera_that_looks_down_and_moves_ahead_is_asked_for_its_height_alone(
+    tmp_path: Path,
+) -> None:
+    """By 50 degrees down, 30 cm ahead are 23 cm up in image 1, and 10 cm of sinking take 6 back."""
+    steep, ahead = step(pitch=-50.0), step(x=0.3, z=-0.1, pitch=-50.0)
+    context = context_of(scene_of(steep, ahead), tmp_path / "index")
+    assert reasons(context, "y_direction") == {"gravity_disagrees": 1}
+    assert (
+        make(engine_of("camera_movement.height_direction"), context, Row((0, 1), ())).answer_text
+        == "down"
+    )
+    published = dataclasses.replace(
+        load_recipe(), name="custom", guards=Guards(vertical_agrees=False)
+    )
+    asked = context_of(scene_of(steep, ahead), tmp_path / "published", published)
+    row = candidates_of(engine_of("camera_movement.y_direction"), asked).rows()[0]
+    there = make(engine_of("camera_movement.y_direction"), asked, row)
+    assert there.answer_text == ("up" if row.frames == (0, 1) else "down")
+
+
+@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 2).tolist())
+def test_words_of_up_and_down_on_random_poses(tmp_path: Path, seed: int) -> None:
+    """Each is told by its own axis, and the two never contradict each other."""
+    rng = np.random.default_rng(seed)
+    poses = [
+        step(*rng.uniform(-0.3, 0.3, 3), rng.uniform(-9, 9), rng.uniform(-55, 5)) for _ in range(6)
+    ]
+    context = context_of(scene_of(*poses), tmp_path / "index")
+    for axis, down in (("y", 1), ("height", -1)):
+        engine = engine_of(f"camera_movement.{axis}_direction")
+        for row in candidates_of(engine, context).rows():
+            first, second = (poses[frame] for frame in row.frames)
+            way = second[:3, 3] - first[:3, 3]
+            along = first[:3, 1] @ way if axis == "y" else way[2]
+            word = make(engine, context, row).answer_text
+            assert word == ("down" if down * along > 0 else "up")
+            assert axis == "height" or first[:3, 1] @ way * way[2] <= 0
 
 
 def test_without_gravity_only_what_needs_none_is_asked(tmp_path: Path) -> None:

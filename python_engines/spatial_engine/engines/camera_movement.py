@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Camera movement between two frames: directions, angles, distance, displacement vector.
 
-Translation is the position of camera 2 in camera 1's frame (x right, y down, z forward). Yaw and
-pitch are about gravity: yaw counter-clockwise seen from above, pitch up. All of it is recomputed
+Translation is the position of camera 2 in camera 1's frame (x right, y down, z forward). The height
+gained, yaw and pitch are about gravity: yaw counter-clockwise seen from above, pitch up. A camera
+that looks down rises without leaving its picture's middle, so the height and the displacement along
+image 1's vertical axis are two tasks, and the second is refused where they say opposite words. All of it is recomputed
 for the order in which the two images are shown, which is a keyed draw.
 """
 
@@ -39,14 +41,15 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 Quantity = Literal[
-    "x_direction", "y_direction", "z_direction", "yaw_direction", "pitch_direction", "yaw_angle",
-    "pitch_angle", "distance", "vector",
+    "x_direction", "y_direction", "z_direction", "height_direction", "yaw_direction",
+    "pitch_direction", "yaw_angle", "pitch_angle", "distance", "vector",
 ]  # fmt: skip
 
 QUESTION_TYPES: Mapping[str, str] = {
     "x_direction": "x_movement",
     "y_direction": "y_movement",
     "z_direction": "z_movement",
+    "height_direction": "height_movement",
     "yaw_direction": "yaw_movement",
     "pitch_direction": "pitch_movement",
     "yaw_angle": "yaw_angle",
@@ -59,6 +62,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "x_direction": ("right", "left"),
     "y_direction": ("down", "up"),
     "z_direction": ("forward", "backward"),
+    "height_direction": ("up", "down"),
     "yaw_direction": ("left", "right"),
     "pitch_direction": ("up", "down"),
 }
@@ -74,12 +78,14 @@ class Motions(NamedTuple):
     Attributes:
         translation: (n, 3) metres in camera 1's frame.
         distance: (n,) metres.
+        rise: (n,) metres that camera 2 is higher.
         dyaw, dpitch, roll_change: (n,) camera 2's less camera 1's.
         pitches: (n, 2) of both cameras.
     """
 
     translation: Float64
     distance: Float64
+    rise: Float64 | None
     dyaw: Float64 | None
     dpitch: Float64 | None
     roll_change: Float64 | None
@@ -96,7 +102,7 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CameraMovement(Engine):
-    """One of the nine camera tasks.
+    """One of the camera tasks.
 
     Attributes:
         quantity: What is asked.
@@ -136,8 +142,10 @@ class CameraMovement(Engine):
         return Subject("pitch" if self.quantity in _PITCH else "translation")
 
     @property
-    def published(self) -> Published:
-        """The row of the turns, of the translation words, or of the quantity."""
+    def published(self) -> Published | None:
+        """The row of the turns, of the translation words, or of the quantity; none for height."""
+        if self.quantity == "height_direction":
+            return None
         if self.quantity in ("distance", "vector"):
             return Published("MultiSPA", f"camera {self.quantity}")
         if self.quantity in _AXIS:
@@ -146,8 +154,8 @@ class CameraMovement(Engine):
 
     @property
     def needs_up(self) -> bool:
-        """Yaw and pitch are about gravity."""
-        return self.quantity in _YAW + _PITCH
+        """Height, yaw and pitch are about gravity."""
+        return self.quantity in (*_YAW, *_PITCH, "height_direction")
 
     @property
     def needs_metres(self) -> bool:
@@ -175,7 +183,8 @@ class CameraMovement(Engine):
         first = np.where(swap, pairs.row_j, pairs.row_i)
         second = np.where(swap, pairs.row_i, pairs.row_j)
         keep = np.ones(len(swap), dtype=bool)
-        tests = self._guarded(guards, poses, first, second)
+        up_known = context.scene.up != "unknown"
+        tests = self._guarded(guards, poses, first, second, up_known=up_known)
         for reason, passed, _ in tests:
             rejected[reason] = rejected.get(reason, 0) + int((keep & ~passed).sum())
             keep &= passed
@@ -198,6 +207,8 @@ class CameraMovement(Engine):
         poses: CameraPoses,
         first: NDArray[np.int64],
         second: NDArray[np.int64],
+        *,
+        up_known: bool,
     ) -> list[tuple[str, NDArray[np.bool_], Float64]]:
         """(reason, passed, signed value) of each guard in order; the last value is the answer's."""
         out: list[tuple[str, NDArray[np.bool_], Float64]] = []
@@ -216,12 +227,15 @@ class CameraMovement(Engine):
         else:
             t = _translation_rows(poses, first, second)
             distance = np.sqrt((t[0] * t[0] + t[1] * t[1]) + t[2] * t[2])
-            if self.quantity in _AXIS:
-                part = t[_AXIS[self.quantity]]
-                least = np.maximum(guards.min_component_m, guards.min_component_share * distance)
-                out.append(("dead_zone", np.abs(part) >= least, part))
-            else:
+            if not self.words:
                 out.append(("dead_zone", distance >= guards.min_distance_m, distance))
+                return out
+            rise = poses.position[second, 2] - poses.position[first, 2]
+            part = rise if self.quantity == "height_direction" else t[_AXIS[self.quantity]]
+            if self.quantity == "y_direction" and guards.vertical_agrees and up_known:
+                out.append(("gravity_disagrees", part * rise <= 0, rise))
+            least = np.maximum(guards.min_component_m, guards.min_component_share * distance)
+            out.append(("dead_zone", np.abs(part) >= least, part))
         return out
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
@@ -242,18 +256,18 @@ class CameraMovement(Engine):
         columns = (
             motions.translation.tolist(), motions.distance.tolist(),
             *(
-                [None] * len(views) if angle is None else angle.tolist()
-                for angle in (motions.dyaw, motions.dpitch, motions.roll_change)
+                [None] * len(views) if value is None else value.tolist()
+                for value in (motions.rise, motions.dyaw, motions.dpitch, motions.roll_change)
             ),
         )  # fmt: skip
         evidence: list[dict[str, Any]] = [
             {
-                "translation_m": translation, "distance_m": distance, "dyaw_deg": dyaw,
-                "dpitch_deg": dpitch, "roll_change_deg": roll_change, "intersection": seen,
-                "visible_counts": counts, "pose_hashes": hashes,
+                "translation_m": translation, "distance_m": distance, "rise_m": rise,
+                "dyaw_deg": dyaw, "dpitch_deg": dpitch, "roll_change_deg": roll_change,
+                "intersection": seen, "visible_counts": counts, "pose_hashes": hashes,
             }
-            for (seen, counts, hashes), translation, distance, dyaw, dpitch, roll_change in zip(
-                views, *columns, strict=True
+            for (seen, counts, hashes), translation, distance, rise, dyaw, dpitch, roll_change in (
+                zip(views, *columns, strict=True)
             )
         ]  # fmt: skip
         told = self._told(recipe, motions)
@@ -285,13 +299,14 @@ class CameraMovement(Engine):
         motion = Motions(
             pair.translation[None],
             np.array([pair.distance]),
+            np.array([pair.rise]),
             np.array([pair.dyaw_deg]),
             np.array([pair.dpitch_deg]),
             np.array([pair.roll_change_deg]),
             np.array([pair.pitches_deg]),
         )
         if not reference.up_known:
-            motion = motion._replace(dyaw=None, dpitch=None, roll_change=None)
+            motion = motion._replace(rise=None, dyaw=None, dpitch=None, roll_change=None)
         hashes = [pose_hash(reference.world_from_cam(frame)) for frame in row.frames]
         views = Views(pair.intersection, list(pair.counts), hashes)
         facts = self._facts(reference.recipe, motion, [views])[0]
@@ -310,7 +325,7 @@ class CameraMovement(Engine):
             if abs(motion.roll_change[0]) > guards.max_roll_change_deg:
                 return "roll"
         distance = float(motion.distance[0])
-        if self.needs_up:
+        if self.quantity in _YAW + _PITCH:
             value = float(_values(self.quantity, motion)[0])
             if self.quantity in _YAW:
                 if np.abs(motion.pitches).max() > guards.max_abs_pitch_deg:
@@ -318,9 +333,13 @@ class CameraMovement(Engine):
                 if abs(value) > guards.max_yaw_turn_deg:
                     return "half_turn"
             return "dead_zone" if abs(value) < guards.min_angle_deg else ""
-        if self.quantity in _AXIS:
+        if self.words:
+            value, rise = float(_values(self.quantity, motion)[0]), motion.rise
+            if self.quantity == "y_direction" and guards.vertical_agrees and rise is not None:
+                if value != 0 and np.sign(value) == np.sign(rise[0]):
+                    return "gravity_disagrees"
             least = max(guards.min_component_m, guards.min_component_share * distance)
-            return "dead_zone" if abs(_values(self.quantity, motion)[0]) < least else ""
+            return "dead_zone" if abs(value) < least else ""
         return "dead_zone" if distance < guards.min_distance_m else ""
 
 
@@ -328,7 +347,10 @@ def _values(quantity: str, motions: Motions) -> Float64:
     """(n,) the signed numbers behind a direction or an angle."""
     if quantity in _AXIS:
         return motions.translation[:, _AXIS[quantity]]
-    values = motions.dyaw if quantity in _YAW else motions.dpitch
+    if quantity == "height_direction":
+        values = motions.rise
+    else:
+        values = motions.dyaw if quantity in _YAW else motions.dpitch
     if values is None:
         raise ValueError(f"{quantity} needs a known up direction")
     return values
@@ -351,11 +373,12 @@ def _motions(context: SceneContext, poses: CameraPoses, shown: NDArray[np.int64]
     turn, roll = (wrap_deg(angle[b] - angle[a]) for angle in (poses.yaw, poses.roll))
     tilt = poses.pitch[b] - poses.pitch[a]
     found = Motions(
-        np.stack([x, y, z], axis=1), np.sqrt((x * x + y * y) + z * z), turn, tilt, roll,
+        np.stack([x, y, z], axis=1), np.sqrt((x * x + y * y) + z * z),
+        poses.position[b, 2] - poses.position[a, 2], turn, tilt, roll,
         np.stack([poses.pitch[a], poses.pitch[b]], axis=1),
     )  # fmt: skip
     if context.scene.up == "unknown":
-        return found._replace(dyaw=None, dpitch=None, roll_change=None)
+        return found._replace(rise=None, dyaw=None, dpitch=None, roll_change=None)
     return found
 
 

@@ -23,6 +23,7 @@ class PairFacts(NamedTuple):
         counts: Points that each frame sees.
         translation: (3,) metres, position of camera 2 on the axes of camera 1.
         distance: Metres between the cameras.
+        rise: Metres that camera 2 is higher.
         dyaw_deg: Yaw of camera 2 less that of camera 1, in (-180, 180].
         dpitch_deg: Likewise of pitch.
         roll_change_deg: Likewise of roll, in (-180, 180].
@@ -33,6 +34,7 @@ class PairFacts(NamedTuple):
     counts: tuple[int, int]
     translation: Float64
     distance: float
+    rise: float
     dyaw_deg: float
     dpitch_deg: float
     roll_change_deg: float
@@ -50,6 +52,7 @@ def pair_facts(scene: ReferenceScene, first: int, second: int) -> PairFacts:
         (int(a.sum()), int(b.sum())),
         relative[:3, 3],
         float(np.linalg.norm(relative[:3, 3])),
+        float((W2[:3, 3] - W1[:3, 3]) @ np.array([0.0, 0.0, 1.0])),
         _wrapped_deg(yaw2 - yaw1),
         pitch2 - pitch1,
         _wrapped_deg(roll2 - roll1),
