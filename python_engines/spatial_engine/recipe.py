@@ -65,6 +65,8 @@ class Guards:
         object_other_share: Share of its vertices from which on another instance that is seen makes
             a category ambiguous.
         object_unique: Whether the category must be unambiguous.
+        object_family: Whether it must be so among all names of its family, e.g. no coffee table
+            beside a table; docs/labels.md.
         min_seen_share: Least difference of two sizes or distances that are compared or offered,
             as a share of the larger: what a person sees ...
         min_seen_m: ... and at least, metres.
@@ -103,6 +105,7 @@ class Guards:
     # Objects; from how many vertices a frame sees one is a rule.
     object_other_share: Share = 0.01
     object_unique: bool = True
+    object_family: bool = True
     object_min_side_m: Metres = 0.10
     object_partial_vertices: Count = 200
 

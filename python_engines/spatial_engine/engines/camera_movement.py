@@ -4,8 +4,8 @@
 Translation is the position of camera 2 in camera 1's frame (x right, y down, z forward). The height
 gained, yaw and pitch are about gravity: yaw counter-clockwise seen from above, pitch up. A camera
 that looks down rises without leaving its picture's middle, so the height and the displacement along
-image 1's vertical axis are two tasks, and the second is refused where they say opposite words. All of it is recomputed
-for the order in which the two images are shown, which is a keyed draw.
+image 1's vertical axis are two tasks, and the second is refused where they say opposite words. All
+of it is recomputed for the order in which the two images are shown, which is a keyed draw.
 """
 
 from __future__ import annotations
@@ -335,9 +335,9 @@ class CameraMovement(Engine):
             return "dead_zone" if abs(value) < guards.min_angle_deg else ""
         if self.words:
             value, rise = float(_values(self.quantity, motion)[0]), motion.rise
-            if self.quantity == "y_direction" and guards.vertical_agrees and rise is not None:
-                if value != 0 and np.sign(value) == np.sign(rise[0]):
-                    return "gravity_disagrees"
+            told = self.quantity == "y_direction" and guards.vertical_agrees
+            if told and rise is not None and value != 0 and np.sign(value) == np.sign(rise[0]):
+                return "gravity_disagrees"
             least = max(guards.min_component_m, guards.min_component_share * distance)
             return "dead_zone" if abs(value) < least else ""
         return "dead_zone" if distance < guards.min_distance_m else ""

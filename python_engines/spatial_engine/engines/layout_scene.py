@@ -21,12 +21,13 @@ from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.records.place import Place
 from spatialcore.index.objects import shows
+from spatialcore.io.categories import confusable
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import room_size
 from spatialcore.relations.scene_object import SceneObject
-from spatialcore.relations.verdict import Answer, Rejection
+from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -127,19 +128,49 @@ class LayoutScene:
         return {n: tuple(i for i in self.objects if i.category == n) for n in names}
 
     @cached_property
+    def rivals(self) -> Mapping[str, tuple[str, ...]]:
+        """The other categories of the scene that each category's name may be taken for."""
+        if not self.recipe.guards.object_family:
+            return dict.fromkeys(self.by_category, ())
+        names = tuple(self.by_category)
+        return {name: tuple(n for n in names if confusable(name, n)) for name in names}
+
+    @cached_property
     def askable(self) -> tuple[str, ...]:
-        """Categories all of whose instances are seen."""
+        """Categories without rivals all of whose instances are seen."""
         return tuple(
             name
             for name, items in self.by_category.items()
-            if all(item.object_id in self.seen for item in items)
+            if not self.rivals[name] and all(item.object_id in self.seen for item in items)
         )
 
     @cached_property
     def unique(self) -> tuple[SceneObject, ...]:
-        """Seen objects that are the only one of their category, by id."""
+        """Seen objects that are the only one of their category and family, by id."""
         sole = [self.by_category[n][0] for n in self.askable if len(self.by_category[n]) == 1]
         return tuple(sorted(sole, key=lambda item: item.object_id))
+
+    def unnamed(self) -> dict[str, int]:
+        """Seen objects that no question about single objects names, by reason."""
+        rivals = [i for i in self.objects if i.object_id in self.seen and self.rivals[i.category]]
+        return {str(Reason.NAME_AMBIGUOUS): len(rivals)}
+
+    def name_fault(self, items: Sequence[SceneObject], *, sole: int | None = None) -> str:
+        """The first guard on names that objects break, or "".
+
+        Args:
+            items: The objects whose categories a question names.
+            sole: How many of them, from the first on, must be the only one; None is all.
+        """
+        if any(self.rivals[item.category] for item in items):
+            return str(Reason.NAME_AMBIGUOUS)
+        if any(
+            i.object_id not in self.seen for one in items for i in self.by_category[one.category]
+        ):
+            return str(Reason.CATEGORY_NOT_SEEN)
+        if any(len(self.by_category[item.category]) > 1 for item in items[:sole]):
+            return str(Reason.CATEGORY_NOT_UNIQUE)
+        return ""
 
     @cached_property
     def sightings(self) -> Mapping[str, Sighting]:

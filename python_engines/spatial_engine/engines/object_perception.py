@@ -45,6 +45,7 @@ from spatialcore.index.objects import (
     shows,
 )
 from spatialcore.index.tables import ObjectRow
+from spatialcore.io.categories import confusable
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -152,14 +153,14 @@ class ObjectSize(Engine):
         return "object_partial" if row.vertex_count < guards.object_partial_vertices else ""
 
     def _frames_of_others(self, recipe: Recipe, seen: SeenObjects, row: ObjectRow) -> list[int]:
-        """Frames that see another object of the same name by even 1 %."""
+        """Frames that see another object of the name or its family by even 1 %."""
         if not recipe.guards.object_unique:
             return []
         share = recipe.guards.object_other_share
         others = {
             other.object_id: share * other.vertex_count
             for other in seen.rows.values()
-            if _name(recipe, other) == _name(recipe, row) and other.object_id != row.object_id
+            if _same_name(recipe, other, row) and other.object_id != row.object_id
         }
         return [
             frame
@@ -321,6 +322,12 @@ def _reference_rows(reference: ReferenceScene) -> dict[int, ObjectRow]:
 def _name(recipe: Recipe, row: ObjectRow) -> str:
     """The word that the question uses: the canonical category, or the raw one as published."""
     return row.category if recipe.rules.excluded_on == "canonical" else row.raw_category
+
+
+def _same_name(recipe: Recipe, one: ObjectRow, other: ObjectRow) -> bool:
+    """Whether a question's name of one object may be taken for the other."""
+    a, b = _name(recipe, one), _name(recipe, other)
+    return a == b or (recipe.guards.object_family and confusable(a, b))
 
 
 def _joined(tables: list[CandidateTable], rejected: Counter[str]) -> CandidateTable:

@@ -2,8 +2,9 @@
 """Questions about objects that one image answers: how many, on which side, which is nearer.
 
 The frames are those of the layout questions. An object may be named where its frame sees it and no
-other instance of its category shows even a little, or might: one that only the tolerant rule for
-points sees may be hidden, or the pose may be off, and neither is to be asked about.
+other object of its category or family (a coffee table beside a table) shows even a little, or
+might: one that only the tolerant rule for points sees may be hidden, or the pose may be off, and
+neither is to be asked about.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial_engine.engines.base import (
     WORD,
@@ -84,8 +86,9 @@ class View:
         """How many of the object's category the frame sees, when it sees each well or not at all.
 
         Returns:
-            The count, or `object_partial`, or `count_unsure` (one is near a surface that is not
-            its own), or `category_not_seen`. Evidence: `object_ids` and
+            The count, or `name_ambiguous` (something of another name of the family might show),
+            or `object_partial`, or `count_unsure` (one is near a surface that is not its own), or
+            `category_not_seen`. Evidence: `object_ids` and
             `visible` vertices of all instances.
         """
         layout = self.layout
@@ -95,6 +98,8 @@ class View:
         evidence = {
             "object_ids": [layout.objects[r].object_id for r in rows], "visible": visible.tolist(),
         }  # fmt: skip
+        if bool((layout.visible_count[self._rival_rows(object_id), self.column] > 0).any()):
+            return Rejection(Reason.NAME_AMBIGUOUS, evidence)
         unclear = (visible > 0) & ~seen
         if bool((unclear & (visible < layout.seen_from[rows])).any()):
             return Rejection(Reason.OBJECT_PARTIAL, evidence)
@@ -118,12 +123,17 @@ class View:
     def _named(self, object_id: int) -> Reason | None:
         layout = self.layout
         rows = self._rows(layout.object(object_id).category)
-        visible = layout.visible_count[rows, self.column]
         mine = np.array([layout.objects[r].object_id == object_id for r in rows])
         if not bool(layout.shown[rows, self.column][mine].all()):
             return Reason.CATEGORY_NOT_SEEN
-        most = layout.recipe.guards.object_other_share * layout.vertex_count[rows]
-        return Reason.CATEGORY_NOT_UNIQUE if bool((visible > most)[~mine].any()) else None
+        least = layout.recipe.guards.object_other_share * layout.vertex_count
+        others, rivals = np.array(rows)[~mine], self._rival_rows(object_id)
+        for reason, found in (
+            (Reason.CATEGORY_NOT_UNIQUE, others), (Reason.NAME_AMBIGUOUS, rivals),
+        ):  # fmt: skip
+            if bool((layout.visible_count[found, self.column] > least[found]).any()):
+                return reason
+        return None
 
     def range_of(self, object_id: int) -> float:
         """Metres from the camera to the nearest vertex of an object."""
@@ -131,6 +141,12 @@ class View:
             item = self.layout.object(object_id)
             self._ranges[object_id] = viewer_range(self.world_from_cam[:3, 3], item)
         return self._ranges[object_id]
+
+    def _rival_rows(self, object_id: int) -> NDArray[np.intp]:
+        """Rows of the objects whose names the object's may be taken for."""
+        rivals = self.layout.rivals[self.layout.object(object_id).category]
+        found = [row for name in rivals for row in self._rows(name)]
+        return np.array(found, dtype=np.intp)
 
     def _rows(self, category: str) -> list[int]:
         """Rows of a category's instances in `layout.objects`."""
@@ -225,8 +241,7 @@ class OneImage(Engine):
         elif self.quantity == "image_side":
             yield from ((item.object_id,) for item in seen)
         else:
-            sole = [i.object_id for i in seen if view.sole(i.object_id) is None]
-            yield from permutations(sole, 2)
+            yield from permutations((item.object_id for item in seen), 2)
 
     def _ask(self, view: View, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The answer of the geometry, or why there is none."""

@@ -166,6 +166,8 @@ class SceneLayout(Engine):
             stratum = [sectors.index(word) if sectors else 0 for word in words]
         else:
             possible, rejected = self._possible_sets(layout)
+            if self.quantity not in ("object_count", "room_size"):
+                rejected += Counter(layout.unnamed())
             found = self._ask_all(layout, possible)
             rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
             told = [
@@ -270,6 +272,8 @@ class SceneLayout(Engine):
         if self.quantity == "room_size":
             return layout.room
         if self.quantity == "object_count":
+            if rivals := layout.rivals[things[0].category]:
+                return Rejection(Reason.NAME_AMBIGUOUS, {"rivals": list(rivals)})
             return geometry.object_count(
                 layout.objects, things[0].category, seen=layout.seen, rules=rules
             )
@@ -366,13 +370,8 @@ class SceneLayout(Engine):
         """The guard of the shown frames that a row breaks, or ""."""
         if self.quantity == "object_count":  # a count that has an answer keeps the guard
             return ""
-        things = [layout.object(k) for k in row.items]
-        if any(item.category not in layout.askable for item in things):
-            return str(Reason.CATEGORY_NOT_SEEN)
-        sole = things[:1] if self.quantity == "relative_distance" else things
-        if self.quantity != "appearance_order" and any(item not in layout.unique for item in sole):
-            return str(Reason.CATEGORY_NOT_UNIQUE)
-        return ""
+        sole = {"relative_distance": 1, "appearance_order": 0}.get(self.quantity)
+        return layout.name_fault([layout.object(k) for k in row.items], sole=sole)
 
 
 SCENE_LAYOUT = tuple(SceneLayout(quantity) for quantity in get_args(Quantity))

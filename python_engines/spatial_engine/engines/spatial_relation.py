@@ -35,7 +35,7 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatial_engine.records import answers
 from spatialcore.relations import pairs
-from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.relations.verdict import Answer, Rejection
 from spatialcore.types import Float64
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class SpatialRelation(Engine):
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every ordered set of unique objects whose relation is clear."""
         layout = layout_scene(context)
-        rejected: dict[str, int] = {}
+        rejected = layout.unnamed()
         rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         stratum: list[int] = []
         names: list[tuple[str, str]] = []
@@ -178,12 +178,7 @@ class SpatialRelation(Engine):
         layout = reference_layout(reference, row.frames)
         found = self._ask(layout, row.items, row.frames, reference.world_from_cam)
         facts = self._facts(layout, row, found)
-        things = [layout.object(k) for k in row.items]
-        if any(len(layout.by_category[item.category]) > 1 for item in things):
-            return facts, str(Reason.CATEGORY_NOT_UNIQUE)
-        if any(item.object_id not in layout.seen for item in things):
-            return facts, str(Reason.CATEGORY_NOT_SEEN)
-        return facts, ""
+        return facts, layout.name_fault([layout.object(k) for k in row.items])
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects that are compared."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of object categories: label tables and the singular form, both from data files."""
+"""Names of object categories: label tables, the singular form and families, from data files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from spatialcore.io.paths import read_text
 from spatialcore.types import Object3D
 
 _TABLE = Path(__file__).with_name("categories.tsv")
+_FAMILIES = Path(__file__).with_name("families.tsv")
 _MAX_LABEL_BYTES = 8 << 20
 
 
@@ -46,6 +47,53 @@ def canonical_category(name: str) -> str:
     """
     words = " ".join(name.lower().replace("_", " ").split())
     return _singular_of().get(words, words)
+
+
+@functools.cache
+def _heads() -> dict[str, str]:
+    return dict(_rows(_FAMILIES, ("category", "head")))
+
+
+@functools.cache
+def _other_names() -> dict[str, frozenset[str]]:
+    return {
+        category: frozenset(name.strip() for name in also.split(",") if name.strip())
+        for category, also in _rows(_FAMILIES, ("category", "also"))
+    }
+
+
+def head_noun(category: str) -> str:
+    """What a category is a kind of, by its name: the table's word, else the last word before "of".
+
+    Example:
+        >>> head_noun("coffee table"), head_noun("armchair"), head_noun("bag of chips")
+        ('table', 'chair', 'bag')
+    """
+    last = category.partition(" of ")[0].rpartition(" ")[2]
+    return _heads().get(category, _heads().get(last, last))
+
+
+@functools.cache
+def confusable(one: str, other: str) -> bool:
+    """Whether two different categories are of one family: a name of one may mean the other.
+
+    They share a head noun (coffee table, dining table), one is the head of the other (table), or
+    `families.tsv` says that one is also called by the other's name (desk: table).
+
+    Example:
+        >>> confusable("table", "coffee table"), confusable("sofa", "couch")
+        (True, True)
+        >>> confusable("table", "chair"), confusable("table", "table")
+        (False, False)
+    """
+    if one == other:
+        return False
+    if head_noun(one) == head_noun(other):
+        return True
+    return any(
+        {a, head_noun(a)} & (_other_names().get(b) or _other_names().get(head_noun(b), frozenset()))
+        for a, b in ((one, other), (other, one))
+    )
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NO_VISIBLE_POINTS = "no_visible_points"
     CATEGORY_NOT_UNIQUE = "category_not_unique"
     CATEGORY_NOT_SEEN = "category_not_seen"
+    NAME_AMBIGUOUS = "name_ambiguous"
     COUNT_UNSURE = "count_unsure"
     COUNT_RANGE = "count_range"
     DISTANCE_RANGE = "distance_range"
