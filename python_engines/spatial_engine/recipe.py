@@ -149,6 +149,7 @@ class Recipe:
         wordings: Only so many descriptions, questions and answers of a task, the first; 0 = all.
         descriptions: Whether a question begins with a sentence about what is shown.
         families: Families of tasks that the recipe makes; () is every family that is installed.
+        unpublished: Whether it also makes tasks that stand in no published table.
     """
 
     name: Literal["default", "multispa-paper", "custom"] = "default"
@@ -170,6 +171,7 @@ class Recipe:
     wordings: Count = 0
     descriptions: bool = True
     families: tuple[Name, ...] = ()
+    unpublished: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)

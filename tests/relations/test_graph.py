@@ -55,7 +55,8 @@ def test_a_hand_worked_scene():
     assert graph.holds("right_of", 2, 0, frame=10)
     assert graph.holds("left_of", 0, 2, frame=10)
     assert not graph.holds("right_of", 2, 0, frame=11)
-    assert graph.holds("larger", 2, 0)
+    assert graph.holds("larger", 2, 1)
+    assert not graph.holds("larger", 2, 0)  # 1.2 and 0.8 cubic metres: cubes of 1.06 and 0.93 m
     assert graph.rejected
     assert graph.broken_laws() == []
 

@@ -9,6 +9,7 @@ from spatialcore.relations.pairs import (
     level_axes,
     near_far,
     nearer,
+    plain_size,
     size_relation,
     topological,
     vertical,
@@ -146,10 +147,22 @@ def test_near_far_and_nearer():
 def test_sizes():
     a, b = solid(0, "a", (0, 0, 0), (1, 1, 1)), solid(1, "b", (0, 0, 0), (1, 1, 1.05))
     assert size_relation(a, b).value == "similar"
-    assert reason(size_relation(a, solid(1, "b", (0, 0, 0), (1, 1, 1.2)))) == Reason.DEAD_ZONE
-    assert size_relation(a, solid(1, "b", (0, 0, 0), (1, 1, 1.4))).value == "smaller"
+    # By volume: the cubes of equal content have sides of 1, 1.12 and 1.26 m.
+    assert reason(size_relation(a, solid(1, "b", (0, 0, 0), (1, 1, 1.4)))) == Reason.DEAD_ZONE
+    assert size_relation(a, solid(1, "b", (0, 0, 0), (1, 1, 2))).value == "smaller"
     sheet = solid(2, "poster", (0, 0, 0), (2, 0, 1))
     assert size_relation(sheet, a).value == "smaller"
     assert size_relation(sheet, a, by="longest_side").value == "larger"
+    assert size_relation(sheet, a, by="floor_area").value == "smaller"  # 2 m by 2 cm
+    assert size_relation(sheet, a, by="height").value == "similar"
+    assert reason(plain_size(sheet, a)) == Reason.SIZE_DISAGREES
+    cup, mug = (
+        solid(3, "cup", (0, 0, 0), (0.1, 0.1, 0.1)),
+        solid(4, "mug", (0, 0, 0), (0.1, 0.1, 0.19)),
+    )
+    assert reason(size_relation(cup, mug, by="height")) == Reason.DEAD_ZONE  # 9 cm
+    assert plain_size(cup, a).value == "smaller"
+    assert plain_size(a, cup).value == "larger"
+    assert reason(plain_size(cup, mug)) == Reason.DEAD_ZONE
     with pytest.raises(ValueError, match="by must"):
         size_relation(a, b, by="weight")

@@ -54,7 +54,7 @@ VALID = {
     r"descriptions\.\w+: shorter": "as many as are wanted are left",
     r"(questions|answers): table": "an engine may ask for a variant of this name",
     r"(questions|answers)\.\w*: key": "an engine may ask for a variant of this name",
-    r"tasks\.[a-z_]+(\.(choice|image|marked|coordinate))?: key": "an engine may have that task",
+    r"tasks\.[a-z_]+(\.[a-z_]+)?: key": "an engine may have that task",
     r"unit: empty": "an engine's answer may have no unit",
     r"words: shorter": "an engine's answer may be one of fewer words",
     r"forbid\.0: misspelt": "any word may be forbidden",

@@ -141,12 +141,12 @@ def subject_of(record: QARecord) -> str:
 
 
 def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
-    """Tasks of the recipe's families that match any of the globs, in the order of `engines()`.
+    """The recipe's tasks that match any of the globs, in the order of `engines()`.
 
     Raises:
         ValueError: A glob matches no task of the recipe.
     """
-    tasks = [engine.task for engine in engines()]
+    tasks = [e.task for e in engines() if recipe.unpublished or e.published is not None]
     if recipe.families:
         tasks = [task for task in tasks if family_of(task) in recipe.families]
     globs = list(patterns) or ["*"]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.seen_parts import SeenParts, sides_of, sides_seen
 from spatial_engine.records.place import Place
 from spatialcore.index.objects import shows
 from spatialcore.io.categories import confusable
@@ -67,6 +68,7 @@ class LayoutScene:
         points: (P, 3) the whole cloud, z up.
         surface: What decides whether a frame shows an object; None where the rules leave it to
             the visible vertices.
+        parts: What the frames show of each object; None where all of it counts as seen.
     """
 
     place: Place
@@ -77,6 +79,7 @@ class LayoutScene:
     visible_count: NDArray[np.int64]
     points: NDArray[np.float32]
     surface: Surface | None = None
+    parts: SeenParts | None = None
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
@@ -207,6 +210,24 @@ class LayoutScene:
         """Where `turns` holds the ids of a set."""
         return {tuple(ids): k for k, ids in enumerate(self.turns.object_ids.tolist())}
 
+    def seen_part(self, item: SceneObject, frames: Sequence[int] = ()) -> SceneObject | None:
+        """What some of the shown frames, or all of them, show of an object; None is nothing."""
+        return item if self.parts is None else self.parts.part(item, frames or self.frames)
+
+    def seen_parts(self, items: Sequence[SceneObject]) -> list[SceneObject]:
+        """What the shown frames show of objects; those of which they show nothing are left out."""
+        parts = [self.seen_part(item) for item in items]
+        return [part for part in parts if part is not None]
+
+    def ends_unseen(self, item: SceneObject, by: str) -> Rejection | None:
+        """`ends_unseen` unless the frames show both ends of the sides that a measure rests on."""
+        part, axes = self.seen_part(item), sides_of(item.box, by)
+        seen = np.zeros(3, bool) if part is None else sides_seen(item, part)
+        if seen[axes].all():
+            return None
+        evidence = {"object_id": item.object_id, "size_m": item.box.size.tolist()}
+        return Rejection(Reason.ENDS_UNSEEN, evidence | {"sides_seen": seen.tolist()})
+
     def object(self, object_id: int) -> SceneObject:
         """The object with an id."""
         if not self._by_id:
@@ -264,11 +285,15 @@ def _from_index(context: SceneContext) -> LayoutScene:
     counts = _counts(objects, instance, frames, partial(points_of, scene.visible))
     clock = [float(scene.frames.time[scene.table_row_of_frame[f]]) for f in frames]
     times = tuple(clock) if np.isfinite(clock).all() else None
-    points, surface = np.asarray(scene.points), None
+    points, surface, masks = np.asarray(scene.points), None, scene.visible
     if recipe.rules.objects == "surface":
+        masks = scene.surface
         on_surface = _counts(objects, instance, frames, partial(points_of, scene.surface))
         surface = Surface(on_surface, _stored_in_image(scene.object_frames, objects, frames))
-    return LayoutScene(context.place, recipe, frames, times, objects, counts, points, surface)
+    parts = SeenParts(points, instance, partial(points_of, masks))
+    return LayoutScene(
+        context.place, recipe, frames, times, objects, counts, points, surface, parts
+    )
 
 
 def _stored_in_image(
@@ -313,4 +338,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     known = [t for t in clock if t is not None]
     times = tuple(known) if len(known) == len(clock) else None
     points = cloud.points_world
-    return LayoutScene(reference.place, recipe, frames, times, objects, counts, points, surface)
+    parts = SeenParts(points, cloud.instance, reference.object_points)
+    return LayoutScene(
+        reference.place, recipe, frames, times, objects, counts, points, surface, parts
+    )

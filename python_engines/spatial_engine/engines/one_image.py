@@ -40,9 +40,9 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatial_engine.records import answers
 from spatialcore.relations import pairs
-from spatialcore.relations.scene_object import viewer_range
+from spatialcore.relations.scene_object import SceneObject, viewer_range
 from spatialcore.relations.verdict import Answer, Reason, Rejection
-from spatialcore.types import Camera, Float64, invert_pose
+from spatialcore.types import Camera, Float64, invert_pose, transform_points
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -135,8 +135,57 @@ class View:
                 return reason
         return None
 
-    def range_of(self, object_id: int) -> float:
-        """Metres from the camera to the nearest vertex of an object."""
+    def seen_part(self, object_id: int) -> SceneObject | None:
+        """What the frame shows of an object."""
+        frame = self.layout.frames[self.column]
+        return self.layout.seen_part(self.layout.object(object_id), (frame,))
+
+    def nearer(self, a: int, b: int) -> Answer[str] | Rejection:
+        """Whether the nearest point of a that is to be seen is nearer to the camera than that of b.
+
+        Returns:
+            The word about a, or `dead_zone`, or `hidden_part` (with the parts of both that the
+            image does not show the word would be another, or none). Evidence: `range_a_m` and
+            `range_b_m` of what is seen, `whole_a_m` and `whole_b_m` of the objects.
+        """
+        parts, rules = [self.seen_part(k) for k in (a, b)], self.layout.relation_rules
+        if parts[0] is None or parts[1] is None:
+            return Rejection(Reason.CATEGORY_NOT_SEEN)
+        viewer = self.world_from_cam[:3, 3]
+        seen = pairs.nearer_to_viewer(*(viewer_range(viewer, part) for part in parts if part),
+                                      rules=rules)  # fmt: skip
+        if isinstance(seen, Rejection):
+            return seen
+        ranges = [self._range_of(k) for k in (a, b)]
+        whole = pairs.nearer_to_viewer(*ranges, rules=rules)
+        evidence = seen.evidence | {"whole_a_m": ranges[0], "whole_b_m": ranges[1]}
+        if isinstance(whole, Rejection) or whole.value != seen.value:
+            return Rejection(Reason.HIDDEN_PART, evidence)
+        return Answer(seen.value, evidence)
+
+    def side(self, object_id: int) -> Answer[str] | Rejection:
+        """In which half of the image an object lies, by its middle and by what of it is to be seen.
+
+        Returns:
+            As `pairs.image_side`, or `hidden_part` where the two are in different halves.
+        """
+        item, cam_from_world = self.layout.object(object_id), invert_pose(self.world_from_cam)
+        found = pairs.image_side(
+            item, self.camera, cam_from_world, rules=self.layout.relation_rules
+        )
+        part = self.seen_part(object_id)
+        if isinstance(found, Rejection) or part is None:
+            return found
+        u = float(
+            np.median(self.camera.project(transform_points(cam_from_world, part.outline))[0][:, 0])
+        )
+        evidence = found.evidence | {"seen_u": u}
+        if (u > 0.5 * (self.camera.size[0] - 1)) != (found.value == "right"):
+            return Rejection(Reason.HIDDEN_PART, evidence)
+        return Answer(found.value, evidence)
+
+    def _range_of(self, object_id: int) -> float:
+        """Metres from the camera to the nearest vertex of an object, seen or not."""
         if object_id not in self._ranges:
             item = self.layout.object(object_id)
             self._ranges[object_id] = viewer_range(self.world_from_cam[:3, 3], item)
@@ -251,12 +300,7 @@ class OneImage(Engine):
             reason = view.sole(k)
             if reason is not None:
                 return Rejection(reason)
-        layout, rules = view.layout, view.layout.relation_rules
-        things = [layout.object(k) for k in items]
-        if self.quantity == "nearer":
-            return pairs.nearer_to_viewer(*(view.range_of(k) for k in items), rules=rules)
-        cam_from_world = invert_pose(view.world_from_cam)
-        return pairs.image_side(things[0], view.camera, cam_from_world, rules=rules)
+        return view.nearer(*items) if self.quantity == "nearer" else view.side(items[0])
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

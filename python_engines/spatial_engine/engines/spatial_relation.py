@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Relations between objects: topology, direction, distance and size.
 
-The geometry is in `spatialcore.relations.pairs`. View directions are asked of one frame that sees
+The geometry is in `spatialcore.relations.pairs`. A size is a named quantity; the plain word is only
+asked where all of them agree. View directions are asked of one frame that sees
 both objects; the others of the frames of a layout question.
 """
 
@@ -33,8 +34,10 @@ from spatial_engine.engines.layout_scene import (
     layout_scene,
     reference_layout,
 )
+from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.records import answers
 from spatialcore.relations import pairs
+from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from spatialcore.types import Float64
 
@@ -42,14 +45,19 @@ if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
 
-Relation = Literal["topology", "height", "side", "depth", "nearer", "size"]
+Relation = Literal[
+    "topology", "height", "side", "depth", "nearer", "size", "size.longest_side", "size.height",
+    "size.floor_area", "size.volume",
+]  # fmt: skip
+_SIZES = ("larger", "smaller", "similar")
 WORDS: Mapping[str, tuple[str, ...]] = {
     "topology": ("contains", "intersects", "adjacent", "disjoint"),
     "height": ("above", "below"),
     "side": ("right", "left"),
     "depth": ("behind", "in front"),
     "nearer": ("nearer", "farther"),
-    "size": ("larger", "smaller", "similar"),
+    "size": _SIZES,
+    **{f"size.{by}": _SIZES for by in pairs.MEASURES},
 }
 _VIEWED = ("side", "depth")
 # What a word becomes when the first two objects are asked the other way round.
@@ -145,13 +153,29 @@ class SpatialRelation(Engine):
             return pairs.topological(things[0], things[1], rules=rules)
         if self.relation == "height":
             return pairs.vertical(things[0], things[1], rules=rules)
-        if self.relation == "size":
-            return pairs.size_relation(things[0], things[1], rules=rules)
+        if self.relation.startswith("size"):
+            return self._compared(layout, things)
         if self.relation == "nearer":
-            return pairs.nearer(things[2], things[0], things[1], rules=rules)
+            whole, parts = pairs.nearer(*things[2:], *things[:2], rules=rules), things
+            if isinstance(whole, Answer):
+                parts = layout.seen_parts(things)
+            return agreed(whole, pairs.nearer(*parts[2:], *parts[:2], rules=rules))
         # "Where is the first from the second" starts at the second.
         pose = world_from_cam(frames[0])
         return pairs.view_direction(things[1], things[0], pose, self.relation, rules=rules)
+
+    def _compared(
+        self, layout: LayoutScene, things: Sequence[SceneObject]
+    ) -> Answer[str] | Rejection:
+        """Which of two is larger, by the quantity that is asked or by all of them."""
+        by, (a, b), rules = self.relation.removeprefix("size."), things, layout.relation_rules
+        if self.relation == "size":
+            found = pairs.plain_size(a, b, rules=rules)
+        else:
+            found = pairs.size_relation(a, b, by=by, rules=rules)
+        if isinstance(found, Rejection):
+            return found
+        return layout.ends_unseen(a, by) or layout.ends_unseen(b, by) or found
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

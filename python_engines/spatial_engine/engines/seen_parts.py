@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of each object that frames show: what a question about nearness or size rests on.
+
+A question is about whole objects, and a person judges by what is to be seen. Where the two would
+give different answers, nothing is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialcore.box import OrientedBox
+from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64
+
+T = TypeVar("T")
+
+ENDS_TOLERANCE = 0.1
+"""Share of a side that the frames may leave unseen: the published rule of object sizes."""
+
+
+class SeenParts:
+    """The vertices of a scene's objects that frames show.
+
+    Args:
+        points: (P, 3) the cloud.
+        instance: (P,) object id of each point, -1 = none.
+        points_of: Rows of the points that tell what a frame shows of objects.
+    """
+
+    def __init__(
+        self,
+        points: NDArray[np.float32],
+        instance: NDArray[np.int32],
+        points_of: Callable[[int], NDArray[Any]],
+    ) -> None:
+        self._points, self._instance, self._points_of = points, instance, points_of
+        self._frames: dict[int, tuple[NDArray[np.intp], NDArray[np.int32]]] = {}
+        self._parts: dict[tuple[int, tuple[int, ...]], SceneObject | None] = {}
+
+    def _labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+        """Rows of the points of objects that a frame shows, by object, and their objects."""
+        if frame not in self._frames:
+            found = np.asarray(self._points_of(frame))
+            rows = np.flatnonzero(found) if found.dtype == np.bool_ else found
+            rows = rows[self._instance[rows] >= 0]
+            rows = rows[np.argsort(self._instance[rows], kind="stable")]
+            self._frames[frame] = rows, self._instance[rows]
+        return self._frames[frame]
+
+    def part(self, item: SceneObject, frames: Sequence[int]) -> SceneObject | None:
+        """The object as the frames together show it: its box, and the vertices that are seen."""
+        key = item.object_id, tuple(frames)
+        if key not in self._parts:
+            rows = np.unique(np.concatenate([self._rows(item.object_id, f) for f in frames]))
+            seen: Float64 = self._points[rows].astype(np.float64)
+            seen = seen[np.isfinite(seen).all(axis=1)]
+            self._parts[key] = (
+                SceneObject(item.object_id, item.category, box=item.box, points=seen)
+                if len(seen) else None
+            )  # fmt: skip
+        return self._parts[key]
+
+    def _rows(self, object_id: int, frame: int) -> NDArray[np.intp]:
+        rows, ids = self._labelled(frame)
+        return rows[np.searchsorted(ids, object_id) : np.searchsorted(ids, object_id, "right")]
+
+
+def sides_seen(item: SceneObject, part: SceneObject) -> NDArray[np.bool_]:
+    """(3,) whether a part reaches from end to end of each side of the object's box, within 10 %."""
+    along = (part.outline - item.box.center) @ item.box.R
+    reach = along.max(axis=0) - along.min(axis=0)
+    return np.asarray(reach >= (1.0 - ENDS_TOLERANCE) * item.box.size)
+
+
+def sides_of(box: OrientedBox, by: str) -> list[int]:
+    """The axes of an upright box whose ends a measure of its size rests on."""
+    if by == "longest_side":
+        return [int(np.argmax(box.size))]
+    upright = int(np.argmax(np.abs(box.R[2])))
+    if by == "height":
+        return [upright]
+    return [k for k in range(3) if by != "floor_area" or k != upright]
+
+
+def agreed(whole: Answer[T] | Rejection, seen: Answer[T] | Rejection) -> Answer[T] | Rejection:
+    """The answer of whole objects, or `hidden_part` where their seen parts give another or none."""
+    if isinstance(whole, Rejection):
+        return whole
+    evidence = whole.evidence | {"seen": seen.evidence}
+    if isinstance(seen, Rejection) or seen.value != whole.value:
+        return Rejection(Reason.HIDDEN_PART, evidence)
+    return Answer(whole.value, evidence)
