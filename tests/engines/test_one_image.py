@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.one_image import ONE_IMAGE, View
-from spatial_engine.recipe import Recipe
+from spatial_engine.engines.seen_parts import SeenParts
+from spatial_engine.recipe import Guards, Recipe
 from spatial_engine.records.place import FrameImage, Place
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
@@ -103,6 +106,63 @@ def test_nearer_by_hand_and_swapped() -> None:
     assert ask(NEARER, seen, 4, 1) == "nearer"
     close = NEARER._ask(seen, (4, 3))
     assert isinstance(close, Answer) == (close.evidence["range_a_m"] >= 1.25 * 2.02)
+
+
+def shown_alone(seen: View, rows: dict[int, np.ndarray]) -> View:
+    """The view when the frame shows only some vertices of the objects, by id."""
+    things = seen.layout.objects
+    points = np.concatenate([t.points for t in things]).astype(np.float32)
+    instance = np.repeat([t.object_id for t in things], [len(t.points) for t in things])
+    shown = np.concatenate([
+        rows.get(t.object_id, np.ones(len(t.points), bool)) for t in things
+    ])  # fmt: skip
+    parts = SeenParts(points, instance.astype(np.int32), lambda _: shown)
+    return dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, parts=parts))
+
+
+def test_what_the_image_hides_decides_nothing() -> None:
+    """A lamp whose near end is out of sight: by what is seen the box is as near, or nearer."""
+    seen = view([100, 0, 50, 50])
+    assert ask(NEARER, shown_alone(seen, {}), 3, 4) == "nearer"
+    pole = SceneObject(3, "lamp", points=np.column_stack([
+        np.full(81, 0.8), np.linspace(2.0, 6.0, 81), np.full(81, 1.0)
+    ]))  # fmt: skip
+    things = tuple(pole if t.object_id == 3 else t for t in seen.layout.objects)
+    longer = dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, objects=things))
+    assert ask(NEARER, shown_alone(longer, {}), 3, 4) == "nearer"
+    # From 4.2 m on the box, at 2.9 m, is nearer to the eye; between, no word is sure.
+    for first, reason in ((3.2, "dead_zone"), (4.2, "hidden_part")):
+        part = shown_alone(longer, {3: pole.points[:, 1] > first})
+        assert ask(NEARER, part, 3, 4) == reason
+        assert ask(NEARER, part, 4, 3) == reason
+    found = NEARER._ask(shown_alone(longer, {3: pole.points[:, 1] > 2.1}), (3, 4))
+    assert found.evidence["range_a_m"] > found.evidence["whole_a_m"]
+
+
+def test_a_side_is_told_where_the_seen_part_lies_in_it() -> None:
+    seen = view([100, 0, 50, 50])
+    wide = SceneObject(3, "lamp", points=np.column_stack([
+        np.linspace(-0.9, 1.9, 57), np.full(57, 2.0), np.full(57, 1.0)
+    ]))  # fmt: skip
+    things = tuple(wide if t.object_id == 3 else t for t in seen.layout.objects)
+    broad = dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, objects=things))
+    assert ask(SIDE, shown_alone(broad, {}), 3) == "right"
+    assert ask(SIDE, shown_alone(broad, {3: wide.points[:, 0] < 0}), 3) == "hidden_part"
+
+
+def test_another_name_of_the_family_in_view_refuses_name_and_count() -> None:
+    seen = view([100, 0, 50, 50])
+    things = (*seen.layout.objects[:3], SceneObject(4, "floor lamp", points=THINGS[3].points))
+    mixed = dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, objects=things))
+    assert ask(SIDE, mixed, 3) == "name_ambiguous"
+    assert ask(COUNT, mixed, 3) == "name_ambiguous"
+    assert ask(NEARER, mixed, 1, 3) == "name_ambiguous"
+    assert ask(SIDE, mixed, 1) == "left"
+    away = dataclasses.replace(mixed.layout, visible_count=np.array([[100], [0], [50], [0]]))
+    assert ask(SIDE, dataclasses.replace(mixed, layout=away), 3) == "right"
+    off = dataclasses.replace(Recipe(), name="custom", guards=Guards(object_family=False))
+    loose = dataclasses.replace(mixed.layout, recipe=off)
+    assert ask(SIDE, dataclasses.replace(mixed, layout=loose), 3) == "right"
 
 
 def test_facts_say_what_was_asked() -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.categories import canonical_category
+from spatialcore.io.categories import canonical_category, confusable
 from spatialcore.io.depth_png import decode_depth_png, depth_png_size
 from spatialcore.io.images import image_bytes, image_size, open_image
 from spatialcore.io.matrices import parse_world_up, pose_reason
@@ -178,6 +178,26 @@ def test_categories(raw: str, canonical: str) -> None:
 def test_plurals_lead_back() -> None:
     plurals = {"chairs": "chair", "couches": "couch", "knives": "knife", "people": "person"}
     assert {name: canonical_category(name) for name in plurals} == plurals
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("table", "coffee table", True), ("lamp", "floor lamp", True), ("chair", "armchair", True),
+        ("coffee table", "dining table", True), ("armchair", "office chair", True),
+        ("desk", "table", True), ("sofa", "couch", True), ("cabinet", "kitchen cabinet", True),
+        ("seat", "stool", True), ("box", "cardboard box", True), ("trash can", "bin", True),
+        ("table", "table", False), ("table", "tablet", False), ("chair", "table", False),
+        ("chair", "stool", False), ("nightstand", "table", False),
+        ("i am a bunny book", "book", True),
+        ("i am a bunny book", "laugh out loud joke book", False),
+        ("bag of chips", "bag", True), ("cup", "cupboard", False), ("lamp", "chair", False),
+    ],
+)  # fmt: skip
+def test_names_of_a_family_are_confusable_either_way_round(
+    one: str, other: str, *, alike: bool
+) -> None:
+    assert confusable(one, other) == confusable(other, one) == alike
 
 
 def test_pose_reasons() -> None:

@@ -169,8 +169,6 @@ class SceneLayout(Engine):
             stratum = [sectors.index(word) if sectors else 0 for word in words]
         else:
             possible, rejected = self._possible_sets(layout)
-            if self.quantity not in ("object_count", "room_size"):
-                rejected += Counter(layout.unnamed())
             found = self._ask_all(layout, possible)
             rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
             told = [
@@ -183,6 +181,8 @@ class SceneLayout(Engine):
             if context.recipe.word_strata and rows:
                 said = [self._said(layout, items, value) for items, value in told]
                 content, stratum = [list(column) for column in zip(*said, strict=True)]
+        if self.quantity not in ("object_count", "room_size"):
+            rejected += Counter(layout.unnamed())
         if not len(stratum):
             return CandidateTable.empty(rejected)
         shown = np.tile(np.array(layout.frames, dtype=np.int32), (len(stratum), 1))

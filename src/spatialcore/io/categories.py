@@ -17,6 +17,7 @@ from spatialcore.types import Object3D
 _TABLE = Path(__file__).with_name("categories.tsv")
 _FAMILIES = Path(__file__).with_name("families.tsv")
 _MAX_LABEL_BYTES = 8 << 20
+_TITLE_WORDS = 4
 
 
 def _rows(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
@@ -78,7 +79,8 @@ def confusable(one: str, other: str) -> bool:
     """Whether two different categories are of one family: a name of one may mean the other.
 
     They share a head noun (coffee table, dining table), one is the head of the other (table), or
-    `families.tsv` says that one is also called by the other's name (desk: table).
+    `families.tsv` says that one is also called by the other's name (desk: table). Two titles, names
+    of four words and more, tell themselves apart.
 
     Example:
         >>> confusable("table", "coffee table"), confusable("sofa", "couch")
@@ -89,7 +91,7 @@ def confusable(one: str, other: str) -> bool:
     if one == other:
         return False
     if head_noun(one) == head_noun(other):
-        return True
+        return min(len(name.split()) for name in (one, other)) < _TITLE_WORDS
     return any(
         {a, head_noun(a)} & (_other_names().get(b) or _other_names().get(head_noun(b), frozenset()))
         for a, b in ((one, other), (other, one))
