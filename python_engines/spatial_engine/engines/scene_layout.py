@@ -43,13 +43,11 @@ from spatial_engine.engines.layout_scene import (
     reference_layout,
 )
 from spatial_engine.engines.published import Published
-from spatial_engine.engines.seen_parts import agreed
+from spatial_engine.engines.seen_answers import gap_between, nearest_category
 from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.directions import relative_direction
-from spatialcore.relations.eye import tells_apart
-from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
@@ -284,9 +282,9 @@ class SceneLayout(Engine):
             sightings = [layout.sightings[item.category] for item in things]
             return geometry.appearance_order(sightings, times=layout.times, rules=rules)
         if self.quantity == "relative_distance":
-            return self._nearest(layout, things)
+            return nearest_category(layout, things)
         if self.quantity == "absolute_distance":
-            return self._apart(layout, things)
+            return gap_between(layout, things)
         if self.quantity == "object_size":
             if len(things[0].outline) < layout.recipe.guards.object_partial_vertices:
                 return Rejection(Reason.OBJECT_PARTIAL, {"vertices": len(things[0].outline)})
@@ -296,33 +294,6 @@ class SceneLayout(Engine):
             return layout.ends_unseen(things[0], "longest_side") or size
         stand, face, target = things
         return relative_direction(stand, face, target, self.form, rules=rules)
-
-    def _nearest(
-        self, layout: LayoutScene, things: Sequence[SceneObject]
-    ) -> Answer[str] | Rejection:
-        """Which category is nearest to the first object, whole and by what is seen."""
-        groups = {item.category: layout.by_category[item.category] for item in things[1:]}
-        area, rules = layout.room_area, layout.rules
-        whole = geometry.relative_distance(things[0], groups, room_area_m2=area, rules=rules)
-        if isinstance(whole, Rejection):
-            return whole
-        parts = {name: layout.seen_parts(items) for name, items in groups.items()}
-        primary = layout.seen_parts(things[:1])[0]
-        seen = geometry.relative_distance(primary, parts, room_area_m2=area, rules=rules)
-        return agreed(whole, seen)
-
-    def _apart(
-        self, layout: LayoutScene, things: Sequence[SceneObject]
-    ) -> Answer[float] | Rejection:
-        """The gap between two objects, where what is seen of them is as far apart to the eye."""
-        whole = geometry.absolute_distance(things[0], things[1], rules=layout.rules)
-        if isinstance(whole, Rejection):
-            return whole
-        seen, rules = gap(*layout.seen_parts(things)), layout.rules
-        evidence = whole.evidence | {"seen_gap_m": seen}
-        if tells_apart(seen, whole.value, share=rules.min_seen_share, metres=rules.min_seen_m):
-            return Rejection(Reason.HIDDEN_PART, evidence)
-        return Answer(whole.value, evidence)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers about several objects that their seen parts bear out; else nothing is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spatial_engine.engines.seen_parts import agreed
+from spatialcore.relations import layout as geometry
+from spatialcore.relations.eye import tells_apart
+from spatialcore.relations.scene_object import SceneObject, gap
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+
+if TYPE_CHECKING:
+    from spatial_engine.engines.layout_scene import LayoutScene
+
+
+def nearest_category(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[str] | Rejection:
+    """Which category of the others is nearest to the first object, whole and by what is seen."""
+    groups = {item.category: layout.by_category[item.category] for item in things[1:]}
+    area, rules = layout.room_area, layout.rules
+    whole = geometry.relative_distance(things[0], groups, room_area_m2=area, rules=rules)
+    if isinstance(whole, Rejection):
+        return whole
+    parts = {name: layout.seen_parts(items) for name, items in groups.items()}
+    primary = layout.seen_parts(things[:1])[0]
+    seen = geometry.relative_distance(primary, parts, room_area_m2=area, rules=rules)
+    return agreed(whole, seen)
+
+
+def gap_between(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[float] | Rejection:
+    """Metres between two objects, where what is seen of them is as far apart to the eye.
+
+    Returns:
+        As `layout.absolute_distance`, or `hidden_part`. Evidence: also `seen_gap_m`.
+    """
+    whole = geometry.absolute_distance(things[0], things[1], rules=layout.rules)
+    if isinstance(whole, Rejection):
+        return whole
+    seen, rules = gap(*layout.seen_parts(things)), layout.rules
+    evidence = whole.evidence | {"seen_gap_m": seen}
+    if tells_apart(seen, whole.value, share=rules.min_seen_share, metres=rules.min_seen_m):
+        return Rejection(Reason.HIDDEN_PART, evidence)
+    return Answer(whole.value, evidence)
