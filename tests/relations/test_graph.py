@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatialcore.relations.graph import INVERSE, SYMMETRIC, Edge, RelationGraph, relation_graph
-from spatialcore.relations.pairs import size_relation, topological, vertical
+from spatialcore.relations.pairs import topological, vertical
 from spatialcore.relations.scene_object import SceneObject
+from spatialcore.relations.sizes import size_relation
 from spatialcore.relations.verdict import Answer
 from tests.relations.rooms import block, moved, shell, table, turn_z
 

@@ -9,12 +9,11 @@ from spatialcore.relations.pairs import (
     level_axes,
     near_far,
     nearer,
-    plain_size,
-    size_relation,
     topological,
     vertical,
     view_direction,
 )
+from spatialcore.relations.sizes import plain_size, size_relation
 from spatialcore.relations.verdict import Reason, Rejection
 from spatialcore.types import Camera, invert_pose
 from tests.relations.rooms import block, moved, shell, solid, table, turn_z

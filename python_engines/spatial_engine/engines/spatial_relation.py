@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Relations between objects: topology, direction, distance and size.
 
-The geometry is in `spatialcore.relations.pairs`. A size is a named quantity; the plain word is only
-asked where all of them agree. View directions are asked of one frame that sees
-both objects; the others of the frames of a layout question.
+The geometry is in `spatialcore.relations.pairs` and `.sizes`. A size is a named quantity; the plain
+word is only asked where all of them agree. View directions are asked of one frame that sees both
+objects; the others of the frames of a layout question.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.records import answers
-from spatialcore.relations import pairs
+from spatialcore.relations import pairs, sizes
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from spatialcore.types import Float64
@@ -57,7 +57,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "depth": ("behind", "in front"),
     "nearer": ("nearer", "farther"),
     "size": _SIZES,
-    **{f"size.{by}": _SIZES for by in pairs.MEASURES},
+    **{f"size.{by}": _SIZES for by in sizes.MEASURES},
 }
 _VIEWED = ("side", "depth")
 # What a word becomes when the first two objects are asked the other way round.
@@ -170,9 +170,9 @@ class SpatialRelation(Engine):
         """Which of two is larger, by the quantity that is asked or by all of them."""
         by, (a, b), rules = self.relation.removeprefix("size."), things, layout.relation_rules
         if self.relation == "size":
-            found = pairs.plain_size(a, b, rules=rules)
+            found = sizes.plain_size(a, b, rules=rules)
         else:
-            found = pairs.size_relation(a, b, by=by, rules=rules)
+            found = sizes.size_relation(a, b, by=by, rules=rules)
         if isinstance(found, Rejection):
             return found
         return layout.ends_unseen(a, by) or layout.ends_unseen(b, by) or found

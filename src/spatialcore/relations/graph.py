@@ -21,12 +21,12 @@ from spatialcore.relations.pairs import (
     DEFAULT_RULES,
     RelationRules,
     near_far,
-    size_relation,
     topological,
     vertical,
     view_direction,
 )
 from spatialcore.relations.scene_object import SceneObject, gap, gap_floor
+from spatialcore.relations.sizes import size_relation
 from spatialcore.relations.verdict import Answer, Evidence, Rejection
 
 SYMMETRIC = frozenset({"intersects", "adjacent", "disjoint", "near", "far", "similar"})
