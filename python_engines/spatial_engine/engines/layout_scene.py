@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.seen_parts import SeenParts, sides_of, sides_seen
+from spatial_engine.engines.seen_parts import NOISE_M, SeenParts, reach_of, sides_of, sides_seen
 from spatial_engine.records.place import Place
+from spatial_engine.reference.clusters import largest_cluster
+from spatialcore.index.clusters import clusters_of
 from spatialcore.index.objects import shows
 from spatialcore.io.categories import confusable
 from spatialcore.relations.directions import Directions, Turns
+from spatialcore.relations.eye import tells_apart
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import room_size
@@ -69,6 +72,8 @@ class LayoutScene:
         surface: What decides whether a frame shows an object; None where the rules leave it to
             the visible vertices.
         parts: What the frames show of each object; None where all of it counts as seen.
+        one_cluster: Whether an object of a cloud built from depth hangs together; None for a mesh,
+            whose labels have no strays.
     """
 
     place: Place
@@ -80,6 +85,7 @@ class LayoutScene:
     points: NDArray[np.float32]
     surface: Surface | None = None
     parts: SeenParts | None = None
+    one_cluster: Callable[[SceneObject], bool] | None = None
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
@@ -219,9 +225,37 @@ class LayoutScene:
         parts = [self.seen_part(item) for item in items]
         return [part for part in parts if part is not None]
 
-    def ends_unseen(self, item: SceneObject, by: str) -> Rejection | None:
-        """`ends_unseen` unless the frames show both ends of the sides that a measure rests on."""
+    def extent_unsure(self, item: SceneObject, axes: Sequence[int]) -> Rejection | None:
+        """`extent_unsure` unless the frames agree on an object's sides where masks labelled it.
+
+        Of the frames that show it, every other one must see as much of a side as the rest, and its
+        points must be one cluster. Evidence: `halves_m`, the sides by either half.
+        """
+        if self.one_cluster is None:
+            return None
+        row = self.objects.index(item)
+        shown = [f for f, seen in zip(self.frames, self.shown[row].tolist(), strict=True) if seen]
+        halves = [self.seen_part(item, shown[k::2]) if shown[k::2] else None for k in (0, 1)]
+        sides = [np.zeros(3) if part is None else reach_of(item, part) for part in halves]
+        share = self.recipe.guards.min_seen_share
+        differ = any(
+            tells_apart(float(sides[0][k]), float(sides[1][k]), share=share, metres=NOISE_M)
+            for k in axes
+        )
+        if not differ and None not in halves and self.one_cluster(item):
+            return None
+        evidence = {"object_id": item.object_id, "halves_m": [side.tolist() for side in sides]}
+        return Rejection(Reason.EXTENT_UNSURE, evidence)
+
+    def size_fault(self, item: SceneObject, by: str) -> Rejection | None:
+        """Why the frames do not show how large an object is by a measure, or None.
+
+        Returns:
+            As `extent_unsure`, or `ends_unseen`: an end of a side that counts is not seen.
+        """
         part, axes = self.seen_part(item), sides_of(item.box, by)
+        if unsure := self.extent_unsure(item, axes):
+            return unsure
         seen = np.zeros(3, bool) if part is None else sides_seen(item, part)
         if seen[axes].all():
             return None
@@ -290,9 +324,15 @@ def _from_index(context: SceneContext) -> LayoutScene:
         masks = scene.surface
         on_surface = _counts(objects, instance, frames, partial(points_of, scene.surface))
         surface = Surface(on_surface, _stored_in_image(scene.object_frames, objects, frames))
-    parts = SeenParts(points, instance, partial(points_of, masks))
+    parts, voxel = SeenParts(points, instance, partial(points_of, masks)), scene.voxel
+    one_cluster = None
+    if voxel is not None and recipe.rules.object_points == "cluster":
+
+        def one_cluster(item: SceneObject) -> bool:
+            return clusters_of(item.outline.astype(np.float32), voxel).sure
+
     return LayoutScene(
-        context.place, recipe, frames, times, objects, counts, points, surface, parts
+        context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster
     )
 
 
@@ -338,7 +378,13 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     known = [t for t in clock if t is not None]
     times = tuple(known) if len(known) == len(clock) else None
     points = cloud.points_world
-    parts = SeenParts(points, cloud.instance, reference.object_points)
+    parts, voxel = SeenParts(points, cloud.instance, reference.object_points), reference.voxel
+    one_cluster = None
+    if voxel is not None and recipe.rules.object_points == "cluster":
+
+        def one_cluster(item: SceneObject) -> bool:
+            return largest_cluster(item.outline.astype(np.float32), voxel)[1]
+
     return LayoutScene(
-        reference.place, recipe, frames, times, objects, counts, points, surface, parts
+        reference.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster
     )

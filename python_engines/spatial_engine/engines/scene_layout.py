@@ -291,7 +291,7 @@ class SceneLayout(Engine):
             size = geometry.object_size(things[0], rules=rules)
             if isinstance(size, Rejection):
                 return size
-            return layout.ends_unseen(things[0], "longest_side") or size
+            return layout.size_fault(things[0], "longest_side") or size
         stand, face, target = things
         return relative_direction(stand, face, target, self.form, rules=rules)
 

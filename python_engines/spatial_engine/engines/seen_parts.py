@@ -23,6 +23,9 @@ T = TypeVar("T")
 ENDS_TOLERANCE = 0.1
 """Share of a side that the frames may leave unseen: the published rule of object sizes."""
 
+NOISE_M = 0.02
+"""Ends of a side that lie so near are the same to the sensor."""
+
 
 class SeenParts:
     """The vertices of a scene's objects that frames show.
@@ -73,9 +76,14 @@ class SeenParts:
 
 def sides_seen(item: SceneObject, part: SceneObject) -> NDArray[np.bool_]:
     """(3,) whether a part reaches from end to end of each side of the object's box, within 10 %."""
+    return np.asarray(reach_of(item, part) >= (1.0 - ENDS_TOLERANCE) * item.box.size)
+
+
+def reach_of(item: SceneObject, part: SceneObject) -> Float64:
+    """(3,) metres from end to end of a part, along the sides of the object's box."""
     along = (part.outline - item.box.center) @ item.box.R
-    reach = along.max(axis=0) - along.min(axis=0)
-    return np.asarray(reach >= (1.0 - ENDS_TOLERANCE) * item.box.size)
+    reach: Float64 = along.max(axis=0) - along.min(axis=0)
+    return reach
 
 
 def sides_of(box: OrientedBox, by: str) -> list[int]:

@@ -175,7 +175,7 @@ class SpatialRelation(Engine):
             found = sizes.size_relation(a, b, by=by, rules=rules)
         if isinstance(found, Rejection):
             return found
-        return layout.ends_unseen(a, by) or layout.ends_unseen(b, by) or found
+        return layout.size_fault(a, by) or layout.size_fault(b, by) or found
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

@@ -170,8 +170,10 @@ def _summed(parts: list[Voxels]) -> Voxels:
     return Voxels(parts[0].voxel, key[first], ids[first], np.add.reduceat(sums, first, axis=0))
 
 
-def built_cloud(frames: Callable[[], Iterable[PosedReadings]], depth_scale: float) -> Cloud:
-    """The cloud that the index builds where a source has no mesh, in Morton order.
+def built_cloud(
+    frames: Callable[[], Iterable[PosedReadings]], depth_scale: float
+) -> tuple[Cloud, float]:
+    """The cloud that the index builds where a source has no mesh, in Morton order, and its voxel.
 
     Args:
         frames: Called once for each voxel size tried.
@@ -183,7 +185,7 @@ def built_cloud(frames: Callable[[], Iterable[PosedReadings]], depth_scale: floa
             break
     points, instance = voxels.extract(2 if voxels.count(2) >= LEAST_POINTS else 1)
     order = morton_order(points)
-    return Cloud(points[order], instance[order])
+    return Cloud(points[order], instance[order]), voxel
 
 
 def in_boxes(

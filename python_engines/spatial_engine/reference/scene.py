@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
+from spatial_engine.reference.clusters import trimmed
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
 from spatial_engine.reference.splats import Discs, discs_of, open_shares
 from spatialcore.camera import pinhole_depth
@@ -74,6 +75,8 @@ class ReferenceScene:
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._open_shares: dict[int, dict[int, float]] = {}
+        self._voxel: float | None = None
+        self._readable: set[int] = set()
 
     @property
     def scene(self) -> Scene:
@@ -156,7 +159,9 @@ class ReferenceScene:
 
     def _source_cloud(self) -> Cloud:
         if self.scene.read_cloud is None:
-            return built_cloud(self._posed_readings, self.scene.depth_scale)
+            built, self._voxel = built_cloud(self._posed_readings, self.scene.depth_scale)
+            clustered = self.rules.object_points == "cluster"
+            return trimmed(built, self._voxel) if clustered else built
         cloud = self.scene.read_cloud()
         points = np.asarray(cloud.points_world, np.float32)
         if not np.array_equal(self.aligned_from_world, np.eye(4)):
@@ -171,6 +176,7 @@ class ReferenceScene:
             except (ValueError, SceneFormatError):
                 continue
             if depth.shape == self.depth_size(frame.index)[::-1]:
+                self._readable.add(frame.index)
                 yield self._straight(frame, PosedReadings(
                     depth, self._depth_K(frame), pose, self._instance(frame)
                 ))  # fmt: skip
@@ -211,6 +217,16 @@ class ReferenceScene:
         inside = (u >= 0) & (u < W) & (v >= 0) & (v < H)
         ids = stored[np.clip(v, 0, H - 1), np.clip(u, 0, W - 1)]
         return np.where(inside, ids, -1)
+
+    @property
+    def voxel(self) -> float | None:
+        """Metres, side of the voxels of a cloud that was built again; None for a mesh."""
+        return self._voxel if len(self.points) else None
+
+    @property
+    def cloud_frames(self) -> tuple[int, ...]:
+        """The frames that a cloud was built from again, ascending; () for a mesh."""
+        return tuple(sorted(self._readable)) if len(self.points) else ()
 
     @property
     def points(self) -> NDArray[np.float32]:

@@ -87,6 +87,8 @@ class Rules:
         surface_absolute_m: ... and at least, metres.
         surface_share: Least share of an object's vertices in the image that must be on the
             surface; of a whole object in plain view it is about a half.
+        object_points: Which labelled points of a cloud built from depth are an object's: the largest
+            dense "cluster", or "all", strays of its masks included.
         excluded_categories: Categories that are structure, not objects.
         excluded_on: Whether the raw or the canonical category is tested.
         askable: "guarded", or "visible" where every visible point may be asked.
@@ -105,6 +107,7 @@ class Rules:
     surface_relative: Share = 0.015
     surface_absolute_m: Metres = 0.02
     surface_share: Share = 0.15
+    object_points: Literal["cluster", "all"] = "cluster"
     excluded_categories: tuple[Name, ...] = (
         "wall",
         "floor",

@@ -23,6 +23,7 @@ from spatialcore.index.cloud import (
     check_cloud,
     order_cloud,
 )
+from spatialcore.index.clusters import without_strays
 from spatialcore.index.depth_cache import decoded_maps
 from spatialcore.index.depths import DecodedDepth, DepthSpool
 from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
@@ -119,13 +120,15 @@ class SceneBuild:
             threads=self.threads,
         )
         self.masks = masks.to_host()
-        self.cloud = self._with_boxes(self.cloud)
+        self.cloud = self._with_objects(self.cloud)
 
-    def _with_boxes(self, cloud: OrderedCloud) -> OrderedCloud:
-        """The cloud whose points in boxes have their objects."""
-        scene = self.scene
+    def _with_objects(self, cloud: OrderedCloud) -> OrderedCloud:
+        """The cloud whose points have the objects they are of: no strays, and those in boxes."""
+        scene, instance = self.scene, cloud.instance
+        if self.built is not None and self.rules.object_points == "cluster":
+            instance = without_strays(cloud.points, instance, self.built.voxel)
         instance = points_in_boxes(
-            scene.objects, cloud.points, cloud.instance, self.world.aligned_from_world,
+            scene.objects, cloud.points, instance, self.world.aligned_from_world,
             up_known=scene.world_up is not None,
         )  # fmt: skip
         return cloud._replace(instance=instance)

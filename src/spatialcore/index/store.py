@@ -169,6 +169,11 @@ class SceneIndex:
         return float(self.meta["depth_scale"])
 
     @property
+    def voxel(self) -> float | None:
+        """Metres, side of the voxels that the cloud was built of; None for a mesh and clips."""
+        return self.meta.get("cloud", {}).get("voxel")
+
+    @property
     def depth_map(self) -> str:
         """Pixel map that was used: "from_intrinsics", "from_sizes", "identity", "" for clips."""
         return str(self.meta["recipe"]["map"])

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     STEEP_VIEW = "steep_view"
     BORDER = "border"
     SIZE_DISAGREES = "size_disagrees"
+    EXTENT_UNSURE = "extent_unsure"
     OBJECT_SMALL = "object_small"
     OBJECT_PARTIAL = "object_partial"
     ROOM_SMALL = "room_small"
