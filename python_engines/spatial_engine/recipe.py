@@ -71,6 +71,9 @@ class Guards:
             as a share of the larger: what a person sees ...
         min_seen_m: ... and at least, metres.
         object_min_side_m: Least side that is asked.
+        object_end_share: Share of the vertices in the outer tenth of a side that one of the frames
+            must show, at either end; 0 asks for one vertex.
+        object_end_margin: How far inside the image they must lie, of its width.
         object_partial_vertices: Vertices below which an object counts as a fragment.
         moving_min_m: Way from which on a point moves.
         static_max_m: Way below which a point is at rest.
@@ -107,6 +110,8 @@ class Guards:
     object_unique: bool = True
     object_family: bool = True
     object_min_side_m: Metres = 0.10
+    object_end_share: Share = 0.15
+    object_end_margin: Share = 0.02
     object_partial_vertices: Count = 200
 
     # Tracks.

@@ -23,9 +23,11 @@ from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.records.place import FrameImage, Place
 from spatialcore.bitmask import BitMask
 from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
-from spatialcore.types import Cloud, Object3D
+from spatialcore.types import Camera, Cloud, Object3D, invert_pose
 
 HEIGHT, LENGTH, WIDTH = OBJECT_PERCEPTION
+# Five metres before the middle of the bench, level, looking along +y.
+POSE = np.array([[1.0, 0, 0, 0.5], [0, 0, 1, -5], [0, -1, 0, 0.25], [0, 0, 0, 1]])
 RECIPES = Path(__file__).parents[2] / "python_engines/spatial_engine/recipes"
 
 
@@ -63,11 +65,21 @@ class Room:
         scene: Any = SimpleNamespace(
             is_clip=False, metric=True, up="given", points=points, instance=instance,
             objects=rows, object_frames=table, view_sets=view_set_table(rows, table, recipe.rules),
-            visible=mask, surface=mask, row_of_frame={int(k): int(k) for k in frames},
+            visible=mask, surface=mask, row_of_frame={int(k): int(k) for k in frames}, voxel=None,
+            color_camera=self.camera, cam_from_world=lambda _: invert_pose(POSE),
         )  # fmt: skip
         self.context = SceneContext(scene, self.place)
         self.points, self.cloud = points, Cloud(points, instance)
-        self.scene, self._seen = SimpleNamespace(objects=named), seen
+        self.scene, self._seen, self.voxel = SimpleNamespace(objects=named), seen, None
+
+    def camera(self, frame: int) -> Camera:
+        del frame
+        return Camera(np.array([[400.0, 0, 319.5], [0, 400.0, 239.5], [0, 0, 1]]), 640, 480)
+
+    def project(self, frame: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cam = self.points[rows].astype(np.float64) @ POSE[:3, :3] - POSE[:3, 3] @ POSE[:3, :3]
+        uv = cam @ self.camera(frame).K.T
+        return uv[:, :2] / cam[:, 2:], cam[:, 2]
 
     def visible(self, frame: int) -> np.ndarray:
         return self._seen[frame]
@@ -243,7 +255,8 @@ def test_structure_and_glimpses_are_no_views() -> None:
     """A wall is never asked about; a frame below 5 % of the vertices does not see the object."""
     points = bench()
     for coverage in ("extent", "bins"):
-        wall = Room({"wall": points}, np.ones((1, len(points)), bool), recipe_of(coverage))
+        recipe = recipe_of(coverage, object_end_share=0.0)
+        wall = Room({"wall": points}, np.ones((1, len(points)), bool), recipe)
         assert wall.rows() == set()
         assert wall.reason((0,)) == "category_excluded"
         for step, seen in ((20, True), (21, False)):
@@ -251,8 +264,33 @@ def test_structure_and_glimpses_are_no_views() -> None:
             glimpse[0, ::step] = True
             glimpse[0, [0, 999]] = True
             glimpse[0, 20 if step == 20 else 21] = step == 21  # keep the count at the limit
-            room = Room({"bench": points}, glimpse, recipe_of(coverage))
+            room = Room({"bench": points}, glimpse, recipe)
             assert bool(room.rows()) == seen
+
+
+@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 3).tolist())
+def test_an_end_is_shown_by_enough_of_its_vertices_off_the_border(seed: int) -> None:
+    """The length of a bench whose right end shows only so much, or is cut by the image's rim."""
+    points, rng = bench(), np.random.default_rng(seed)
+    end = np.flatnonzero(points[:, 0] >= 0.9)
+    for share, asked in ((0.16, True), (0.14, False)):
+        some = np.ones(len(points), bool)
+        some[end] = False
+        # The last vertex itself is seen: by extent alone the side would be whole.
+        some[[end[99], *rng.permutation(np.delete(end, 99))[: int(share * len(end)) - 1]]] = True
+        room = Room({"bench": points}, some[None], recipe_of())
+        assert bool(room.rows()) == asked
+        assert room.reason((0,)) == ("" if asked else "ends_unseen")
+        if not asked:
+            assert dict(candidates_of(LENGTH, room.context).rejected) == {"ends_unseen": 1}
+            loose = Room({"bench": points}, some[None], recipe_of(object_end_share=0.0))
+            assert loose.rows() == {(0,)}
+    # At x = 4.2 the end is 616 px from the left; the last tenth of 4.7 begins at 640.
+    whole = np.ones((1, len(points)), bool)
+    for shift, asked in ((3.2, True), (3.7, False)):
+        cut = Room({"bench": bench(shift=shift)}, whole, recipe_of())
+        assert bool(cut.rows()) == asked
+        assert cut.reason((0,)) == ("" if asked else "ends_unseen")
 
 
 def test_the_option_makes_a_recipe_custom_and_keeps_the_index(tmp_path: Path) -> None:

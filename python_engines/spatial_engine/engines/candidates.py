@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -87,6 +87,26 @@ class CandidateTable:
     def rows(self) -> list[Row]:
         """Every row as plain integers, without the filling."""
         return list(map(Row, _unfilled(self.frames), _unfilled(self.items)))
+
+
+def joined(tables: Sequence[CandidateTable], rejected: Mapping[str, int]) -> CandidateTable:
+    """The tables of all objects as one; rows of fewer frames are filled up by -1."""
+    if not tables:
+        return CandidateTable.empty(rejected)
+    width = max(table.frames.shape[1] for table in tables)
+    frames = [
+        np.pad(t.frames, ((0, 0), (0, width - t.frames.shape[1])), constant_values=-1)
+        for t in tables
+    ]
+    return CandidateTable.build(
+        np.concatenate(frames),
+        np.concatenate([table.items for table in tables]),
+        np.concatenate([table.hash for table in tables]),
+        bin=np.concatenate([table.bin for table in tables]),
+        stratum=np.concatenate([table.stratum for table in tables]),
+        content=np.concatenate([table.content for table in tables]),
+        rejected=rejected,
+    )
 
 
 def _unfilled(columns: NDArray[Any]) -> list[tuple[int, ...]]:

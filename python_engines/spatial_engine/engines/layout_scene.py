@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.seen_parts import NOISE_M, SeenParts, reach_of, sides_of, sides_seen
+from spatial_engine.engines.seen_parts import SeenParts
 from spatial_engine.records.place import Place
 from spatial_engine.reference.clusters import largest_cluster
 from spatialcore.index.clusters import clusters_of
 from spatialcore.index.objects import shows
 from spatialcore.io.categories import confusable
 from spatialcore.relations.directions import Directions, Turns
-from spatialcore.relations.eye import tells_apart
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import room_size
@@ -224,43 +223,6 @@ class LayoutScene:
         """What the shown frames show of objects; those of which they show nothing are left out."""
         parts = [self.seen_part(item) for item in items]
         return [part for part in parts if part is not None]
-
-    def extent_unsure(self, item: SceneObject, axes: Sequence[int]) -> Rejection | None:
-        """`extent_unsure` unless the frames agree on an object's sides where masks labelled it.
-
-        Of the frames that show it, every other one must see as much of a side as the rest, and its
-        points must be one cluster. Evidence: `halves_m`, the sides by either half.
-        """
-        if self.one_cluster is None:
-            return None
-        row = self.objects.index(item)
-        shown = [f for f, seen in zip(self.frames, self.shown[row].tolist(), strict=True) if seen]
-        halves = [self.seen_part(item, shown[k::2]) if shown[k::2] else None for k in (0, 1)]
-        sides = [np.zeros(3) if part is None else reach_of(item, part) for part in halves]
-        share = self.recipe.guards.min_seen_share
-        differ = any(
-            tells_apart(float(sides[0][k]), float(sides[1][k]), share=share, metres=NOISE_M)
-            for k in axes
-        )
-        if not differ and None not in halves and self.one_cluster(item):
-            return None
-        evidence = {"object_id": item.object_id, "halves_m": [side.tolist() for side in sides]}
-        return Rejection(Reason.EXTENT_UNSURE, evidence)
-
-    def size_fault(self, item: SceneObject, by: str) -> Rejection | None:
-        """Why the frames do not show how large an object is by a measure, or None.
-
-        Returns:
-            As `extent_unsure`, or `ends_unseen`: an end of a side that counts is not seen.
-        """
-        part, axes = self.seen_part(item), sides_of(item.box, by)
-        if unsure := self.extent_unsure(item, axes):
-            return unsure
-        seen = np.zeros(3, bool) if part is None else sides_seen(item, part)
-        if seen[axes].all():
-            return None
-        evidence = {"object_id": item.object_id, "size_m": item.box.size.tolist()}
-        return Rejection(Reason.ENDS_UNSEEN, evidence | {"sides_seen": seen.tolist()})
 
     def object(self, object_id: int) -> SceneObject:
         """The object with an id."""

@@ -19,9 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Row, joined
 from spatial_engine.engines.contents import content_of, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.layout_scene import (
+    LayoutScene,
+    layout_scene,
+    reference_layout,
+    shown_frames,
+)
 from spatial_engine.engines.object_views import (
     BINS,
     TOLERANCE,
@@ -29,13 +35,20 @@ from spatial_engine.engines.object_views import (
     SeenObjects,
     bins_of_frames,
     covering_sets,
+    end_shares,
     object_axis,
     seen_objects,
 )
 from spatial_engine.engines.published import Published
+from spatial_engine.engines.seen_sizes import extent_unsure
 from spatial_engine.records import answers
 from spatial_engine.records.place import Place
-from spatial_engine.reference.extents import coordinates_along, object_vertices, seen_extent
+from spatial_engine.reference.extents import (
+    coordinates_along,
+    object_vertices,
+    seen_ends,
+    seen_extent,
+)
 from spatialcore.coverage import MOST_COVER_SIZE
 from spatialcore.index.objects import (
     axis_sides,
@@ -46,6 +59,7 @@ from spatialcore.index.objects import (
 )
 from spatialcore.index.tables import ObjectRow
 from spatialcore.io.categories import confusable
+from spatialcore.relations.verdict import Reason
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -106,13 +120,34 @@ class ObjectSize(Engine):
             if reason:
                 rejected[reason] += sum(map(len, by_size))
                 continue
+            built = context.scene.voxel is not None
+            if built and self._unsure(layout_scene(context), row):
+                rejected[str(Reason.EXTENT_UNSURE)] += sum(map(len, by_size))
+                continue
             others = self._frames_of_others(recipe, seen, row)
             for frames in by_size:
                 unique = ~np.isin(frames, others).any(axis=1)
                 rejected["category_not_unique"] += int((~unique).sum())
-                if unique.any():
-                    tables.append(self._chosen(context, object_id, frames[unique]))
-        return _joined(tables, rejected)
+                clear = frames[unique]
+                if self._by_ends(recipe) and len(clear):
+                    ends = _both_ends(recipe, end_shares(context, row, self.axis, clear))
+                    rejected[str(Reason.ENDS_UNSEEN)] += int((~ends).sum())
+                    clear = clear[ends]
+                if len(clear):
+                    tables.append(self._chosen(context, object_id, clear))
+        return joined(tables, rejected)
+
+    def _by_ends(self, recipe: Recipe) -> bool:
+        """Whether the ends of a side must be well in view."""
+        return recipe.guards.object_end_share > 0
+
+    def _unsure(self, layout: LayoutScene, row: ObjectRow) -> bool:
+        """Whether the side of an object that masks labelled is not sure."""
+        if layout.one_cluster is None:
+            return False
+        aligned = layout.recipe.rules.object_axes == "aligned"  # its axes are not those of the box
+        axes = range(3) if aligned else [axis_sides(row, "oriented")[self.axis][0]]
+        return extent_unsure(layout, layout.object(row.object_id), axes) is not None
 
     def _chosen(
         self, context: SceneContext, object_id: int, frames: NDArray[np.int32]
@@ -181,7 +216,12 @@ class ObjectSize(Engine):
             if by_bins:
                 item = seen.rows[object_id]
                 bins = _Bins(*bins_of_frames(context, item, self.axis, row.frames))
-            out.append(_with_extents(subjects[object_id], extents, bins))
+            facts = _with_extents(subjects[object_id], extents, bins)
+            if self._by_ends(context.recipe):
+                item, frames = seen.rows[object_id], np.array([row.frames], np.int32)
+                shown = end_shares(context, item, self.axis, frames)[0].tolist()
+                facts = facts._replace(evidence={**facts.evidence, "ends_shown": shown})
+            out.append(facts)
         return out
 
     def _subject(self, place: Place, item: ObjectRow) -> Facts:
@@ -223,6 +263,10 @@ class ObjectSize(Engine):
             seen = [reference.object_points(frame)[mine] for frame in row.frames]
             bins = _reference_bins(along, [along[s] for s in seen])
         facts = _with_extents(self._subject(reference.place, item), extents, bins)
+        shown = None
+        if self._by_ends(recipe):
+            shown = [list(seen_ends(reference, object_id, frame, a[0])) for frame in row.frames]
+            facts = facts._replace(evidence={**facts.evidence, "ends_shown": shown})
         if is_excluded(recipe.rules, item.raw_category, item.category):
             return facts, "category_excluded"
         least = seen_threshold(recipe.rules, item.vertex_count)
@@ -232,7 +276,13 @@ class ObjectSize(Engine):
         others = self._frames_of_others(recipe, SeenObjects(items, counts, {}), item)
         if not reason and set(others) & set(row.frames):
             reason = "category_not_unique"
-        return facts, reason or _coverage_rejection(extents, side, bins)
+        reason = reason or _coverage_rejection(extents, side, bins)
+        if not reason and shown and not _both_ends(recipe, np.array([shown]))[0]:
+            reason = str(Reason.ENDS_UNSEEN)
+        if not reason and reference.voxel is not None:
+            layout = reference_layout(reference, shown_frames(reference.cloud_frames))
+            reason = str(Reason.EXTENT_UNSURE) if self._unsure(layout, item) else ""
+        return facts, reason
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The object, which each frame of its set shows."""
@@ -283,6 +333,12 @@ def _with_extents(subject: Facts, extents: list[Extent], bins: _Bins | None) -> 
     return Facts(subject.answer, evidence, subject.slots)
 
 
+def _both_ends(recipe: Recipe, shares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(n,) whether one frame of each set shows the low end well, and one the high; (n, k, 2)."""
+    ends = np.any(shares >= recipe.guards.object_end_share, axis=1)
+    return np.asarray(np.all(ends, axis=1))
+
+
 def _reference_bins(along: NDArray[np.float64], found: list[NDArray[np.float64]]) -> _Bins:
     """Tenths between the object's ends, the last one closed, one vertex after the other."""
     low, high = float(along.min()), float(along.max())
@@ -328,26 +384,6 @@ def _same_name(recipe: Recipe, one: ObjectRow, other: ObjectRow) -> bool:
     """Whether a question's name of one object may be taken for the other."""
     a, b = _name(recipe, one), _name(recipe, other)
     return a == b or (recipe.guards.object_family and confusable(a, b))
-
-
-def _joined(tables: list[CandidateTable], rejected: Counter[str]) -> CandidateTable:
-    """The tables of all objects as one; rows of fewer frames are filled up by -1."""
-    if not tables:
-        return CandidateTable.empty(rejected)
-    width = max(table.frames.shape[1] for table in tables)
-    frames = [
-        np.pad(t.frames, ((0, 0), (0, width - t.frames.shape[1])), constant_values=-1)
-        for t in tables
-    ]
-    return CandidateTable.build(
-        np.concatenate(frames),
-        np.concatenate([table.items for table in tables]),
-        np.concatenate([table.hash for table in tables]),
-        bin=np.concatenate([table.bin for table in tables]),
-        stratum=np.concatenate([table.stratum for table in tables]),
-        content=np.concatenate([table.content for table in tables]),
-        rejected=rejected,
-    )
 
 
 OBJECT_PERCEPTION = (ObjectSize("height"), ObjectSize("length"), ObjectSize("width"))

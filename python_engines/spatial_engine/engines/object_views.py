@@ -25,6 +25,7 @@ from spatialcore.index.objects import (
     shows,
 )
 from spatialcore.index.tables import ObjectRow
+from spatialcore.types import transform_points
 
 BINS = 10
 TOLERANCE = 0.1  # of the side: how much of it a set may miss
@@ -156,3 +157,65 @@ def bins_of_frames(
 
 def _bits(word: int) -> list[int]:
     return [b for b in range(BINS) if word >> b & 1]
+
+
+def end_shares(
+    context: SceneContext, row: ObjectRow, side: str, frames: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """How well frames show either end of a side of an object.
+
+    Args:
+        context: The scene.
+        row: The object.
+        side: "height", "length" or "width".
+        frames: (n, k) frames.
+
+    Returns:
+        (n, k, 2) share of the vertices in the lowest and in the highest tenth of the side that each
+        frame shows, off the border of its image by `object_end_margin`.
+    """
+    named = {int(f): _end_shares(context, row, int(f))[side] for f in np.unique(frames)}
+    found = np.array([named[f] for f in frames.reshape(-1).tolist()])
+    return found.reshape(*frames.shape, 2)
+
+
+def _end_shares(
+    context: SceneContext, row: ObjectRow, frame: int
+) -> dict[str, tuple[float, float]]:
+    """The shares of one frame, for each side; computed once."""
+
+    def make() -> dict[str, tuple[float, float]]:
+        scene, rows = context.scene, _vertices(context)[row.object_id]
+        points = np.asarray(scene.points)[rows]
+        camera = scene.color_camera(frame)
+        uv, z = camera.project(transform_points(scene.cam_from_world(frame), points))
+        edge = context.recipe.guards.object_end_margin * camera.size[0]
+        with np.errstate(invalid="ignore"):  # NaN compares false: no pixel
+            clear = ((uv >= edge) & (uv < np.array(camera.size) - edge)).all(axis=1) & (z > 0)
+        words = _object_masks(context).words[scene.row_of_frame[frame]]
+        clear &= (words[rows >> 6] >> (rows & 63).astype(np.uint64) & np.uint64(1)) != 0
+        found = {}
+        for side, low_high in _ends(context, row).items():
+            low, high = (float(clear[end].mean()) for end in low_high)
+            found[side] = low, high
+        return found
+
+    return context.cached(("end_shares", row.object_id, frame), make)
+
+
+def _ends(context: SceneContext, row: ObjectRow) -> dict[str, list[NDArray[np.bool_]]]:
+    """For each side the vertices of its lowest and of its highest tenth."""
+
+    def make() -> dict[str, list[NDArray[np.bool_]]]:
+        axes = context.recipe.rules.object_axes
+        x, y, z = context.scene.points[_vertices(context)[row.object_id]].astype(np.float64).T
+        found = {}
+        for side in ("height", "length", "width"):
+            a = object_axis(row, axes, side)
+            along = (a[0] * x + a[1] * y) + a[2] * z
+            low, high = along.min(), along.max()
+            reach = TOLERANCE * (high - low)
+            found[side] = [along <= low + reach, along >= high - reach]
+        return found
+
+    return context.cached(("ends", row.object_id), make)

@@ -44,6 +44,7 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatial_engine.engines.published import Published
 from spatial_engine.engines.seen_answers import gap_between, nearest_category
+from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
 from spatialcore.relations import layout as geometry
@@ -291,7 +292,7 @@ class SceneLayout(Engine):
             size = geometry.object_size(things[0], rules=rules)
             if isinstance(size, Rejection):
                 return size
-            return layout.size_fault(things[0], "longest_side") or size
+            return size_fault(layout, things[0], "longest_side") or size
         stand, face, target = things
         return relative_direction(stand, face, target, self.form, rules=rules)
 

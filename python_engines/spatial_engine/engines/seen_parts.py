@@ -23,9 +23,6 @@ T = TypeVar("T")
 ENDS_TOLERANCE = 0.1
 """Share of a side that the frames may leave unseen: the published rule of object sizes."""
 
-NOISE_M = 0.02
-"""Ends of a side that lie so near are the same to the sensor."""
-
 
 class SeenParts:
     """The vertices of a scene's objects that frames show.

@@ -35,6 +35,7 @@ from spatial_engine.engines.layout_scene import (
     reference_layout,
 )
 from spatial_engine.engines.seen_parts import agreed
+from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.records import answers
 from spatialcore.relations import pairs, sizes
 from spatialcore.relations.scene_object import SceneObject
@@ -175,7 +176,7 @@ class SpatialRelation(Engine):
             found = sizes.size_relation(a, b, by=by, rules=rules)
         if isinstance(found, Rejection):
             return found
-        return layout.size_fault(a, by) or layout.size_fault(b, by) or found
+        return size_fault(layout, a, by) or size_fault(layout, b, by) or found
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""

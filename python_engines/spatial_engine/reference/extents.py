@@ -55,3 +55,34 @@ def seen_extent(scene: ReferenceScene, object_id: int, frame: int, axes: ArrayLi
         nothing = np.full(len(along), np.nan)
         return Extent(0, nothing, nothing)
     return Extent(len(seen), along.min(axis=1), along.max(axis=1))
+
+
+def seen_ends(
+    scene: ReferenceScene, object_id: int, frame: int, axis: ArrayLike
+) -> tuple[float, float]:
+    """Shares of the vertices at either end of an object that a frame shows off its border.
+
+    Args:
+        scene: The scene.
+        object_id: The object.
+        frame: The frame.
+        axis: (3,) of the side; an end is the outer tenth of it.
+    """
+    rows = object_vertices(scene, object_id)
+    along = coordinates_along(scene, rows, np.asarray(axis)[None])[0]
+    uv, z = scene.project(frame, rows)
+    W, H = scene.camera(frame).size
+    edge = scene.recipe.guards.object_end_margin * W
+    shown = scene.object_points(frame)[rows]
+    tenth = (along.max() - along.min()) / 10
+    counts = {"low": [0, 0], "high": [0, 0]}
+    for k, at in enumerate(along.tolist()):
+        (u, v), before = uv[k].tolist(), bool(z[k] > 0)
+        clear = before and edge <= u < W - edge and edge <= v < H - edge and bool(shown[k])
+        for end, inside in (
+            ("low", at <= along.min() + tenth),
+            ("high", at >= along.max() - tenth),
+        ):
+            counts[end][0] += bool(inside) and clear
+            counts[end][1] += bool(inside)
+    return counts["low"][0] / counts["low"][1], counts["high"][0] / counts["high"][1]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The points of a labelled object without the strays of its masks: its largest dense cluster.
 
-A mask that is a pixel too wide labels the wall behind an object, metres away along the ray; a few such
-points double a book. In a cloud that is built from depth maps every voxel of a surface has
-neighbours, and strays have few. All of it is counted in whole numbers of voxels: `verify` counts
-again in another way (spatial_engine/reference/clusters.py) and must find the same points.
+A mask that is a pixel too wide labels the wall behind an object; a few such points double a book.
+In a cloud that is built from depth maps every voxel of a surface has neighbours, and strays have
+few. All is counted in whole voxels: `verify` counts again in another way and must find the same.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ def clusters_of(points: NDArray[np.float32], voxel: float) -> Clusters:
     """The clusters of one object.
 
     A voxel is dense when it and its 26 neighbours hold at least half as many of the object's points
-    as those of the median point. Dense voxels that touch, by a corner too, are one cluster; the one of
-    the most points is the object, on a tie that of the lowest voxel; other points stay where their
-    voxel touches it.
+    as those of the median point. Dense voxels that touch, by a corner too, are one cluster. The one
+    of the most points is the object, on a tie that of the lowest voxel, with the points whose
+    voxels touch it.
 
     Args:
         points: (n, 3) finite, metres.

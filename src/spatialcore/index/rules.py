@@ -87,8 +87,8 @@ class Rules:
         surface_absolute_m: ... and at least, metres.
         surface_share: Least share of an object's vertices in the image that must be on the
             surface; of a whole object in plain view it is about a half.
-        object_points: Which labelled points of a cloud built from depth are an object's: the largest
-            dense "cluster", or "all", strays of its masks included.
+        object_points: Which labelled points of a cloud built from depth are an object's: the
+            largest dense "cluster", or "all", strays of its masks included.
         excluded_categories: Categories that are structure, not objects.
         excluded_on: Whether the raw or the canonical category is tested.
         askable: "guarded", or "visible" where every visible point may be asked.

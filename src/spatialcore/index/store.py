@@ -171,7 +171,8 @@ class SceneIndex:
     @property
     def voxel(self) -> float | None:
         """Metres, side of the voxels that the cloud was built of; None for a mesh and clips."""
-        return self.meta.get("cloud", {}).get("voxel")
+        voxel: float | None = self.meta.get("cloud", {}).get("voxel")
+        return voxel
 
     @property
     def depth_map(self) -> str:
