@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.frame_pairs import overlap_bin
-from spatial_engine.plan.balance import allocate, bin_quotas
+from spatial_engine.plan.balance import allocate, bin_quotas, within_caps
 from spatial_engine.recipe import load_recipe
 
 PAPER, PLAIN = load_recipe("multispa-paper"), load_recipe()
@@ -74,6 +74,18 @@ def test_the_first_bins_have_one_more_and_empty_bins_have_quotas() -> None:
     sizes[5] = 1
     found = allocate(sizes, 100)
     assert (found.taken[5], found.taken[28]) == (1, 99)
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([0.0, 0.2, 0.5, 1.0])), min_size=1))
+def test_a_capped_stratum_is_never_more_than_its_share(strata: list[tuple[int, float]]) -> None:
+    """With one capped stratum; as many rows as fit, and the others as they were."""
+    sizes = [size for size, _ in strata]
+    caps = [strata[0][1], *[1.0] * (len(strata) - 1)]
+    found = within_caps(sizes, caps)
+    assert found[1:] == sizes[1:]
+    assert found[0] <= caps[0] * sum(found) + 1e-6
+    more = [min(found[0] + 1, sizes[0]), *sizes[1:]]
+    assert more[0] == found[0] or more[0] > caps[0] * sum(more) - 1e-6
 
 
 def test_a_carry_goes_to_the_next_bin_visited_only() -> None:

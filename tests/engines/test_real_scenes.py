@@ -45,13 +45,21 @@ def test_rgbd_scenes_verify(
     assert report["shortfall"].keys() >= report["tasks"].keys() - made
 
 
-@pytest.mark.parametrize("recipe", ["default", "multispa-paper"])
+def test_where_nothing_moves_it_is_not_asked_a_hundred_times(
+    real_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Points at rest are a fifth of the rows that there are, and here no other ones are."""
+    assert generate.main([str(real_path / "tracks"), "-o", str(tmp_path / "out")]) == 1
+    assert "stratum_cap 60" in capsys.readouterr().err
+
+
 def test_tracks_are_asked_about_where_there_are_images(
-    recipe: str, real_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    real_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The motion capture has no images; in the other clip nothing moves but the camera."""
     out = tmp_path / "out"
-    assert generate.main([str(real_path / "tracks"), "-o", str(out), "--recipe", recipe]) == 0
+    argv = [str(real_path / "tracks"), "-o", str(out), "--recipe", "multispa-paper"]
+    assert generate.main(argv) == 0
     assert verify.main([str(out)]) == 0
     capsys.readouterr()
     assert stats.main([str(out), "--json"]) == 0

@@ -200,6 +200,10 @@ class Engine(ABC):
         del recipe
         return (("", 1.0),)
 
+    def caps(self, recipe: Recipe) -> tuple[float, ...]:
+        """Greatest share of a source's rows that each stratum may have; 1 is no limit."""
+        return (1.0,) * len(self.strata(recipe))
+
     @abstractmethod
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every row that passes every guard, and how many did not, by reason."""

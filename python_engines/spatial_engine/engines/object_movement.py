@@ -91,6 +91,11 @@ class ObjectMovement(Engine):
         share = recipe.guards.static_max_share
         return (("", 1.0),) if share >= 1 else (("moving", 1.0 - share), ("static", share))
 
+    def caps(self, recipe: Recipe) -> tuple[float, ...]:
+        """Points at rest are no more than their share of the rows that there are."""
+        share = recipe.guards.static_max_share
+        return (1.0,) if share >= 1 else (1.0, share)
+
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs of frames of the tracks with the smallest draws of every rigid part."""
         clip, view = context.track, _view(context)

@@ -93,6 +93,23 @@ def most_of_a_word(taken: Sequence[int]) -> list[int]:
     return out
 
 
+def within_caps(taken: Sequence[int], caps: Sequence[float]) -> list[int]:
+    """Rows that each stratum may give, so that none is more than its cap of them all.
+
+    What a capped stratum cannot give is short: another one has been asked for its own share.
+
+    Example:
+        >>> within_caps([8, 32], [1.0, 0.2]), within_caps([0, 40], [1.0, 0.2])
+        ([8, 2], [0, 0])
+    """
+    out = list(taken)
+    for s, cap in enumerate(caps):
+        if cap < 1:
+            others = sum(taken) - taken[s]
+            out[s] = min(taken[s], int(others * cap / (1 - cap) + 1e-9))
+    return out
+
+
 def largest_remainder(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """`total` split in proportion to weights, whole numbers, ties by name.
 

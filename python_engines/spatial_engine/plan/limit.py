@@ -17,6 +17,7 @@ from spatial_engine.plan.balance import (
     bin_quotas,
     largest_remainder,
     most_of_a_word,
+    within_caps,
 )
 from spatial_engine.plan.contents import Cells, in_bins, take_by_content
 from spatial_engine.plan.quotas import Cell
@@ -24,11 +25,15 @@ from spatial_engine.recipe import Recipe
 
 
 class Allocated(NamedTuple):
-    """Rows of the cells of a task, source and split: what each was to give, and what it gives."""
+    """Rows of the cells of a task, source and split: what each was to give, and what it gives.
+
+    `capped` are the rows that a stratum may not give, see `Engine.caps`.
+    """
 
     have: Cells
     quota: NDArray[np.int64]
     taken: NDArray[np.int64]
+    capped: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +88,19 @@ class Given:
             for s in range(len(strata))
         ]
         taken = [part.taken for part in parts]
+        given = [sum(part) for part in taken]
+        most = within_caps(given, engine.caps(self.recipe))
+        capped = sum(given) - sum(most)
         if engine.words and self.recipe.word_strata:
-            most = most_of_a_word([sum(part) for part in taken])
-            taken = [
-                allocate(counts[s].tolist(), most[s], self.balance).taken
-                if sum(part) > most[s] else part
-                for s, part in enumerate(taken)
-            ]  # fmt: skip
+            most = most_of_a_word(most)
+        taken = [
+            allocate(counts[s].tolist(), most[s], self.balance).taken
+            if given[s] > most[s] else part
+            for s, part in enumerate(taken)
+        ]  # fmt: skip
         one = Cells(np.zeros(1, np.uint64), counts[None])
-        return Allocated(one, np.array([[part.quota for part in parts]]), np.array([taken]))
+        quotas = np.array([[part.quota for part in parts]])
+        return Allocated(one, quotas, np.array([taken]), capped)
 
     def rows(self, quota: int) -> int:
         """Rows that a quota gets."""

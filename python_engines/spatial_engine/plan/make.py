@@ -96,7 +96,7 @@ def make_plan(
             if not passes.without_lost():
                 break
         plan = replace(
-            plan, thresholds=thresholds, rejections=_rejections(scenes, passes.counted),
+            plan, thresholds=thresholds, rejections=_rejections(scenes, passes.counted, allocated),
             shards=shards_of(scenes, per_scene),
         )  # fmt: skip
         if not plan.rows:
@@ -157,13 +157,22 @@ def _jobs(plan: Plan, folder: Path | None) -> list[SceneJob]:
 
 
 def _rejections(
-    scenes: tuple[PlannedScene, ...], counted: Sequence[Counted]
+    scenes: tuple[PlannedScene, ...],
+    counted: Sequence[Counted],
+    allocated: Mapping[Cell, Allocated],
 ) -> tuple[Rejected, ...]:
-    return tuple(
+    """What the scenes refused, and of whole sources the rows that a stratum may not give."""
+    capped = [
+        Rejected(task, source, "", "stratum_cap", found.capped)
+        for (task, source, _), found in sorted(allocated.items())
+        if found.capped
+    ]
+    refused = [
         Rejected(*row)
         for scene, result in zip(scenes, counted, strict=True)
         for row in rejected_scene(scene, result)
-    )
+    ]
+    return (*refused, *capped)
 
 
 def reason_text(plan: Plan) -> str:
