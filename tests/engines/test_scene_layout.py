@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -11,10 +12,12 @@ from spatial_engine.dataset.compose import compose, make
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
+from spatial_engine.engines.seen_parts import SeenParts
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
+from spatialcore.relations.verdict import Answer
 from tests.relations.rooms import block, floor_points, room_points
 
 ENGINES = {engine.quantity: engine for engine in SCENE_LAYOUT}
@@ -65,6 +68,48 @@ def test_frames_are_spread_evenly():
     spread = shown_frames(list(range(0, 1000, 7)))
     assert len(set(spread)) == 16
     assert (spread[0], spread[-1]) == (0, 994)
+
+
+def seen_by(shows: dict[int, np.ndarray], *, masks: bool = True) -> LayoutScene:
+    """The scene whose frames, by position, show these points of the bed alone."""
+    layout = scene()
+    instance = np.repeat(
+        [-1, *(i.object_id for i in layout.objects)],
+        [len(layout.points) - sum(len(i.points) for i in layout.objects),
+         *(len(i.points) for i in layout.objects)],
+    ).astype(np.int32)  # fmt: skip
+    rows = np.flatnonzero(instance == 1)
+    by_frame = {FRAMES[k]: rows[shown] for k, shown in shows.items()}
+    parts = SeenParts(layout.points, instance, lambda f: by_frame.get(f, np.zeros(0, np.intp)))
+    layout.visible_count[0] = [200 if k in shows else 0 for k in range(len(FRAMES))]
+    cluster = (lambda _: True) if masks else None
+    return dataclasses.replace(layout, parts=parts, one_cluster=cluster)
+
+
+def size_of_bed(layout: LayoutScene):
+    found = ENGINES["object_size"]._ask(layout, (1,))
+    return found if isinstance(found, Answer) else str(found.reason)
+
+
+def test_a_size_needs_both_ends_and_frames_that_agree():
+    """The bed is 1.6 m long along y; every other frame has to see as much of it as the rest."""
+    y = scene().objects[0].points[:, 1]
+    whole, most, half = y < 9, y > y.min() + 0.1, y < 1.0
+    for masks in (True, False):
+        assert size_of_bed(seen_by({0: whole, 5: whole}, masks=masks)).value == pytest.approx(1.6)
+        assert size_of_bed(
+            seen_by({0: most, 5: most, 9: half}, masks=masks)
+        ).value == pytest.approx(1.6)
+        assert size_of_bed(seen_by({0: half, 5: half}, masks=masks)) == "ends_unseen"
+    assert size_of_bed(seen_by({0: whole}, masks=False)).value == pytest.approx(1.6)
+    assert size_of_bed(seen_by({0: whole})) == "extent_unsure"
+    apart = seen_by({0: whole, 5: half})
+    found = ENGINES["object_size"]._ask(apart, (1,))
+    assert str(found.reason) == "extent_unsure"
+    one, other = found.evidence["halves_m"]
+    assert (max(one), max(other)) == (pytest.approx(1.6), pytest.approx(1.2, abs=0.05))
+    pieces = dataclasses.replace(seen_by({0: whole, 5: whole}), one_cluster=lambda _: False)
+    assert size_of_bed(pieces) == "extent_unsure"
 
 
 @pytest.mark.parametrize("quantity", ENGINES)
