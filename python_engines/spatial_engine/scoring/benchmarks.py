@@ -50,10 +50,18 @@ def read_questions(benchmark: Benchmark, path: Path) -> list[BenchmarkQuestion]:
         ValueError: Unknown benchmark.
         RecordError: The file is not of the benchmark's form; the message names the entry.
     """
+    return [question for question, _ in read_entries(benchmark, path)]
+
+
+Entries = list[tuple[BenchmarkQuestion, Mapping[str, Any]]]
+
+
+def read_entries(benchmark: Benchmark, path: Path) -> Entries:
+    """As `read_questions`, and each question's whole entry of the file."""
     if benchmark not in BENCHMARKS:
         raise ValueError(f"benchmark must be one of {', '.join(BENCHMARKS)}, got {benchmark!r}")
     read = {"vsibench": _vsibench, "sqa3d": _sqa3d, "scanqa": _scanqa}[benchmark]
-    found: list[BenchmarkQuestion] = []
+    found: Entries = []
     for number, entry in enumerate(_entries(path)):
         try:
             question = read(entry)
@@ -62,7 +70,7 @@ def read_questions(benchmark: Benchmark, path: Path) -> list[BenchmarkQuestion]:
             raise RecordError(what) from error
         if not question.references:
             raise RecordError(f"{path}: entry {number} ({question.id}) has no answer")
-        found.append(question)
+        found.append((question, entry))
     return found
 
 
