@@ -50,6 +50,7 @@ class AuditRow:
 
     Attributes:
         id: Of the question, as in the file of questions.
+        origin: Its id in the set's own file, where another collection lists it under a new one.
         question_type: Its type.
         scene: The scene it is about.
         stored: Its published answer.
@@ -59,6 +60,7 @@ class AuditRow:
     """
 
     id: str
+    origin: str
     question_type: str
     scene: str
     stored: str
@@ -89,6 +91,10 @@ class AuditSet(ABC):
     @abstractmethod
     def scene_of(self, entry: Mapping[str, Any]) -> str:
         """Id of the scene that a question is about."""
+
+    def origin_of(self, entry: Mapping[str, Any], number: str) -> str:
+        """Id of a question in the set's own file; its id in this file unless told otherwise."""
+        return str(entry.get("index_origin", number))
 
     @abstractmethod
     def find(self, kind: str, entry: Mapping[str, Any], stored: str, scene: Any) -> Finding:
@@ -215,6 +221,7 @@ def _row(
         found = audited.find(kind, entry, stored, scene)
     return AuditRow(
         id=number,
+        origin=audited.origin_of(entry, number),
         question_type=kind,
         scene=name,
         stored=stored,

@@ -166,7 +166,7 @@ def _distance(text: str, stored: str, objects: list[SceneObject]) -> Finding:
 
 
 def _size(text: str, stored: str, objects: list[SceneObject]) -> Finding:
-    named = _named(r"of the ([^,]*), measured", text, objects)
+    named = _named(r"(?s:.*) of the ([^,]*), measured", text, objects)
     if isinstance(named, str):
         return _undecided("longest_side", named)
     size_cm = 100.0 * named[0].box.longest_side
