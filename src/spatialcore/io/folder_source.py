@@ -17,8 +17,19 @@ from spatialcore.io.object_files import Labels, read_labels
 from spatialcore.io.orientation import resolve_orientation
 from spatialcore.io.paths import resolve_inside
 from spatialcore.io.scale import room_sized
+from spatialcore.io.scannet_objects import find_annotation
 from spatialcore.io.splits import split_note
 from spatialcore.types import Camera, Float64, Frame, Scene
+
+
+def _mesh_labels(folder: Path, table: str | None) -> Labels:
+    """Objects of an annotated mesh in ScanNet's three files; none without them."""
+    if not (folder / f"{folder.name}_vh_clean_2.ply").is_file():
+        return Labels()
+    found = find_annotation((folder,), folder.name, folder.parent, table)
+    if not found.objects or found.read_cloud is None:
+        return Labels()
+    return Labels(found.objects, None, found.inputs, found.notes, found.read_cloud)
 
 
 class FolderSource(ListedSource):
@@ -63,8 +74,8 @@ class FolderSource(ListedSource):
             space: Physical room; None: the scene itself.
             split: "train" or "val" where the layout ships a list.
             described: Whether a `scene_meta.json` in the folder is ours; WAI has its own.
-            labels: Objects that the layout itself knows; without, those of `objects.json` and
-                `instance/` in the folder.
+            labels: Objects that the layout itself knows; without, those of a mesh annotated as
+                ScanNet's, or of `objects.json` and `instance/` in the folder.
         """
         root, folder = self.root.resolve(), self.folder(scene_id)
         orientation = resolve_orientation(
@@ -77,6 +88,8 @@ class FolderSource(ListedSource):
             scale = 1.0 if holds_floats(root, built.frames, read) else 0.001
         shared = color.same_as(built.color)
         if labels is None or not labels.objects:
+            labels = _mesh_labels(folder, self.options.labels)
+        if not labels.objects:
             labels = read_labels((folder,), built.frames, color.size)
         notes += split_note(folder.name, split, root)
         single = [*inputs, folder / "scene_meta.json", *labels.inputs]
