@@ -42,13 +42,14 @@ def nine(k: int, angles: tuple[float, float, float] = (0, 0, 0)) -> list[float]:
     return [*(np.add(low, high) / 2).tolist(), *np.subtract(high, low).tolist(), *angles]
 
 
-def images_of(root: Path, folder: str) -> list[dict[str, Any]]:
+def images_of(root: Path, folder: str, units: float = 1) -> list[dict[str, Any]]:
     """Files of the room below a collection's folder, and their rows; maps have half the size."""
     rows = []
     for k, shot in enumerate(room()):
         base = f"{folder}/{k:05d}"
         put(root / f"{base}.jpg", jpg(shot.colour))
-        put(root / f"{base}.png", millimetres(shoot(shot.world_from_cam, halved(CAMERA))))
+        small = shoot(shot.world_from_cam, halved(CAMERA))
+        put(root / f"{base}.png", millimetres(small._replace(depth=small.depth * units)))
         cam2global = np.asarray(invert_pose(ALIGNED_FROM_WORLD)) @ shot.world_from_cam
         rows.append({"img_path": f"{base}.jpg", "depth_path": f"{base}.png",
                      "cam2global": cam2global, "visible_instance_ids": [0, 1]})  # fmt: skip
@@ -68,7 +69,7 @@ def write_infos(root: Path, *, split: str = "train", protocol: int = 4) -> Path:
         "cam2img": padded(CAMERA.K), "depth_cam2img": padded(halved(CAMERA).K).astype(np.float32),
         "images": rows, "instances": instances,
     }  # fmt: skip
-    regions = images_of(root, "matterport3d/2n8kARJN3HM/matterport_color_images")
+    regions = images_of(root, "matterport3d/2n8kARJN3HM/matterport_color_images", 4)
     for row in regions:
         row["cam2img"] = CAMERA.K.tolist()
     region = {"sample_idx": "matterport3d/2n8kARJN3HM/region2", "images": regions,
@@ -108,6 +109,7 @@ def test_infos(tmp_path: Path, protocol: int, split: str) -> None:
     assert survey_scene(source, "scene0191_00").agreement > 0.97
     region = source.open("2n8kARJN3HM_region2")
     assert (region.space, region.depth_scale) == ("2n8kARJN3HM", 1 / 4000)
+    assert survey_scene(source, region.id).agreement > 0.97
     named = open_source(tmp_path / f"embodiedscan_infos_{split}.pkl")
     assert named.files == source.files
 
@@ -227,6 +229,9 @@ def test_tables(tmp_path: Path, place: str) -> None:
         ("scene0191_00",),
         tmp_path,
     )
+    # The pictures of the collections are its scenes', and no sources of their own.
+    assert [s.kind for s in open_sources(tmp_path)] == ["openspatial"]
+    assert open_sources(tmp_path)[0].refused == ()
     scene = source.open("scene0191_00")
     check_room(scene)
     assert (scene.space, scene.depth_scale) == ("scene0191", 0.001)

@@ -157,6 +157,7 @@ LAYOUTS: dict[str, Layout] = {
         _key("openspatial"),
         openspatial.data_root,
         scenes=openspatial.scenes_of,
+        parts=embodiedscan.PARTS,
     ),
     "structured3d": Layout(
         "2D_rendering/<room>/perspective/full/<position>/",

@@ -66,12 +66,19 @@ class _Found:
             self.scenes[place].extend(names)
         self.refused.extend(other.refused)
 
-    def claims(self, entry: Path) -> bool:
-        """Whether an entry holds parts of scenes that were found."""
-        return any(
-            root == entry.parent and entry.name in layouts()[kind].parts
-            for kind, root in self.scenes
-        )
+    def parts(self) -> set[Path]:
+        """Folders that hold parts of scenes that were found, and none themselves."""
+        return {root / name for kind, root in self.scenes for name in layouts()[kind].parts}
+
+    def without_parts(self) -> _Found:
+        """Without what lies in such folders."""
+        parts = self.parts()
+        if not parts:
+            return self
+        kept = {place: names for place, names in self.scenes.items()
+                if parts.isdisjoint((place[1], *place[1].parents))}  # fmt: skip
+        left = [e for e in self.refused if parts.isdisjoint((e, *e.parents))]
+        return _Found(defaultdict(list, kept), left)
 
 
 def _look(folder: Path, among: Iterable[str], levels: int) -> _Found:
@@ -84,7 +91,8 @@ def _look(folder: Path, among: Iterable[str], levels: int) -> _Found:
             found.add(kind, entry)
         elif _may_hold_scenes(entry):
             rest.append(entry)
-    for entry in (entry for entry in rest if not found.claims(entry)):
+    known = found.parts()
+    for entry in (entry for entry in rest if entry not in known):
         below = _Found()
         if levels and not path_fault(entry.name) and _is_folder(entry):
             below = _look(entry, among, levels - 1)
@@ -92,9 +100,8 @@ def _look(folder: Path, among: Iterable[str], levels: int) -> _Found:
             found.join(below)
         else:
             found.refused.append(entry)
-    found.refused = [
-        e for e in found.refused if not (_is_annotation(e, folder, found) or found.claims(e))
-    ]
+    found = found.without_parts()
+    found.refused = [e for e in found.refused if not _is_annotation(e, folder, found)]
     return found
 
 
