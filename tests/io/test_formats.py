@@ -16,6 +16,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import canonical_category, confusable
 from spatialcore.io.depth_png import decode_depth_png, depth_png_size
 from spatialcore.io.images import image_bytes, image_size, open_image
+from spatialcore.io.layouts import LAYOUTS
 from spatialcore.io.matrices import parse_world_up, pose_reason
 from spatialcore.io.ply import ply_vertex_count, read_ply
 from tests.fabricate import depth_map, jpeg, level_pose, ply, png16
@@ -241,3 +242,11 @@ def test_captured_video_frame(real_path: Path) -> None:
     assert (np.asarray(first) != np.asarray(fifth)).any()
     with pytest.raises(SceneFormatError, match="has no frame 9999"):
         open_image(real_path, "video/hololens_office_000.mp4#frame=9999")
+
+
+def test_the_page_has_a_row_of_every_layout() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/inputs.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- layouts:")[2].partition("<!-- end of layouts -->")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert {row[1] for row in rows} == set(LAYOUTS)
+    assert all(row[-1].rstrip(" |").endswith(("yes", "none")) for row in rows)
