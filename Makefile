@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo tiny small test test-slow test-real sanitize lint format stubs bench bench-full clean
+.PHONY: help demo tiny small test test-slow test-real hostile fuzz sanitize lint format stubs bench bench-full clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
+	@echo "make hostile     every malformed input, and the table of docs/hostile.md; fuzz: search for more (MINUTES=40)"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
 	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
@@ -59,6 +60,16 @@ test-slow: $(VENV)/.developed
 
 test-real: $(VENV)/.developed
 	SPATIALCORE_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real
+
+hostile: $(VENV)/.developed
+	$(BIN)/python -m tests.robustness.hostile --page docs/hostile.md
+
+# The compiled decoders need clang with its libFuzzer; CXX may name it.
+MINUTES ?= 40
+
+fuzz: $(VENV)/.developed
+	$(PIP) '.[fuzz]'
+	nice -n 19 $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 sanitize: $(VENV)/.developed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.native.sanitize
