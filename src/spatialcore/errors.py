@@ -8,6 +8,8 @@ from os import PathLike
 
 def printable(text: str) -> str:
     """A text in one line for a terminal: characters that would move it are spelt as escapes."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

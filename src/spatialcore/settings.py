@@ -15,6 +15,7 @@ import math
 import re
 import stat
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -95,8 +96,7 @@ def parse_json(text: str, file: str) -> Any:
     def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, n in Counter(k for k, _ in pairs).items() if n > 1)
             raise SettingsError(file, "$", f"the key {shown(twice)} stands twice in a table")
         return found
 

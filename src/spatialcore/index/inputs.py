@@ -9,6 +9,8 @@ from typing import Any
 
 from spatialcore.files import content_hash
 
+_HASHED_BYTES = 4 << 30
+
 
 @lru_cache(maxsize=1 << 16)
 def _hash_of(path: Path, size: int, mtime_ns: int, inode: int) -> str:  # noqa: ARG001  # the key
@@ -25,11 +27,13 @@ def input_mark(path: Path) -> list[Any] | None:
     """[size, mtime in ns, content hash] of a file; None when there is no such file.
 
     Every byte is hashed, of each depth image and of a whole .sens too: an index reads them anyway,
-    and BLAKE2b takes a second a gigabyte.
+    and BLAKE2b takes a second a gigabyte. Of a file over 4 GiB, larger than any scan, the hash is
+    "": its size and time alone tell it, so that another time is a change.
     """
     try:
         stat = path.stat()
-        return [stat.st_size, stat.st_mtime_ns, hash_once(path)]
+        digest = hash_once(path) if stat.st_size <= _HASHED_BYTES else ""
+        return [stat.st_size, stat.st_mtime_ns, digest]
     except OSError:
         return None
 
@@ -43,6 +47,8 @@ def differs_from_mark(path: Path, mark: list[Any] | None) -> bool:
         stat = path.stat()
         if mark is None or stat.st_size != mark[0]:
             return True
-        return bool(stat.st_mtime_ns != mark[1] and hash_once(path) != mark[2])
+        if stat.st_mtime_ns == mark[1]:
+            return False
+        return stat.st_size > _HASHED_BYTES or bool(hash_once(path) != mark[2])
     except OSError:
         return mark is not None

@@ -15,6 +15,7 @@ from spatialcore.io.categories import named_objects
 from spatialcore.io.matrices import is_number
 from spatialcore.io.object_files import Labels
 from spatialcore.io.paths import read_json
+from spatialcore.io.refusals import present
 
 _BYTES = 64 << 20
 _FIELDS = (("centroid", 3), ("axesLengths", 3), ("normalizedAxes", 9))
@@ -47,7 +48,7 @@ def read_boxes(path: Path) -> Labels | None:
     Raises:
         SceneFormatError: It is malformed (code "annotation_bad").
     """
-    if not path.is_file():
+    if not present(path):
         return None
     stored = read_json(path, _BYTES)
     rows = stored.get("data") if isinstance(stored, dict) else None

@@ -28,7 +28,7 @@ from spatialcore.io.confidence import read_confident_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth
 from spatialcore.io.intrinsics import Intrinsics
-from spatialcore.io.matrices import parse_numbers, parse_words
+from spatialcore.io.matrices import number_rows, parse_numbers
 from spatialcore.io.names import is_scene_id
 from spatialcore.io.paths import list_names, read_text
 from spatialcore.io.upright import upright_turn
@@ -52,6 +52,7 @@ _SKY_TURN = {"up": 0, "left": 90, "down": 180, "right": 270}
 # Times are written to a millisecond, and one file of a frame may be rounded the other way.
 _SAME_S = 0.0015
 _TRAJECTORY_BYTES = 64 << 20
+_MAX_POSES = 1 << 18  # seven hours at 10 Hz
 _TABLE_BYTES = 64 << 20
 
 
@@ -82,12 +83,12 @@ def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
     """Times (n,) in ascending order and world_from_cam (n, 4, 4)."""
     from scipy.spatial.transform import Rotation
 
-    rows = [line.split() for line in read_text(path, _TRAJECTORY_BYTES).splitlines() if line]
-    if not rows or any(len(row) != 7 for row in rows):
-        raise SceneFormatError(
-            path, "must hold a time, an axis-angle and a translation a line", code="list_bad"
-        )
-    table = parse_words((word for row in rows for word in row), path).reshape(-1, 7)
+    lines = (line.split() for line in read_text(path, _TRAJECTORY_BYTES).splitlines() if line)
+    what = "must hold a time, an axis-angle and a translation a line"
+    table = number_rows(lines, 7, path, what)
+    if not 0 < len(table) <= _MAX_POSES:
+        what = what if not len(table) else f"holds more than {_MAX_POSES:,} poses"
+        raise SceneFormatError(path, what, code="list_bad")
     table = table[np.isfinite(table).all(axis=1) & (np.abs(table[:, 1:4]) < 1e3).all(axis=1)]
     table = table[np.argsort(table[:, 0], kind="stable")]
     cam_from_world = np.tile(np.eye(4), (len(table), 1, 1))

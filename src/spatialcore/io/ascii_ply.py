@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,10 +61,12 @@ def read_ascii_vertices(path: Path, names: Sequence[str]) -> Float64:
         return np.zeros((0, len(names)))
     columns = [properties.index(name) for name in names]
     try:
-        rows = np.loadtxt(
-            io.BytesIO(stored[body:]), np.float64, comments=None, usecols=columns, ndmin=2,
-            max_rows=count, encoding="ascii",
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of blank lines, which are no vertices
+            rows = np.loadtxt(
+                io.BytesIO(stored[body:]), np.float64, comments=None, usecols=columns, ndmin=2,
+                max_rows=count, encoding="ascii",
+            )  # fmt: skip
     except ValueError as error:  # also of bytes that are not ASCII
         raise _bad(path, "has a vertex that is not numbers") from error
     if len(rows) != count:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.bop_objects import MM, numbers, read_by_image, rigid, scene_labels
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.types import Scene, invert_pose
 
@@ -83,8 +83,9 @@ class BopSource(FolderSource):
         folder, root = self.folder(scene_id), self.root.resolve()
         path = folder / CAMERAS
         rows = read_by_image(path)
-        unit = _unit(rows, path)
-        files = list(_frame_files(folder, rows, self.options.stride or 1))
+        unit, stride = _unit(rows, path), self.options.stride or 1
+        check_frame_count(sum(number % stride == 0 for number in rows), path)
+        files = list(_frame_files(folder, rows, stride))
         if files and all(part.world_from_cam is None for part in files):
             raise SceneFormatError(
                 path, "has no cam_R_w2c and cam_t_w2c",

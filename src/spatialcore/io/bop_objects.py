@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ TRUTH, MODELS, NAMES, MASKS = "scene_gt.json", "models_info.json", "names.json",
 _JSON_BYTES = 256 << 20
 MM = 0.001
 SAME_PLACE_M = 0.03  # poses of one object differ by less from image to image, two objects by more
+_MAX_OBJECTS = 512  # of a scene; a bin of parts has some dozens
 # Models are numbered; these data sets say in words what they are.
 _YCBV = (
     "coffee can", "cracker box", "sugar box", "tomato soup can", "mustard bottle", "tuna can",
@@ -86,30 +86,34 @@ class _Standing:
     rows: dict[int, int]
 
 
-def _standing(truth: Mapping[int, Any], frames: Iterable[Frame]) -> list[_Standing]:
+def _standing(truth: Mapping[int, Any], frames: Iterable[Frame], path: Path) -> list[_Standing]:
     """The objects of all images, in the order in which they are first seen."""
     found: list[_Standing] = []
+    places = np.full((_MAX_OBJECTS + 1, 3), np.inf)
+    models = np.zeros(_MAX_OBJECTS + 1, np.int64)
     for frame in frames:
         rows = truth.get(frame.index)
         if frame.world_from_cam is None or not isinstance(rows, list):
             continue
-        taken: set[int] = set()  # two rows of an image are two objects
+        taken = np.zeros(_MAX_OBJECTS + 1, bool)  # two rows of an image are two objects
         for row, fields in enumerate(rows):
             cam_from_model = rigid(fields, ("cam_R_m2c", "cam_t_m2c"))
             model = fields.get("obj_id") if isinstance(fields, dict) else None
             if cam_from_model is None or type(model) is not int or not 0 < model < 1 << 16:
                 continue
             pose = compose_poses(frame.world_from_cam, cam_from_model)
-            near = [
-                (math.dist(pose[:3, 3], item.world_from_model[:3, 3]), k)
-                for k, item in enumerate(found)
-                if item.model == model and k not in taken
-            ]
-            distance, k = min(near, default=(math.inf, -1))
-            if distance > SAME_PLACE_M:
-                k = len(found)
+            count = len(found)
+            away = np.linalg.norm(places[:count] - pose[:3, 3], axis=1)
+            away[(models[:count] != model) | taken[:count]] = np.inf
+            k = int(away.argmin()) if count else -1
+            if k < 0 or not away[k] <= SAME_PLACE_M:
+                k = count
+                if k == _MAX_OBJECTS:
+                    what = f"lists more than {_MAX_OBJECTS} objects"
+                    raise SceneFormatError(path, what, code="bop_bad")
                 found.append(_Standing(model, pose, {}))
-            taken.add(k)
+                places[k], models[k] = pose[:3, 3], model
+            taken[k] = True
             found[k].rows[frame.index] = row
     return found
 
@@ -164,7 +168,7 @@ def scene_labels(folder: Path, frames: Sequence[Frame], size: tuple[int, int]) -
     path = folder / TRUTH
     if not path.is_file():
         return Labels()
-    found = _standing(read_by_image(path), frames)
+    found = _standing(read_by_image(path), frames, path)
     named, info = _first(folder, NAMES), _first(folder, MODELS)
     words = _words(folder, named)
     models = {} if info is None else read_by_image(info)

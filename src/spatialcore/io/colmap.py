@@ -19,7 +19,6 @@ from spatialcore.io.colmap_model import PosedImage, find_model, model_files, rea
 from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
-from spatialcore.io.names import natural_order
 from spatialcore.io.paths import resolve_inside
 from spatialcore.types import Scene
 
@@ -47,10 +46,8 @@ def _find(
 
 
 def _frame_files(folder: Path, images: list[PosedImage], stride: int) -> Iterator[FrameFiles]:
-    stored = sorted(images, key=lambda image: natural_order(image.name))
-    for index, image in enumerate(stored):
-        if index % stride:
-            continue
+    for row, image in enumerate(images):
+        index = row * stride
         color = depth = None
         fault = "" if image.intrinsics is not None else "camera_model_unknown"
         stem = str(Path(image.name).with_suffix(""))
@@ -87,7 +84,8 @@ class ColmapSource(FolderSource):
         model = find_model(folder)
         if model is None:
             raise SceneFormatError(folder, "holds no COLMAP model", code="nothing_found")
-        files = list(_frame_files(folder, read_model(model), self.options.stride or 1))
+        stride = self.options.stride or 1
+        files = list(_frame_files(folder, read_model(model, stride), stride))
         if files and all(part.depth is None for part in files):
             raise SceneFormatError(
                 folder,

@@ -17,7 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.frame_files import check_frame_count
 from spatialcore.io.intrinsics import Intrinsics
+from spatialcore.io.names import natural_order
 from spatialcore.io.paths import read_bytes, read_text
 from spatialcore.io.quaternions import rotation_of_quaternion
 from spatialcore.lens import Lens
@@ -105,14 +107,23 @@ def model_files(folder: Path) -> tuple[Path, Path]:
     return found
 
 
-def read_model(folder: Path) -> list[PosedImage]:
-    """The registered images of a model, in file order; SceneFormatError when it is damaged."""
+def read_model(folder: Path, stride: int = 1) -> list[PosedImage]:
+    """Every so many of a model's images, in the natural order of their names.
+
+    Raises:
+        SceneFormatError: The model is damaged, or has too many images (code "too_many_frames").
+    """
     cameras_path, images_path = model_files(folder)
     if cameras_path.suffix == ".bin":
         cameras, images = _binary_cameras(cameras_path), _binary_images(images_path)
     else:
         cameras, images = _text_cameras(cameras_path), _text_images(images_path)
-    return [PosedImage(name, _pose(q, t), cameras.get(camera)) for name, q, t, camera in images]
+    check_frame_count(len(range(0, len(images), stride)), images_path)
+    images.sort(key=lambda image: natural_order(image[0]))
+    return [
+        PosedImage(name, _pose(q, t), cameras.get(camera))
+        for name, q, t, camera in images[::stride]
+    ]
 
 
 def _pose(wxyz: tuple[float, ...], t: tuple[float, ...]) -> Float64:

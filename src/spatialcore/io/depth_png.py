@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
 
-# 64 megapixels: four times the largest depth sensor, 128 MB decoded.
-MAX_PIXELS = 64 << 20
+# 32 megapixels: a third more than a photograph's rendered depth, 64 MB decoded.
+MAX_PIXELS = 32 << 20
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 33
 _MAX_DEFLATE_RATIO = 1032

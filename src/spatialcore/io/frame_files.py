@@ -7,8 +7,9 @@ What is missing or damaged masks its frame, never the scene.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,8 @@ from spatialcore.types import Camera, Float64, Frame
 # The largest code of 16 bits means "no reading" wherever it occurs: 7-Scenes, Structured3D,
 # Matterport3D and saturated sensors write it.
 NO_READING = 65535
+# 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
+MAX_FRAMES = 1 << 16
 
 Size = tuple[int, int]
 
@@ -151,6 +154,36 @@ def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
     return turned_uri(f"{name}#{part}" if part else name, rotate)
 
 
+def check_frame_count(count: int, path: Path) -> None:
+    """Refuse a scene of more frames than one recording has, before anything is made of them.
+
+    Raises:
+        SceneFormatError: Code "too_many_frames".
+    """
+    if count > MAX_FRAMES:
+        raise SceneFormatError(
+            path,
+            f"lists more than {MAX_FRAMES:,} frames",
+            "--stride 10 reads every tenth; or split the capture",
+            code="too_many_frames",
+        )
+
+
+def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
+    """A row for each frame; one whose picture an earlier frame has is not looked at again."""
+    seen: set[tuple[Path, str]] = set()
+    for part in files:
+        picture = None if part.color is None else (part.color, part.color_part)
+        if picture in seen:
+            fault = part.fault or "frame_repeated"
+            alone = replace(part, color=None, depth=None, fault=fault)
+            yield _row(alone, root)
+            continue
+        if picture is not None:
+            seen.add(picture)
+        yield _row(part, root)
+
+
 def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tuple[int, int, str]:
     """The turn of the picture, the turn of all else, and the reason where EXIF mirrors it.
 
@@ -225,8 +258,9 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         SceneFormatError: No frame has a readable image, or none a readable depth map; counts the
             reasons; code "no_usable_frames".
     """
-    given = list(files)
-    rows = [_row(part, root) for part in given]
+    given = list(islice(files, MAX_FRAMES + 1))
+    check_frame_count(len(given), folder)
+    rows = list(_rows(given, root))
     color_size = _commonest(row.size for row in rows)
     depth_size = _commonest(row.depth_size for row in rows)
     if color_size is None or depth_size is None:
@@ -315,7 +349,7 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     named = (part.color if what == "image" else part.depth for part in files)
     found = next((row for row, path in enumerate(named) if path is not None), None)
     if found is None:
-        return f"no file of a {what} is named by the layout, or lies where it is looked for"
+        return f"no {what} is named by the layout, or lies where it is looked for"
     part = files[found]
     path = part.color if what == "image" else part.depth
     assert path is not None

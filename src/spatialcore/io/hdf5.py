@@ -76,7 +76,8 @@ def read_hdf5(path: Path, shape: tuple[int | None, ...], code: str = "hdf5_bad")
         code: Of the errors.
 
     Raises:
-        SceneFormatError: As `with_hdf5`, or another shape, or more than 64 million numbers.
+        SceneFormatError: As `with_hdf5`, or another shape, or more numbers than
+            a depth map may have.
     """
 
     def taken(dataset: Any) -> NDArray[Any]:

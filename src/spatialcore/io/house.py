@@ -16,6 +16,7 @@ from spatialcore.io.object_files import Labels
 from spatialcore.io.paths import list_names, read_text
 
 _HOUSE_BYTES = 64 << 20
+_MAX_OBJECTS = 1 << 15  # the largest building has some thousand
 # mpcat40's words for what is no object: empty and not looked at.
 _NOTHING = frozenset(("void", "unlabeled"))
 
@@ -38,6 +39,9 @@ def house_labels(folder: Path) -> Labels:
         return Labels()
     path = places / names[0]
     rows = [line.split() for line in read_text(path, _HOUSE_BYTES).splitlines()]
+    if sum(row[:1] == ["O"] for row in rows) > _MAX_OBJECTS:
+        what = f"lists more than {_MAX_OBJECTS:,} objects"
+        raise SceneFormatError(path, what, code="house_bad")
     words = _categories(rows)
     named: dict[int, str] = {}
     boxes: dict[int, OrientedBox] = {}

@@ -29,6 +29,7 @@ from spatialcore.io.hdf5 import read_hdf5
 from spatialcore.io.hypersim_objects import instance_labels
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import list_names, read_text
+from spatialcore.io.refusals import present
 from spatialcore.types import Float32, Float64, Frame, Scene
 
 SIZE = (1024, 768)  # of the release
@@ -126,7 +127,7 @@ def _numbers(row: Mapping[str, str], names: tuple[str, ...], path: Path) -> list
 
 
 def _first(places: tuple[Path, ...], name: str) -> Path | None:
-    return next((p / name for p in places if (p / name).is_file()), None)
+    return next((p / name for p in places if present(p / name)), None)
 
 
 class _Room(NamedTuple):

@@ -12,6 +12,7 @@ it.
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,8 @@ def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, in
             if not image.is_file():  # opening a pipe would wait for its other end
                 raise SceneFormatError(path, "is no file", code="image_bad")
             with image.open("rb", buffering=4096) as stream:
+                if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
+                    raise SceneFormatError(path, "is larger than 256 MiB", code="image_bad")
                 size = _size_of(stream)
         except (OSError, ValueError) as error:
             raise SceneFormatError(path, f"cannot be read: {error}", code="image_bad") from error

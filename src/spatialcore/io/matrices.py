@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from msgspec import Meta
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.intrinsics import focal_fault
 from spatialcore.io.paths import read_text, read_typed
+from spatialcore.io.refusals import present
 from spatialcore.types import Camera, Float64
 
 # Entries of R^T R - I; text with three decimals is as far as this from a rotation. A scale of 1.001
@@ -35,11 +36,38 @@ def is_number(value: object) -> bool:
 def parse_words(words: Iterable[str], path: Path) -> Float64:
     """One number a word: float64 (n,); may be non-finite."""
     try:
-        return np.array([float(word) for word in words], dtype=np.float64)
+        return np.fromiter(map(float, words), np.float64)
     except ValueError as error:
         raise SceneFormatError(
-            path, f"holds a word that is no number: {error}", code="matrix_bad"
+            path, f"holds a word that is no number: {str(error)[:80]}", code="matrix_bad"
         ) from error
+
+
+def number_rows(
+    rows: Iterable[Sequence[str]], width: int, path: Path, what: str, *, longer: bool = False
+) -> Float64:
+    """Numbers of a list: float64 (n, width); may be non-finite.
+
+    The words of one row are held at a time: of a long list they take ten times its bytes.
+
+    Args:
+        rows: The words of each row.
+        width: How many are numbers, from the first.
+        path: Named in errors.
+        what: What is wrong with a row of another length.
+        longer: Whether rows may have more words.
+
+    Raises:
+        SceneFormatError: A row of another length (code "list_bad"), or a word that is no number.
+    """
+
+    def words() -> Iterator[str]:
+        for row in rows:
+            if len(row) < width or (len(row) > width and not longer):
+                raise SceneFormatError(path, what, code="list_bad")
+            yield from row[:width]
+
+    return parse_words(words(), path).reshape(-1, width)
 
 
 def parse_numbers(text: str, path: Path) -> Float64:
@@ -216,7 +244,7 @@ def read_scene_meta(folder: Path) -> dict[str, Any]:
         SceneFormatError: The file is malformed, or a field has another type.
     """
     path = folder / "scene_meta.json"
-    if not path.is_file():
+    if not present(path):
         return {}
     stored = read_typed(SceneMeta, path, "scene_meta_bad")
     up = None if stored.world_up is None else unit_vector(stored.world_up)

@@ -19,7 +19,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, count_reasons
 from spatialcore.io.house import house_labels
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
@@ -84,7 +84,9 @@ def _undistorted(folder: Path, conf: Path, stride: int) -> Iterator[FrameFiles]:
     places = {"depth_directory": "undistorted_depth_images",
               "color_directory": "undistorted_color_images"}  # fmt: skip
     intrinsics, index = None, -1
-    for line in read_text(conf, _CONF_BYTES).splitlines():
+    text = read_text(conf, _CONF_BYTES)
+    check_frame_count(text.count("\nscan ") // stride, conf)
+    for line in text.splitlines():
         words = line.split()
         if len(words) == 2 and words[0] in places:
             places[words[0]] = words[1]

@@ -28,6 +28,7 @@ from spatialcore.io.categories import named_objects
 from spatialcore.io.depth_maps import MAX_FILE_BYTES
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png
 from spatialcore.io.paths import read_bytes, read_typed
+from spatialcore.io.refusals import present
 from spatialcore.io.upright import split_rotation, turned_map
 from spatialcore.types import Cloud, Frame, Object3D
 
@@ -95,7 +96,7 @@ def read_labels(folders: Sequence[Path], frames: Sequence[Frame], size: tuple[in
     Raises:
         SceneFormatError: `objects.json` is malformed; code "objects_bad".
     """
-    listed = next((f / OBJECTS for f in folders if (f / OBJECTS).is_file()), None)
+    listed = next((f / OBJECTS for f in folders if present(f / OBJECTS)), None)
     objects, notes = ((), ()) if listed is None else _read_objects(listed)
     inputs = () if listed is None else (listed,)
     masks = next((f / MASKS for f in folders if (f / MASKS).is_dir()), None)

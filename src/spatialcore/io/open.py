@@ -22,7 +22,7 @@ from spatialcore.io.listed import ListedSource
 from spatialcore.io.names import path_fault, scene_ids, scene_slug
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.paths import list_names
-from spatialcore.io.refusals import holds, refusal
+from spatialcore.io.refusals import holds, is_empty, refusal
 from spatialcore.io.tapvid3d import COLLECTIONS
 from spatialcore.settings_words import nearest
 
@@ -86,7 +86,7 @@ def _look(folder: Path, among: Iterable[str], levels: int) -> _Found:
     found, rest = _Found(), []
     for name in list_names(folder):
         entry = folder / name
-        kind = None if path_fault(name) else layout_of(entry, among)
+        kind = None if path_fault(name) or is_empty(entry) else layout_of(entry, among)
         if kind is not None:
             found.add(kind, entry)
         elif _may_hold_scenes(entry):

@@ -15,6 +15,9 @@ from spatialcore.settings import decode, parse_json
 T = TypeVar("T")
 
 TEXT_BYTES = 1 << 20
+# What CPython takes for a list, a table, and a number with its place in one.
+_LIST_BYTES, _TABLE_BYTES, _VALUE_BYTES = 88, 232, 36
+_JSON_MEMORY = 192 << 20
 
 
 def check_scene_id(name: str, root: Path) -> str:
@@ -39,9 +42,11 @@ def resolve_inside(root: Path, relative: str) -> Path:
         SceneFormatError: code "path_escape" when the path is absolute, has a part "..", holds a NUL
             or a backslash, or cannot be a path of this machine.
     """
-    parts = Path(relative).parts
-    bad = not relative or "\0" in relative or "\\" in relative or Path(relative).is_absolute()
-    if not bad and ".." not in parts and not any("\ud800" <= c <= "\udfff" for c in relative):
+    # By its text: making a path of each of a capture's names took a fifth of the time to open it.
+    bad = not relative or "\0" in relative or "\\" in relative or relative.startswith("/")
+    if not bad and not relative.isascii():
+        bad = any("\ud800" <= c <= "\udfff" for c in relative)
+    if not bad and ".." not in relative.split("/"):
         return root.absolute() / relative
     raise SceneFormatError(
         root,
@@ -105,11 +110,35 @@ def read_text(path: Path, max_bytes: int = TEXT_BYTES) -> str:
 
 def read_json(path: Path, max_bytes: int = TEXT_BYTES) -> Any:
     """The parsed JSON file; SceneFormatError when it is malformed or nested too deeply."""
-    text = read_text(path, max_bytes)
+    return json_value(read_bytes(path, max_bytes), path)
+
+
+def json_value(stored: bytes, path: Path) -> Any:
+    """The value of JSON bytes of a stranger, held against what it would take in memory.
+
+    Raises:
+        SceneFormatError: Not UTF-8 (code "not_text"), no JSON or nested too deeply (code
+            "not_json"), or of so many values that they would take over twice the bytes and 256 MiB
+            (code "file_too_large").
+    """
+    lists, tables = stored.count(b"["), stored.count(b"{")
+    rest = stored.count(b",") + stored.count(b":")
+    taken = _LIST_BYTES * lists + _TABLE_BYTES * tables + _VALUE_BYTES * rest
+    if taken > len(stored) + _JSON_MEMORY:
+        values = lists + tables + rest
+        what = f"holds about {values:,} values, more than a capture needs"
+        raise SceneFormatError(path, what, code="file_too_large")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SceneFormatError(path, f"is not JSON: {str(error)[:120]}", code="not_json") from error
+        return json.loads(stored.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SceneFormatError(path, "is not UTF-8 text", code="not_text") from error
+    except RecursionError as error:
+        raise SceneFormatError(
+            path, "is not JSON that can be read: nested too deep", code="not_json"
+        ) from error
+    except ValueError as error:
+        why = str(error) if isinstance(error, json.JSONDecodeError) else "a number is too long"
+        raise SceneFormatError(path, f"is not JSON: {why[:120]}", code="not_json") from error
 
 
 def read_typed(kind: type[T], path: Path, code: str, *, foreign: bool = False) -> T:

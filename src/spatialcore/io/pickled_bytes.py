@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,19 @@ def _check_opcodes(pickled: bytes, count: int, path: Path) -> None:
     limit = _OPCODES_PER_IMAGE * count + _OPCODES_APART
     seen, end = 0, 0
     try:
-        for opcode, argument, position in pickletools.genops(pickled):
-            seen += 1
-            end = (position or 0) + 1
-            if opcode.name not in _OPCODES:
-                raise _unsafe(path, f"opcode {opcode.name}")
-            if opcode.name == "GLOBAL" and tuple(str(argument).split(" ", 1)) not in _GLOBALS:
-                raise _unsafe(path, f"global {str(argument)[:80]}")
-            if opcode.name in _MEMO_OPCODES and int(argument or 0) > limit:
-                raise _unsafe(path, f"memo number {argument}")
-            if seen > limit:
-                raise _unsafe(path, f"over {limit} opcodes for {count} images")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes in what should be a global's name
+            for opcode, argument, position in pickletools.genops(pickled):
+                seen += 1
+                end = (position or 0) + 1
+                if opcode.name not in _OPCODES:
+                    raise _unsafe(path, f"opcode {opcode.name}")
+                if opcode.name == "GLOBAL" and tuple(str(argument).split(" ", 1)) not in _GLOBALS:
+                    raise _unsafe(path, f"global {str(argument)[:80]}")
+                if opcode.name in _MEMO_OPCODES and int(argument or 0) > limit:
+                    raise _unsafe(path, f"memo number {argument}")
+                if seen > limit:
+                    raise _unsafe(path, f"over {limit} opcodes for {count} images")
     except (ValueError, IndexError, KeyError) as error:
         raise SceneFormatError(
             path, f"its object array is damaged: {error}"[:200], code="archive_bad"

@@ -37,6 +37,7 @@ from spatialcore.io.paths import (
     list_names,
     resolve_inside,
 )
+from spatialcore.io.refusals import present
 from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
 from spatialcore.types import Camera, Scene
 
@@ -87,7 +88,7 @@ def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> d
 
 
 def _first(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
-    return next((f / n for f in folders for n in names if (f / n).is_file()), None)
+    return next((f / n for f in folders for n in names if present(f / n)), None)
 
 
 def _list_folders(folder: Path, names: list[str]) -> Listing | None:

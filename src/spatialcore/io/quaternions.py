@@ -22,8 +22,11 @@ def rotation_of_quaternion(wxyz: Float64) -> Float64:
         [[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]]
     """
     q = np.asarray(wxyz, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        w, x, y, z = np.moveaxis(q / np.sqrt((q * q).sum(axis=-1, keepdims=True)), -1, 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt((q * q).sum(axis=-1, keepdims=True))
+        # Of an infinite length the quotient would be zeros, and those the identity.
+        usable = np.isfinite(length) & (length > 0)
+        w, x, y, z = np.moveaxis(q / np.where(usable, length, np.nan), -1, 0)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),

@@ -9,7 +9,6 @@ float32 metres) and `<n>.conf` (LZFSE, a byte a pixel, 0 is low). World: y up.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,12 +23,12 @@ from spatialcore.io.archives import member_bytes, members
 from spatialcore.io.arkit import arkit_scene, opencv_pose
 from spatialcore.io.confidence import without_unsure
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles
+from spatialcore.io.frame_files import FrameFiles, check_frame_count
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.lzfse import decode_lzfse, lzfse_length
 from spatialcore.io.matrices import is_number
-from spatialcore.io.paths import list_names, read_bytes, resolve_inside, split_uri
+from spatialcore.io.paths import json_value, list_names, read_bytes, resolve_inside, split_uri
 from spatialcore.io.quaternions import poses_from_quaternions
 from spatialcore.io.upright import split_rotation, turned_map
 from spatialcore.types import Float64, Frame, Scene
@@ -105,10 +104,7 @@ def _size(stored: dict[str, Any], keys: tuple[str, str]) -> tuple[int, int] | No
 
 def _read_metadata(recording: _Recording) -> _Metadata:
     path = recording.path if recording.packed else recording.path / _METADATA
-    try:
-        stored = json.loads(recording.read(_METADATA, _METADATA_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise SceneFormatError(path, "holds metadata that is not JSON", code="not_json") from error
+    stored = json_value(recording.read(_METADATA, _METADATA_BYTES), path)
     size = _size(stored, ("w", "h")) if isinstance(stored, dict) else None
     if size is None:
         raise SceneFormatError(path, "has no w and h in its metadata", code="metadata_bad")
@@ -146,9 +142,10 @@ def _depth_size(recording: _Recording, name: str, data: _Metadata) -> tuple[int,
 
 
 def _frame_files(recording: _Recording, data: _Metadata, stride: int) -> list[FrameFiles]:
-    names = recording.names()
+    names = set(recording.names())
+    check_frame_count(len(range(0, len(data.poses), stride)), recording.path)
     first = next((f"{_FRAMES}/{k}" for k in range(len(data.poses)) if
-                  {f"{_FRAMES}/{k}.jpg", f"{_FRAMES}/{k}.depth"} <= set(names)), None)  # fmt: skip
+                  {f"{_FRAMES}/{k}.jpg", f"{_FRAMES}/{k}.depth"} <= names), None)  # fmt: skip
     if first is None:
         raise SceneFormatError(
             recording.path, "has no rgbd/<n>.jpg with rgbd/<n>.depth", code="frames_missing"

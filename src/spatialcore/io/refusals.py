@@ -109,6 +109,37 @@ def refusal(path: Path) -> SceneFormatError:
     return SceneFormatError(path, f"has no known layout; it {holds(path)}", code="not_recognised")
 
 
+def present(path: Path) -> bool:
+    """Whether an optional file is there, as a regular file.
+
+    Raises:
+        SceneFormatError: Something else has its name: a pipe, a folder, a link that leads nowhere.
+            To take that for absence would leave out what a person put there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    try:
+        if stat.S_ISLNK(mode):
+            mode = path.stat().st_mode
+    except OSError as error:
+        raise os_refusal(path, error) from error
+    if stat.S_ISREG(mode):
+        return True
+    what = "is a folder, not a file" if stat.S_ISDIR(mode) else "is neither a file nor a folder"
+    raise SceneFormatError(path, what, code="not_a_file")
+
+
+def is_empty(path: Path) -> bool:
+    """Whether an entry is a folder with nothing in it."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def holds(path: Path) -> str:
     """The first names of a folder, for messages."""
     names = list_names(path)

@@ -18,6 +18,7 @@ from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import read_json, read_text, resolve_inside
+from spatialcore.io.refusals import present
 from spatialcore.types import Float64, Scene
 
 TRAJECTORY, CAMERA = "traj.txt", "cam_params.json"
@@ -46,7 +47,7 @@ def _poses(path: Path) -> list[Float64 | None]:
 
 def _camera(folder: Path, root: Path) -> tuple[Intrinsics, float, Path]:
     """The camera of all frames, metres a unit of depth, and the file that says so."""
-    path = next((f / CAMERA for f in (folder, root) if (f / CAMERA).is_file()), None)
+    path = next((f / CAMERA for f in (folder, root) if present(f / CAMERA)), None)
     if path is None:
         raise SceneFormatError(
             folder, f"has no {CAMERA}", "it lies in the scene's folder or above it",

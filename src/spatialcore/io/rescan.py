@@ -24,6 +24,7 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
 from spatialcore.io.names import is_scene_id
 from spatialcore.io.paths import list_names, read_json, read_text
+from spatialcore.io.refusals import present
 from spatialcore.io.rescan_objects import scan_labels
 from spatialcore.io.upright import upright_turn
 from spatialcore.types import Float64, Scene
@@ -158,7 +159,7 @@ class RescanSource(FolderSource):
         if built.color is None:
             raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")
         labels = scan_labels(folder)
-        table = next((p / ROOMS for p in (root, root.parent) if (p / ROOMS).is_file()), None)
+        table = next((p / ROOMS for p in (root, root.parent) if present(p / ROOMS)), None)
         room = {} if table is None else _rooms(table, table.stat().st_mtime_ns)
         space, split = room.get(folder.name, (None, None))
         inputs = [folder / INFO, *labels.inputs] + ([] if table is None else [table])

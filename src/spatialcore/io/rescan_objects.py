@@ -16,6 +16,7 @@ from spatialcore.io.ascii_ply import read_ascii_vertices
 from spatialcore.io.categories import named_objects
 from spatialcore.io.object_files import Labels
 from spatialcore.io.paths import read_json
+from spatialcore.io.refusals import present
 from spatialcore.types import Cloud, Float64
 
 SEGMENTS = ("semseg.v2.json", "semseg.json")
@@ -30,7 +31,7 @@ def scan_labels(folder: Path) -> Labels:
         SceneFormatError: The list of segments is malformed; code "annotation_bad".
     """
     path, mesh = (
-        next((folder / name for name in names if (folder / name).is_file()), None)
+        next((folder / name for name in names if present(folder / name)), None)
         for names in (SEGMENTS, MESHES)
     )
     if path is None:

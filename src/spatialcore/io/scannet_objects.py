@@ -18,6 +18,7 @@ from spatialcore.io.categories import named_objects, read_label_table
 from spatialcore.io.matrices import parse_numbers, rigid_alignment
 from spatialcore.io.paths import file_size, read_json, read_text
 from spatialcore.io.ply import ply_vertex_count, read_ply
+from spatialcore.io.refusals import present
 from spatialcore.io.splits import split_note, split_of
 from spatialcore.types import Cloud, Float64, Object3D
 
@@ -167,12 +168,12 @@ def find_label_table(root: Path, chosen: str | None) -> Path | None:
     if chosen is not None:
         return Path(chosen)
     places = (root, root / "meta_data", root.parent)
-    return next((p / LABEL_FILE for p in places if (p / LABEL_FILE).is_file()), None)
+    return next((p / LABEL_FILE for p in places if present(p / LABEL_FILE)), None)
 
 
 def _existing(folders: Sequence[Path], *names: str) -> Path | None:
     paths = (folder / name for folder in folders for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if present(path)), None)
 
 
 def find_annotation(

@@ -144,16 +144,15 @@ def _dslr_files(folder: Path, stride: int) -> Iterator[FrameFiles]:
             code="frames_missing",
         )  # fmt: skip
     pictures, maps = (_names(f) for f in folders)
-    images = sorted(read_model(folder / "dslr/colmap"), key=lambda i: natural_order(i.name))
+    images = read_model(folder / "dslr/colmap", stride)
     pinhole = folders[0] == folder / _PINHOLE[0]
     shared = _undistorted_camera(folder / _UNDISTORTED) if pinhole else None
-    for index in range(0, len(images), stride):
-        image = images[index]
+    for row, image in enumerate(images):
         name = Path(image.name).name
         depth = f"{name.partition('.')[0]}.png"
         intrinsics = shared or image.intrinsics
         yield FrameFiles(
-            index=index,
+            index=row * stride,
             name=name.rpartition(".")[0] or name,
             color=folders[0] / name if name in pictures else None,
             depth=folders[1] / depth if depth in maps else None,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.depth_png import MAX_PIXELS as MAX_DEPTH_PIXELS
 from spatialcore.io.images import MAX_FILE_BYTES, MAX_PIXELS
 from spatialcore.io.paths import file_size
 from spatialcore.types import Float64
@@ -56,7 +57,9 @@ def _read_at(descriptor: int, offset: int, count: int) -> bytes:
 
 
 def _matrix(raw: bytes, index: int) -> Float64:
-    return np.frombuffer(raw, "<f4", 16, 64 * index).astype(np.float64).reshape(4, 4)
+    stored = np.frombuffer(raw, "<f4", 16, 64 * index)
+    with np.errstate(invalid="ignore"):  # of NaNs that signal
+        return stored.astype(np.float64).reshape(4, 4)
 
 
 def _parse_header(descriptor: int, size: int, path: Path) -> SensHeader:
@@ -76,7 +79,7 @@ def _parse_header(descriptor: int, size: int, path: Path) -> SensHeader:
             "jpeg or png colour and zlib or raw 16-bit depth are read",
             code="sens_bad",
         )
-    if not (0 < cw * ch <= MAX_PIXELS and 0 < dw * dh <= MAX_PIXELS):
+    if not (0 < cw * ch <= MAX_PIXELS and 0 < dw * dh <= MAX_DEPTH_PIXELS):
         raise SceneFormatError(
             path, f"declares images of {cw}x{ch} and depth of {dw}x{dh}", code="sens_bad"
         )

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from spatialcore.io.paths import read_text
+from spatialcore.io.refusals import present
 
 _FOLDERS = ("", "splits", "meta_data", "metadata", "Tasks/Benchmark")
 _PREFIXES = ("scannetv2_", "scannet_", "nvs_sem_", "sem_", "")
@@ -34,7 +35,7 @@ def _split_files(places: list[Path], prefixes: tuple[str, ...]) -> list[tuple[st
     for folder in (place / name for place in places for name in _FOLDERS):
         for prefix in prefixes:
             files = [(split, folder / f"{prefix}{split}.txt") for split in _SPLITS]
-            found = [(split, path) for split, path in files if path.is_file()]
+            found = [(split, path) for split, path in files if present(path)]
             if found:
                 return found
     return []

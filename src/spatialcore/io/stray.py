@@ -9,7 +9,6 @@ camera with OpenCV's axes. Depth is PNG in millimetres, registered to the video.
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,36 +17,36 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit import arkit_scene
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles
+from spatialcore.io.frame_files import FrameFiles, check_frame_count
 from spatialcore.io.intrinsics import Intrinsics
-from spatialcore.io.matrices import parse_words, read_matrix
+from spatialcore.io.matrices import number_rows, read_matrix
 from spatialcore.io.paths import list_names, read_text
 from spatialcore.io.quaternions import poses_from_quaternions
+from spatialcore.io.refusals import present
 from spatialcore.io.videos import video_frame_count, video_size
 from spatialcore.types import Float64, Scene
 
 ODOMETRY, VIDEO, MATRIX = "odometry.csv", "rgb.mp4", "camera_matrix.csv"
 _POSE = ("timestamp", "frame", "x", "y", "z", "qx", "qy", "qz", "qw")
 _INTRINSICS = ("fx", "fy", "cx", "cy")
-_TABLE_BYTES = 256 << 20
+_TABLE_BYTES = 128 << 20  # a hundred a frame
 
 
 def _read_odometry(path: Path) -> tuple[Float64, bool]:
     """Rows of time, frame, position, quaternion, and fx fy cx cy where the second value says so."""
-    rows = csv.reader(io.StringIO(read_text(path, _TABLE_BYTES)))
+    rows = csv.reader(read_text(path, _TABLE_BYTES).splitlines())
     try:
         header = [word.strip() for word in next(rows, [])]
-        body = [row for row in rows if row]
+        missing = [word for word in _POSE if word not in header]
+        if missing:
+            raise SceneFormatError(path, f"has no column {missing[0]}", code="list_bad")
+        own = all(word in header for word in _INTRINSICS)
+        wanted = [header.index(word) for word in (*_POSE, *(_INTRINSICS if own else ()))]
+        body = ([row[k] for k in wanted] if len(row) >= len(header) else [] for row in rows if row)
+        what = "has rows shorter than its header"
+        return number_rows(body, len(wanted), path, what), own
     except csv.Error as error:
         raise SceneFormatError(path, f"is no table: {error}", code="list_bad") from error
-    missing = [word for word in _POSE if word not in header]
-    if missing or any(len(row) < len(header) for row in body):
-        what = f"has no column {missing[0]}" if missing else "has rows shorter than its header"
-        raise SceneFormatError(path, what, code="list_bad")
-    own = all(word in header for word in _INTRINSICS)
-    wanted = [header.index(word) for word in (*_POSE, *(_INTRINSICS if own else ()))]
-    words = (row[column] for row in body for column in wanted)
-    return parse_words(words, path).reshape(-1, len(wanted)), own
 
 
 def _intrinsics(row: Float64 | None, shared: Float64 | None) -> Intrinsics | None:
@@ -59,11 +58,12 @@ def _intrinsics(row: Float64 | None, shared: Float64 | None) -> Intrinsics | Non
 
 def _frame_files(folder: Path, stride: int) -> tuple[list[FrameFiles], tuple[str, ...]]:
     table, own = _read_odometry(folder / ODOMETRY)
-    shared = read_matrix(folder / MATRIX, (3, 3)) if (folder / MATRIX).is_file() else None
+    shared = read_matrix(folder / MATRIX, (3, 3)) if present(folder / MATRIX) else None
     video = folder / VIDEO
     size, count = video_size(video), video_frame_count(video)
     depths = folder / "depth"
     known = set(list_names(depths)) if depths.is_dir() else set()
+    check_frame_count(len(range(0, len(table), stride)), folder / ODOMETRY)
     poses = poses_from_quaternions(table[:, 2:5], table[:, 5:9])
     files = []
     for index in range(0, len(table), stride):

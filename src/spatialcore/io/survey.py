@@ -141,8 +141,7 @@ def _decode(scene: Scene, count: int | None) -> tuple[list[DepthShot], Counter[s
         except SceneFormatError as error:
             faults[error.code] += 1
             continue
-        metres = stored * scene.depth_scale
-        read += int((np.isfinite(metres) & (metres > 0)).sum())
+        read += int(((stored > 0) & np.isfinite(stored)).sum())
         total += stored.size
         shot = depth_shot(scene, frame, stored)
         if shot is not None:

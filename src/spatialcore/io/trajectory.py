@@ -19,7 +19,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, Size, build_frames, with_one_camera
-from spatialcore.io.matrices import is_number, make_camera, parse_words, read_intrinsic
+from spatialcore.io.matrices import is_number, make_camera, number_rows, parse_words, read_intrinsic
 from spatialcore.io.names import natural_order
 from spatialcore.io.paths import list_names, read_json, read_text
 from spatialcore.io.quaternions import poses_from_quaternions
@@ -71,10 +71,11 @@ def _read_log(path: Path) -> dict[int, Float64]:
 
 
 def _read_list(path: Path) -> dict[int, Float64]:
-    rows = [r.split() for r in read_text(path, _BYTES).splitlines() if r.strip() and r[0] != "#"]
-    if not rows or any(len(row) != 7 for row in rows):
-        raise SceneFormatError(path, "must list `x y z qx qy qz qw` on every line", code="list_bad")
-    table = parse_words((word for row in rows for word in row), path).reshape(-1, 7)
+    rows = (r.split() for r in read_text(path, _BYTES).splitlines() if r.strip() and r[0] != "#")
+    what = "must list `x y z qx qy qz qw` on every line"
+    table = number_rows(rows, 7, path, what)
+    if not len(table):
+        raise SceneFormatError(path, what, code="list_bad")
     return dict(enumerate(poses_from_quaternions(table[:, :3], table[:, 3:])))
 
 

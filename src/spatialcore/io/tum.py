@@ -18,13 +18,14 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.clocks import PAIR_GAP_S, nearest, paired, pose_at
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, with_one_camera
-from spatialcore.io.matrices import make_camera, parse_words, read_intrinsic
+from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, with_one_camera
+from spatialcore.io.matrices import make_camera, number_rows, parse_words, read_intrinsic
 from spatialcore.io.paths import (
     read_text,
     resolve_inside,
 )
 from spatialcore.io.quaternions import poses_from_quaternions
+from spatialcore.io.refusals import present
 from spatialcore.types import Camera, Float64, Scene
 
 LISTS = ("rgb.txt", "depth.txt", "groundtruth.txt")
@@ -75,12 +76,8 @@ def _read_list(path: Path) -> tuple[Float64, list[str], bool]:
 
 def _read_trajectory(path: Path) -> tuple[Float64, Float64]:
     """Times (n,) in ascending order and world_from_cam (n, 4, 4)."""
-    rows = _rows(path)
-    if any(len(row) < 8 for row in rows):
-        raise SceneFormatError(
-            path, "must list `seconds tx ty tz qx qy qz qw` on every line", code="list_bad"
-        )
-    table = parse_words((word for row in rows for word in row[:8]), path).reshape(-1, 8)
+    what = "must list `seconds tx ty tz qx qy qz qw` on every line"
+    table = number_rows(_rows(path), 8, path, what, longer=True)
     table = table[np.isfinite(table[:, 0])]
     table = table[np.argsort(table[:, 0], kind="stable")]
     return table[:, 0], poses_from_quaternions(table[:, 1:4], table[:, 4:8])
@@ -146,6 +143,7 @@ def _frame_files(folder: Path, pairs: _Pairs, stride: int) -> tuple[list[FrameFi
     """The frames, and a note where poses had to be taken from between two."""
     pose_times, poses = _read_trajectory(folder / "groundtruth.txt")
     kept = range(0, len(pairs.colors), stride)
+    check_frame_count(len(kept), folder)
     near = [nearest(pose_times, float(pairs.times[i]), PAIR_GAP_S) for i in kept]
     known = np.isfinite(poses).all(axis=(1, 2))
     sparse = 2 * sum(row is not None for row in near) < len(near)
@@ -172,7 +170,7 @@ def _frame_files(folder: Path, pairs: _Pairs, stride: int) -> tuple[list[FrameFi
 
 def _read_camera(folder: Path, size: tuple[int, int]) -> tuple[Camera, tuple[str, ...]]:
     """The colour camera, and a note where its images are distorted."""
-    if (folder / "intrinsic.txt").is_file():
+    if present(folder / "intrinsic.txt"):
         return read_intrinsic(folder / "intrinsic.txt", *size), ()
     found = re.search("freiburg[123]", folder.name)
     if found is None or size != (640, 480):

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every malformed input: `python -m tests.robustness.hostile [--only TEXT] [--page FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.robustness.hostile.bases import Written
+from tests.robustness.hostile.cases import Case, all_cases
+from tests.robustness.hostile.measure import Verdict, judge, plain, run_apart, scenes_of
+from tests.robustness.hostile.page import write_page
+
+
+def warm() -> None:
+    """Import what verbs import, so that forks begin with it."""
+    import pyarrow.parquet  # noqa: F401
+    import scipy.spatial  # noqa: F401
+    from PIL import Image
+
+    from spatialcore import _cpu  # noqa: F401
+    from spatialcore.commands import check, index  # noqa: F401
+    from spatialcore.commands.parse import parse_options  # noqa: F401
+    from spatialcore.index.index import build_index  # noqa: F401
+    from spatialcore.io import open, survey  # noqa: F401
+
+    Image.init()
+    for name in ("av", "h5py", "OpenEXR", "lz4.block", "liblzfse"):
+        try:
+            __import__(name)
+        except ImportError:
+            continue
+
+
+def run(cases: Sequence[Case], written: Written, scratch: Path) -> Iterator[Verdict]:
+    """The verdict of each case; what a case wrote is removed behind it."""
+    sound = {}
+    for case in cases:
+        if case.base and case.base not in sound:
+            said = run_apart(["check", str(written.named(case.base)), "--json"], scratch)
+            sound[case.base] = plain(scenes_of(said.out))
+        place = scratch / "input"
+        named = case.make(place)
+        yield judge(case.name, case.reader, named, place, scratch, sound.get(case.base))
+        for folder in (place, scratch / "index"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> int:
+    """Returns the exit code: 1 where an input was not refused as it has to be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.robustness.hostile", description=__doc__)
+    parser.add_argument("--only", default="", help="run the cases whose name holds this")
+    parser.add_argument("--every", type=int, default=1, help="run one case of so many")
+    parser.add_argument("--page", type=Path, help="write the table of docs/hostile.md")
+    parser.add_argument("--list", action="store_true", help="print what was said of each")
+    parser.add_argument("--made", action="store_true", help="only files made to harm")
+    options = parser.parse_args()
+    warm()
+    with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
+        root = Path(folder)
+        written = Written(root / "sound")
+        cases = [c for c in all_cases(written, damaged=not options.made) if options.only in c.name]
+        cases = cases[:: options.every]
+        verdicts = []
+        for verdict in run(cases, written, root):
+            verdicts.append(verdict)
+            if options.list or verdict.faults:
+                print(
+                    f"{verdict.result:7} {verdict.seconds:5.1f} s {verdict.mebibytes:5.0f} MiB  "
+                    f"{verdict.name}: {verdict.said[:200]}",
+                    flush=True,
+                )
+            for fault in verdict.faults:
+                print(f"    FAULT {fault}", flush=True)
+    wrong = sum(bool(v.faults) for v in verdicts)
+    print(f"{len(verdicts)} inputs, {wrong} with faults")
+    if options.page is not None:
+        write_page(options.page, verdicts)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that declare more than they hold, or hold more than anybody needs."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from tests.fabricate import clip_arrays, npy, object_array, ply, sens_frames
+from tests.robustness.hostile.bases import BASES, SCAN, Written, sens_of, shots
+from tests.robustness.hostile.cases import Case
+
+MEBIBYTE = 1 << 20
+COUNTS = (0, 1 << 31, 1 << 32, 1 << 40, 1 << 63, (1 << 64) - 1)
+POSED = f"{SCAN}/posed_images"
+
+
+def _file(written: Written, base: str, name: str, content: Callable[[], bytes]) -> Callable:
+    """A sound scene with one file of other content."""
+
+    def make(to: Path) -> Path:
+        root = written.copy(base, to)
+        (root / name).write_bytes(content())
+        return root
+
+    return make
+
+
+def png_bomb(width: int, height: int, bits: int = 16) -> bytes:
+    """A PNG of zeros: a thousandth of what it inflates to."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    row = bytes(1 + width * bits // 8)
+    deflate = zlib.compressobj(9)
+    body = b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush()
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def _depth_bombs(count: int) -> Callable[[Path], Path]:
+    """A scene whose every depth image inflates to 134 MB."""
+
+    def make(to: Path) -> Path:
+        from tests.robustness.hostile.bases import posed
+
+        posed(to)
+        bomb = png_bomb(8192, 8192)
+        folder = to / POSED
+        for k in range(count):
+            for suffix in ("jpg", "txt"):
+                stored = (folder / f"{k % 4:05d}.{suffix}").read_bytes()
+                (folder / f"{k:05d}.{suffix}").write_bytes(stored)
+            (folder / f"{k:05d}.png").write_bytes(bomb)
+        return to
+
+    return make
+
+
+def _npz(members: dict[str, object], **sizes: int) -> bytes:
+    """A clip with other members; `sizes` are lies of the directory."""
+    arrays: dict[str, object] = clip_arrays()
+    arrays |= members
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", array if isinstance(array, bytes) else npy(array))
+    return stream.getvalue()
+
+
+def _header(text: str, version: int = 1) -> bytes:
+    form = "<H" if version == 1 else "<I"
+    head = text.encode("latin1", "replace")
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(form, len(head)) + head + bytes(64)
+
+
+class _Runs:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exit, ("it ran",)
+
+
+def _clips(written: Written) -> Iterator[Case]:
+    """Clips."""
+    shapes = ("(1000000000000, 3)", "(-1, 3)", "(2, 3, 4.5)", "(" + "9" * 5000 + ",)", "()", "(0,)")
+    headers = {
+        f"shape {s[:24]}": f"'descr': '<f4', 'fortran_order': False, 'shape': {s}" for s in shapes
+    }
+    kinds = ("|V9", "|O", "<M8[s]", "<U9", "<c16", "(9999999,)<f4", ">f8")
+    headers |= {
+        f"type {k}": f"'descr': {k!r}, 'fortran_order': False, 'shape': (2,)" for k in kinds
+    }
+    contents: dict[str, Callable[[], bytes]] = {
+        f"tracks of {what}": lambda h=head: _npz({"tracks_XYZ": _header("{" + h + "}")})
+        for what, head in headers.items()
+    }
+    for key in ("tracks_XYZ", "visibility", "extrinsics_w2c", "fx_fy_cx_cy", "images_jpeg_bytes"):
+        contents[f"{key} that inflates to 300 MB"] = lambda k=key: _npz({k: bytes(300 * MEBIBYTE)})
+        contents[f"{key} of NaN"] = lambda k=key: _npz({k: npy(np.full((5, 4), np.nan))})
+        contents[f"{key} of one number"] = lambda k=key: _npz({k: npy(np.array(3.0))})
+    contents["a header of brackets"] = lambda: _npz({"tracks_XYZ": _header("[" * 3000)})
+    contents["a header that calls"] = lambda: _npz(
+        {"tracks_XYZ": _header("__import__('os').abort()")}
+    )
+    contents["a header of 4 GB"] = lambda: _npz(
+        {"tracks_XYZ": b"\x93NUMPY\x02\x00" + struct.pack("<I", (1 << 32) - 1) + b"{}"}
+    )
+    contents["2,000 members"] = lambda: _npz({f"m{k}": b"" for k in range(2000)})
+    for protocol in (2, 4, 5):
+        contents[f"a pickle that runs, protocol {protocol}"] = lambda p=protocol: _npz(
+            {"images_jpeg_bytes": _pickled(p)}
+        )
+    contents["huge tracks"] = lambda: _npz(
+        {"tracks_XYZ": npy(np.full((5, 4, 3), 3e38, np.float32))}
+    )
+    for what, content in contents.items():
+        yield Case(f"clips: {what}", "tapvid3d", _file(written, "clips", "clips/walk.npz", content))
+
+
+def _pickled(protocol: int) -> bytes:
+    head = npy(object_array([b"", b""]))
+    head = head[: 10 + int.from_bytes(head[8:10], "little")]
+    return head + pickle.dumps(object_array([b"", _Runs()]), protocol=protocol)
+
+
+def _sens(written: Written) -> Iterator[Case]:
+    """ScanNet's container: every count of it, and payloads."""
+    sound = sens_of(shots(11))
+    counts = 12 + 6 + 256
+    places = {
+        "the name's length": (4, 8),
+        "colour compression": (counts, 4),
+        "depth compression": (counts + 4, 4),
+        "colour width": (counts + 8, 4),
+        "depth width": (counts + 16, 4),
+        "depth height": (counts + 20, 4),
+        "depth shift": (counts + 24, 4),
+        "number of frames": (counts + 28, 8),
+        "bytes of a picture": (counts + 36 + 80, 8),
+        "bytes of a depth map": (counts + 36 + 88, 8),
+    }
+    path = f"scans/{SCAN}/{SCAN}.sens"
+    for what, (at, width) in places.items():
+        for count in COUNTS:
+            raw = bytearray(sound)
+            raw[at : at + width] = count.to_bytes(9, "little")[:width]
+            make = _file(written, "scannet", path, lambda r=bytes(raw): r)
+            yield Case(f"scannet: {what} is {count}", "scannet", make)
+    pose, color, _ = sens_frames(1)[0]
+
+    def bomb() -> bytes:
+        from tests.fabricate import sens
+
+        packed = zlib.compress(bytes(200 * MEBIBYTE), 9)
+        return sens([(pose, color, packed)] * 11)
+
+    yield Case(
+        "scannet: depth that inflates to 200 MB", "scannet", _file(written, "scannet", path, bomb)
+    )
+
+
+def _meshes(written: Written) -> Iterator[Case]:
+    """Meshes of ScanNet's annotation."""
+    path = f"{SCAN}/{SCAN}_vh_clean_2.ply"
+    points = np.arange(24).reshape(8, 3) * 0.5
+    contents: dict[str, bytes] = {
+        f"{n} vertices": ply(points, [(0, 1, 2)], count=n) for n in (*COUNTS, -1, "9" * 30, "x")
+    }
+    contents["faces outside"] = ply(points, [(0, 1, 99)])
+    contents["positions of NaN"] = ply(np.full((8, 3), np.nan))
+    contents["positions of 1e38"] = ply(np.full((8, 3), 1e38))
+    contents["a header without end"] = (
+        b"ply\nformat binary_little_endian 1.0\n" + b"comment x\n" * 200_000
+    )
+    contents["20,000 properties"] = (
+        b"ply\nformat binary_little_endian 1.0\nelement vertex 8\n"
+        + b"".join(b"property float p%d\n" % k for k in range(3000))
+        + b"end_header\n"
+        + bytes(99_999)
+    )
+    contents["an element of lists"] = ply(points).replace(
+        b"property float x", b"property list uchar float x"
+    )
+    for what, content in contents.items():
+        make = _file(written, "posed", path, lambda c=content: c)
+        yield Case(f"posed: a mesh of {what}", "posed_images", make)
+
+
+def _pictures(written: Written) -> Iterator[Case]:
+    """Depth images and pictures that declare too much."""
+    for w, h in (
+        (8192, 8192),
+        (1 << 15, 1 << 15),
+        (1 << 31, 1),
+        (1, 1 << 31),
+        (0, 5),
+        (30_000, 2000),
+    ):
+        head = struct.pack(">IIBBBBB", w, h, 16, 0, 0, 0, 0)
+        chunk = b"IHDR" + head
+        png = (
+            b"\x89PNG\r\n\x1a\n"
+            + struct.pack(">I", 13)
+            + chunk
+            + struct.pack(">I", zlib.crc32(chunk))
+        )
+        for suffix in ("png", "jpg"):
+            make = _file(written, "posed", f"{POSED}/00001.{suffix}", lambda p=png: p)
+            yield Case(f"posed: a {suffix} that declares {w}x{h}", "posed_images", make)
+    jpeg = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03" + bytes(12)
+    odd = {
+        "a JPEG of 65535x65535": jpeg,
+        "a JPEG of filler": b"\xff\xd8" + b"\xff" * MEBIBYTE,
+        "a JPEG of 100,000 segments": b"\xff\xd8" + b"\xff\xe1\x00\x02" * 100_000,
+        "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "SVG": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+    }
+    for what, content in odd.items():
+        make = _file(written, "posed", f"{POSED}/00002.jpg", lambda c=content: c)
+        yield Case(f"posed: {what}", "posed_images", make)
+    what = "posed: 60 depth images of 134 MB"
+    yield Case(what, "posed_images", _depth_bombs(60), large=True)
+    for base, name in (
+        ("tum", "desk/depth/1305031102.000000.png"),
+        ("bop", "test/000003/depth/000001.png"),
+        ("stray", "cap/depth/000000.png"),
+        ("replica", "room0/results/depth000000.png"),
+    ):
+        if BASES[base].there:
+            make = _file(written, base, name, lambda: png_bomb(8192, 8192))
+            yield Case(f"{base}: a depth image of 134 MB", BASES[base].kind, make)
+
+
+def _zip_of(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def _archives(written: Written) -> Iterator[Case]:
+    """Recordings that are archives, and depth that is compressed."""
+    meta = {
+        "w": 64,
+        "h": 48,
+        "dw": 32,
+        "dh": 24,
+        "K": [50, 0, 0, 0, 50, 0, 32, 24, 1],
+        "poses": [[0, 0, 0, 1, 0, 0, 0]] * 4,
+    }
+    metas: dict[str, bytes] = {
+        "metadata of 100 MB": b" " * (100 * MEBIBYTE),
+        "metadata that is nested": b"[" * 300_000,
+        "metadata of digits": b"9" * (4 * MEBIBYTE),
+    }
+    for key, value in (
+        ("w", 10**400),
+        ("dw", 65_000),
+        ("dh", 65_000),
+        ("w", -1),
+        ("K", [1e999] * 9),
+        ("K", "x"),
+        ("poses", [[1e308] * 7] * 4),
+        ("poses", {}),
+        ("poses", [[None] * 7]),
+    ):
+        metas[f"{key} of {str(value)[:20]}"] = json.dumps(meta | {key: value}).encode()
+    for what, content in metas.items():
+        members = {"metadata": content, "rgbd/0.jpg": b"x", "rgbd/0.depth": b"x"}
+        make = _file(written, "record3d", "cap.r3d", lambda m=members: _zip_of(m))
+        yield Case(f"record3d: {what}", "record3d", make)
+    lz = {
+        "a raw block of 4 GB": b"bvx-" + struct.pack("<I", (1 << 32) - 1),
+        "no end": b"bvxn" + bytes(40),
+        "blocks of nothing": (b"bvx-" + bytes(4)) * 70_000,
+    }
+    for what, content in lz.items():
+        make = _file(written, "unpacked", "cap/rgbd/0.depth", lambda c=content: c)
+        yield Case(f"unpacked: LZFSE with {what}", "record3d", make)
+    streams = {
+        "a stream that inflates to 300 MB": lambda: _deflated(300 * MEBIBYTE),
+        "lengths of 4 GB": lambda: b"\xff" * 400,
+        "a million empty blocks": lambda: b"\x01\0\0\0\0" * 1_000_000,
+    }
+    for what, packed in streams.items():
+        make = _file(written, "scannetpp", "0a1b/iphone/depth.bin", packed)
+        yield Case(f"scannetpp: {what}", "scannetpp", make)
+
+
+def _deflated(size: int) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return deflate.compress(bytes(size)) + deflate.flush()
+
+
+def _texts(written: Written) -> Iterator[Case]:
+    """Texts that are large, deep, or of numbers too long."""
+    large = {
+        "a hundred megabytes of brackets": lambda: b"[" * (100 * MEBIBYTE),
+        "a hundred megabytes of pairs": lambda: b'{"frames":[' + b"[1]," * (25 * MEBIBYTE) + b"1]}",
+        "a hundred megabytes of digits": lambda: b"9" * (100 * MEBIBYTE),
+        "a hundred megabytes of blanks": lambda: b" " * (100 * MEBIBYTE),
+    }
+    for base, name in (
+        ("nerfstudio", "kitchen/transforms.json"),
+        ("wai", "room/scene_meta.json"),
+        ("scannetpp", "0a1b/iphone/pose_intrinsic_imu.json"),
+        ("bop", "test/000003/scene_gt.json"),
+        ("posed", f"{SCAN}/{SCAN}_vh_clean_2.0.010000.segs.json"),
+    ):
+        for what, content in large.items():
+            if BASES[base].there:
+                make = _file(written, base, name, content)
+                name_of = f"{base}: {Path(name).name}: {what}"
+                yield Case(name_of, BASES[base].kind, make, large=True)
+    for base, name in (
+        ("tum", "desk/groundtruth.txt"),
+        ("arkitscenes", "4001/lowres_wide.traj"),
+        ("stray", "cap/odometry.csv"),
+        ("colmap_txt", "room/sparse/0/images.txt"),
+    ):
+        for what in ("digits", "blanks"):
+            if BASES[base].there:
+                make = _file(written, base, name, large[f"a hundred megabytes of {what}"])
+                yield Case(
+                    f"{base}: {Path(name).name}: a hundred megabytes of {what}",
+                    BASES[base].kind,
+                    make,
+                    large=True,
+                )
+
+
+def _models(written: Written) -> Iterator[Case]:
+    """COLMAP's binary counts."""
+    for name in ("cameras", "images"):
+        for count in COUNTS:
+            path = f"room/sparse/0/{name}.bin"
+
+            def content(path: str = path, count: int = count) -> bytes:
+                return (
+                    struct.pack("<Q", count) + (written.original("colmap") / path).read_bytes()[8:]
+                )
+
+            yield Case(f"colmap: {count} {name}", "colmap", _file(written, "colmap", path, content))
+
+
+def _arrays(written: Written) -> Iterator[Case]:
+    """HDF5 files whose data lies elsewhere, and maps of other encodings."""
+    place = "ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.depth_meters.hdf5"
+    if not find_spec("h5py"):
+        return
+    import h5py
+
+    def hdf5(write: Callable[[object], object]) -> bytes:
+        stream = io.BytesIO()
+        with h5py.File(stream, "w") as file:
+            write(file)
+        return stream.getvalue()
+
+    odd: dict[str, Callable[[object], object]] = {
+        "a link to another file": lambda f: f.__setitem__(
+            "dataset", h5py.ExternalLink("/etc/passwd", "x")
+        ),
+        "a link to nothing": lambda f: f.__setitem__("dataset", h5py.SoftLink("/none")),
+        "a link to itself": lambda f: f.__setitem__("dataset", h5py.SoftLink("/dataset")),
+        "a group": lambda f: f.create_group("dataset"),
+        "texts": lambda f: f.create_dataset("dataset", data=[b"a", b"b"]),
+        "a terabyte that was never written": lambda f: f.create_dataset(
+            "dataset", (1 << 20, 1 << 18), "f4"
+        ),
+        "100 MB of zeros, deflated": lambda f: f.create_dataset(
+            "dataset", data=np.zeros((5120, 5120), np.float32), compression="gzip"
+        ),
+        "data outside the file": lambda f: f.create_dataset(
+            "dataset", (4, 4), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)]
+        ),
+    }
+    for what, write in odd.items():
+        make = _file(written, "hypersim", place, lambda w=write: hdf5(w))
+        yield Case(f"hypersim: {what}", "hypersim", make)
+
+
+def _names() -> Iterator[Case]:
+    """Names that no record may hold."""
+    from tests.robustness.hostile.bases import folders
+
+    for what, name in (
+        ("a line break", "a\nb"),
+        ("an escape", "\x1b[2J"),
+        ("a hash", "a#b"),
+        ("no UTF-8", "\udcff\udcfe"),
+        ("255 letters", "x" * 255),
+        ("a backslash", "a\\b"),
+        ("a quote", "a'b\"c"),
+        ("direction marks", "\u202eabc"),
+    ):
+
+        def make(to: Path, name: str = name) -> Path:
+            folders(to)
+            (to / "room").rename(to / name)
+            return to
+
+        yield Case(f"a scene with {what} in its name", "any", make)
+
+
+def bombs(written: Written) -> Iterator[Case]:
+    """All of them."""
+    for made in (_clips, _sens, _meshes, _pictures, _archives, _texts, _models, _arrays):
+        for case in made(written):
+            if BASES.get(case.name.partition(":")[0], BASES["posed"]).there:
+                yield case
+    yield from _names()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Malformed inputs of every reader through `check` and `index`: typed, soon, in little memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from spatialcore.io.layouts import KINDS
+from tests.robustness.hostile.__main__ import run, warm
+from tests.robustness.hostile.bases import BASES, Written
+from tests.robustness.hostile.cases import all_cases, damaged_scenes
+from tests.robustness.hostile.measure import plain, run_apart, scenes_of
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    warm()
+    return Written(tmp_path_factory.mktemp("sound"))
+
+
+def test_every_layout_has_a_scene_to_damage() -> None:
+    assert {base.kind for base in BASES.values()} == {*KINDS}
+
+
+def test_sound_scenes_are_taken(written: Written, tmp_path: Path) -> None:
+    """What is refused below is refused for its damage."""
+    for name, base in BASES.items():
+        if base.there:
+            said = run_apart(["check", str(written.named(name)), "--json"], tmp_path)
+            assert (said.code, said.err) == (0, ""), name
+            assert plain(scenes_of(said.out)), name
+
+
+def test_one_damage_of_sixty_is_said(written: Written, tmp_path: Path) -> None:
+    cases = list(damaged_scenes(written))[::60]
+    verdicts = list(run(cases, written, tmp_path))
+    assert not [(v.name, v.faults) for v in verdicts if v.faults]
+    assert {v.result for v in verdicts} >= {"refused", "said"}
+
+
+def test_files_made_to_harm_are_refused(written: Written, tmp_path: Path) -> None:
+    small = [c for c in all_cases(written, damaged=False) if not c.large][::11]
+    verdicts = list(run(small, written, tmp_path))
+    assert not [(v.name, v.faults) for v in verdicts if v.faults]
+
+
+@pytest.mark.slow
+def test_every_malformed_input(written: Written, tmp_path: Path) -> None:
+    cases = all_cases(written)
+    assert len(cases) >= 400
+    verdicts = list(run(cases, written, tmp_path))
+    wrong = [f"{v.name}: {'; '.join(v.faults)}" for v in verdicts if v.faults]
+    assert not wrong, "\n".join(wrong)
+    counts = Counter(v.result for v in verdicts)
+    assert counts["refused"] + counts["said"] > 0.8 * len(cases), counts
