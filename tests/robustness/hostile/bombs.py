@@ -10,7 +10,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +17,10 @@ import numpy as np
 from tests.fabricate import clip_arrays, npy, object_array, ply, sens_frames
 from tests.robustness.hostile.bases import BASES, SCAN, Written, sens_of, shots
 from tests.robustness.hostile.cases import Case
+from tests.robustness.hostile.lies import COUNTS, arrays, file_case, models, names, texts
 
 MEBIBYTE = 1 << 20
-COUNTS = (0, 1 << 31, 1 << 32, 1 << 40, 1 << 63, (1 << 64) - 1)
 POSED = f"{SCAN}/posed_images"
-
-
-def _file(written: Written, base: str, name: str, content: Callable[[], bytes]) -> Callable:
-    """A sound scene with one file of other content."""
-
-    def make(to: Path) -> Path:
-        root = written.copy(base, to)
-        (root / name).write_bytes(content())
-        return root
-
-    return make
 
 
 def png_bomb(width: int, height: int, bits: int = 16) -> bytes:
@@ -127,7 +115,9 @@ def _clips(written: Written) -> Iterator[Case]:
         {"tracks_XYZ": npy(np.full((5, 4, 3), 3e38, np.float32))}
     )
     for what, content in contents.items():
-        yield Case(f"clips: {what}", "tapvid3d", _file(written, "clips", "clips/walk.npz", content))
+        yield Case(
+            f"clips: {what}", "tapvid3d", file_case(written, "clips", "clips/walk.npz", content)
+        )
 
 
 def _pickled(protocol: int) -> bytes:
@@ -157,7 +147,7 @@ def _sens(written: Written) -> Iterator[Case]:
         for count in COUNTS:
             raw = bytearray(sound)
             raw[at : at + width] = count.to_bytes(9, "little")[:width]
-            make = _file(written, "scannet", path, lambda r=bytes(raw): r)
+            make = file_case(written, "scannet", path, lambda r=bytes(raw): r)
             yield Case(f"scannet: {what} is {count}", "scannet", make)
     pose, color, _ = sens_frames(1)[0]
 
@@ -168,7 +158,9 @@ def _sens(written: Written) -> Iterator[Case]:
         return sens([(pose, color, packed)] * 11)
 
     yield Case(
-        "scannet: depth that inflates to 200 MB", "scannet", _file(written, "scannet", path, bomb)
+        "scannet: depth that inflates to 200 MB",
+        "scannet",
+        file_case(written, "scannet", path, bomb),
     )
 
 
@@ -195,7 +187,7 @@ def _meshes(written: Written) -> Iterator[Case]:
         b"property float x", b"property list uchar float x"
     )
     for what, content in contents.items():
-        make = _file(written, "posed", path, lambda c=content: c)
+        make = file_case(written, "posed", path, lambda c=content: c)
         yield Case(f"posed: a mesh of {what}", "posed_images", make)
 
 
@@ -218,7 +210,7 @@ def _pictures(written: Written) -> Iterator[Case]:
             + struct.pack(">I", zlib.crc32(chunk))
         )
         for suffix in ("png", "jpg"):
-            make = _file(written, "posed", f"{POSED}/00001.{suffix}", lambda p=png: p)
+            make = file_case(written, "posed", f"{POSED}/00001.{suffix}", lambda p=png: p)
             yield Case(f"posed: a {suffix} that declares {w}x{h}", "posed_images", make)
     jpeg = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03" + bytes(12)
     odd = {
@@ -229,7 +221,7 @@ def _pictures(written: Written) -> Iterator[Case]:
         "SVG": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
     }
     for what, content in odd.items():
-        make = _file(written, "posed", f"{POSED}/00002.jpg", lambda c=content: c)
+        make = file_case(written, "posed", f"{POSED}/00002.jpg", lambda c=content: c)
         yield Case(f"posed: {what}", "posed_images", make)
     what = "posed: 60 depth images of 134 MB"
     yield Case(what, "posed_images", _depth_bombs(60), large=True)
@@ -240,7 +232,7 @@ def _pictures(written: Written) -> Iterator[Case]:
         ("replica", "room0/results/depth000000.png"),
     ):
         if BASES[base].there:
-            make = _file(written, base, name, lambda: png_bomb(8192, 8192))
+            make = file_case(written, base, name, lambda: png_bomb(8192, 8192))
             yield Case(f"{base}: a depth image of 134 MB", BASES[base].kind, make)
 
 
@@ -281,7 +273,7 @@ def _archives(written: Written) -> Iterator[Case]:
         metas[f"{key} of {str(value)[:20]}"] = json.dumps(meta | {key: value}).encode()
     for what, content in metas.items():
         members = {"metadata": content, "rgbd/0.jpg": b"x", "rgbd/0.depth": b"x"}
-        make = _file(written, "record3d", "cap.r3d", lambda m=members: _zip_of(m))
+        make = file_case(written, "record3d", "cap.r3d", lambda m=members: _zip_of(m))
         yield Case(f"record3d: {what}", "record3d", make)
     lz = {
         "a raw block of 4 GB": b"bvx-" + struct.pack("<I", (1 << 32) - 1),
@@ -289,7 +281,7 @@ def _archives(written: Written) -> Iterator[Case]:
         "blocks of nothing": (b"bvx-" + bytes(4)) * 70_000,
     }
     for what, content in lz.items():
-        make = _file(written, "unpacked", "cap/rgbd/0.depth", lambda c=content: c)
+        make = file_case(written, "unpacked", "cap/rgbd/0.depth", lambda c=content: c)
         yield Case(f"unpacked: LZFSE with {what}", "record3d", make)
     streams = {
         "a stream that inflates to 300 MB": lambda: _deflated(300 * MEBIBYTE),
@@ -297,7 +289,7 @@ def _archives(written: Written) -> Iterator[Case]:
         "a million empty blocks": lambda: b"\x01\0\0\0\0" * 1_000_000,
     }
     for what, packed in streams.items():
-        make = _file(written, "scannetpp", "0a1b/iphone/depth.bin", packed)
+        make = file_case(written, "scannetpp", "0a1b/iphone/depth.bin", packed)
         yield Case(f"scannetpp: {what}", "scannetpp", make)
 
 
@@ -306,120 +298,10 @@ def _deflated(size: int) -> bytes:
     return deflate.compress(bytes(size)) + deflate.flush()
 
 
-def _texts(written: Written) -> Iterator[Case]:
-    """Texts that are large, deep, or of numbers too long."""
-    large = {
-        "a hundred megabytes of brackets": lambda: b"[" * (100 * MEBIBYTE),
-        "a hundred megabytes of pairs": lambda: b'{"frames":[' + b"[1]," * (25 * MEBIBYTE) + b"1]}",
-        "a hundred megabytes of digits": lambda: b"9" * (100 * MEBIBYTE),
-        "a hundred megabytes of blanks": lambda: b" " * (100 * MEBIBYTE),
-    }
-    for base, name in (
-        ("nerfstudio", "kitchen/transforms.json"),
-        ("wai", "room/scene_meta.json"),
-        ("scannetpp", "0a1b/iphone/pose_intrinsic_imu.json"),
-        ("bop", "test/000003/scene_gt.json"),
-        ("posed", f"{SCAN}/{SCAN}_vh_clean_2.0.010000.segs.json"),
-    ):
-        for what, content in large.items():
-            if BASES[base].there:
-                make = _file(written, base, name, content)
-                name_of = f"{base}: {Path(name).name}: {what}"
-                yield Case(name_of, BASES[base].kind, make, large=True)
-    for base, name in (
-        ("tum", "desk/groundtruth.txt"),
-        ("arkitscenes", "4001/lowres_wide.traj"),
-        ("stray", "cap/odometry.csv"),
-        ("colmap_txt", "room/sparse/0/images.txt"),
-    ):
-        for what in ("digits", "blanks"):
-            if BASES[base].there:
-                make = _file(written, base, name, large[f"a hundred megabytes of {what}"])
-                yield Case(
-                    f"{base}: {Path(name).name}: a hundred megabytes of {what}",
-                    BASES[base].kind,
-                    make,
-                    large=True,
-                )
-
-
-def _models(written: Written) -> Iterator[Case]:
-    """COLMAP's binary counts."""
-    for name in ("cameras", "images"):
-        for count in COUNTS:
-            path = f"room/sparse/0/{name}.bin"
-
-            def content(path: str = path, count: int = count) -> bytes:
-                return (
-                    struct.pack("<Q", count) + (written.original("colmap") / path).read_bytes()[8:]
-                )
-
-            yield Case(f"colmap: {count} {name}", "colmap", _file(written, "colmap", path, content))
-
-
-def _arrays(written: Written) -> Iterator[Case]:
-    """HDF5 files whose data lies elsewhere, and maps of other encodings."""
-    place = "ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.depth_meters.hdf5"
-    if not find_spec("h5py"):
-        return
-    import h5py
-
-    def hdf5(write: Callable[[object], object]) -> bytes:
-        stream = io.BytesIO()
-        with h5py.File(stream, "w") as file:
-            write(file)
-        return stream.getvalue()
-
-    odd: dict[str, Callable[[object], object]] = {
-        "a link to another file": lambda f: f.__setitem__(
-            "dataset", h5py.ExternalLink("/etc/passwd", "x")
-        ),
-        "a link to nothing": lambda f: f.__setitem__("dataset", h5py.SoftLink("/none")),
-        "a link to itself": lambda f: f.__setitem__("dataset", h5py.SoftLink("/dataset")),
-        "a group": lambda f: f.create_group("dataset"),
-        "texts": lambda f: f.create_dataset("dataset", data=[b"a", b"b"]),
-        "a terabyte that was never written": lambda f: f.create_dataset(
-            "dataset", (1 << 20, 1 << 18), "f4"
-        ),
-        "100 MB of zeros, deflated": lambda f: f.create_dataset(
-            "dataset", data=np.zeros((5120, 5120), np.float32), compression="gzip"
-        ),
-        "data outside the file": lambda f: f.create_dataset(
-            "dataset", (4, 4), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)]
-        ),
-    }
-    for what, write in odd.items():
-        make = _file(written, "hypersim", place, lambda w=write: hdf5(w))
-        yield Case(f"hypersim: {what}", "hypersim", make)
-
-
-def _names() -> Iterator[Case]:
-    """Names that no record may hold."""
-    from tests.robustness.hostile.bases import folders
-
-    for what, name in (
-        ("a line break", "a\nb"),
-        ("an escape", "\x1b[2J"),
-        ("a hash", "a#b"),
-        ("no UTF-8", "\udcff\udcfe"),
-        ("255 letters", "x" * 255),
-        ("a backslash", "a\\b"),
-        ("a quote", "a'b\"c"),
-        ("direction marks", "\u202eabc"),
-    ):
-
-        def make(to: Path, name: str = name) -> Path:
-            folders(to)
-            (to / "room").rename(to / name)
-            return to
-
-        yield Case(f"a scene with {what} in its name", "any", make)
-
-
 def bombs(written: Written) -> Iterator[Case]:
     """All of them."""
-    for made in (_clips, _sens, _meshes, _pictures, _archives, _texts, _models, _arrays):
+    for made in (_clips, _sens, _meshes, _pictures, _archives, texts, models, arrays):
         for case in made(written):
             if BASES.get(case.name.partition(":")[0], BASES["posed"]).there:
                 yield case
-    yield from _names()
+    yield from names()
