@@ -103,7 +103,11 @@ class LayoutScene:
     def relation_rules(self) -> RelationRules:
         """Thresholds of the questions about two or three objects."""
         guards = self.recipe.guards
-        return RelationRules(min_seen_share=guards.min_seen_share, min_seen_m=guards.min_seen_m)
+        return RelationRules(
+            min_seen_share=guards.min_seen_share,
+            min_seen_m=guards.min_seen_m,
+            min_side_m=guards.object_min_side_m,
+        )
 
     @cached_property
     def vertex_count(self) -> NDArray[np.int64]:
@@ -197,6 +201,11 @@ class LayoutScene:
     def room_area(self) -> float:
         """Square metres, also of a room whose size is not asked."""
         return float(self.room.evidence["shape_m2"] + self.room.evidence["holes_m2"])
+
+    @cached_property
+    def floor_level(self) -> float:
+        """Height of the lowest surface, metres: one in a hundred points of the cloud is lower."""
+        return float(np.nanpercentile(self.points[:, 2], 1.0))
 
     @cached_property
     def turns(self) -> Turns:

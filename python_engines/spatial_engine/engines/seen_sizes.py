@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NOISE_M = 0.02
 """Ends of a side that lie so near are the same to the sensor."""
 
+ON_FLOOR_M = 0.15
+"""How far above the floor's level the base of an object may be that stands on it."""
+
 
 def extent_unsure(layout: LayoutScene, item: SceneObject, axes: Sequence[int]) -> Rejection | None:
     """`extent_unsure` unless the frames agree on the sides of an object that masks labelled.
@@ -48,12 +51,24 @@ def extent_unsure(layout: LayoutScene, item: SceneObject, axes: Sequence[int]) -
     return Rejection(Reason.EXTENT_UNSURE, evidence)
 
 
+def off_floor(layout: LayoutScene, item: SceneObject) -> Rejection | None:
+    """`off_floor` for an object that does not stand on the floor, the lowest level of the cloud."""
+    above = float(item.bounds[0][2]) - layout.floor_level
+    if above <= ON_FLOOR_M:
+        return None
+    evidence = {"object_id": item.object_id, "above_m": above}
+    return Rejection(Reason.OFF_FLOOR, evidence)
+
+
 def size_fault(layout: LayoutScene, item: SceneObject, by: str) -> Rejection | None:
     """Why the frames do not show how large an object is by a measure of `pairs.MEASURES`, or None.
 
     Returns:
-        As `extent_unsure`, or `ends_unseen`: an end of a side that counts is not seen.
+        As `extent_unsure`, or `ends_unseen` (an end of a side that counts is not seen), or for the
+        floor area `off_floor`.
     """
+    if by == "floor_area" and (hung := off_floor(layout, item)):
+        return hung
     part, axes = layout.seen_part(item), sides_of(item.box, by)
     if unsure := extent_unsure(layout, item, axes):
         return unsure

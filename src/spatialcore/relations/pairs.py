@@ -44,6 +44,7 @@ class RelationRules:
         max_pitch_deg: A view steeper than this has no level axes.
         near_m, far_m: Gaps below which "near" and above which "far" holds.
         min_seen_share, min_seen_m: Least difference of two compared lengths, see `eye`.
+        min_side_m: Least size that is compared, as the side of a square or cube of as much.
         similar_ratio: Ratio of sides below which two sizes are similar.
         image_guard: Least distance from the middle of the image, in widths.
     """
@@ -67,6 +68,7 @@ class RelationRules:
     far_m: float = 3.0
     min_seen_share: float = MIN_SEEN_SHARE
     min_seen_m: float = MIN_SEEN_M
+    min_side_m: float = 0.0
     similar_ratio: float = 1.1
     image_guard: float = 0.06
 

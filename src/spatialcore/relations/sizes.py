@@ -44,8 +44,8 @@ def size_relation(
         rules: Thresholds.
 
     Returns:
-        Answer "larger", "smaller" or "similar", or `dead_zone`. Evidence: `ratio` of the larger
-        side to the smaller, and both values.
+        Answer "larger", "smaller" or "similar", or `object_small` (a rug has no height to speak
+        of), or `dead_zone`. Evidence: `ratio` of the larger side to the smaller, and both values.
 
     Raises:
         ValueError: Another measure.
@@ -53,9 +53,9 @@ def size_relation(
     if by not in MEASURES:
         raise ValueError(f"by must be one of {', '.join(MEASURES)}, got {by!r}")
     value_a, value_b = (measure_of(item.box, by) for item in (a, b))
-    if min(value_a, value_b) <= 0:
-        return Rejection(Reason.OBJECT_SMALL, {"by": by, "value_a": value_a, "value_b": value_b})
     side_a, side_b = (value ** (1.0 / MEASURES[by]) for value in (value_a, value_b))
+    if min(side_a, side_b) <= 0 or min(side_a, side_b) < rules.min_side_m:
+        return Rejection(Reason.OBJECT_SMALL, {"by": by, "value_a": value_a, "value_b": value_b})
     ratio = max(side_a, side_b) / min(side_a, side_b)
     evidence = {"by": by, "ratio": ratio, "value_a": value_a, "value_b": value_b}
     if ratio < rules.similar_ratio:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     DEAD_ZONE = "dead_zone"
     STEEP_VIEW = "steep_view"
     BORDER = "border"
+    OFF_FLOOR = "off_floor"
     SIZE_DISAGREES = "size_disagrees"
     EXTENT_UNSURE = "extent_unsure"
     OBJECT_SMALL = "object_small"
