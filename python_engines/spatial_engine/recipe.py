@@ -71,6 +71,8 @@ class Guards:
             as a share of the larger: what a person sees ...
         min_seen_m: ... and at least, metres.
         object_min_side_m: Least side that is asked.
+        object_open_share: Least share of the object's vertices in an image that a frame shows where
+            a side is asked: how much of it may be hidden.
         object_end_share: Share of the vertices in the outer tenth of a side that one of the frames
             must show, at either end; 0 asks for one vertex.
         object_end_margin: How far inside the image they must lie, of its width.
@@ -94,7 +96,7 @@ class Guards:
 
     # Points and marks.
     min_depth_gap_m: Metres = 0.15
-    min_depth_gap_share: Share = 0.10
+    min_depth_gap_share: Share = 0.20
     min_pixel_separation: Share = 0.06
     min_coordinate_gap: Annotated[int, Meta(ge=0, le=1000)] = 20
     distractor_pixel_share: Share = 0.05
@@ -110,6 +112,7 @@ class Guards:
     object_unique: bool = True
     object_family: bool = True
     object_min_side_m: Metres = 0.10
+    object_open_share: Share = 0.30
     object_end_share: Share = 0.15
     object_end_margin: Share = 0.02
     object_partial_vertices: Count = 200

@@ -315,7 +315,10 @@ def test_three_frames_come_out_and_verify(sample_dir: Path, tmp_path: Path, base
     """On the sample rooms, every frame, from generate to verify; stats knows the task."""
     text = (RECIPES / f"{base}.toml").read_text(encoding="utf-8")
     recipe, out = tmp_path / "bins.toml", tmp_path / "out"
-    recipe.write_text(text.replace('coverage = "extent"', 'coverage = "bins"'), encoding="utf-8")
+    text = text.replace('coverage = "extent"', 'coverage = "bins"')
+    if base == "default":  # few frames of these rooms show a side that well
+        text = text.replace("[guards]\n", "[guards]\nobject_open_share = 0\nobject_end_share = 0\n")
+    recipe.write_text(text, encoding="utf-8")
     options = ["--recipe", str(recipe), "--tasks", "object_perception.*", "--stride", "1"]
     assert generate.main([str(sample_dir / "scannet"), "-o", str(out), *options]) == 0
     assert verify.main([str(out), "--all"]) == 0

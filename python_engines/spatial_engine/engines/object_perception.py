@@ -125,10 +125,14 @@ class ObjectSize(Engine):
                 rejected[str(Reason.EXTENT_UNSURE)] += sum(map(len, by_size))
                 continue
             others = self._frames_of_others(recipe, seen, row)
+            covered = seen.hidden_in(object_id, recipe.guards.object_open_share)
             for frames in by_size:
                 unique = ~np.isin(frames, others).any(axis=1)
                 rejected["category_not_unique"] += int((~unique).sum())
                 clear = frames[unique]
+                hidden = np.isin(clear, covered).any(axis=1)
+                rejected["object_hidden"] += int(hidden.sum())
+                clear = clear[~hidden]
                 if self._by_ends(recipe) and len(clear):
                     ends = _both_ends(recipe, end_shares(context, row, self.axis, clear))
                     rejected[str(Reason.ENDS_UNSEEN)] += int((~ends).sum())
@@ -270,10 +274,8 @@ class ObjectSize(Engine):
         if is_excluded(recipe.rules, item.raw_category, item.category):
             return facts, "category_excluded"
         least = seen_threshold(recipe.rules, item.vertex_count)
-        if not _all_show(reference, items, row, least):
-            return facts, "object_partial"
-        reason = self._object_rejection(recipe, item)
-        others = self._frames_of_others(recipe, SeenObjects(items, counts, {}), item)
+        reason = _hidden(reference, items, row, least) or self._object_rejection(recipe, item)
+        others = self._frames_of_others(recipe, SeenObjects(items, counts, {}, {}), item)
         if not reason and set(others) & set(row.frames):
             reason = "category_not_unique"
         reason = reason or _coverage_rejection(extents, side, bins)
@@ -305,10 +307,8 @@ def _reference_counts(
     return counts
 
 
-def _all_show(
-    reference: ReferenceScene, items: Mapping[int, ObjectRow], row: Row, least: int
-) -> bool:
-    """Whether each frame of a row shows its object, by the float64 reference."""
+def _hidden(reference: ReferenceScene, items: Mapping[int, ObjectRow], row: Row, least: int) -> str:
+    """What keeps a frame of a row from showing its object, by the float64 reference, or ""."""
     whole = reference.visible
     if reference.rules.objects == "surface":
         whole = reference.inside
@@ -318,7 +318,10 @@ def _all_show(
     )
     keys = [(row.items[0], frame) for frame in row.frames]
     counts = [found[key] for key in keys], [inside[key] for key in keys]
-    return bool(shows(reference.rules, *counts, least).all())
+    if not shows(reference.rules, *counts, least).all():
+        return "object_partial"
+    share = reference.recipe.guards.object_open_share
+    return "object_hidden" if any(a < share * b for a, b in zip(*counts, strict=True)) else ""
 
 
 def _with_extents(subject: Facts, extents: list[Extent], bins: _Bins | None) -> Facts:

@@ -40,11 +40,17 @@ class SeenObjects(NamedTuple):
         rows: The objects, by id.
         visible: Visible vertices.
         extent: Least and greatest coordinate of the vertices that the frame shows, metres.
+        open: Share of the vertices in the image that the frame shows.
     """
 
     rows: dict[int, ObjectRow]
     visible: dict[tuple[int, int], int]
     extent: dict[tuple[int, int], Extent]
+    open: dict[tuple[int, int], float]
+
+    def hidden_in(self, object_id: int, least: float) -> list[int]:
+        """Frames that hide more of an object than is allowed."""
+        return [f for (k, f), share in self.open.items() if k == object_id and share < least]
 
 
 def seen_objects(context: SceneContext, side: str) -> SeenObjects:
@@ -59,8 +65,9 @@ def seen_objects(context: SceneContext, side: str) -> SeenObjects:
         at = np.arange(len(keys))
         pairs = zip(lo[at, index].tolist(), hi[at, index].tolist(), strict=True)
         counts = table.visible_count.tolist()
+        shares = (table.surface_count / np.maximum(table.inside_count, 1)).tolist()
         return SeenObjects(
-            rows, dict(zip(keys, counts, strict=True)), dict(zip(keys, pairs, strict=True))
+            rows, *(dict(zip(keys, column, strict=True)) for column in (counts, pairs, shares))
         )
 
     return context.cached(("object_perception", side), make)
