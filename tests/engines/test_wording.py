@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 
 from spatial_engine.dataset.texts import drawn_texts
 from spatial_engine.engines import engines
+from spatial_engine.engines.base import Engine
+from spatial_engine.plan.quotas import in_benchmark
 from spatial_engine.recipe import Recipe
+from spatial_engine.records.names import said, spoken, spoken_plural
 from spatial_engine.records.wording import TemplateFile, Wording, load_wordings, wording_of
 from spatial_engine.records.wording_lint import lint
 
@@ -33,13 +37,25 @@ def test_every_task_has_its_wording_and_no_wording_is_left_over() -> None:
     assert worded == {engine.task for engine in engines()}
 
 
+@pytest.mark.parametrize("engine", engines(), ids=lambda engine: engine.task)
+def test_every_task_is_worded_in_many_ways(engine: Engine) -> None:
+    """24 questions and 12 answers for what MultiSPA's benchmark asks, 12 and 6 for the others."""
+    questions, answers = (24, 12) if in_benchmark(engine.task) else (12, 6)
+    wording = wording_of(engine.task)
+    assert min(map(len, wording.questions.values())) >= questions
+    assert min(map(len, wording.answers.values())) >= answers
+    assert wording.least[1] >= questions
+    assert wording.least[2] >= answers
+
+
+QUESTION = ("Is the {thing} left or right, in mm?",)
 GOOD = Wording(
     "family.task",
     ("Two views.",),
-    {"": ("Is the {thing} left or right, in millimetres?",)},
+    {"": QUESTION},
     {"": ("It is `{word}`.",)},
-    question_slots=("thing",), answer_slots=("word",), unit="mm", words=("left", "right"),
-    forbid=("path",), least=(1, 1, 1),
+    question_slots=("thing",), answer_slots=("word",), names=("thing",), unit="mm",
+    words=("left", "right"), forbid=("path",), least=(1, 1, 1),
 )  # fmt: skip
 
 
@@ -57,6 +73,12 @@ GOOD = Wording(
         ({"questions": {"": ("Is the {thing} left or right?",)}}, "no unit"),
         ({"questions": {"": ("Is the {thing} left, in mm?",)}}, "does not offer 'right'"),
         ({"questions": {"": ("Is the path of {thing} left or right, in mm?",)}}, "meaning"),
+        ({"questions": {"": (*QUESTION, "Clearly, is the {thing} left or right in mm?")}}, "away"),
+        ({"questions": {"": (*QUESTION, "In mm, is the {thing} right or left?")}}, "share"),
+        ({"answers": {"": ("It is `{word}`.", "`{word}` it is!")}}, "share 100 %"),
+        ({"names": ("thing", "other")}, "no text says it"),
+        ({"names": ()}, "is no name"),
+        ({"question_slots": ("thing_plural",), "names": ()}, "plural of no name"),
         ({"answers": {"": ("It is {word}.",)}}, "one backticked span"),
         ({"answers": {"": ("`{word}` or `{word}`",)}}, "one backticked span"),
         ({"answers": {"": ("{word}: `yes`",)}}, "outside the machine answer"),
@@ -66,6 +88,39 @@ def test_the_linter_bites(change: dict[str, object], complaint: str) -> None:
     assert lint(GOOD) == []
     found = lint(dataclasses.replace(GOOD, **change))  # type: ignore[arg-type]
     assert any(complaint in problem for problem in found), found
+
+
+def test_words_that_all_texts_hold_do_not_make_them_alike() -> None:
+    """Slots, the closed set and the machine answer are the same in all of them."""
+    several = (
+        "Left or right of you in mm, where is the {thing}?",
+        "Say left or right (mm): {thing}.",
+    )
+    changed = dataclasses.replace(GOOD, questions={"": (*QUESTION, *several)})
+    assert lint(changed) == []
+
+
+def test_names_are_said_so_that_the_sentence_stays_english() -> None:
+    nouns = ("office chair", "bag of chips", "gizmo", "kleenex tissue box", "mattress", "t-shirt")
+    assert [spoken(name) for name in nouns] == list(nouns)
+    odd = ("i am a bunny book", "scissors", "creativity chenille stems", "LAPTOP 2", 'the "one"')
+    assert all(re.fullmatch(r'object labelled "[^"]+"', spoken(name)) for name in odd)
+    assert [spoken_plural(name) for name in ("shelf", "tall shelf", "bag of chips")] == [
+        "shelves", "tall shelves", "bags of chips",
+    ]  # fmt: skip
+    assert spoken_plural("scissors") == 'objects labelled "scissors"'
+    given = {"category": "shelf", "count": "3"}
+    assert said(given, ("category",)) == given | {"category_plural": "shelves"}
+    assert said(given, ()) is given
+
+
+def test_a_record_says_names_and_plurals() -> None:
+    wording = wording_of("scene_layout.object_count.image")
+    for name, plural in (("bookshelf", "bookshelves"), ("scissors", 'objects labelled "scissors"')):
+        slots = said({"category": name, "count": "2"}, wording.names)
+        question, answer, _ = drawn(wording, (0, 0, 0), **slots)
+        assert f"How many {plural} does this image show?" in question
+        assert "`2`" in answer
 
 
 def drawn(wording: Wording, draws: tuple[int, int, int], **slots: str) -> tuple[str, str, Any]:

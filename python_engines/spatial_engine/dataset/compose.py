@@ -21,6 +21,7 @@ from spatial_engine.dataset.texts import Texts, drawn_texts
 from spatial_engine.engines.base import Engine, Facts
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.records.names import said
 from spatial_engine.records.place import Place
 from spatial_engine.records.record import (
     COLUMNS,
@@ -199,16 +200,18 @@ def _texts(place: Place, told: Sequence[Told], rows: RowColumns) -> Texts:
         for one in told for fact in one.facts
     ]  # fmt: skip
     recipe = place.recipe
+    wordings = [
+        wording_of(
+            engine.task, recipe.wordings, described=recipe.descriptions, file=engine.templates
+        )
+        for engine, _ in lines
+    ]
+    facts = [fact for one in told for fact in one.facts]
     return drawn_texts(
-        [
-            wording_of(
-                engine.task, recipe.wordings, described=recipe.descriptions, file=engine.templates
-            ).lines(variant)
-            for engine, variant in lines
-        ],
+        [wording.lines(variant) for wording, (_, variant) in zip(wordings, lines, strict=True)],
         np.array(which, dtype=np.int64),
         np.stack(draws),
-        [fact.slots for one in told for fact in one.facts],
+        [said(fact.slots, wordings[k].names) for k, fact in zip(which, facts, strict=True)],
     )
 
 

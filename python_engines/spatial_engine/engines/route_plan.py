@@ -27,6 +27,7 @@ from spatial_engine.engines.navigation_scene import (
 )
 from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
+from spatial_engine.records.names import spoken
 from spatialcore.relations.routes import TurnRules, route_turns, stop_cells
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -146,8 +147,9 @@ class RoutePlan(Engine):
         options = self._options(scene, row, found.value)
         letter = _LETTERS[options.index(_spoken(found.value))]
         names = [scene.layout.object(k).category for k in row.items]
-        legs = [f"walk straight to the {names[1]}"]
-        for k, name in enumerate(names[2:], 1):
+        said = [spoken(name) for name in names]
+        legs = [f"walk straight to the {said[1]}"]
+        for k, name in enumerate(said[2:], 1):
             legs += [f"make turn {k}", f"walk straight to the {name}"]
         slots = {
             "stand": names[0], "face": names[1], "legs": "; ".join(legs), "letter": letter,

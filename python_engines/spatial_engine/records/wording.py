@@ -60,6 +60,7 @@ class Wording:
         question_slots: Slots of every question, in any order.
         answer_slots: Slots of every answer, inside its span.
         repeated: Slots that may stand more than once.
+        names: Slots that hold the name of an object; `{slot}_plural` then says it in the plural.
         unit: Unit that every question names: "mm", "degree", "m", ..., or "".
         words: Closed set that every question lists, or ().
         forbid: Words that would change the meaning; none may occur.
@@ -74,11 +75,12 @@ class Wording:
     question_slots: tuple[str, ...] = ()
     answer_slots: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     unit: str = ""
     words: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     coordinates: bool = False
-    least: tuple[int, int, int] = (4, 15, 5)
+    least: tuple[int, int, int] = (2, 12, 6)
     _made: dict[str, Lines] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def lines(self, variant: str = "") -> Lines:
@@ -122,11 +124,12 @@ class _Task:
     question_slots: tuple[Slot, ...] = ()
     answer_slots: tuple[Slot, ...] = ()
     repeated: tuple[Slot, ...] = ()
+    names: tuple[Slot, ...] = ()
     unit: Unit = ""
     words: tuple[Text, ...] = ()
     forbid: tuple[Text, ...] = ()
     coordinates: bool = False
-    least: tuple[Positive, Positive, Positive] = (4, 15, 5)
+    least: tuple[Positive, Positive, Positive] = (2, 12, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
         wording = made[f"{family}.{name}"] = Wording(
             f"{family}.{name}", shared[task.description], _lists(task.questions),
             _lists(task.answers), task.question_slots, task.answer_slots, task.repeated,
-            task.unit, task.words, task.forbid, task.coordinates, task.least,
+            task.names, task.unit, task.words, task.forbid, task.coordinates, task.least,
         )  # fmt: skip
         if problems := lint(wording):
             raise SettingsError(file, at, problems[0])

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the templates: each returns what is wrong, in words, and nothing when all is well.
 
-A template may not repeat another one, lose a slot, hide its unit, show an answer, or hold a second
-machine answer. `forbid` of a task names the words that would change what is asked, such as "path
-length" where the answer is a straight line.
+A template may not repeat another one, in the same words or in nearly the same, lose a slot, hide
+its unit, show an answer or give it away, or hold a second machine answer. `forbid` of a task names
+the words that would change what is asked, such as "path length" where the answer is a straight
+line.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import combinations
 
+from spatial_engine.records.names import PLURAL
 from spatial_engine.records.wording import SLOT, Wording
 
 # How a question may name its unit.
@@ -23,14 +26,29 @@ UNIT_WORDS = {
     "degree": r"degrees?",
     "count": r"how many|number|count",
 }
+MOST_SHARED = {"description": 0.8, "question": 0.7, "answer": 0.75}
+"""Words that two texts of a list may share, of all words that either has."""
 _SPAN = re.compile(r"`([^`]*)`")
+_AFTER_THE = re.compile(r"\bthe \{([a-z0-9_]+)\}", re.IGNORECASE)
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+# What tells a reader which answer to expect, or that it is easy.
+_GIVEAWAYS = ("clearly", "obviously", "of course", "surely", "certainly", "as you know", "trick")
 
 
 def lint(wording: Wording) -> list[str]:
     """Everything that is wrong with the templates of one task."""
     return [
         f"{wording.task}: {problem}"
-        for rule in (_counts, _repeated, _repeats, _questions, _answers, _descriptions)
+        for rule in (
+            _counts,
+            _repeated,
+            _named,
+            _repeats,
+            _near,
+            _questions,
+            _answers,
+            _descriptions,
+        )
         for problem in rule(wording)
     ]
 
@@ -53,6 +71,19 @@ def _counts(wording: Wording) -> Iterator[str]:
                 yield f"{len(texts)} {kind} {variant}, at least {least} are wanted"
 
 
+def _named(wording: Wording) -> Iterator[str]:
+    slots = {*wording.question_slots, *wording.answer_slots}
+    for slot in set(wording.names):
+        if not slots & {slot, slot + PLURAL}:
+            yield f"{slot!r} is a name, but no text says it"
+    for slot in slots:
+        if slot.endswith(PLURAL) and slot.removesuffix(PLURAL) not in wording.names:
+            yield f"{slot!r} is the plural of no name"
+    for text in (text for texts in wording.questions.values() for text in texts):
+        for slot in {s.removesuffix(PLURAL) for s in _AFTER_THE.findall(text)} - {*wording.names}:
+            yield f'{slot!r} stands after "the" and is no name: {text!r}'
+
+
 def _repeated(wording: Wording) -> Iterator[str]:
     for slot in set(wording.repeated) - {*wording.question_slots, *wording.answer_slots}:
         yield f"{slot!r} may be repeated, but is no slot"
@@ -64,6 +95,28 @@ def _repeats(wording: Wording) -> Iterator[str]:
         for text, count in Counter(map(_folded, texts)).items():
             if count > 1:
                 yield f"occurs {count} times: {text!r}"
+
+
+def _near(wording: Wording) -> Iterator[str]:
+    """Texts that say the same in nearly the same words.
+
+    Slots, the closed set, and the machine answer are in all of them and do not count.
+    """
+    lists = [("description", wording.descriptions)]
+    lists += [("question", texts) for texts in wording.questions.values()]
+    lists += [("answer", texts) for texts in wording.answers.values()]
+    closed = set(_WORD.findall(" ".join(wording.words).casefold()))
+    for kind, texts in lists:
+        words = [_content(text) - closed for text in texts]
+        for a, b in combinations(range(len(texts)), 2):
+            shared, either = words[a] & words[b], words[a] | words[b]
+            if len(shared) > MOST_SHARED[kind] * len(either):
+                share = f"{100 * len(shared) / len(either):.0f} % of their words"
+                yield f"two {kind}s share {share}: {texts[a]!r} and {texts[b]!r}"
+
+
+def _content(text: str) -> set[str]:
+    return set(_WORD.findall(SLOT.sub(" ", _SPAN.sub(" ", text.casefold()))))
 
 
 def _slots(text: str, wanted: tuple[str, ...], repeated: tuple[str, ...]) -> Iterator[str]:
@@ -101,6 +154,9 @@ def _plain(text: str, wording: Wording) -> Iterator[str]:
     """What neither a description nor a question may hold."""
     if "`" in text:
         yield f"a backtick outside an answer: {text!r}"
+    for word in _GIVEAWAYS:
+        if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE):
+            yield f"{word!r} gives something away: {text!r}"
     for word in wording.forbid:
         if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE):
             yield f"{word!r} changes the meaning: {text!r}"

@@ -39,6 +39,35 @@ def _singular_of() -> dict[str, str]:
     return {plural: singular for singular, plural in _rows(_TABLE, ("category", "plural"))}
 
 
+@functools.cache
+def _plural_of() -> dict[str, str]:
+    return dict(_rows(_TABLE, ("category", "plural")))
+
+
+def is_noun(name: str) -> bool:
+    """Whether the table knows a name as a category in the singular.
+
+    Example:
+        >>> is_noun("office chair"), is_noun("scissors")
+        (True, False)
+    """
+    return name in _plural_of()
+
+
+def plural_category(name: str) -> str | None:
+    """The plural by the table, of the name or of the noun it ends in; None where it knows neither.
+
+    Example:
+        >>> plural_category("shelf"), plural_category("tall bookshelf"), plural_category("gizmo")
+        ('shelves', 'tall bookshelves', None)
+    """
+    if name in _plural_of():
+        return _plural_of()[name]
+    before, _, last = name.rpartition(" ")
+    plural = _plural_of().get(last)
+    return None if plural is None or not before else f"{before} {plural}"
+
+
 def canonical_category(name: str) -> str:
     """Lower case, single spaces, singular where the table knows the plural.
 
