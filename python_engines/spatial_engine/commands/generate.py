@@ -21,7 +21,7 @@ import tyro
 
 from spatial_engine.commands.export import TargetName, as_lines, export_dataset
 from spatial_engine.commands.export import as_json as export_json
-from spatial_engine.commands.plan import Selection, check_same_plan, plan_index
+from spatial_engine.commands.plan import Selection, check_same_plan, plan_index, plan_together
 from spatial_engine.commands.plan_text import not_asked_lines, total_line
 from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
@@ -91,9 +91,11 @@ def _run(options: Options) -> int:
     check_folder(options.output, overwrite=options.overwrite)
     options.select.check()
     folders: list[Path] = []
+    if part[1] > 1:
+        _share(options, part)
 
     def planned() -> Path:
-        folders.append(_plan_folder(options))
+        folders.append(_plan_folder(options, together=part[1] > 1))
         return folders[0]
 
     rows = made = 0
@@ -164,27 +166,53 @@ def _next_steps(options: Options) -> list[str]:
     return lines
 
 
-def _plan_folder(options: Options) -> Path:
-    """The plan that was named, or one made of the index or sources that were named."""
+def _named(options: Options, name: str) -> Path | None:
+    """The folder that was named, if it is a plan (`plan.json`) or an index (`index.json`)."""
     first = Path(options.sources[0]) if len(options.sources) == 1 else None
-    if first is not None and (first / "plan.json").is_file():
+    return first if first is not None and (first / name).is_file() else None
+
+
+def _share(options: Options, part: tuple[int, int]) -> None:
+    """This process's share of indexing and counting, which others that start with it do, too."""
+    from spatial_engine.dataset.manifest import MANIFEST_NAME
+
+    if _named(options, "plan.json") or (options.output / MANIFEST_NAME).exists():
+        return
+    index = _named(options, "index.json")
+    if index is None:
+        index = index_sources(
+            options.sources, options.index or options.output / "index", options.read,
+            options.select.recipe, options.run, device=options.device, part=part,
+        )  # fmt: skip
+    if options.run.executor == "local":
+        plan_index(index, options.output / "plan", options.select, options.run, part)
+
+
+def _plan_folder(options: Options, *, together: bool) -> Path:
+    """The plan that was named, or one made of the index or sources that were named.
+
+    Processes that started together wait for each other.
+    """
+    if (first := _named(options, "plan.json")) is not None:
         _refuse(options.select != Selection(), "the plan already says what is asked")
         _refuse_device(options.device)
         return first
-    if first is not None and (first / "index.json").is_file():
+    if (first := _named(options, "index.json")) is not None:
         _refuse_device(options.device)
         index = first
     else:
         folder = options.output / "index" if options.index is None else options.index
         index = index_sources(
             options.sources, folder, options.read, options.select.recipe, options.run,
-            device=options.device,
+            device=options.device, wait=True,
         )  # fmt: skip
     folder = options.output / "plan"
     if is_held(options.output, "run"):
-        check_same_plan(index, folder, options.select, options.run)
+        check_same_plan(index, folder, options.select)
+    elif together:
+        plan_together(index, folder, options.select, options.run)
     else:
-        plan_index(index, folder, options.select, options.run)
+        plan_index(index, folder, options.select, options.run, wait=True)
     return folder
 
 

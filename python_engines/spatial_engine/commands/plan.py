@@ -6,6 +6,7 @@ Examples:
   spatialcore plan index -o plan --limit 10000 --tasks 'camera_movement.*'
   spatialcore plan index -o plan --benchmark multispa     300 records of each published subtask
   spatialcore plan scans -o plan                     index the scans into plan/index first
+  spatialcore plan index -o plan --shard 3/16        one part of an array job
   spatialcore plan index --limit 1000000 --estimate  what can be given, and at what cost
   spatialcore generate plan -o out                   then make them
 """
@@ -13,23 +14,25 @@ Examples:
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
 from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.parse import globs_of
+from spatialcore.commands.parse import globs_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.errors import UsageError
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatial_engine.plan.plan import Plan, PlanConfig
+    from spatial_engine.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Options:
         read: How sources are read.
         index: Where sources are indexed; default: OUTPUT/index.
         run: Who does the work.
+        shard: i/n lists the candidates of the scenes whose position is i modulo n; the last one to
+            finish makes the plan.
         json: Print one JSON object instead of text.
     """
 
@@ -105,6 +110,7 @@ class Options:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     index: Path | None = None
     estimate: bool = False
+    shard: str = "0/1"
     json: bool = False
 
 
@@ -131,8 +137,14 @@ def _planned(options: Options, output: Path) -> int:
     from spatial_engine.plan.plan import check_plan_folder
 
     check_plan_folder(output)
-    index, skipped = _index(options, output)
-    plan = plan_index(index, output, options.select, options.run)
+    part = shard_of(options.shard)
+    index, skipped = _index(options, output, part)
+    plan = plan_index(index, output, options.select, options.run, part)
+    if isinstance(plan, Waiting):
+        report = {"output": str(output), "counted": plan.counted, "scenes": plan.scenes}
+        text = f"{output}: {plan.counted:,} of {plan.scenes:,} scenes are counted"
+        print(json.dumps(report) if options.json else f"{text}; other --shard i/n are to come")
+        return exit_codes.OK
     head = options.sources[0] if options.estimate else str(output)
     report, lines = as_json(plan), [as_text(plan, head)]
     if options.estimate:
@@ -148,7 +160,7 @@ def _planned(options: Options, output: Path) -> int:
     return exit_codes.SKIPPED if skipped or plan.left_out else exit_codes.OK
 
 
-def _index(options: Options, output: Path) -> tuple[Path, list[str]]:
+def _index(options: Options, output: Path, part: tuple[int, int]) -> tuple[Path, list[str]]:
     """The index that is named, or that of the sources; and the scenes that were skipped."""
     from spatial_engine.plan.plan import claim_plan
     from spatialcore.index.index import Index
@@ -160,7 +172,7 @@ def _index(options: Options, output: Path) -> tuple[Path, list[str]]:
     if options.index is None:
         claim_plan(output)
     recipe = options.select.recipe
-    index_sources(options.sources, index, options.read, recipe, options.run)
+    index_sources(options.sources, index, options.read, recipe, options.run, part=part)
     return index, [f"{s.source}/{s.scene}: {s.reason}" for s in Index.open(index).skipped]
 
 
@@ -175,38 +187,139 @@ def _scenes_of(path: Path | None) -> tuple[str, ...]:
     return names
 
 
-def plan_index(index: Path, output: Path, select: Selection, workers: Workers) -> Plan:
-    """Plan an index and save the plan; FolderInUse when another process plans into the folder."""
+class Waiting(NamedTuple):
+    """A plan some of whose scenes other parts have still to count."""
+
+    counted: int
+    scenes: int
+
+
+def plan_index(
+    index: Path,
+    output: Path,
+    select: Selection,
+    workers: Workers,
+    part: tuple[int, int] = (0, 1),
+    *,
+    wait: bool = False,
+) -> Plan | Waiting:
+    """Plan an index and save the plan.
+
+    FolderInUse when another process plans into the folder, unless it is to be waited for.
+    With a part, its scenes are counted, and the plan is made when all of them are.
+    """
     from spatial_engine.plan.plan import ROWS_NAME, check_plan_folder
     from spatialcore.locks import locked
 
     check_plan_folder(output)
-    with locked(output, "plan"):
+    if part[1] > 1:
+        return _plan_part(index, output, select, workers, part)
+    with locked(output, "plan", wait=wait):
         plan = _make(index, output / ROWS_NAME, select, workers)
         plan.save(output)
     return plan
 
 
-def check_same_plan(index: Path, folder: Path, select: Selection, workers: Workers) -> None:
+def _plan_part(
+    index: Path, output: Path, select: Selection, workers: Workers, part: tuple[int, int]
+) -> Plan | Waiting:
+    """One part; several processes may run parts of one plan side by side."""
+    from spatial_engine.plan.make import asked_hash, count_part
+    from spatial_engine.plan.plan import ROWS_NAME, Plan, claim_plan
+    from spatialcore.files import explained
+    from spatialcore.index.index import Index
+    from spatialcore.locks import locked
+
+    if workers.executor != "local":
+        raise UsageError("--shard i/n of a plan runs on processes; leave out --executor ray")
+    claim_plan(output)
+    recipe = _recipe(select)
+    opened, config = Index.open(index), select.config()
+    folder = output / "counted" / asked_hash(opened, config, recipe)
+    with locked(output, "plan", shared=True, wait=True), ProgressBar() as bar:
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        counted, scenes = count_part(
+            opened, config, folder, part, recipe=recipe, workers=workers, on_progress=bar.show
+        )
+    if counted < scenes:
+        return Waiting(counted, scenes)
+    with locked(output, "plan", wait=True):
+        if not folder.exists():  # another part was the last one, too, and has made the plan
+            return Plan.open(output)
+        plan = _make(index, output / ROWS_NAME, select, workers, folder)
+        plan.save(output)
+        shutil.rmtree(output / "counted")
+    return plan
+
+
+def plan_together(index: Path, output: Path, select: Selection, workers: Workers) -> None:
+    """Have the plan of processes that started together: made once, from all their counts."""
+    from spatial_engine.plan.make import asked_hash
+    from spatial_engine.plan.plan import ROWS_NAME, claim_plan
+    from spatialcore.index.index import Index
+    from spatialcore.locks import locked
+
+    claim_plan(output)
+    with locked(output, "plan", wait=True):
+        if _is_made(index, output, select):
+            return
+        opened, recipe = Index.open(index), _recipe(select)
+        counted = output / "counted" / asked_hash(opened, select.config(), recipe)
+        plan = _make(
+            index, output / ROWS_NAME, select, workers, counted if counted.exists() else None
+        )
+        plan.save(output)
+        shutil.rmtree(output / "counted", ignore_errors=True)
+
+
+def _is_made(index: Path, output: Path, select: Selection) -> bool:
+    """Whether a folder holds the plan of this question, and no scene was lost from it."""
+    from spatial_engine.plan.make import same_question
+    from spatial_engine.plan.plan import Plan
+    from spatialcore.index.index import Index
+
+    if not (output / "plan.json").exists():
+        return False
+    plan = Plan.open(output)
+    same = same_question(Index.open(index), select.config(), _recipe(select), plan)
+    return same and not plan.left_out
+
+
+def check_same_plan(index: Path, folder: Path, select: Selection) -> None:
     """Raise FolderInUse unless the plan that is being run from a folder is the one asked for."""
+    from spatial_engine.plan.make import same_question
     from spatial_engine.plan.plan import Plan
     from spatialcore.errors import FolderInUse
+    from spatialcore.index.index import Index
 
-    if _make(index, None, select, workers).hash() != Plan.open(folder).hash():
+    plan = Plan.open(folder)
+    if not same_question(Index.open(index), select.config(), _recipe(select), plan):
         raise FolderInUse(
             folder.parent, "is being made by another process, from another plan",
             "wait for it, or choose another -o",
         )  # fmt: skip
 
 
-def _make(index: Path, rows_file: Path | None, select: Selection, workers: Workers) -> Plan:
-    from spatial_engine.plan.make import make_plan
+def _recipe(select: Selection) -> Recipe | None:
     from spatial_engine.recipe import load_recipe
+
+    return None if select.recipe is None else load_recipe(select.recipe)
+
+
+def _make(
+    index: Path,
+    rows_file: Path | None,
+    select: Selection,
+    workers: Workers,
+    counted: Path | None = None,
+) -> Plan:
+    from spatial_engine.plan.make import make_plan
     from spatialcore.index.index import Index
 
-    recipe = None if select.recipe is None else load_recipe(select.recipe)
+    recipe = _recipe(select)
     with ProgressBar() as bar:
         return make_plan(
             Index.open(index), select.config(), recipe=recipe, rows_file=rows_file,
-            workers=workers, on_progress=bar.show,
+            workers=workers, counted=counted, on_progress=bar.show,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ def index_sources(
     workers: Workers,
     *,
     device: str = "cpu",
+    part: tuple[int, int] = (0, 1),
+    wait: bool = False,
 ) -> Path:
     """Index sources into a folder, or take up the index that is there; returns the folder.
 
@@ -56,6 +59,9 @@ def index_sources(
         recipe: Name or file of the recipe whose rules it depends on; None: the default.
         workers: Who does the work.
         device: Where frames are tested.
+        part: (i, n) of processes that start together: each does its share of the scenes first, then
+            waits for the others' and does what nobody has.
+        wait: Wait for whoever writes the index; a part does so in any case.
 
     Raises:
         UsageError: No source is named.
@@ -72,12 +78,16 @@ def index_sources(
         raise UsageError("name scenes, an index or a plan")
     options = ReadOptions(**asdict(read))
     sources = [source for spec in specs for source in open_sources(spec, options)]
+    config = IndexConfig(load_recipe(recipe or "default").rules)
     with ProgressBar() as bar:
-        report = build_index(
-            sources, folder, IndexConfig(load_recipe(recipe or "default").rules),
-            workers=workers, device=device,
+        build = partial(
+            build_index, sources, folder, config, workers=workers, device=device,
+            wait=wait or part[1] > 1,
             on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
         )  # fmt: skip
+        if part[1] > 1:
+            build(part=part)
+        report = build()
     if not report.built and not report.reused:
         reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
         codes = {s.reason for s in report.skipped}

@@ -144,7 +144,7 @@ class SmallestHashes:
         self._hashes.append(smallest(hashes, self.k + 1))
         self._owners.append(np.full(len(self._hashes[-1]), owner, dtype=np.int32))
         self._held += len(self._hashes[-1])
-        if self._held > 4 * self.k + 65_536:
+        if self._held > 4 * self.k + 4_096:
             self._reduce()
 
     def _reduce(self) -> None:

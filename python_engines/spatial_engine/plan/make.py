@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -12,19 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spatial_engine.engines import engine_of, select_tasks
-from spatial_engine.plan.balance import SmallestHashes
 from spatial_engine.plan.contents import Cells
-from spatial_engine.plan.limit import Allocated, shares_of
+from spatial_engine.plan.limit import shares_of
 from spatial_engine.plan.open import index_hash
 from spatial_engine.plan.passes import (
     Counted,
-    Picked,
     SceneJob,
     count_candidates,
+    keep_offer,
+    offered,
     pick_hashes,
     picked_candidates,
 )
@@ -33,7 +30,6 @@ from spatial_engine.plan.plan import (
     PlanConfig,
     PlannedScene,
     Rejected,
-    Threshold,
 )
 from spatial_engine.plan.quotas import Cell, cell_quotas, in_benchmark, scene_count
 from spatial_engine.plan.rows import write_plan_rows
@@ -45,6 +41,7 @@ from spatial_engine.plan.scene_passes import (
     rejected_scene,
 )
 from spatial_engine.plan.shards import shards_of
+from spatial_engine.plan.thresholds import Offer, find_thresholds, taken_hashes
 from spatial_engine.recipe import Recipe, recipe_for
 from spatial_engine.records.wording import wording_hash
 from spatialcore.draws import draw
@@ -60,6 +57,7 @@ def make_plan(
     recipe: Recipe | None = None,
     rows_file: Path | None = None,
     workers: int | Workers | None = None,
+    counted: Path | None = None,
     on_progress: Event | None = None,
 ) -> Plan:
     """Plan the records of an index.
@@ -72,6 +70,7 @@ def make_plan(
             list the candidates again; None writes nothing. Passes on Ray leave it out.
         workers: Processes, or who else lists the candidates; None is one for each processor. A
             scene whose worker dies twice gives no rows, and is among the rejections.
+        counted: A folder that `count_part` left: its scenes are not listed again.
         on_progress: Called with (stage, scenes done, scenes in all).
 
     Raises:
@@ -82,9 +81,11 @@ def make_plan(
     local = workers.executor == "local"
     plan, weights = _asked(index, config, _fitting(index, recipe))
     scenes = plan.scenes
-    with TemporaryDirectory(prefix="spatialcore-plan-") as folder, held(workers):
+    with TemporaryDirectory(prefix="spatialcore-plan-") as name, held(workers):
+        folder = Path(name) if counted is None else counted
         # A piece on another machine does not see this folder and lists candidates again.
-        passes = Passes(_jobs(plan, Path(folder) if local else None), workers, on_progress)
+        jobs = _jobs(plan, folder if local else None)
+        passes = Passes(jobs, workers, on_progress, folder=counted)
         passes.count(count_candidates)
         while True:
             plan, quota = limited(plan, weights, passes, count_candidates)
@@ -92,13 +93,17 @@ def make_plan(
             allocated = {cell: given[cell].allocate(rows) for cell, rows in quota.items()}
             takes = {cell: Cells(p.have.contents, p.taken) for cell, p in allocated.items()}
             with closing(passes.run(partial(pick_hashes, takes=takes), "choose")) as picked:
-                thresholds, per_scene = _thresholds(allocated, scenes, picked)
+                for number, offer in picked:
+                    if not local:
+                        keep_offer(_offer_path(folder, number), offer)
             if not passes.without_lost():
                 break
+        offers = partial(_offers, passes, folder)
         plan = replace(
-            plan, thresholds=thresholds, rejections=_rejections(scenes, passes.counted, allocated),
-            shards=shards_of(scenes, per_scene),
+            plan, thresholds=find_thresholds(allocated, scenes, offers),
+            rejections=_rejections(scenes, passes.counted, allocated),
         )  # fmt: skip
+        plan = replace(plan, shards=shards_of(scenes, partial(taken_hashes, plan, offers=offers)))
         if not plan.rows:
             raise PlanError(f"no record can be made. {reason_text(plan)}")
         if rows_file is not None and local:
@@ -106,6 +111,49 @@ def make_plan(
             write_plan_rows(rows_file, plan, lambda scene: picked_candidates(job_of[scene]))
             plan = replace(plan, rows_file=rows_file)
     return plan
+
+
+def count_part(
+    index: Index,
+    config: PlanConfig,
+    folder: Path,
+    part: tuple[int, int],
+    *,
+    recipe: Recipe | None = None,
+    workers: int | Workers | None = None,
+    on_progress: Event | None = None,
+) -> tuple[int, int]:
+    """List the candidates of every n-th scene of a plan, and leave them for `make_plan`.
+
+    Args:
+        index: The index.
+        config: What is asked.
+        folder: Where they are left, of this index and question alone.
+        part: (i, n): only scenes whose position is i modulo n.
+        recipe: As in `make_plan`.
+        workers: As in `make_plan`; not on Ray, whose machines may not see the folder.
+        on_progress: Called with (stage, scenes done, scenes in all).
+
+    Returns:
+        Scenes that are counted so far, by all parts; and scenes in all.
+    """
+    workers = Workers.of(workers)
+    plan, _ = _asked(index, config, _fitting(index, recipe))
+    jobs = _jobs(plan, folder if workers.executor == "local" else None)
+    passes = Passes(jobs, workers, on_progress, folder=folder)
+    return passes.count_part(count_candidates, part), len(jobs)
+
+
+def asked_hash(index: Index, config: PlanConfig, recipe: Recipe | None) -> str:
+    """What is asked, as a hash: equal ones give equal plans."""
+    return _asked(index, config, _fitting(index, recipe))[0].hash()
+
+
+def same_question(index: Index, config: PlanConfig, recipe: Recipe | None, plan: Plan) -> bool:
+    """Whether a plan is that of an index and a question; equal questions give equal plans."""
+    asked, _ = _asked(index, config, _fitting(index, recipe))
+    names = ("config", "recipe", "tasks", "scenes", "wording")
+    return all(getattr(asked, name) == getattr(plan, name) for name in names)
 
 
 def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
@@ -218,34 +266,14 @@ def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
     return tuple(task for task in tasks if engine_of(task).kind == kind)
 
 
-def _thresholds(
-    allocated: Mapping[Cell, Allocated],
-    scenes: tuple[PlannedScene, ...],
-    picked: Iterator[tuple[int, list[Picked]]],
-) -> tuple[tuple[Threshold, ...], list[list[NDArray[np.uint64]]]]:
-    """The last hash taken in each cell, and the hashes taken of each scene."""
-    chosen: dict[tuple[Cell, int, int, int], SmallestHashes] = {}
-    for k, result in picked:
-        scene = scenes[k]
-        for task, content, s, b, hashes in result:
-            cell = (task, scene.source, scene.split)
-            key = (cell, content, s, b)
-            if key not in chosen:
-                part = allocated[cell]
-                g = int(np.searchsorted(part.have.contents, np.uint64(content)))
-                chosen[key] = SmallestHashes(int(part.taken[g, s, b]))
-            chosen[key].add(hashes, k)
-    rows = []
-    per_scene: list[list[NDArray[np.uint64]]] = [[] for _ in scenes]
-    for cell, part in allocated.items():
-        for g, s, b in np.argwhere((part.quota > 0) | (part.have.counts > 0)).tolist():
-            content = int(part.have.contents[g])
-            hashes, owners = np.zeros(0, np.uint64), np.zeros(0, np.int32)
-            if (cell, content, s, b) in chosen:
-                hashes, owners = chosen[cell, content, s, b].chosen()
-            for k in np.unique(owners):
-                per_scene[k].append(hashes[owners == k])
-            have, quota = int(part.have.counts[g, s, b]), int(part.quota[g, s, b])
-            last = int(hashes[-1]) if len(hashes) else 0
-            rows.append(Threshold(*cell, b, s, content, have, quota, len(hashes), last))
-    return tuple(rows), per_scene
+def _offer_path(folder: Path, number: int) -> Path:
+    """Where what a scene offers waits, if it came from another machine."""
+    return folder / f"{number}.picked"
+
+
+def _offers(
+    passes: Passes, folder: Path, number: int, tasks: Sequence[str]
+) -> Iterator[tuple[str, Offer]]:
+    """What a scene that is not lost offers of some tasks."""
+    if number not in passes.left_out:
+        yield from offered(passes.jobs[number].picked or _offer_path(folder, number), tasks)

@@ -7,15 +7,15 @@ that may be taken: as many as the bins of the scene can give.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import candidates_of
@@ -25,10 +25,11 @@ from spatial_engine.plan.failures import EngineFailed, engine_failure
 from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.plan.quotas import Cell
+from spatial_engine.plan.thresholds import Offer
 from spatial_engine.recipe import Recipe
 from spatialcore.draws import smallest_of_groups
+from spatialcore.files import whole_file, write_json
 
-Picked = tuple[str, int, int, int, NDArray[np.uint64]]  # task, content, stratum, bin, hashes
 Tables = Iterator[tuple[str, CandidateTable]]  # by task
 _COLUMNS = tuple(f.name for f in fields(CandidateTable) if f.name != "rejected")
 
@@ -81,6 +82,31 @@ class Counted(NamedTuple):
     cells: dict[str, Cells]  # by task
     rejected: dict[str, Mapping[str, int]]
     failed: bool = False
+
+    def save(self, path: Path) -> None:
+        """Write it down, whole or not at all."""
+        cells = {
+            task: {"contents": found.contents.tolist(), "counts": found.counts.tolist(),
+                   "shape": list(found.counts.shape)}
+            for task, found in self.cells.items()
+        }  # fmt: skip
+        write_json(path, {"cells": cells, "rejected": self.rejected, "failed": self.failed})
+
+    @classmethod
+    def read(cls, path: Path) -> Counted | None:
+        """What was written down; None where there is nothing, or it is damaged."""
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            cells = {
+                task: Cells(
+                    np.array(found["contents"], dtype=np.uint64),
+                    np.array(found["counts"], dtype=np.int64).reshape(found["shape"]),
+                )
+                for task, found in value["cells"].items()
+            }
+            return cls(cells, value["rejected"], value["failed"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
 
     def updated(self, again: Counted, tasks: tuple[str, ...]) -> Counted:
         """With what was counted again of some tasks."""
@@ -135,9 +161,13 @@ def count_candidates(job: SceneJob) -> Counted:
     return out
 
 
-def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, Cells]) -> list[Picked]:
-    """For each bin of each task the hashes of this scene that may be among the smallest."""
-    out: list[Picked] = []
+def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, Cells]) -> dict[str, Offer]:
+    """Leave on disk, for each task, the candidates of this scene that may be among the smallest.
+
+    Returns:
+        By task what the scene offers, where there is no folder to leave it in; else nothing.
+    """
+    out: dict[str, Offer] = {}
 
     def picked() -> Tables:
         for task, table in _listed(job):
@@ -145,13 +175,10 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, Cells]) -> list[Picked]:
             # One more than is taken, to see whether the last has an equal.
             most = np.where(taken.counts, taken.counts + 1, 0)
             groups = taken.group(table.content, table.stratum, table.bin)
-            rows = smallest_of_groups(table.hash, groups, most.ravel())
-            groups = groups[rows]
-            for group in np.unique(groups).tolist():
-                g, s, b = (int(k) for k in np.unravel_index(group, most.shape))
-                hashes = table.hash[rows[groups == group]]
-                out.append((task, int(taken.contents[g]), s, b, hashes))
-            yield task, table.take(np.sort(rows))
+            kept = table.take(np.sort(smallest_of_groups(table.hash, groups, most.ravel())))
+            if job.picked is None:
+                out[task] = Offer(kept.hash, kept.content, kept.stratum, kept.bin)
+            yield task, kept
 
     _write(job.picked, picked())
     for number in set(job.rounds.values()) | {0}:
@@ -159,6 +186,25 @@ def pick_hashes(job: SceneJob, *, takes: Mapping[Cell, Cells]) -> list[Picked]:
         if waiting is not None:
             waiting.unlink(missing_ok=True)
     return out
+
+
+def offered(path: Path, tasks: Sequence[str]) -> Iterator[tuple[str, Offer]]:
+    """What a scene offers of some tasks, of the file that `pick_hashes` or `keep_offer` left."""
+    if not path.exists():
+        return
+    with np.load(path, allow_pickle=False) as columns:
+        for task in tasks:
+            if f"{task}:hash.npy" in columns.zip.namelist():
+                yield task, Offer(*(columns[f"{task}:{name}"] for name in Offer._fields))
+
+
+def keep_offer(path: Path, offer: Mapping[str, Offer]) -> None:
+    """Write down what a scene offers, as it came from another machine."""
+    with ZipFile(path, "w") as archive:
+        for task, columns in offer.items():
+            for name, column in zip(Offer._fields, columns, strict=True):
+                with archive.open(f"{task}:{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asarray(column), allow_pickle=False)
 
 
 def picked_candidates(job: SceneJob) -> dict[str, CandidateTable]:
@@ -186,7 +232,7 @@ def _write(path: Path | None, tables: Tables) -> None:
         for _ in tables:
             continue
         return
-    with ZipFile(path, "w") as archive:
+    with whole_file(path, durable=False) as temporary, ZipFile(temporary, "w") as archive:
         for task, table in tables:
             for name in _COLUMNS:
                 with archive.open(f"{task}:{name}.npy", "w", force_zip64=True) as file:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from spatial_engine.engines import engine_of
@@ -32,6 +33,7 @@ class Passes:
         on_progress: Called with (stage, scenes done, scenes in all).
         counted: What each scene has, once it has been counted.
         lost: Scenes whose workers died twice.
+        folder: Where counts are written down for other processes; None keeps them here.
     """
 
     jobs: list[SceneJob]
@@ -39,13 +41,23 @@ class Passes:
     on_progress: Event | None
     counted: list[Counted] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)
+    folder: Path | None = None
+
+    @property
+    def left_out(self) -> set[int]:
+        """Scenes that give nothing: an engine failed on them, or their workers died."""
+        return {k for k, scene in enumerate(self.counted) if scene.failed} | self.lost
 
     def run(
-        self, function: Callable[[SceneJob], Result], stage: str
+        self,
+        function: Callable[[SceneJob], Result],
+        stage: str,
+        some: Sequence[int] | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
         """(position, result) of each scene as they come, each of them reported."""
-        out = {k for k, scene in enumerate(self.counted) if scene.failed} | self.lost
-        numbers = [k for k in range(len(self.jobs)) if k not in out]
+        out = self.left_out
+        asked = range(len(self.jobs)) if some is None else some
+        numbers = [k for k in asked if k not in out]
         jobs = [self.jobs[k] for k in numbers]
         with closing(run_pieces(function, jobs, self.workers, lambda j: j.scene.scene)) as results:
             for done, (position, result) in enumerate(results, 1):
@@ -57,10 +69,34 @@ class Passes:
                     yield numbers[position], result
 
     def count(self, function: Count) -> None:
-        """Count the candidates of each scene."""
-        found = dict(self.run(function, "count"))
+        """Count the candidates of each scene; those that are written down are not listed again."""
+        known = self.known()
+        others = [k for k in range(len(self.jobs)) if k not in known]
+        found = {**known, **dict(self.run(function, "count", others))}
         self.counted = [found.get(k, Counted({}, {})) for k in range(len(self.jobs))]
         self.without_lost()
+
+    def count_part(self, function: Count, part: tuple[int, int]) -> int:
+        """Count every n-th scene and write it down; returns how many scenes are then known."""
+        i, n = part
+        known = self.known()
+        mine = [k for k in range(i, len(self.jobs), n) if k not in known]
+        for k, counted in self.run(function, "count", mine):
+            if self.folder is not None:
+                counted.save(self._written(k))
+        return len(self.known())
+
+    def known(self) -> dict[int, Counted]:
+        """The scenes whose counts, and candidates, are written down."""
+        if self.folder is None:
+            return {}
+        read = {k: Counted.read(self._written(k)) for k in range(len(self.jobs))}
+        return {k: found for k, found in read.items() if found is not None}
+
+    def _written(self, number: int) -> Path:
+        if self.folder is None:
+            raise ValueError("there is no folder in which counts are written down")
+        return self.folder / f"{number}.counted.json"
 
     def recount(self, function: Count, plan: Plan, tasks: Sequence[str]) -> None:
         """Count some tasks again, as far as the plan's quotas of a scene now need them."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,22 @@ from spatial_engine.plan.plan import SHARD_ROWS, TOP_HASH, PlannedScene, ScenePa
 
 
 def shards_of(
-    scenes: tuple[PlannedScene, ...], per_scene: list[list[NDArray[np.uint64]]]
+    scenes: tuple[PlannedScene, ...], hashes_of: Callable[[int], NDArray[np.uint64]]
 ) -> tuple[Shard, ...]:
-    """Scenes in order, cut so that a shard has at most `SHARD_ROWS` rows."""
+    """Scenes in order, cut so that a shard has at most `SHARD_ROWS` rows.
+
+    Args:
+        scenes: All of them.
+        hashes_of: The hashes taken of a scene by its number, ascending; asked for once each.
+    """
     shards = []
     for split in sorted({scene.split for scene in scenes}):
         parts: list[ScenePart] = []
         rows = 0
-        for scene, hashes in zip(scenes, per_scene, strict=True):
-            if scene.split != split or not hashes:
+        for number, scene in enumerate(scenes):
+            if scene.split != split or not len(hashes := hashes_of(number)):
                 continue
-            for part, count in _cut(scene, np.sort(np.concatenate(hashes))):
+            for part, count in _cut(scene, hashes):
                 if rows + count > SHARD_ROWS:
                     shards.append(Shard(split, tuple(parts), rows))
                     parts, rows = [], 0

@@ -7,6 +7,7 @@ Examples:
   spatialcore index scans/ -o paper --recipe multispa-paper     the published rules
   spatialcore index hololens/ -o index --world-up +y       a world whose up is not z
   spatialcore index scans/ -o index --device cuda          on a GPU, byte for byte the same index
+  spatialcore index scans/ -o index --shard 3/16           one part of an array job
   spatialcore index scans/ -o index --depth-cache maps     decode once, index with many recipes
 """
 
@@ -21,6 +22,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.workers import Workers
 
@@ -53,6 +55,8 @@ class Options:
         allow_source: Collections that are left out unless named, such as drivetrack.
         labels: A ScanNet label table; default: the one beside the scans.
         trust_source: Take a source whose depth maps contradict its poses as it is.
+        shard: i/n makes only the scenes whose position is i modulo n; the last one to finish
+            completes the index.
         json: Print one JSON object instead of text.
     """
 
@@ -70,6 +74,7 @@ class Options:
     allow_source: tuple[str, ...] = ()
     labels: str | None = None
     trust_source: bool = False
+    shard: str = "0/1"
     json: bool = False
 
 
@@ -92,10 +97,11 @@ def _run(options: Options) -> int:
             workers=options.run,
             device=options.device,
             depth_cache=options.depth_cache,
+            part=shard_of(options.shard),
             on_event=lambda e: bar.show(f"{e.source}/{e.scene}", e.done, e.total),
         )
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
-    if report.built or report.reused:
+    if report.built or report.reused or not (report.skipped or options.shard.endswith("/1")):
         return exit_codes.SKIPPED if report.skipped else exit_codes.OK
     contradicted = any(scene.reason == "source_contradicts" for scene in report.skipped)
     return exit_codes.SKIPPED if contradicted else exit_codes.FAILED
@@ -137,6 +143,7 @@ def _as_json(report: IndexReport) -> dict[str, Any]:
         "reused": len(report.reused),
         "skipped": [s._asdict() for s in report.skipped],
         "reasons": dict(report.reasons),
+        "waiting": report.waiting,
         "warnings": report.warnings(),
         "seconds": round(report.seconds, 3),
     }
@@ -149,5 +156,7 @@ def _as_text(report: IndexReport) -> str:
     ]
     lines += [f"  {count:8} {reason}" for reason, count in sorted(report.reasons.items())]
     lines += [f"  warning: {warning}" for warning in report.warnings()]
+    if report.waiting:
+        lines.append(f"  not complete: {report.waiting} other parts of --shard i/n are to come")
     lines += [f"  skipped {s.source}/{s.scene}: {s.reason}: {s.message}" for s in report.skipped]
     return "\n".join(lines)

@@ -110,6 +110,7 @@ class IndexReport:
         seconds: Wall time.
         reasons: Masked frames and dropped tracks of all scenes, by reason code.
         notes: What readers have to say, each with its scenes.
+        waiting: Parts that others have still to make; the index is complete when it is 0.
     """
 
     path: Path
@@ -119,6 +120,7 @@ class IndexReport:
     seconds: float
     reasons: Mapping[str, int]
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    waiting: int = 0
 
     def warnings(self) -> list[str]:
         """Sentences on what a person should look at before using what was indexed."""

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore._libraries import Library, open_device
 from spatialcore.errors import SceneFormatError, SceneIndexError, UnsafeName
-from spatialcore.files import child, remove_leftovers, sealed, write_json
+from spatialcore.files import child, json_text, remove_leftovers, sealed, write_json
 from spatialcore.folders import claim, is_passing
 from spatialcore.index.build import SceneSummary, build_scene
 from spatialcore.index.config import (
@@ -22,6 +25,7 @@ from spatialcore.index.config import (
     SkippedScene,
 )
 from spatialcore.index.depth_cache import is_cache
+from spatialcore.index.parts import keep_part, remove_parts
 from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_sealed
 from spatialcore.locks import locked
 from spatialcore.types import Source
@@ -56,6 +60,8 @@ def build_index(
     threads: int | None = None,
     device: str = "cpu",
     depth_cache: str | Path | None = None,
+    part: tuple[int, int] = (0, 1),
+    wait: bool = False,
     on_event: Callable[[IndexEvent], None] | None = None,
 ) -> IndexReport:
     """Index every scene of the sources.
@@ -75,10 +81,13 @@ def build_index(
             depth is decoded on the CPU. Workers share the GPU.
         depth_cache: Folder that keeps decoded depth for the next index of these scenes; None keeps
             nothing. It may be deleted at any time.
+        part: (i, n): only scenes whose position is i modulo n, side by side with other parts in
+            any order; the one that finds all of them done completes the index.
+        wait: Wait for whoever writes the index instead of refusing.
         on_event: Told about each finished scene, in the order they finish.
 
     Returns:
-        IndexReport; `Index.open(out)` reads the index.
+        IndexReport; `Index.open(out)` reads the index, once no part is `waiting`.
 
     Raises:
         ValueError: Two sources have one key, `workers` is below 1, or there is no such device name.
@@ -98,8 +107,9 @@ def build_index(
         read_sealed(out / "index.json")  # another's file is refused before anything is written
     else:
         _check_vacant(out)
-    with locked(out, "index"):
-        return _index(out, sources, config, workers, threads, device, depth_cache, on_event)
+    run = partial(_index, out, sources, config, workers, threads, device, depth_cache, part)
+    with locked(out, "index", shared=part[1] > 1, wait=wait):
+        return run(on_event)
 
 
 def _index(
@@ -110,20 +120,23 @@ def _index(
     threads: int | None,
     device: str,
     depth_cache: str | Path | None,
+    part: tuple[int, int],
     on_event: Callable[[IndexEvent], None] | None,
 ) -> IndexReport:
     """`build_index` in a folder that is locked."""
     started = time.perf_counter()
-    header = _prepare(out, sources, config)
+    with locked(out, "header", wait=True):
+        header = _prepare(out, sources, config)
     per_worker = threads or max(1, _available_threads() // workers.workers)
     cache = None if depth_cache is None else Path(depth_cache)
     if cache is not None:
         claim(cache, "index --depth-cache", known=is_cache)
-    jobs = [
+    every = [
         _Job(source, scene, config, out / source.key / scene, per_worker, device, cache)
         for source in sorted(sources, key=lambda s: s.key)
         for scene in source.scene_ids()
     ]
+    jobs = every[part[0] :: part[1]]
     outcomes: dict[int, _Outcome] = {}
     results = run_pieces(_work, jobs, workers, lambda job: job.scene)
     with _swept(jobs, cache), closing(results):
@@ -137,7 +150,19 @@ def _index(
             if on_event is not None:
                 on_event(_event(outcome, len(outcomes), len(jobs)))
     in_order = [outcomes[position] for position in range(len(jobs))]
-    return _finish(out, header, in_order, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    if part[1] == 1:
+        remove_parts(out)
+        return _finish(out, header, in_order, seconds)
+    with locked(out, "header", wait=True):
+        mine = [_told(outcome) for outcome in in_order]
+        parts = keep_part(out, part, _asked(header, every), mine)
+        report = _report(out, in_order, seconds)
+        if len(parts) < part[1]:
+            return replace(report, waiting=part[1] - len(parts))
+        _complete(out, header, [row for rows in parts for row in rows])
+        remove_parts(out)
+    return report
 
 
 @contextmanager
@@ -200,7 +225,11 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
 
 
 def _check_vacant(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and all(is_passing(path.name) for path in out.iterdir())):
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    if (out.exists() and not out.is_dir()) or (
+        # What another process has begun meanwhile is compared under the lock.
+        "index.json" not in names and not all(is_passing(name) for name in names)
+    ):
         raise SceneIndexError(f"{out}: not empty, and not an index")
 
 
@@ -277,6 +306,37 @@ def _finish(
     out: Path, header: dict[str, Any], outcomes: Sequence[_Outcome], seconds: float
 ) -> IndexReport:
     """Write index.json as complete and sum up."""
+    _complete(out, header, [_told(outcome) for outcome in outcomes])
+    return _report(out, outcomes, seconds)
+
+
+def _told(outcome: _Outcome) -> dict[str, str]:
+    """A scene's row of index.json: without a reason it is there."""
+    row = {"source": outcome.job.source.key, "scene": outcome.job.scene}
+    if outcome.kind != "skipped":
+        return row
+    return row | {"reason": outcome.reason, "message": outcome.message}
+
+
+def _asked(header: Mapping[str, Any], jobs: Sequence[_Job]) -> str:
+    """What parts of one index have in common, as a hash."""
+    names = [f"{job.source.key}/{job.scene}" for job in jobs]
+    text = json_text({"config": header["config"], "sources": header["sources"], "scenes": names})
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _complete(out: Path, header: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write index.json as complete."""
+    finished = {
+        "complete": True,
+        "scenes": sorted(header["scenes"] + [r for r in rows if "reason" not in r], key=_by_name),
+        "skipped": sorted(header["skipped"] + [r for r in rows if "reason" in r], key=_by_name),
+    }
+    write_json(out / "index.json", sealed({**header, **finished}))
+
+
+def _report(out: Path, outcomes: Sequence[_Outcome], seconds: float) -> IndexReport:
+    """What this run did."""
 
     def named(kind: str) -> tuple[tuple[str, str], ...]:
         return tuple((o.job.source.key, o.job.scene) for o in outcomes if o.kind == kind)
@@ -293,18 +353,6 @@ def _finish(
             reasons.update(outcome.summary.reasons)
             for note in outcome.summary.notes:
                 notes.setdefault(note, []).append(f"{outcome.job.source.key}/{outcome.job.scene}")
-    scenes = [
-        {"source": o.job.source.key, "scene": o.job.scene}
-        for o in outcomes
-        if o.summary is not None
-    ]
-    named_skipped = [s._asdict() for s in skipped]
-    finished = {
-        "complete": True,
-        "scenes": sorted(header["scenes"] + scenes, key=_by_name),
-        "skipped": sorted(header["skipped"] + named_skipped, key=_by_name),
-    }
-    write_json(out / "index.json", sealed(header | finished))
     return IndexReport(out, named("scene"), named("reused"), skipped, seconds, dict(reasons), notes)
 
 
