@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 
 from spatial_engine.engines import engine_of, select_tasks
 from spatial_engine.plan.contents import Cells
-from spatial_engine.plan.limit import shares_of
+from spatial_engine.plan.limit import Allocated, shares_of
 from spatial_engine.plan.open import index_hash
 from spatial_engine.plan.passes import (
     Counted,
