@@ -38,6 +38,7 @@ from spatialcore.rigidity import (
     average_linkage,
     rigid_segments,
 )
+from spatialcore.scenes import open_scene as open
 from spatialcore.types import Camera, Cloud, Frame, Object3D, Scene, Source, Track3D
 
 __version__ = "0.1.0"
@@ -72,6 +73,7 @@ __all__ = [
     "covering_sets_by_bins",
     "max_coverage",
     "minimal_view_sets",
+    "open",
     "overlapping_pairs",
     "pairwise_overlap",
     "pairwise_overlap_batch",

@@ -19,6 +19,18 @@ def library_of(array: object) -> str:
     return root if root in ("torch", "cupy") and hasattr(array, "dtype") else ""
 
 
+def on_host(array: Any) -> Any:
+    """A torch tensor that lives on the CPU as a numpy array of the same memory; others as they are.
+
+    Examples:
+        >>> on_host(np.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
+    if library_of(array) == "torch" and device_of(array) == "cpu":
+        return array.detach().numpy()
+    return array
+
+
 def device_of(array: object) -> str:
     """Where an array lives: "cpu", or "cuda:N" for torch and cupy arrays on a GPU."""
     library = library_of(array)

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from spatialcore._check import check_array, check_dtype, check_number, check_shape, dtype_of
+from spatialcore._check import (
+    check_array,
+    check_dtype,
+    check_number,
+    check_shape,
+    dtype_of,
+    library_of,
+    on_host,
+)
 
 
 class MapChecks:
@@ -32,6 +41,11 @@ class MapChecks:
     def scale(self) -> float:
         return 1.0 if self._scale is None else self._scale
 
+    def plain(self, depth: Any) -> Any:
+        """A map, or a stack of them, as kernels take it: float64 is rounded to float32."""
+        found = on_host(depth)
+        return found.astype(np.float32) if _is_float64(found) else found
+
     def check_stack(self, depth: Any) -> None:
         check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
         self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
@@ -46,7 +60,8 @@ class MapChecks:
     def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
         """Yield the maps; exactly F of them, all of one size."""
         count, first = 0, None
-        for depth_map in depth:
+        for given in depth:
+            depth_map = self.plain(given)
             if count == self.frame_count:
                 raise ValueError(f"depth has more maps than the {self.frame_count} poses")
             check_array(f"depth map {count}", depth_map)
@@ -76,3 +91,25 @@ class MapChecks:
                 f"depth maps are {w}x{h} and the image is {self.image_size[0]}x"
                 f"{self.image_size[1]}: pass depth_from_image=PixelMap.from_intrinsics(K, depth_K)"
             )
+
+
+def _is_float64(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype == np.float64
+
+
+def size_of_maps(depth: Any) -> tuple[tuple[int, int], Any]:
+    """(w, h) of the first depth map, and the maps again, of which it was taken.
+
+    Raises:
+        ValueError: There is no map.
+    """
+    if library_of(depth):
+        if len(depth.shape) != 3:
+            raise ValueError(f"depth must have shape (F, h, w), got {tuple(depth.shape)}")
+        return (int(depth.shape[2]), int(depth.shape[1])), depth
+    maps = iter(depth) if not isinstance(depth, list | tuple) else None
+    first = next(maps if maps is not None else iter(depth), None)
+    if first is None or len(getattr(first, "shape", ())) != 2:
+        raise ValueError("depth has no map of shape (h, w) to take image_size from")
+    again = depth if maps is None else chain([first], maps)
+    return (int(first.shape[1]), int(first.shape[0])), again

@@ -16,8 +16,9 @@ from spatialcore._check import (
     check_shape,
     check_threads,
     library_of,
+    on_host,
 )
-from spatialcore._check_maps import MapChecks
+from spatialcore._check_maps import MapChecks, size_of_maps
 from spatialcore._dispatch import batch_kernel, kernel
 from spatialcore.bitmask import BitMask
 from spatialcore.projection import check_scene
@@ -184,7 +185,7 @@ def visible_points(
     cam_from_world: Any,
     depth: Any,
     *,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None = None,
     depth_scale: float | None = None,
     depth_from_image: PixelMap | Sequence[PixelMap] | None = None,
     rule: DepthRule = TOLERANCE,
@@ -204,10 +205,11 @@ def visible_points(
         K: (3, 3) or (F, 3, 3) of the colour image, pixels, zero skew.
         cam_from_world: (F, 4, 4).
         depth: (F, h, w) uint16 or float32, or an iterable of F such maps, which may refill one
-            buffer. One thread holds one map of an iterable at a time, and tests it while it is in
-            cache; several hold copies of 32, or one each where they are more. The maps of a list
-            or tuple are not copied.
-        image_size: (W, H) of the colour image.
+            buffer; float64 is rounded to float32. One thread holds one map of an iterable at a
+            time, and tests it while it is in cache; several hold copies of 32, or one each where
+            they are more. The maps of a list or tuple are not copied.
+        image_size: (W, H) of the colour image; None is that of the depth maps, which then share its
+            grid.
         depth_scale: Metres per unit; required for integer depth, None means 1.0 for float depth.
             A file's "shift" of 1000 is 0.001.
         depth_from_image: Map from colour to depth pixels, or a sequence of one a frame where the
@@ -236,6 +238,10 @@ def visible_points(
         >>> mask.indices(0).tolist()
         [0]
     """
+    if image_size is None:
+        if depth_from_image is not None:
+            raise ValueError("image_size is required beside depth_from_image")
+        image_size, depth = size_of_maps(depth)
     given = DepthViews(
         points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
     )
@@ -333,13 +339,15 @@ def checked_views(given: DepthViews) -> tuple[DepthViews, list[Any]]:
         TypeError: As `visible_points`.
         ValueError: As `visible_points`.
     """
-    points_world, K, cam_from_world = check_scene(given.points_world, given.K, given.cam_from_world)
+    views = map(on_host, (given.points_world, given.K, given.cam_from_world))
+    points_world, K, cam_from_world = check_scene(*views)
     width, height = given.image_size
     size = check_count("width", width, least=1), check_count("height", height, least=1)
     pixel_maps = _checked_pixel_maps(given.depth_from_image, len(cam_from_world))
     maps = MapChecks(len(cam_from_world), size, given.depth_scale, pixel_maps is not None)
     arrays, depth = [points_world, K, cam_from_world], given.depth
     if library_of(depth):
+        depth = maps.plain(depth)
         maps.check_stack(depth)
         arrays.append(depth)
     else:

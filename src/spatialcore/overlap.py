@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spatialcore import _dispatch
-from spatialcore._check import check_choice, check_threads, library_of
+from spatialcore._check import check_choice, check_threads, dtype_of, library_of, on_host
 from spatialcore._libraries import library_at
 from spatialcore.bitmask import BitMask
 
@@ -85,12 +85,12 @@ class PairBlock(NamedTuple):
 
 
 def pairwise_overlap(
-    visible: BitMask, *, backend: str | None = None, threads: int | None = None
+    visible: BitMask | Any, *, backend: str | None = None, threads: int | None = None
 ) -> Overlap:
     """Intersection over union of the visible point sets of every pair of frames.
 
     Args:
-        visible: BitMask, F frames x P points.
+        visible: BitMask, F frames x P points; or (F, P) bool, which is packed first.
         backend: "reference", "cpu", "cuda", "triton"; None chooses by where the words live.
         threads: CPU threads; None uses the process's affinity mask.
 
@@ -99,7 +99,7 @@ def pairwise_overlap(
         on first use and is 0 where both sets are empty. The integers are exact on every backend.
 
     Raises:
-        TypeError: `visible` is not a BitMask; the message names what came.
+        TypeError: `visible` is neither a BitMask nor boolean; the message names what came.
         BackendUnavailable: The backend is not installed, or cannot run these arrays.
 
     Source: MultiSPA (arXiv 2505.17015), eq. 4. Cost: F^2 P / 2 bits; see docs/ops/overlap.md.
@@ -112,6 +112,8 @@ def pairwise_overlap(
         >>> overlap.iou[0].round(3).tolist()
         [1.0, 0.333, 0.0]
     """
+    if library_of(visible) and dtype_of(visible) == "bool":
+        visible = BitMask.from_bool(on_host(visible))
     _check_mask(visible)
     run = _dispatch.kernel("overlap", "pairwise_overlap", backend, [visible.words])
     return _overlap(run(visible, check_threads(threads)))

@@ -139,6 +139,13 @@ class Scene:
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        usable = sum(not frame.reason for frame in self.frames)
+        return (
+            f"Scene({self.source}/{self.id}: {usable} of {len(self.frames)} frames, "
+            f"{self.color.width}x{self.color.height}, {len(self.objects)} objects)"
+        )
+
     def color_of(self, frame: Frame) -> Camera:
         """Camera of a frame's colour image."""
         return self.color if frame.color is None else frame.color
@@ -283,6 +290,10 @@ class Track3D:
     kind: str = "tapvid3d"
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        steps, tracks = self.visible.shape
+        return f"Track3D({self.source}/{self.id}: {steps} frames, {tracks} tracks)"
 
 
 class Source(Protocol):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,13 @@ import tyro
 
 from spatial_engine.commands.export import TargetName, as_lines, export_dataset
 from spatial_engine.commands.export import as_json as export_json
-from spatial_engine.commands.plan import Selection, check_same_plan, plan_index, plan_together
+from spatial_engine.commands.plan import (
+    Selection,
+    check_same_plan,
+    plan_index,
+    plan_together,
+    recipe_of,
+)
 from spatial_engine.commands.plan_text import not_asked_lines, total_line
 from spatial_engine.commands.sources import SourceOptions, index_sources
 from spatialcore.commands import exit_codes
@@ -81,7 +88,7 @@ def _run_held(options: Options) -> int:
 
 def _run(options: Options) -> int:
     from spatial_engine.dataset.folder import check_folder
-    from spatial_engine.dataset.make import generate
+    from spatial_engine.dataset.make import check_question, generate
     from spatial_engine.plan.outlook import not_asked, shortfall
     from spatial_engine.plan.plan import Plan
     from spatialcore.index.index import Index
@@ -90,6 +97,8 @@ def _run(options: Options) -> int:
     part = shard_of(options.shard)
     check_folder(options.output, overwrite=options.overwrite)
     options.select.check()
+    if not (options.overwrite or _named(options, "plan.json")):
+        check_question(options.output, options.select.config(), recipe_of(options.select))
     folders: list[Path] = []
     if part[1] > 1:
         _share(options, part)
@@ -180,12 +189,28 @@ def _share(options: Options, part: tuple[int, int]) -> None:
         return
     index = _named(options, "index.json")
     if index is None:
-        index = index_sources(
-            options.sources, options.index or options.output / "index", options.read,
-            options.select.recipe, options.run, device=options.device, part=part,
-        )  # fmt: skip
+        index = _indexed(options, part)
     if options.run.executor == "local":
         plan_index(index, options.output / "plan", options.select, options.run, part)
+
+
+def _indexed(options: Options, part: tuple[int, int] = (0, 1)) -> Path:
+    """Index the sources, or take up their index; --overwrite starts one of our own afresh."""
+    from spatialcore.errors import SceneIndexError
+    from spatialcore.index.make import remove_index
+
+    folder = options.index or options.output / "index"
+    run = partial(
+        index_sources, options.sources, folder, options.read, options.select.recipe, options.run,
+        device=options.device, part=part, wait=True,
+    )  # fmt: skip
+    try:
+        return run()
+    except SceneIndexError:
+        if not options.overwrite or options.index is not None:
+            raise
+        remove_index(folder)
+        return run()
 
 
 def _plan_folder(options: Options, *, together: bool) -> Path:
@@ -201,11 +226,7 @@ def _plan_folder(options: Options, *, together: bool) -> Path:
         _refuse_device(options.device)
         index = first
     else:
-        folder = options.output / "index" if options.index is None else options.index
-        index = index_sources(
-            options.sources, folder, options.read, options.select.recipe, options.run,
-            device=options.device, wait=True,
-        )  # fmt: skip
+        index = _indexed(options)
     folder = options.output / "plan"
     if is_held(options.output, "run"):
         check_same_plan(index, folder, options.select)

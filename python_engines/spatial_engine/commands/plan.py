@@ -233,7 +233,7 @@ def _plan_part(
     if workers.executor != "local":
         raise UsageError("--shard i/n of a plan runs on processes; leave out --executor ray")
     claim_plan(output)
-    recipe = _recipe(select)
+    recipe = recipe_of(select)
     opened, config = Index.open(index), select.config()
     folder = output / "counted" / asked_hash(opened, config, recipe)
     with locked(output, "plan", shared=True, wait=True), ProgressBar() as bar:
@@ -264,7 +264,7 @@ def plan_together(index: Path, output: Path, select: Selection, workers: Workers
     with locked(output, "plan", wait=True):
         if _is_made(index, output, select):
             return
-        opened, recipe = Index.open(index), _recipe(select)
+        opened, recipe = Index.open(index), recipe_of(select)
         counted = output / "counted" / asked_hash(opened, select.config(), recipe)
         plan = _make(
             index, output / ROWS_NAME, select, workers, counted if counted.exists() else None
@@ -282,7 +282,7 @@ def _is_made(index: Path, output: Path, select: Selection) -> bool:
     if not (output / "plan.json").exists():
         return False
     plan = Plan.open(output)
-    same = same_question(Index.open(index), select.config(), _recipe(select), plan)
+    same = same_question(Index.open(index), select.config(), recipe_of(select), plan)
     return same and not plan.left_out
 
 
@@ -294,14 +294,15 @@ def check_same_plan(index: Path, folder: Path, select: Selection) -> None:
     from spatialcore.index.index import Index
 
     plan = Plan.open(folder)
-    if not same_question(Index.open(index), select.config(), _recipe(select), plan):
+    if not same_question(Index.open(index), select.config(), recipe_of(select), plan):
         raise FolderInUse(
             folder.parent, "is being made by another process, from another plan",
             "wait for it, or choose another -o",
         )  # fmt: skip
 
 
-def _recipe(select: Selection) -> Recipe | None:
+def recipe_of(select: Selection) -> Recipe | None:
+    """The recipe that is named; None is the index's own."""
     from spatial_engine.recipe import load_recipe
 
     return None if select.recipe is None else load_recipe(select.recipe)
@@ -317,7 +318,7 @@ def _make(
     from spatial_engine.plan.make import make_plan
     from spatialcore.index.index import Index
 
-    recipe = _recipe(select)
+    recipe = recipe_of(select)
     with ProgressBar() as bar:
         return make_plan(
             Index.open(index), select.config(), recipe=recipe, rows_file=rows_file,

@@ -43,7 +43,8 @@ from spatial_engine.dataset.manifest import (
 from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.outlook import rejections_by_task, shortfall
-from spatial_engine.plan.plan import Plan
+from spatial_engine.plan.plan import Plan, PlanConfig
+from spatial_engine.recipe import Recipe
 from spatial_engine.records.record import SCHEMA_VERSION, write_table
 from spatialcore.errors import PlanError, RecordError
 from spatialcore.files import (
@@ -131,6 +132,27 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "")
     return ""
 
 
+def check_question(out: Path, config: PlanConfig, recipe: Recipe | None) -> None:
+    """Refuse a question that is not the one of the data set in OUT, before long work.
+
+    Raises:
+        PlanError: Names the first field that differs.
+    """
+    if not (out / MANIFEST_NAME).exists():
+        return
+    manifest = read_manifest(out)
+    asked = json.loads(json.dumps(dataclasses.asdict(config)))
+    differs = difference(manifest.config, asked)
+    if not differs and recipe is not None and recipe != manifest.recipe:
+        differs = f"its recipe was {manifest.recipe.name}"
+    if differs:
+        raise _another(out, differs)
+
+
+def _another(out: Path, differs: str) -> PlanError:
+    return PlanError(f"{out} holds another data set: {differs}; use --overwrite or another -o")
+
+
 def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> Manifest:
     """Make OUT ready for a run: its manifest is written once, or compared with the one there.
 
@@ -145,9 +167,7 @@ def prepare(plan: Plan, out: Path, *, overwrite: bool = False) -> Manifest:
     if path.exists():
         differs = difference(_without_places(read_manifest(out)), _without_places(manifest))
         if differs:
-            raise PlanError(
-                f"{out} holds another data set: {differs}; use --overwrite or another -o"
-            )
+            raise _another(out, differs)
         return manifest
     check_folder(out)
     if holds_shards(out):

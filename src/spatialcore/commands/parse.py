@@ -7,7 +7,7 @@ import inspect
 import io
 import re
 from collections.abc import Iterable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -31,9 +31,9 @@ def parse_options(options: type[T], argv: list[str], verb: str, text: str | None
     """
     import tyro
 
-    said = io.StringIO()
+    said, helped = io.StringIO(), io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), redirect_stdout(helped):
             found: T = tyro.cli(
                 options,
                 args=argv,
@@ -44,6 +44,9 @@ def parse_options(options: type[T], argv: list[str], verb: str, text: str | None
             return found
     except SystemExit as ended:
         if not ended.code:
+            from spatialcore.commands.help_text import plain_help
+
+            print(plain_help(helped.getvalue()), end="")
             return None
         raise UsageError(_sentence(said.getvalue(), verb)) from None
 

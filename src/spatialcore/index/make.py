@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,6 +111,19 @@ def build_index(
     run = partial(_index, out, sources, config, workers, threads, device, depth_cache, part)
     with locked(out, "index", shared=part[1] > 1, wait=wait):
         return run(on_event)
+
+
+def remove_index(out: Path) -> None:
+    """Remove an index, to make it afresh.
+
+    Raises:
+        SceneIndexError: The folder holds no index of ours; nothing was removed.
+    """
+    read_sealed(out / "index.json")
+    if out.is_symlink():
+        raise SceneIndexError(f"{out}: is a link; remove it, or choose another -o")
+    with locked(out, "index"):
+        shutil.rmtree(out)
 
 
 def _index(
