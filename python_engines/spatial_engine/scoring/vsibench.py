@@ -54,7 +54,7 @@ def mean_relative_accuracy(
     Raises:
         ValueError: Unknown dialect.
 
-    Example:
+    Examples:
         >>> [mean_relative_accuracy(4, 5, d) for d in ("spatial-mllm", "official", "exact")]
         [0.6, 0.6, 0.7]
     """
