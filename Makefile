@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make demo` and `make test` need Python 3.11 and a C++ compiler; each makes what it needs.
-PYTHON ?= python3.11
+# `make demo` and `make test` need Python 3.11 to 3.14 and a C++ compiler; each makes what it needs.
+# Python 3.11 where it is there, else the first of the newer ones.
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3.14,$(shell command -v python$(v) 2>/dev/null)) python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo tiny small test test-slow test-real hostile fuzz sanitize lint format stubs bench bench-full clean
+.PHONY: help demo tiny small test test-slow test-real hostile fuzz sanitize lint format stubs bench bench-full docs clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -18,6 +19,7 @@ help:
 	@echo "make hostile     every malformed input, and the table of docs/hostile.md; fuzz: search for more (MINUTES=40)"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
+	@echo "make docs        the documentation as a site, in site/"
 	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
 
 $(BIN)/python:
@@ -97,5 +99,9 @@ bench: $(VENV)/.developed
 bench-full: $(VENV)/.developed
 	$(PIP) '.[bench]' && $(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.ops.bench_scaling
 
+# The site in site/; --strict makes a broken link an error.
+docs: $(VENV)/.installed
+	$(PIP) '.[docs]' && $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf build demo $(VENV)
+	rm -rf build demo site $(VENV)

@@ -71,7 +71,7 @@ class Lens:
         Returns:
             The distorted x and y, float64, of that shape.
 
-        Example:
+        Examples:
             >>> lens = Lens("opencv", (0.1,))
             >>> [float(v) for v in lens.distort(0.5, 0.0)]
             [0.5125, 0.0]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages and notebooks run as printed, links lead somewhere, and the site lists every page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.walkthroughs import ROOT, blocks, run_page
+
+DOCS = ROOT / "docs"
+TUTORIALS = DOCS / "tutorials"
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def test_the_kernels_page_runs(tmp_path):
+    seen, shared, few, parts = run_page(TUTORIALS / "kernels.md", tmp_path)
+    assert "frames=3, points=20000" in seen
+    assert "1." in shared
+    assert len(few.splitlines()[-1].split()) == 2
+    assert parts.splitlines()[-1] == "[0 0 0 0 0 0 1 1 1 1 1 1]"
+
+
+def test_the_phone_scan_page_runs(tmp_path):
+    from tests.phones import held, polycam
+
+    polycam(tmp_path / "my office", held(24, turn=0))
+    checked, made, shown = run_page(TUTORIALS / "phone-scan.md", tmp_path)
+    assert "my_office" in checked
+    assert "every answer follows from its source" in made
+    assert (tmp_path / "office/llamafactory/dataset_info.json").is_file()
+    assert (tmp_path / "office/llamafactory/qwen2_5_vl_lora.yaml").is_file()
+    assert shown.count("my_office/") == 3
+    assert (tmp_path / "office-page/index.html").is_file()
+
+
+def test_the_scannet_page_runs(sample_dir, tmp_path):
+    shutil.copytree(sample_dir / "scannet", tmp_path / "scans")
+    printed = run_page(TUTORIALS / "scannet-to-hub.md", tmp_path)
+    assert "every answer follows from its source" in printed[2]
+    assert "nothing was sent" in printed[-1]
+
+
+def test_the_twelve_lines_of_the_readme_run(sample_dir, tmp_path):
+    (code,) = [text for language, text in blocks(ROOT / "README.md") if language == "python"]
+    shutil.copytree(sample_dir, tmp_path / "demo/scenes")
+    name = next(p.name for p in (sample_dir / "scannet/scans").iterdir() if p.is_dir())
+    code = code.replace("scene0000_00", name)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("BitMask(frames=")
+
+
+def test_the_commands_of_the_readme_parse():
+    """Each is a verb with options that it knows; the demo and the tutorials run them."""
+    from spatialcore.cli import main
+
+    verbs = set()
+    for language, text in blocks(ROOT / "README.md"):
+        for line in text.splitlines() if language == "bash" else ():
+            words = line.split("#")[0].split()
+            if words[:1] == ["spatialcore"]:
+                verbs.add(words[1])
+                wrong = main([words[1], "--no-such-option"])
+                assert wrong == 2
+    assert {"train", "eval", "score", "frames"} <= verbs
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_run(notebook, sample_dir, tmp_path):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert all(not cell.get("outputs") for cell in cells), "outputs do not belong in the repository"
+    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    shutil.copytree(sample_dir / "scannet", tmp_path / "scenes")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in _LINK.findall(text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page if not path else (page.parent / path)
+        assert there.exists(), f"{target} leads nowhere"
+        if anchor and there.suffix == ".md":
+            headings = _HEADING.findall(there.read_text(encoding="utf-8"))
+            assert anchor in map(_anchor, headings), f"{target}: no such heading"
+
+
+def _anchor(heading):
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def test_the_site_lists_every_page():
+    listed = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
+
+
+def test_workflows_and_forms_are_yaml_and_name_what_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for path in (ROOT / ".github").rglob("*.yml"):
+        content = yaml.safe_load(path.read_text())
+        assert content, path
+        for target in re.findall(r"run: make (\w+)", path.read_text()):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["cff-version"] == "1.2.0"
