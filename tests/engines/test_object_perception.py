@@ -316,8 +316,6 @@ def test_three_frames_come_out_and_verify(sample_dir: Path, tmp_path: Path, base
     text = (RECIPES / f"{base}.toml").read_text(encoding="utf-8")
     recipe, out = tmp_path / "bins.toml", tmp_path / "out"
     text = text.replace('coverage = "extent"', 'coverage = "bins"')
-    if base == "default":  # few frames of these rooms show a side that well
-        text = text.replace("[guards]\n", "[guards]\nobject_open_share = 0\nobject_end_share = 0\n")
     recipe.write_text(text, encoding="utf-8")
     options = ["--recipe", str(recipe), "--tasks", "object_perception.*", "--stride", "1"]
     assert generate.main([str(sample_dir / "scannet"), "-o", str(out), *options]) == 0
@@ -326,7 +324,8 @@ def test_three_frames_come_out_and_verify(sample_dir: Path, tmp_path: Path, base
     records = [opened.record for opened in open_records(out)]
     assert {record.recipe for record in records} == {"custom"}
     sizes = [len(record.frames) for record in records]
-    assert max(sizes) >= 3
+    # Frames of these rooms see a side whole, or by two; the published rule sees less of it in each.
+    assert max(sizes) >= (2 if base == "default" else 3)
     longest = records[int(np.argmax(sizes))]
     assert len(longest.images) == len(longest.facts["bins_seen"]) == max(sizes)
     assert longest.messages[0].content.count("<image>") == max(sizes)
