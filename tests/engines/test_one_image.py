@@ -139,6 +139,40 @@ def test_what_the_image_hides_decides_nothing() -> None:
     assert found.evidence["range_a_m"] > found.evidence["whole_a_m"]
 
 
+@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 4).tolist())
+def test_a_word_holds_for_what_is_seen_and_for_the_whole(seed: int) -> None:
+    """Random objects, random parts of them in sight: every word by plain minima, none against."""
+    rng = np.random.default_rng(seed)
+    said = set()
+    for _ in range(60):
+        things = [
+            SceneObject(k, name, points=rng.uniform(-1, 1, (40, 3)) * rng.uniform(0.05, 1.5, 3)
+                        + (rng.uniform(-2, 2), rng.uniform(1, 6), 1.0))
+            for k, name in ((3, "lamp"), (4, "box"))
+        ]  # fmt: skip
+        rows = {t.object_id: rng.random(40) < rng.uniform(0.05, 1) for t in things}
+        if not all(shown.any() for shown in rows.values()):
+            continue
+        seen = view([100, 0, 50, 50])
+        objects = (*seen.layout.objects[:2], *things)
+        seen = dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, objects=objects))
+        found = ask(NEARER, shown_alone(seen, rows), 3, 4)
+        said.add(found)
+        far = [np.sqrt(((t.points - (0, 0, 1)) ** 2).sum(axis=1)) for t in things]
+        pairs = [
+            (far[0].min(), far[1].min()), (far[0][rows[3]].min(), far[1][rows[4]].min()),
+        ]  # fmt: skip
+        clear = [abs(a - b) >= max(0.1, 0.2 * max(a, b)) for a, b in pairs]
+        words = ["nearer" if a < b else "farther" for a, b in pairs]
+        if found in ("nearer", "farther"):
+            assert clear == [True, True]
+            assert words == [found, found]
+        else:
+            assert found == ("dead_zone" if not clear[1] else "hidden_part")
+            assert not all(clear) or words[0] != words[1]
+    assert {"nearer", "farther", "dead_zone"} <= said
+
+
 def test_a_side_is_told_where_the_seen_part_lies_in_it() -> None:
     seen = view([100, 0, 50, 50])
     wide = SceneObject(3, "lamp", points=np.column_stack([

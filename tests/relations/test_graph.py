@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from spatialcore.relations.graph import INVERSE, SYMMETRIC, Edge, RelationGraph, relation_graph
 from spatialcore.relations.pairs import topological, vertical
 from spatialcore.relations.scene_object import SceneObject
-from spatialcore.relations.sizes import size_relation
+from spatialcore.relations.sizes import MEASURES, plain_size, size_relation
 from spatialcore.relations.verdict import Answer
 from tests.relations.rooms import block, moved, shell, table, turn_z
 
@@ -91,7 +92,8 @@ def test_laws_hold_on_random_boxes(seed, boxes):
         assert graph.holds(edge.type, edge.b, edge.a, frame=edge.frame) == (edge.type in SYMMETRIC)
     for a in items[:4]:
         for b in items[4:]:
-            for relation in (topological, vertical, size_relation):
+            sizes = [partial(size_relation, by=by) for by in MEASURES]
+            for relation in (topological, vertical, plain_size, *sizes):
                 one, two = relation(a, b), relation(b, a)
                 assert type(one) is type(two)
                 if isinstance(one, Answer):
