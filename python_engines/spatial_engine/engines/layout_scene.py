@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -299,6 +299,7 @@ def _from_index(context: SceneContext) -> LayoutScene:
     one_cluster = None
     if voxel is not None and recipe.rules.object_points == "cluster":
 
+        @cache
         def one_cluster(item: SceneObject) -> bool:
             return clusters_of(item.outline.astype(np.float32), voxel).sure
 
@@ -353,6 +354,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     one_cluster = None
     if voxel is not None and recipe.rules.object_points == "cluster":
 
+        @cache
         def one_cluster(item: SceneObject) -> bool:
             return largest_cluster(item.outline.astype(np.float32), voxel)[1]
 

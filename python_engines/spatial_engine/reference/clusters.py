@@ -67,7 +67,7 @@ def trimmed(cloud: Cloud, voxel: float) -> Cloud:
     """The cloud after every object lost its strays; objects of several clusters keep all."""
     instance = cloud.instance.copy()
     for object_id in sorted(set(instance.tolist()) - {-1}):
-        rows = [k for k, mine in enumerate((cloud.instance == object_id).tolist()) if mine]
+        rows = np.flatnonzero(cloud.instance == object_id).tolist()
         kept, sure = largest_cluster(cloud.points_world[rows], voxel)
         if sure:
             instance[[row for k, row in enumerate(rows) if k not in kept]] = -1
