@@ -35,7 +35,9 @@ MIRROR_X = np.diag([-1.0, 1.0, 1.0, 1.0])
 def wide(name: str) -> Recipe:
     """A recipe in which any overlap is asked about, so that a small room has rows."""
     recipe = load_recipe(name)
-    guards = dataclasses.replace(recipe.guards, object_partial_vertices=0)
+    guards = dataclasses.replace(
+        recipe.guards, object_partial_vertices=0, object_open_share=0.0, object_end_share=0.0
+    )
     return dataclasses.replace(recipe, name="custom", band_percent=(0, 100), bin_percent=2,
                                guards=guards)  # fmt: skip
 

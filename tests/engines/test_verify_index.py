@@ -67,9 +67,14 @@ def moved_poses(poses: np.ndarray) -> np.ndarray:
     return rows_of(pose + aside * (k % 2) for k, pose in enumerate(poses))
 
 
-def first_frames(frames: np.ndarray) -> np.ndarray:
-    """Of two frames that cover a side together, the first one."""
-    return rows_of(shown[:1] for shown in frames)
+def spared_frames(table: dict[str, Any]) -> dict[str, Any]:
+    """With a frame that covers a side alone, the next one of its side that does, too."""
+    keys = list(zip(table["object_id"], table["axis"], table["recipe"], strict=True))
+    frames = list(table["frames"])
+    for k in range(len(frames) - 1):
+        if keys[k] == keys[k + 1] and len(frames[k]) == len(frames[k + 1]) == 1:
+            frames[k] = np.concatenate([frames[k], frames[k + 1]])
+    return table | {"frames": rows_of(frames)}
 
 
 def all_points(words: np.ndarray) -> np.ndarray:
@@ -101,7 +106,7 @@ CASES = [
     Case("pairs.parquet", columns(intersection=lambda n: n + np.uint32(1)), CAMERA),
     Case("objects.parquet", columns(box_size=lambda sides: 1.1 * sides), SIZE),
     Case("object_frames.parquet", columns(hi_oriented=lambda ends: ends + 0.01), SIZE),
-    Case("view_sets.parquet", columns(frames=first_frames), SIZE),
+    Case("view_sets.parquet", spared_frames, SIZE),
     Case("parts.parquet", columns(label=lambda labels: labels + 1),
          "object_movement.distance.coordinate", "tapvid3d"),
     Case("scene.json", other_lens, DEPTH),
