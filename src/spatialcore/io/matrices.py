@@ -91,9 +91,22 @@ def read_matrix(path: Path, *shapes: tuple[int, int]) -> Float64:
     )
 
 
+def read_K(path: Path) -> Float64:  # noqa: N802
+    """K (3, 3) of a text file: as a 3x3 or 4x4 matrix, or as the four numbers fx fy cx cy.
+
+    Raises:
+        SceneFormatError: As `read_matrix`.
+    """
+    found = read_matrix(path, (4, 4), (3, 3), (1, 4))
+    if found.shape == (1, 4):
+        fx, fy, cx, cy = found[0].tolist()
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    return found[:3, :3]
+
+
 def read_intrinsic(path: Path, width: int, height: int) -> Camera:
-    """The pinhole camera whose 3x3 or 4x4 K the text file `path` holds."""
-    return make_camera(read_matrix(path, (4, 4), (3, 3)), width, height, path)
+    """The pinhole camera whose K the text file `path` holds, see `read_K`."""
+    return make_camera(read_K(path), width, height, path)
 
 
 def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,139 +23,23 @@ from spatialcore.io.frame_files import (
     BuiltFrames,
     FrameFiles,
     build_frames,
+    count_reasons,
     holds_floats,
     read_depth,
     with_one_camera,
 )
+from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.listed import ListedSource
-from spatialcore.io.matrices import read_intrinsic, read_matrix
-from spatialcore.io.names import natural_order
+from spatialcore.io.matrices import read_intrinsic, read_K, read_matrix
 from spatialcore.io.object_files import Labels, read_labels
 from spatialcore.io.orientation import resolve_orientation
-from spatialcore.io.paths import (
-    list_names,
-    resolve_inside,
-)
-from spatialcore.io.refusals import present
+from spatialcore.io.paths import resolve_inside
+from spatialcore.io.posed_files import DIGITS, Listing, list_frames
 from spatialcore.io.scannet_objects import Annotation, find_annotation, space_of
 from spatialcore.types import Camera, Scene
 
-COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
-DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
-_COLOR_FOLDERS = ("color", "rgb", "colour", "image_color")
-_DEPTH_FOLDERS = ("depth", "image_depth")
-_POSE_FOLDERS = ("pose", "poses")
-_COLOR_K = ("intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt")
-_DEPTH_K = ("depth_intrinsic.txt", "intrinsic_depth.txt")
-_RESERVED = frozenset(Path(name).stem for name in (*_COLOR_K, *_DEPTH_K))
-_DIGITS = re.compile(r"[0-9]{1,9}\Z")
+_LAST_ROW = np.array([[0.0, 0.0, 0.0, 1.0]])
 _TRAILING_DIGITS = re.compile(r"[0-9]{1,9}\Z|[0-9]{1,9}(?=[^0-9]*\Z)")
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Where the files of one scene are: stem -> path, kind by kind, and the two K files."""
-
-    folder: Path
-    color: dict[str, Path]
-    depth: dict[str, Path]
-    pose: dict[str, Path]
-    color_intrinsic: Path | None
-    depth_intrinsic: Path | None
-
-    @property
-    def stems(self) -> list[str]:
-        """Stems of all frames, numeric ones in numeric order."""
-        numbered = {s for s in self.pose if _DIGITS.match(s)}
-        return sorted({*self.color, *self.depth, *numbered}, key=_stem_order)
-
-
-def _stem_order(stem: str) -> tuple[bool, object]:
-    return _DIGITS.match(stem) is None, natural_order(stem)
-
-
-def _by_stem(folder: Path, names: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Stem -> path of the names with one of `suffixes`; where two share a stem the first wins."""
-    ranked: dict[str, tuple[int, str]] = {}
-    for name in names:
-        stem, dot, suffix = name.rpartition(".")
-        suffix = dot + suffix.lower()
-        if suffix in suffixes and stem and stem not in _RESERVED:
-            rank = (suffixes.index(suffix), name)
-            ranked[stem] = min(rank, ranked.get(stem, rank))
-    return {stem: folder / name for stem, (_, name) in ranked.items()}
-
-
-def _first(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
-    return next((f / n for f in folders for n in names if present(f / n)), None)
-
-
-def _list_folders(folder: Path, names: list[str]) -> Listing | None:
-    color = next((c for c in _COLOR_FOLDERS if c in names), None)
-    pose = next((p for p in _POSE_FOLDERS if p in names), None)
-    if color is None or pose is None or not (folder / color).is_dir():
-        return None
-    depth = next((folder / d for d in _DEPTH_FOLDERS if d in names), folder / _DEPTH_FOLDERS[0])
-    depth_names = list_names(depth) if depth.is_dir() else []
-    places = (folder / "intrinsic", folder / "intrinsics", folder)
-    colors = _by_stem(folder / color, list_names(folder / color), COLOR_SUFFIXES)
-    poses = _by_stem(folder / pose, list_names(folder / pose), (".txt",))
-    if not colors and not poses:
-        return None  # folders of these names that hold videos or arrays are another layout's
-    return Listing(
-        folder,
-        colors,
-        _by_stem(depth, depth_names, DEPTH_SUFFIXES),
-        poses,
-        _first(places, ("intrinsic_color.txt", "intrinsic.txt", "color_intrinsic.txt")),
-        _first(places, _DEPTH_K),
-    )
-
-
-def _list_tagged(folder: Path, names: list[str]) -> Listing | None:
-    """Files whose names say what they hold: `frame-000000.color.png`, `.depth.pgm`, `.pose.txt`."""
-
-    def tagged(kind: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
-        found = _by_stem(folder, (name for name in names if f".{kind}." in name), suffixes)
-        return {stem.removesuffix(f".{kind}"): path for stem, path in found.items()}
-
-    color, depth = tagged("color", COLOR_SUFFIXES), tagged("depth", DEPTH_SUFFIXES)
-    pose = tagged("pose", (".txt",))
-    if not (color and (depth or pose)):
-        return None
-    color_intrinsic, depth_intrinsic = _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
-    return Listing(folder, color, depth, pose, color_intrinsic, depth_intrinsic)
-
-
-def _list_flat(folder: Path, names: list[str]) -> Listing | None:
-    color = _by_stem(folder, names, (".jpg", ".jpeg"))
-    depth = _by_stem(folder, names, (".png",))
-    pose = _by_stem(folder, names, (".txt",))
-    frames = {**color, **depth}
-    pose = {s: p for s, p in pose.items() if s in frames or _DIGITS.match(s)}
-    has_K = any(name in names for name in _COLOR_K)
-    if not (color and (pose or depth)) and not (has_K and (frames or pose)):
-        return None
-    color_intrinsic, depth_intrinsic = _first([folder], _COLOR_K), _first([folder], _DEPTH_K)
-    return Listing(folder, color, depth, pose, color_intrinsic, depth_intrinsic)
-
-
-def list_frames(scene_folder: Path) -> Listing | None:
-    """The files of a scene folder in any of the layouts, or None when it holds none.
-
-    Looks in `scene_folder/posed_images` first, then in `scene_folder` itself.
-    """
-    for folder in (scene_folder / "posed_images", scene_folder):
-        if folder.is_dir():
-            names = list_names(folder)
-            listing = (
-                _list_folders(folder, names)
-                or _list_tagged(folder, names)
-                or _list_flat(folder, names)
-            )
-            if listing is not None:
-                return listing
-    return None
 
 
 def looks_like_scene(folder: Path) -> bool:
@@ -166,7 +49,7 @@ def looks_like_scene(folder: Path) -> bool:
 
 def _kept_stems(stems: list[str], stride: int) -> list[tuple[int, str]]:
     """(frame index, stem) of the frames whose number is divisible by `stride`."""
-    numeric = all(_DIGITS.match(s) for s in stems) and len({int(s) for s in stems}) == len(stems)
+    numeric = all(DIGITS.match(s) for s in stems) and len({int(s) for s in stems}) == len(stems)
     kept = []
     for row, stem in enumerate(stems):
         found = _TRAILING_DIGITS.search(stem)
@@ -180,7 +63,8 @@ def _read_pose(path: Path | None) -> tuple[NDArray[np.float64] | None, str]:
     if path is None:
         return None, "pose_missing"
     try:
-        return read_matrix(path, (4, 4)), ""
+        stored = read_matrix(path, (4, 4), (3, 4))
+        return np.concatenate([stored[:3], stored[3:] if len(stored) == 4 else _LAST_ROW]), ""
     except SceneFormatError:
         return None, "pose_unreadable"
 
@@ -189,7 +73,19 @@ def _frame_files(listing: Listing, kept: list[tuple[int, str]]) -> Iterator[Fram
     for index, stem in kept:
         world_from_cam, fault = _read_pose(listing.pose.get(stem))
         color, depth = listing.color.get(stem), listing.depth.get(stem)
-        yield FrameFiles(index, stem, color, depth, world_from_cam, fault)
+        K = None
+        if listing.intrinsics:
+            K = _read_own_K(listing.intrinsics.get(stem))
+            fault = fault or ("" if K is not None else "intrinsic_missing")
+        yield FrameFiles(index, stem, color, depth, world_from_cam, fault, intrinsics=K)
+
+
+def _read_own_K(path: Path | None) -> Intrinsics | None:  # noqa: N802
+    """K of a single frame; None where there is none that can be read."""
+    try:
+        return None if path is None else Intrinsics(read_K(path))
+    except SceneFormatError:
+        return None
 
 
 class PosedImagesSource(ListedSource):
@@ -208,24 +104,25 @@ class PosedImagesSource(ListedSource):
         return _open_scene(self, scene_id, folder)
 
 
-def _calibrated(folder: Path) -> tuple[Listing, Path]:
-    """The files of a scene folder and its colour K; SceneFormatError when either is missing."""
+def _calibrated(folder: Path) -> Listing:
+    """The files of a scene folder; SceneFormatError when there are none, or no K."""
     listing = list_frames(folder)
     if listing is None:
         raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
-    if listing.color_intrinsic is None:
+    if listing.color_intrinsic is None and not listing.intrinsics:
         raise SceneFormatError(
             listing.folder,
             "has no intrinsic.txt",
-            "a text file with the 3x3 or 4x4 K of the colour images; every task projects with it",
+            "a text file with the 3x3 or 4x4 K of the colour images, here or above; every task "
+            "projects with it",
             code="intrinsic_missing",
         )
-    return listing, listing.color_intrinsic
+    return listing
 
 
 def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene:
     options = source.options
-    listing, intrinsic = _calibrated(folder)
+    listing = _calibrated(folder)
     root = source.root.resolve()
     kept = _kept_stems(listing.stems, options.stride or 1)
     if not kept:
@@ -235,7 +132,7 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
             code="no_usable_frames",
         )
     stored = build_frames(_frame_files(listing, kept), root, listing.folder)
-    found, color, depth = _with_cameras(stored, intrinsic, listing.depth_intrinsic)
+    found, color, depth = _with_cameras(stored, listing)
     annotation = find_annotation(_annotated(folder), folder.name, root, options.labels)
     # An axis alignment turns ScanNet's world about its own up.
     up = None if annotation.aligned_from_world is None else np.array([0.0, 0.0, 1.0])
@@ -271,12 +168,20 @@ def _open_scene(source: PosedImagesSource, scene_id: str, folder: Path) -> Scene
 
 
 def _with_cameras(
-    stored: BuiltFrames, intrinsic: Path, depth_intrinsic: Path | None
+    stored: BuiltFrames, listing: Listing
 ) -> tuple[BuiltFrames, Camera, Camera | None]:
     """The frames with the cameras of the K files, turned as the pictures are."""
-    color, depth = read_intrinsic(intrinsic, *stored.color_size), None
-    if depth_intrinsic is not None:
-        depth = read_intrinsic(depth_intrinsic, *stored.depth_size)
+    depth = None
+    if listing.depth_intrinsic is not None:
+        depth = read_intrinsic(listing.depth_intrinsic, *stored.depth_size)
+    if listing.intrinsics:
+        if stored.color is None:
+            raise SceneFormatError(
+                listing.folder, count_reasons(stored.frames), code="intrinsic_missing"
+            )
+        return stored, stored.color, stored.depth
+    assert listing.color_intrinsic is not None
+    color = read_intrinsic(listing.color_intrinsic, *stored.color_size)
     return with_one_camera(stored, color, depth)
 
 
@@ -293,7 +198,7 @@ def _inputs(
     listing: Listing, annotation: Annotation, folder: Path, kept: list[tuple[int, str]]
 ) -> tuple[Path, ...]:
     """Files whose change makes an index stale: K, poses, depth, annotation; no colour image."""
-    single = [listing.color_intrinsic, listing.depth_intrinsic]
+    single = [listing.color_intrinsic, listing.depth_intrinsic, *listing.intrinsics.values()]
     single += [f / "scene_meta.json" for f in (listing.folder, folder)]
     frames = [m.get(stem) for _, stem in kept for m in (listing.pose, listing.depth)]
     paths = (p for p in (*single, *annotation.inputs, *frames) if p is not None and p.is_file())
