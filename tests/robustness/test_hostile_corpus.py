@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialcore.io.layouts import KINDS
+from spatialcore.io.layouts import LAYOUTS
 from tests.robustness.hostile.__main__ import run, warm
 from tests.robustness.hostile.bases import BASES, Written
 from tests.robustness.hostile.cases import all_cases, damaged_scenes
@@ -22,7 +22,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 def test_every_layout_has_a_scene_to_damage() -> None:
-    assert {base.kind for base in BASES.values()} == {*KINDS}
+    assert {base.kind for base in BASES.values()} == {*LAYOUTS}
 
 
 def test_sound_scenes_are_taken(written: Written, tmp_path: Path) -> None:
