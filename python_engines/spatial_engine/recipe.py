@@ -82,6 +82,8 @@ class Guards:
         static_max_share: Most questions about points at rest, of a task.
         direction_border_deg: Least angle to the border of two directions.
         turn_border_deg: Least angle to the border of two turns of a route.
+        room_shown_share: Share of a room's floor area that the frames must show where its size is
+            asked.
     """
 
     # Camera movement.
@@ -125,6 +127,7 @@ class Guards:
     # Layout and navigation.
     direction_border_deg: Degrees = 10.0
     turn_border_deg: Degrees = 15.0
+    room_shown_share: Share = 0.7
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -157,6 +160,10 @@ class Recipe:
         wordings: Only so many descriptions, questions and answers of a task, the first; 0 = all.
         descriptions: Whether a question begins with a sentence about what is shown.
         families: Families of tasks that the recipe makes; () is every family that is installed.
+        walks: Sets of frames of a scene that layout questions show: spread over the whole walk, and
+            over stretches of it.
+        budgets: Numbers of frames, rising, for which each record of a walk says whether they answer
+            it, and with what; 0, the last, means all. docs/engines.md.
         unpublished: Whether it also makes tasks that stand in no published table.
     """
 
@@ -179,10 +186,17 @@ class Recipe:
     wordings: Count = 0
     descriptions: bool = True
     families: tuple[Name, ...] = ()
+    walks: Annotated[int, Meta(ge=1, le=16)] = 1
+    budgets: tuple[Annotated[int, Meta(ge=0, le=10_000)], ...] = ()
     unpublished: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)
+        ranks = [budget or 10_001 for budget in self.budgets]
+        if ranks != sorted(set(ranks)) or 1 in ranks:
+            raise ValueError(
+                f"budgets {list(self.budgets)} must rise, from 2 frames on; 0, all, is the last"
+            )
         lo, hi = self.band_percent
         if lo >= hi or (hi - lo) % self.bin_percent:
             raise ValueError(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from spatial_engine.dataset.compose import compose, make
+from spatial_engine.engines.budgets import shown_frames
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.layout_scene import LayoutScene, shown_frames
+from spatial_engine.engines.layout_scene import LayoutScene
 from spatial_engine.engines.scene_layout import SCENE_LAYOUT, SECTORS
 from spatial_engine.engines.seen_parts import SeenParts
 from spatial_engine.recipe import Recipe

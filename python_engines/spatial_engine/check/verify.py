@@ -24,6 +24,7 @@ from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Manifest
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Facts, Named
+from spatial_engine.engines.budgets import with_budgets
 from spatial_engine.engines.candidates import Row
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
 from spatial_engine.records.place import Place
@@ -276,6 +277,7 @@ def check_records(
             row = Row(record.frames, tuple(int(i) for i in record.facts["items"]))
             engine = engine_of(record.task)
             facts, broken = engine.recompute(reference, row)
+            facts = with_budgets(engine, reference, [row], [facts])[0]
             broken = broken or hidden_object(reference, engine.named(reference, row))
         except Exception as error:
             out.append(_refused(record, error))

@@ -64,12 +64,17 @@ def as_text(plan: Plan, head: str) -> str:
             continue
         less = f"  {missing[task]:,} {short}" if task in missing else ""
         lines.append(
-            f"  {task:<{width}} {count:>9,}{less}"
-            + (f"  (refused: {why[task]})" if why[task] else "")
+            f"  {task:<{width}} {count:>9,}{less}" + (f"  ({_why(why[task])})" if why[task] else "")
         )
     lines += not_asked_lines(plan)
     lines += [f"  skipped {line}" for line in plan.left_out]
     return "\n".join(lines)
+
+
+def _why(reason: str) -> str:
+    from spatial_engine.plan.outlook import ALL_ASKED, UNBALANCED
+
+    return reason if reason.startswith((ALL_ASKED, UNBALANCED)) else f"refused: {reason}"
 
 
 def not_asked_lines(plan: Plan) -> list[str]:

@@ -21,6 +21,8 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spatial_engine.dataset.stats import DatasetStats, TaskStats
 
 _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
@@ -113,8 +115,34 @@ def _print(stats: DatasetStats) -> None:
     if stats.unknown_tasks:
         names = ", ".join(stats.unknown_tasks)
         console.print(f"chance is not known of {names}: install the package of their engines")
+    if stats.budgets:
+        console.print(_budgets(stats))
     if stats.duplicate_ids:
         console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
+
+
+def _budgets(stats: DatasetStats) -> Table:
+    """Share of records that so many frames answer, and of those with another answer."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for one in stats.budgets.values() for name in one))
+    names.sort(key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
+    table = Table(
+        title="percent of records that so many frames answer; in brackets how many otherwise "
+        "than by the record's own frames", title_justify="left", box=SIMPLE_HEAD,
+    )  # fmt: skip
+    table.add_column("task", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right")
+    for task, found in stats.budgets.items():
+        cells = []
+        for name in names:
+            one = found.get(name)
+            share = "" if one is None else f"{100 * one.answered / one.rows:.0f}"
+            cells.append(share + (f" ({one.changed})" if one is not None and one.changed else ""))
+        table.add_row(printable(task), *cells)
+    return table
 
 
 def _answers(row: TaskStats) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.dataset.evidence import evidence_column
 from spatial_engine.dataset.texts import Texts, drawn_texts
 from spatial_engine.engines.base import Engine, Facts
+from spatial_engine.engines.budgets import facts_of
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.records.names import said
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 def make(engine: Engine, context: SceneContext, row: Row) -> QARecord:
     """The record of one candidate. Pure."""
-    return compose(engine, context.place, row, engine.facts(context, [row])[0])
+    return compose(engine, context.place, row, facts_of(engine, context, [row])[0])
 
 
 class Told(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spatial_engine.dataset.compose import Told, compose_table
 from spatial_engine.dataset.manifest import Dropped
 from spatial_engine.dataset.shard_rows import PartRows, dropped_rows, rows_of_shard
+from spatial_engine.engines.budgets import facts_of
 from spatial_engine.plan.plan import Plan
 from spatial_engine.records.record import record_schema
 from spatialcore.errors import PlanError
@@ -52,7 +53,7 @@ def part_table(part: PartRows, dropped: list[Dropped]) -> pa.Table:
     told = []
     for engine, rows in part.tasks:
         try:
-            told.append(Told(engine, rows, engine.facts(part.context, rows)))
+            told.append(Told(engine, rows, facts_of(engine, part.context, rows)))
         except Exception as error:
             dropped.append(dropped_rows(part.context.scene, engine.task, error, len(rows)))
     try:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from spatial_engine.dataset.budget_stats import Budgets, count_budgets
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Dropped, Skipped
 from spatial_engine.engines import engine_or_none
@@ -23,7 +24,7 @@ from spatialcore.errors import RecordError
 
 _COLUMNS = (
     "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
-    "answer_unit", "frames", "scene", "images", "options",
+    "answer_unit", "frames", "scene", "images", "options", "evidence",
 )  # fmt: skip
 _ASKED = ("scene", "frames", "question")  # what makes two records the same question
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -66,6 +67,7 @@ class DatasetStats:
     Attributes:
         unknown_tasks: Tasks that no installed engine makes: their chance is not known.
         dropped: Records of the plan that were not made, since an engine failed.
+        budgets: By task and number of frames, where the recipe asks what fewer or more answer.
     """
 
     rows: int
@@ -78,6 +80,7 @@ class DatasetStats:
     duplicate_questions: int
     unknown_tasks: list[str]
     dropped: tuple[Dropped, ...] = ()
+    budgets: Budgets = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -95,6 +98,7 @@ def dataset_stats(out: str | Path) -> DatasetStats:
     tasks: dict[str, _Counts] = {}
     ids: list[NDArray[np.uint64]] = []
     questions: list[NDArray[np.uint64]] = []
+    budgets: Budgets = {}
     for table in dataset.tables():
         chosen = table.select(_COLUMNS)
         for task in chosen.column("task").unique().to_pylist():
@@ -103,6 +107,8 @@ def dataset_stats(out: str | Path) -> DatasetStats:
                 tasks.setdefault(task, _Counts(engine_or_none(task))).add(rows)
             except RecordError as error:
                 raise RecordError(f"{dataset.path}: {task}: {error}") from error
+        told = (chosen.column(name).to_pylist() for name in ("task", "frames", "evidence"))
+        count_budgets(budgets, *told)
         asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
         ids.append(_digests(chosen.column("id").to_pylist()))
         questions.append(_digests(repr(key) for key in asked))
@@ -119,6 +125,7 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         duplicate_questions=_repeated(questions),
         unknown_tasks=sorted(task for task in tasks if engine_or_none(task) is None),
         dropped=dataset.dropped,
+        budgets=dict(sorted(budgets.items())),
     )
 
 

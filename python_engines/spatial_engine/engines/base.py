@@ -13,17 +13,19 @@ included.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Row, joined
 from spatial_engine.engines.contents import distinct, room_capped
 from spatial_engine.records.answers import Answer, AnswerType
 from spatial_engine.records.task_name import family_of
 from spatial_engine.records.wording import TemplateFile
 
 if TYPE_CHECKING:
+    from spatial_engine.engines.budgets import FrameAnswer
     from spatial_engine.engines.context import SceneContext
     from spatial_engine.engines.published import Published
     from spatial_engine.recipe import Recipe
@@ -138,6 +140,11 @@ class Engine(ABC):
         return True
 
     @property
+    def of_walk(self) -> bool:
+        """Whether it shows frames of a walk through the scene: `told` says what others answer."""
+        return False
+
+    @property
     def within_quota(self) -> bool:
         """Whether candidates are listed only as far as the quota of a scene needs them."""
         return False
@@ -223,6 +230,14 @@ class Engine(ABC):
             The facts, and the first guard that the row breaks or "".
         """
 
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """What the frames of a row answer, which need not be those of a candidate.
+
+        Called of engines `of_walk`: with an index when records are made, with a source by `verify`.
+        """
+        del scene
+        raise TypeError(f"{self.task}: {row.frames} are no walk that other frames may stand for")
+
     def named(self, reference: ReferenceScene, row: Row) -> Sequence[Named]:
         """The objects that a row's texts name or count; `verify` asks whether they are hidden."""
         del reference, row
@@ -254,8 +269,23 @@ def candidates_of(engine: Engine, context: SceneContext) -> CandidateTable:
     reason = usable(engine, context.scene)
     if reason:
         return CandidateTable.empty({} if reason == "other_kind" else {reason: 1})
-    table = engine.candidates(context)
+    table = _of_walks(engine, context)
     if not context.recipe.word_strata:
         return table
     quota = context.scene_quota.get(engine.task)
     return room_capped(distinct(table), len(table) if quota is None else quota)
+
+
+def _of_walks(engine: Engine, context: SceneContext) -> CandidateTable:
+    """The candidates of all sets of frames that are shown of a scene; sets that lack are counted.
+
+    `walk_short`: the scene has too few frames for as many sets as the recipe asks for.
+    """
+    if not engine.of_walk or context.recipe.walks < 2:
+        return engine.candidates(context)
+    walks = context.walks()
+    tables = [engine.candidates(walk) for walk in walks]
+    rejected = Counter({"walk_short": context.recipe.walks - len(walks)})
+    for table in tables:
+        rejected.update(table.rejected)
+    return joined([table for table in tables if len(table)], rejected)

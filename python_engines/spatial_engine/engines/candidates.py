@@ -90,22 +90,25 @@ class CandidateTable:
 
 
 def joined(tables: Sequence[CandidateTable], rejected: Mapping[str, int]) -> CandidateTable:
-    """The tables of all objects as one; rows of fewer frames are filled up by -1."""
+    """The tables of all objects or walks as one; rows of fewer frames or items are filled by -1."""
     if not tables:
         return CandidateTable.empty(rejected)
-    width = max(table.frames.shape[1] for table in tables)
-    frames = [
-        np.pad(t.frames, ((0, 0), (0, width - t.frames.shape[1])), constant_values=-1)
-        for t in tables
-    ]
     return CandidateTable.build(
-        np.concatenate(frames),
-        np.concatenate([table.items for table in tables]),
+        _stacked([table.frames for table in tables]),
+        _stacked([table.items for table in tables]),
         np.concatenate([table.hash for table in tables]),
         bin=np.concatenate([table.bin for table in tables]),
         stratum=np.concatenate([table.stratum for table in tables]),
         content=np.concatenate([table.content for table in tables]),
         rejected=rejected,
+    )
+
+
+def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One below the other; the narrower ones are filled up by -1."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
     )
 
 

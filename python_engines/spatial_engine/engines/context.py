@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatial_engine.engines.budgets import shown_frames, walk_sets
 from spatial_engine.records.place import FrameImage, Place
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class SceneContext:
         open_track: Opens the clip in its source, for engines that read tracks.
         takes: (task, bin, stratum, hash) -> which rows the plan takes; None before there is a plan.
             An engine with costly guards leaves out what is not taken.
+        frames: The frames that layout questions show; () = those spread over the whole walk.
+        root: The context of the whole walk, of a context that shows other frames.
     """
 
     scene: SceneIndex
@@ -39,6 +42,8 @@ class SceneContext:
     scene_quota: Mapping[str, int] = field(default_factory=dict)
     open_track: Callable[[], Track3D] | None = None
     takes: Takes | None = None
+    frames: tuple[int, ...] = ()
+    root: SceneContext | None = None
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -70,6 +75,34 @@ class SceneContext:
     def recipe(self) -> Recipe:
         """The recipe."""
         return self.place.recipe
+
+    @property
+    def valid_frames(self) -> NDArray[Any]:
+        """The scene's valid frames, ascending."""
+        return self.scene.valid_frames
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The frames that layout questions show."""
+        return self.frames or shown_frames(self.valid_frames.tolist())
+
+    def on(self, frames: tuple[int, ...]) -> SceneContext:
+        """A context whose layout shows these frames; what does not depend on them is shared."""
+        root = self if self.root is None else self.root
+        if frames == root.shown:
+            return root
+        return root.cached(
+            ("on", frames), lambda: replace(root, frames=frames, root=root, _cache={})
+        )
+
+    def walks(self) -> list[SceneContext]:
+        """The contexts of all sets of frames that the recipe shows of the scene."""
+        sets = walk_sets(self.valid_frames.tolist(), self.recipe.walks)
+        return [self.on(frames) for frames in sets]
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """As `cached`, for what does not depend on the frames that are shown."""
+        return (self if self.root is None else self.root).cached(key, make)
 
     def cached(self, key: Hashable, make: Callable[[], T]) -> T:
         """`make()`, computed on the first call with this key."""

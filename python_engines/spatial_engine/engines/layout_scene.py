@@ -7,7 +7,7 @@ float64 reference for `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import permutations
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from spatialcore.bitmask import BitMask
     from spatialcore.index.tables import ObjectFrames
 
-SHOWN_FRAMES = 16
-"""Frames of a layout question, spread evenly over the valid ones."""
 OBJECTS = Subject("objects", of_items=True)
 """What all questions about the places of the same objects are about."""
 
@@ -73,6 +71,7 @@ class LayoutScene:
         parts: What the frames show of each object; None where all of it counts as seen.
         one_cluster: Whether an object of a cloud built from depth hangs together; None for a mesh,
             whose labels have no strays.
+        seen_points: Gives the (P,) points that some shown frame sees; None where all count as seen.
     """
 
     place: Place
@@ -85,6 +84,7 @@ class LayoutScene:
     surface: Surface | None = None
     parts: SeenParts | None = None
     one_cluster: Callable[[SceneObject], bool] | None = None
+    seen_points: Callable[[], NDArray[np.bool_]] | None = None
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
@@ -200,7 +200,14 @@ class LayoutScene:
     @property
     def room_area(self) -> float:
         """Square metres, also of a room whose size is not asked."""
-        return float(self.room.evidence["shape_m2"] + self.room.evidence["holes_m2"])
+        return _area(self.room)
+
+    @cached_property
+    def room_shown(self) -> float:
+        """Share of the room's floor area that the shown frames show."""
+        if self.seen_points is None or not self.room_area:
+            return 1.0
+        return _area(room_size(self.points[self.seen_points()])) / self.room_area
 
     @cached_property
     def floor_level(self) -> float:
@@ -240,19 +247,15 @@ class LayoutScene:
         return self._by_id[object_id]
 
 
+def _area(room: Answer[float] | Rejection) -> float:
+    return float(room.evidence.get("shape_m2", 0.0) + room.evidence.get("holes_m2", 0.0))
+
+
 def answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]:
     """What was found for a row; ValueError when it has no answer."""
     if isinstance(found, Rejection):
         raise ValueError(f"{task}: {row} has no answer ({found.reason})")
     return found
-
-
-def shown_frames(valid: Sequence[int], count: int = SHOWN_FRAMES) -> tuple[int, ...]:
-    """Frames spread evenly over the valid ones, first and last included; all when there are few."""
-    if len(valid) <= count:
-        return tuple(int(f) for f in valid)
-    last = len(valid) - 1
-    return tuple(int(valid[(2 * k * last + count - 1) // (2 * (count - 1))]) for k in range(count))
 
 
 def _counts(
@@ -271,6 +274,13 @@ def _counts(
     return counts
 
 
+def layout_of(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
+    """The layout that some frames show, by the index or by the reference."""
+    if isinstance(scene, SceneContext):
+        return layout_scene(scene.on(frames))
+    return reference_layout(scene, frames)
+
+
 def layout_scene(context: SceneContext) -> LayoutScene:
     """The layout of an indexed scene, computed once for all tasks."""
     return context.cached("scene_layout", lambda: _from_index(context))
@@ -280,9 +290,8 @@ def _from_index(context: SceneContext) -> LayoutScene:
     from spatialcore.index.scene_graph import scene_objects
 
     scene, recipe = context.scene, context.recipe
-    frames = shown_frames(scene.valid_frames.tolist())
-    instance = np.asarray(scene.instance)
-    objects = scene_objects(scene, recipe.rules)
+    frames, instance = context.shown, np.asarray(scene.instance)
+    objects = context.shared("scene_objects", lambda: scene_objects(scene, recipe.rules))
 
     def points_of(masks: BitMask, frame: int) -> NDArray[np.intp]:
         return np.asarray(masks.indices(scene.row_of_frame[frame]))
@@ -303,9 +312,21 @@ def _from_index(context: SceneContext) -> LayoutScene:
         def one_cluster(item: SceneObject) -> bool:
             return clusters_of(item.outline.astype(np.float32), voxel).sure
 
+    def seen_points() -> NDArray[np.bool_]:
+        return _union(len(points), (points_of(scene.visible, frame) for frame in frames))
+
     return LayoutScene(
-        context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster
-    )
+        context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster,
+        seen_points,
+    )  # fmt: skip
+
+
+def _union(count: int, rows: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
+    """(count,) bool: which rows are in any of the sets."""
+    found = np.zeros(count, dtype=np.bool_)
+    for some in rows:
+        found[some] = True
+    return found
 
 
 def _stored_in_image(
@@ -358,6 +379,10 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
         def one_cluster(item: SceneObject) -> bool:
             return largest_cluster(item.outline.astype(np.float32), voxel)[1]
 
+    def seen_points() -> NDArray[np.bool_]:
+        return _union(len(points), (np.flatnonzero(reference.visible(f)) for f in frames))
+
     return LayoutScene(
-        reference.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster
-    )
+        reference.place, recipe, frames, times, objects, counts, points, surface, parts,
+        one_cluster, seen_points,
+    )  # fmt: skip

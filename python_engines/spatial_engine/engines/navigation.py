@@ -16,6 +16,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -26,6 +27,7 @@ from spatial_engine.engines.navigation_scene import (
     reference_navigation,
     table_of,
     unseen,
+    walked,
 )
 from spatial_engine.records import answers
 from spatialcore.relations import walks
@@ -65,6 +67,7 @@ class NavigationInstructions(Engine):
     answer: ClassVar[AnswerForm] = AnswerForm("steps", "steps")
     subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
+    of_walk: ClassVar[bool] = True
 
     def bin_count(self, recipe: Recipe) -> int:
         """One for each number of legs and length."""
@@ -125,6 +128,16 @@ class NavigationInstructions(Engine):
         found = answered(self.task, row, self._walk(scene, row.items))
         broken = unseen(scene, row.items) or longer(scene, found) or astray(scene, found)
         return self._facts(scene, row, found), broken
+
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """The steps that the row's frames give, with the landmarks that they show."""
+        shown = walked(scene, row.frames)
+        if fault := unseen(shown, row.items):
+            return FrameAnswer("", fault)
+        found = self._walk(shown, row.items)
+        if isinstance(found, Rejection):
+            return FrameAnswer("", str(found.reason))
+        return FrameAnswer(answers.steps(found.value.steps).span)
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The ends of the walk, what is faced, and the landmarks."""

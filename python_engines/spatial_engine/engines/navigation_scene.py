@@ -72,13 +72,22 @@ class NavigationScene:
         return sorted(ids[:POOL])
 
 
+def walked(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:
+    """The walkable scene that some frames show, by the index or by the reference."""
+    if isinstance(scene, SceneContext):
+        return navigation_scene(scene.on(frames))
+    return reference_navigation(scene, frames)
+
+
 def navigation_scene(context: SceneContext) -> NavigationScene:
     """The walkable scene of an index, computed once for all tasks."""
     return context.cached("navigation_scene", lambda: _from_index(context))
 
 
 def _from_index(context: SceneContext) -> NavigationScene:
-    return NavigationScene(layout_scene(context), scene_floor(context.scene))
+    return NavigationScene(
+        layout_scene(context), context.shared("floor", lambda: scene_floor(context.scene))
+    )
 
 
 def reference_navigation(reference: ReferenceScene, frames: tuple[int, ...]) -> NavigationScene:

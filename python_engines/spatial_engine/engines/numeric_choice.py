@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
@@ -105,6 +106,7 @@ class NumericChoice(Engine):
     answer: ClassVar[AnswerForm] = LETTER
     subject: ClassVar[Subject] = OBJECTS
     needs_up: ClassVar[bool] = True
+    of_walk: ClassVar[bool] = True
     words: ClassVar[tuple[str, ...]] = LETTERS
     whole_contents: ClassVar[bool] = True
 
@@ -163,6 +165,10 @@ class NumericChoice(Engine):
         """
         facts, broken = self.open.recompute(reference, row)
         return self._chosen(reference.place, row, facts), broken
+
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """The number itself, as the open task tells it."""
+        return self.open.told(scene, row)
 
     def named(self, reference: ReferenceScene, row: Row) -> Sequence[Named]:
         """Those of the open task."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
+from spatial_engine.engines.budgets import shown_frames
 from spatial_engine.engines.candidates import CandidateTable, Row, joined
 from spatial_engine.engines.contents import content_of, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
@@ -26,7 +27,6 @@ from spatial_engine.engines.layout_scene import (
     LayoutScene,
     layout_scene,
     reference_layout,
-    shown_frames,
 )
 from spatial_engine.engines.object_views import (
     BINS,

@@ -15,6 +15,7 @@ from itertools import permutations, product
 from typing import TYPE_CHECKING, ClassVar
 
 from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Named, Subject
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -24,6 +25,7 @@ from spatial_engine.engines.navigation_scene import (
     reference_navigation,
     table_of,
     unseen,
+    walked,
 )
 from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
@@ -75,6 +77,7 @@ class RoutePlan(Engine):
     subject: ClassVar[Subject] = OBJECTS
     words: ClassVar[tuple[str, ...]] = tuple(_LETTERS)
     needs_up: ClassVar[bool] = True
+    of_walk: ClassVar[bool] = True
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each sequence of turns where the recipe balances words; each length alike."""
@@ -180,6 +183,16 @@ class RoutePlan(Engine):
         found = answered(self.task, row, self._turns(scene, row.items))
         broken = "" if len(alike(found.value)) > 1 else str(Reason.TO_AND_FRO)
         return self._facts(scene, row, found), unseen(scene, row.items) or broken
+
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """The turns that the row's frames give."""
+        shown = walked(scene, row.frames)
+        if fault := unseen(shown, row.items):
+            return FrameAnswer("", fault)
+        found = self._turns(shown, row.items)
+        if isinstance(found, Rejection):
+            return FrameAnswer("", str(found.reason))
+        return FrameAnswer(_spoken(found.value))
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects of the walk."""

@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.contents import (
     ANY,
@@ -39,11 +40,12 @@ from spatial_engine.engines.layout_scene import (
     OBJECTS,
     LayoutScene,
     answered,
+    layout_of,
     layout_scene,
     reference_layout,
 )
 from spatial_engine.engines.published import Published
-from spatial_engine.engines.seen_answers import gap_between, nearest_category
+from spatial_engine.engines.seen_answers import count_told, gap_between, nearest_category, room_told
 from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
@@ -99,6 +101,7 @@ class SceneLayout(Engine):
 
     quantity: Quantity
     subject: ClassVar[Subject] = OBJECTS
+    of_walk: ClassVar[bool] = True
     needs_up: ClassVar[bool] = True
 
     @property
@@ -272,7 +275,7 @@ class SceneLayout(Engine):
         """The answer of the geometry, in SI units, or why there is none."""
         things, rules = [layout.object(k) for k in items], layout.rules
         if self.quantity == "room_size":
-            return layout.room
+            return room_told(layout)
         if self.quantity == "object_count":
             if rivals := layout.rivals[things[0].category]:
                 return Rejection(Reason.NAME_AMBIGUOUS, {"rivals": list(rivals)})
@@ -356,6 +359,20 @@ class SceneLayout(Engine):
         layout = reference_layout(reference, row.frames)
         found = answered(self.task, row, self._ask(layout, row.items))
         return self._facts(layout, row, found), self._unseen(layout, row)
+
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """What the row's frames answer; of a count, how many of the things they show."""
+        layout = layout_of(scene, row.frames)
+        if fault := self._unseen(layout, row):  # a count has none
+            return FrameAnswer("", fault)
+        ask = count_told if self.quantity == "object_count" else self._ask
+        found: Answer[Any] | Rejection = ask(layout, row.items)
+        if isinstance(found, Rejection):
+            return FrameAnswer("", str(found.reason))
+        if self.quantity in _NUMBERS:
+            return FrameAnswer(self._facts(layout, row, found).answer.span)
+        listed = self.quantity == "appearance_order"
+        return FrameAnswer(", ".join(found.value) if listed else found.value)
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects of a row; every instance of what is counted, or may be the nearest."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spatial_engine.engines.seen_parts import agreed
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.eye import tells_apart
+from spatialcore.relations.layout import LayoutRules, object_count
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -43,3 +44,29 @@ def gap_between(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[fl
     if tells_apart(seen, whole.value, share=rules.min_seen_share, metres=rules.min_seen_m):
         return Rejection(Reason.HIDDEN_PART, evidence)
     return Answer(whole.value, evidence)
+
+
+def room_told(layout: LayoutScene) -> Answer[float] | Rejection:
+    """The room's floor area, or `room_partly_seen` where the frames show too little of it."""
+    room, least = layout.room, layout.recipe.guards.room_shown_share
+    if isinstance(room, Rejection) or not least or layout.room_shown >= least:
+        return room
+    return Rejection(Reason.ROOM_PARTLY_SEEN, {**room.evidence, "shown_share": layout.room_shown})
+
+
+def count_told(layout: LayoutScene, items: tuple[int, ...]) -> Answer[int] | Rejection:
+    """How many of an item's category the shown frames show.
+
+    An instance of which they have but a glimpse may or may not be counted: `count_unsure`.
+    """
+    category = layout.object(items[0]).category
+    lifted = LayoutRules(min_count=0, max_count=len(layout.objects))
+    evidence = object_count(layout.objects, category, rules=lifted).evidence
+    ids = evidence["object_ids"]
+    row_of = {item.object_id: row for row, item in enumerate(layout.objects)}
+    unseen = [k for k in ids if k not in layout.seen]
+    if len(unseen) == len(ids):
+        return Rejection(Reason.CATEGORY_NOT_SEEN, evidence)
+    if any(layout.visible_count[row_of[k]].any() for k in unseen):
+        return Rejection(Reason.COUNT_UNSURE, evidence)
+    return Answer(len(ids) - len(unseen), evidence)

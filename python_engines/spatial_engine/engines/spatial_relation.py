@@ -24,6 +24,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
@@ -31,6 +32,7 @@ from spatial_engine.engines.layout_scene import (
     OBJECTS,
     LayoutScene,
     answered,
+    layout_of,
     layout_scene,
     reference_layout,
 )
@@ -83,6 +85,11 @@ class SpatialRelation(Engine):
     def task(self) -> str:
         """Task name."""
         return f"spatial_relation.{self.relation}"
+
+    @property
+    def of_walk(self) -> bool:
+        """Whether it is asked of the frames of a walk, not of one that sees both objects."""
+        return self.relation not in _VIEWED
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -205,10 +212,26 @@ class SpatialRelation(Engine):
         facts = self._facts(layout, row, found)
         return facts, layout.name_fault([layout.object(k) for k in row.items])
 
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """The word that the row's frames give; directions of view, which need a pose, are not."""
+        layout = layout_of(scene, row.frames)
+        if fault := layout.name_fault([layout.object(k) for k in row.items]):
+            return FrameAnswer("", fault)
+        found = self._ask(layout, row.items, row.frames, _no_pose)
+        return (
+            FrameAnswer("", str(found.reason))
+            if isinstance(found, Rejection)
+            else FrameAnswer(found.value)
+        )
+
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects that are compared."""
         del reference
         return [Named(k, row.frames) for k in row.items]
+
+
+def _no_pose(frame: int) -> Float64:
+    raise ValueError(f"a relation of a walk needs no pose, but asked for that of frame {frame}")
 
 
 SPATIAL_RELATION = tuple(SpatialRelation(relation) for relation in get_args(Relation))

@@ -14,6 +14,7 @@ from spatial_engine.records.task_name import family_of
 
 NO_CLIPS, NO_SCANS = "there is no clip of tracks", "there is no scan"
 NO_OBJECTS = "no object is labelled"
+ALL_ASKED, UNBALANCED = "all_asked", "unbalanced"  # nothing was refused, and all or some are taken
 NOTHING = "nothing was found to ask about"
 
 
@@ -53,26 +54,37 @@ def rejections_by_task(plan: Plan) -> dict[str, dict[str, int]]:
 
 def reasons(plan: Plan, most: int = 3) -> dict[str, str]:
     """Why each task does not give more: its commonest rejections, or what it lacks."""
-    counts = rejections_by_task(plan)
+    counts, missing = rejections_by_task(plan), shortfall(plan)
     out = {}
     for task in plan.tasks:
         common = sorted(counts.get(task, {}).items(), key=lambda item: (-item[1], item[0]))
         told = ", ".join(f"{reason} {count:,}" for reason, count in common[:most])
-        out[task] = told or _lacking(plan, task)
+        out[task] = told or _lacking(plan, task, short=task in missing)
     return out
 
 
-def _lacking(plan: Plan, task: str) -> str:
+def _lacking(plan: Plan, task: str, *, short: bool) -> str:
     """What the scenes lack, where no guard refused anything of a task."""
     clip = engine_of(task).kind == "clip"
     scenes = [scene for scene in plan.scenes if scene.is_clip == clip]
     if not scenes:
         return NO_CLIPS if clip else NO_SCANS
-    if clip or any(t.task == task and t.available for t in plan.thresholds):
+    mine = [t for t in plan.thresholds if t.task == task and t.available]
+    if mine:
+        held = sum(t.available for t in mine), sum(t.taken for t in mine)
+        return _held_back(*held) if short else ""
+    if clip:
         return ""
     index = open_index(plan.index)
     labelled = any(len(index.open_scene(s.source, s.scene).objects) for s in scenes)
     return NOTHING if labelled else NO_OBJECTS
+
+
+def _held_back(available: int, taken: int) -> str:
+    """Why a task that no guard refused gives no more: all are asked, or balance keeps the rest."""
+    if taken < available:
+        return f"{UNBALANCED} {available - taken:,}"
+    return f"{ALL_ASKED} {available:,}"
 
 
 def not_asked(plan: Plan) -> dict[str, list[str]]:

@@ -168,6 +168,18 @@ class ReferenceScene:
             points = transform_points(self.aligned_from_world, points).astype(np.float32)
         return Cloud(points, cloud.instance, cloud.colour)
 
+    @cached_property
+    def valid_frames(self) -> tuple[int, ...]:
+        """The frames that can be asked about: those with a pose and a map of the right size."""
+        return tuple(sorted(frame.index for frame in self.scene.frames if self._usable(frame)))
+
+    def _usable(self, frame: Frame) -> bool:
+        try:
+            self._pose(frame)
+            return self.scene.read_depth(frame).shape == self.depth_size(frame.index)[::-1]
+        except (ValueError, SceneFormatError):
+            return False
+
     def _posed_readings(self) -> Iterator[PosedReadings]:
         """The frames that a cloud is built from: those with a pose and a map of the right size."""
         for frame in self.scene.frames:

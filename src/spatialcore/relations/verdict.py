@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ROOM_SMALL = "room_small"
     ROOM_OPEN = "room_open"
     ROOM_UNSTABLE = "room_unstable"
+    ROOM_PARTLY_SEEN = "room_partly_seen"
     ORDER_AMBIGUOUS = "order_ambiguous"
     NO_ROUTE = "no_route"
     NO_START = "no_start"
