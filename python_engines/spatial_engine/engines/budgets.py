@@ -118,7 +118,8 @@ def _as_evidence(name: str, frames: tuple[int, ...], told: FrameAnswer) -> dict[
 
 def facts_of(engine: Engine, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
     """The facts of rows that may show different frames of a scene, with what budgets answer."""
-    if not engine.of_walk:
+    recipe = context.recipe
+    if not engine.of_walk or (recipe.walks < 2 and not recipe.budgets):
         return engine.facts(context, rows)
     places: dict[tuple[int, ...], list[int]] = {}
     for k, row in enumerate(rows):
