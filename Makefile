@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo tiny small test test-slow test-real hostile fuzz sanitize lint format stubs bench bench-full docs clean
+.PHONY: help demo tiny small test test-slow test-real chaos hostile fuzz sanitize lint format stubs bench bench-full docs clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
 	@echo "make hostile     every malformed input, and the table of docs/hostile.md; fuzz: search for more (MINUTES=40)"
+	@echo "make chaos       processes killed at 100 random moments of index, plan, generate, export and merge"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
 	@echo "make docs        the documentation as a site, in site/"
@@ -72,6 +73,9 @@ MINUTES ?= 40
 fuzz: $(VENV)/.developed
 	$(PIP) '.[fuzz]'
 	nice -n 19 $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+chaos: $(VENV)/.developed
+	$(BIN)/python -m tests.chaos --moments 100 --seed 0
+
 
 sanitize: $(VENV)/.developed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.native.sanitize

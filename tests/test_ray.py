@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from spatialcore.commands import index
 from spatialcore.errors import BackendUnavailable, PlanError, WorkerError
 from spatialcore.workers import Lost, Workers, held, run_pieces
 from tests.engines.test_pipeline import data_bytes
+from tests.engines.test_signals import start
 from tests.processes import alive, command, descendants, listening, until
 from tests.test_workers import dies, fails, square
 
@@ -109,8 +112,43 @@ def test_an_address_reaches_a_running_cluster(cluster: str, planned: Path, tmp_p
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 1
+    assert done.stdout.count("\n") == 2
     assert data_bytes(out) == data_bytes(planned / "out")
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGHUP, "tmp/.ray.*/*"), (signal.SIGTERM, "out/shards/*.json")],
+)
+def test_a_signal_to_the_whole_group_ends_ray_too(
+    planned: Path, number: signal.Signals, moment: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="sc-") as short:  # for names of Ray's sockets
+        root = Path(short)
+        argv = ["generate", str(planned / "plan"), "-o", str(root / "out"), "--executor", "ray"]
+        with start(argv, root) as run:
+            assert until(lambda: any(root.glob(moment)) or run.poll() is not None)
+            assert run.poll() is None, run.communicate()[1]
+            below = descendants(run.pid)
+            os.killpg(run.pid, number)
+            _, told = run.communicate(timeout=60)
+        assert run.returncode == 128 + number
+        assert told == (
+            "spatialcore generate: interrupted; the same command continues where it can\n"
+        )
+        assert until(lambda: not any(alive(pid) for pid in below))
+        assert not list((root / "tmp").iterdir())
+
+
+def test_a_ray_without_room_for_its_sockets_says_so(planned: Path, tmp_path: Path) -> None:
+    root = tmp_path / ("long" * 20)
+    root.mkdir()
+    argv = ["generate", str(planned / "plan"), "-o", str(root / "out"), "--executor", "ray"]
+    with start(argv, root) as run:
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "is too long a path; set TMPDIR to a shorter one" in told
+    assert not list((root / "tmp").iterdir())
 
 
 def test_without_ray_there_is_one_sentence(

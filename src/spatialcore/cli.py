@@ -8,13 +8,14 @@ import difflib
 import importlib.util
 import os
 import sys
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from spatialcore.commands import exit_codes
-from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded
+from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded, say_interrupted
 from spatialcore.errors import UsageError
-from spatialcore.interrupts import ENDING, interruptible
+from spatialcore.interrupts import ENDING, at_worst, interruptible
 
 GROUP = "spatialcore.commands"
 # The order of a first session; verbs that are not listed follow in alphabetical order.
@@ -89,7 +90,7 @@ def _run(args: list[str]) -> int:
         near = difflib.get_close_matches(args[0], verbs, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`spatialcore --help` lists them"
         raise UsageError(f"unknown verb {args[0]!r}; {hint}")
-    with interruptible():
+    with interruptible(), at_worst(partial(say_interrupted, args[0])):
         code = guarded(args[0], lambda: int(entry.load()(args[1:])))
         if code - 128 in ENDING:
             # All is cleaned up. Python's own end puts the default handlers back, under which one

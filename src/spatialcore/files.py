@@ -17,12 +17,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import OutputError, UnsafeName
+from spatialcore.interrupts import at_worst
 
 NAME_BYTES = 255  # the longest name that common file systems hold
 _ROOM = 32  # bytes that the name of a temporary file adds
@@ -255,6 +257,53 @@ def remove_leftovers(folder: Path, *, only: str | None = None) -> int:
         if wanted and is_temporary(path.name) and not path.is_symlink():
             removed += _remove_unlocked(path)
     return removed
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder for temporary files that is gone after the block, also where a signal ends it.
+
+    One whose process was killed is removed by the next that asks for the same name: a folder is
+    locked while its process lives.
+    """
+    parent = Path(tempfile.gettempdir())
+    remove_leftovers(parent, only=name)
+    with explained(parent):
+        folder, descriptor = _locked_folder(parent / name)
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    try:
+        with at_worst(remove):
+            yield folder
+    finally:
+        remove()
+        os.close(descriptor)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """A new temporary folder and the descriptor that holds its lock."""
+    while True:
+        temporary = temporary_name(path)
+        temporary.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):  # it was swept between its making and its lock
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with suppress(OSError):  # a file system without locks: leftovers there are kept
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if temporary.exists():
+                return temporary, descriptor
+            os.close(descriptor)
+
+
+@contextmanager
+def swept(folders: Callable[[], Iterable[Path]]) -> Iterator[None]:
+    """Afterwards, however the block ends, what killed writers left in the folders is removed."""
+    try:
+        yield
+    finally:
+        for folder in folders():
+            remove_leftovers(folder)
 
 
 def _names(folder: Path) -> list[Path]:

@@ -41,6 +41,8 @@ def _never(_: Path) -> bool:
 def claim(folder: Path, made_by: str, *, known: Callable[[Path], bool] = _never) -> None:
     """Make a folder that may hold several files over time, or see that it is ours.
 
+    What a killed writer left in it is removed.
+
     Args:
         folder: The folder; made with its parents when it is absent.
         made_by: Verb that writes it, such as "plan"; goes into the mark.
@@ -53,6 +55,7 @@ def claim(folder: Path, made_by: str, *, known: Callable[[Path], bool] = _never)
     check_ours(folder, made_by, known=known)
     if not known(folder) and not has_mark(folder, made_by):
         set_mark(folder, made_by)
+    remove_leftovers(folder)
 
 
 def set_mark(folder: Path, made_by: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,17 +57,62 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
     assert run(program).stdout == "done\n"
 
 
-def test_a_clean_up_that_hangs_is_ended() -> None:
-    program = (
-        "import os, signal\n"
-        "from spatialcore import interrupts\n"
-        "interrupts._PATIENCE_S = 0.1\n"
-        "with interrupts.interruptible():\n"
-        "    try:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "        signal.pause()\n"
-        "    finally:\n"
-        "        while True:\n"
-        "            signal.pause()\n"
-    )
-    assert run(program).returncode == 128 + signal.SIGTERM
+_HANGS = """
+import os, signal, sys
+from pathlib import Path
+from spatialcore import cli, files, interrupts
+interrupts._PATIENCE_S = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def run(argv):
+    with files.scratch("hangs") as folder:
+        print(folder, flush=True)
+        {stuck}
+class Verb:
+    load = staticmethod(lambda: run)
+cli._verbs = lambda: {{"sleep": Verb}}
+sys.exit(cli.main(["sleep"]))
+"""
+_IN_CLEAN_UP = """
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            while True:
+                signal.pause()
+"""
+_WHILE_HELD_BACK = """
+        with interrupts.held_back_long():
+            os.kill(os.getpid(), signal.SIGTERM)
+            while True:
+                signal.pause()
+"""
+
+
+@pytest.mark.parametrize("stuck", [_IN_CLEAN_UP, _WHILE_HELD_BACK])
+def test_what_hangs_is_ended_with_its_sentence_and_without_its_folder(stuck: str) -> None:
+    done = run(_HANGS.format(stuck=stuck))
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.startswith("spatialcore sleep: interrupted;")
+    assert done.stderr.count("\n") == 1
+    assert not Path(done.stdout.strip()).exists()
+
+
+_SWALLOWED = """
+import os, signal
+from spatialcore.interrupts import Interrupted, interruptible
+class Swallows:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.getpid()
+with interruptible():
+    try:
+        Swallows()
+        signal.pause()
+    except Interrupted as error:
+        print(error)
+"""
+
+
+def test_a_signal_that_a_finaliser_swallows_comes_again() -> None:
+    done = run(_SWALLOWED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "SIGTERM\n", "")

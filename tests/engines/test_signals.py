@@ -31,7 +31,11 @@ def a_shard_is_made(run: subprocess.Popen[str], out: Path) -> object:
 
 
 def a_plan_is_on_disk(run: subprocess.Popen[str], out: Path) -> object:
-    return list(out.parent.glob("tmp/spatialcore-plan-*/*"))
+    return list(out.parent.glob("tmp/.spatialcore-plan.*/*"))
+
+
+def a_file_is_half_written(run: subprocess.Popen[str], out: Path) -> object:
+    return leftovers(out)
 
 
 def start(argv: list[str], root: Path) -> subprocess.Popen[str]:
@@ -57,6 +61,10 @@ def making(quiet: Path, scans: Path, out: Path) -> list[str]:
     return ["generate", str(quiet / "plan"), "-o", str(out)]
 
 
+def sampling(quiet: Path, scans: Path, out: Path) -> list[str]:
+    return ["sample", str(out), "--clips", "0", "--rooms", "2", "--frames", "60"]
+
+
 @pytest.mark.parametrize(
     ("verb", "moment", "signals", "to_all"),
     [
@@ -68,6 +76,7 @@ def making(quiet: Path, scans: Path, out: Path) -> list[str]:
         (planning, workers_are_born, [INT, INT], False),
         (indexing, workers_are_born, [INT], True),
         (indexing, workers_are_born, [HUP], False),
+        (sampling, a_file_is_half_written, [TERM], True),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

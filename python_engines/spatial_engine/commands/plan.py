@@ -17,7 +17,6 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
@@ -28,6 +27,7 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.errors import UsageError
+from spatialcore.files import scratch
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def _run(options: Options) -> int:
     if options.estimate:
         if options.output is not None:
             raise UsageError("--estimate writes nothing: leave out -o")
-        with TemporaryDirectory(prefix="spatialcore-plan-") as folder:
-            return _planned(options, Path(folder) / "plan")
+        with scratch("spatialcore-plan") as folder:
+            return _planned(options, folder / "plan")
     if options.output is None:
         raise UsageError("missing --output (or -o), the folder of the plan")
     return _planned(options, options.output)

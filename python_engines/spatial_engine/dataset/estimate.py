@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from spatial_engine.dataset.make import collector_paused
 from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import open_index
 from spatial_engine.records.record import write_table
+from spatialcore.files import scratch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,8 +95,8 @@ def estimate(plan: Plan, workers: int) -> Estimate:
 
 
 def _size(table: pa.Table) -> int:
-    with TemporaryDirectory(prefix="spatialcore-") as folder:
-        path = Path(folder) / "part.parquet"
+    with scratch("spatialcore-estimate") as folder:
+        path = folder / "part.parquet"
         write_table(path, table)
         return path.stat().st_size
 

@@ -51,7 +51,7 @@ from spatialcore.files import (
     child,
     content_hash,
     explained,
-    remove_leftovers,
+    swept,
     whole_file,
     write_json,
 )
@@ -315,7 +315,11 @@ def _run(
     run = partial(_run_number, plan_folder=plan_folder, out=out)
     log = out / f"log-{part[0]}of{part[1]}-{os.getpid()}.jsonl"
     results = run_pieces(run, numbers, workers, "shard {}".format)
-    with _swept(out), log.open("a", encoding="utf-8") as lines, closing(results):
+    with (
+        swept(lambda: (out, out / "shards", *out.glob("data/*"))),
+        log.open("a", encoding="utf-8") as lines,
+        closing(results),
+    ):
         for done, (position, report) in enumerate(results, 1):
             number = numbers[position]
             lost = {"shard": number, "lost": str(report)}
@@ -324,16 +328,6 @@ def _run(
             lines.flush()
             yield _event(number, report, done, len(numbers))
     summarise(plan, out)
-
-
-@contextmanager
-def _swept(out: Path) -> Iterator[None]:
-    """Afterwards, what killed workers and runs left half written is removed."""
-    try:
-        yield
-    finally:
-        for folder in (out, out / "shards", *out.glob("data/*")):
-            remove_leftovers(folder)
 
 
 def _event(number: int, report: dict[str, Any] | Lost, done: int, total: int) -> ShardEvent:

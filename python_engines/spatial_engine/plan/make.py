@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from spatial_engine.engines import engine_of, select_tasks
@@ -46,6 +45,7 @@ from spatial_engine.recipe import Recipe, recipe_for
 from spatial_engine.records.wording import wording_hash
 from spatialcore.draws import draw
 from spatialcore.errors import PlanError
+from spatialcore.files import scratch
 from spatialcore.index.index import Index
 from spatialcore.workers import Workers, held
 
@@ -81,8 +81,8 @@ def make_plan(
     local = workers.executor == "local"
     plan, weights = _asked(index, config, _fitting(index, recipe))
     scenes = plan.scenes
-    with TemporaryDirectory(prefix="spatialcore-plan-") as name, held(workers):
-        folder = Path(name) if counted is None else counted
+    with scratch("spatialcore-plan") as own, held(workers):
+        folder = own if counted is None else counted
         # A piece on another machine does not see this folder and lists candidates again.
         jobs = _jobs(plan, folder if local else None)
         passes = Passes(jobs, workers, on_progress, folder=counted)

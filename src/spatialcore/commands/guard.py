@@ -71,7 +71,7 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except KeyboardInterrupt as error:
-        _say(name, "interrupted; the same command continues where it can")
+        say_interrupted(verb)
         return exit_code(error)
     except BrokenPipeError:
         _drop_output()
@@ -85,6 +85,11 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
             raise
         _say(name, _unexpected(error))
         return exit_codes.FAILED
+
+
+def say_interrupted(verb: str) -> None:
+    """The sentence of a run that a signal ended."""
+    _say(f"spatialcore {verb}".rstrip(), "interrupted; the same command continues where it can")
 
 
 def explain(error: Exception) -> tuple[int, str] | None:

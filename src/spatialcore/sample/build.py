@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialcore.errors import UsageError
-from spatialcore.files import explained
+from spatialcore.files import explained, swept
 from spatialcore.folders import remove_files
 from spatialcore.sample.config import PRESETS, SampleConfig
 from spatialcore.sample.dice import Dice
@@ -210,7 +210,8 @@ def write_sample(
     files = _common_files(folder, config)
     jobs = _jobs(config)
     lost: list[str] = []
-    with closing(run_pieces(partial(_run, folder, config), jobs, asked, _name)) as results:
+    results = run_pieces(partial(_run, folder, config), jobs, asked, _name)
+    with swept(partial(_own_folders, folder)), closing(results):
         for done, (position, written) in enumerate(results, start=1):
             if isinstance(written, Lost):
                 lost.append(str(written))
@@ -218,6 +219,12 @@ def write_sample(
             files += written
             yield SampleEvent(_name(jobs[position]), done, len(jobs), tuple(written))
     yield _finish(folder, config, files, tuple(sorted(lost)))
+
+
+def _own_folders(folder: Path) -> list[Path]:
+    """The folder, and all below it that are a set's."""
+    own = [folder / name for name in ("scannet", "posed_images", "tapvid3d")]
+    return [folder] + [Path(at) for top in own for at, _, _ in os.walk(top)]
 
 
 def _name(job: tuple[str, int]) -> str:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from spatialcore.errors import BackendUnavailable
+from spatialcore.files import scratch
+from spatialcore.interrupts import ENDING, at_worst, held_back_long
 from spatialcore.workers.outcomes import Died, Outcomes, Piece, Raised, attempt, sendable
 
 _LOOPBACK = "127.0.0.1"
@@ -41,7 +43,8 @@ def ray_tasks(
     with ray_session(address, count) as ray:
         task = ray.remote(max_retries=0)(_piece)  # a second try is ours, as with processes
         stored = ray.put(function)
-        yield lambda pieces, most: _run(ray, lambda item: task.remote(stored, item), pieces, most)
+        start = partial(task.remote, stored)
+        yield lambda pieces, most: _run(ray, start, pieces, most, shared=address is not None)
 
 
 @contextmanager
@@ -68,8 +71,13 @@ def _piece(function: Callable[[Any], Any], item: Any) -> Any:
     return sendable(attempt(function, item))
 
 
-def _run(ray: Any, start: Callable[[Any], Any], pieces: Iterable[Piece], most: int) -> Outcomes:
-    """(piece, outcome) as they come, `most` at once."""
+def _run(
+    ray: Any, start: Callable[[Any], Any], pieces: Iterable[Piece], most: int, *, shared: bool
+) -> Outcomes:
+    """(piece, outcome) as they come, `most` at once.
+
+    What still runs at an early end is cancelled on a Ray that others use; our own ends with us.
+    """
     waiting, running = iter(pieces), dict[Any, Piece]()
     try:
         while True:
@@ -81,9 +89,9 @@ def _run(ray: Any, start: Callable[[Any], Any], pieces: Iterable[Piece], most: i
             for reference in done:
                 yield running.pop(reference), _outcome(ray, reference)
     finally:
-        for reference in running:
+        for reference in running if shared else ():
             with suppress(Exception):  # its worker may just have died
-                ray.cancel(reference, force=True)
+                ray.cancel(reference)
 
 
 def _outcome(ray: Any, reference: Any) -> Any:
@@ -110,24 +118,31 @@ def _connect(ray: Any, address: str | None, count: int, stack: ExitStack) -> Non
     """Connect, and see to the end of it all."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        folder = tempfile.mkdtemp(prefix="spatialcore-")
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = stack.enter_context(scratch("ray"))  # short, as names of sockets are
         stack.enter_context(_on_loopback(ray))
         options |= {
             "address": "local", "num_cpus": count, "include_dashboard": False,
-            "object_store_memory": _STORE_BYTES, "_temp_dir": folder,
+            "object_store_memory": _STORE_BYTES, "_temp_dir": str(folder),
         }  # fmt: skip
     else:
         options["address"] = address
-    stack.callback(ray.shutdown)
+    stack.callback(_shut_down, ray)
     try:
-        with _own_signals():
+        with held_back_long(), _apart(ray, stack):
             ray.init(**options)
     except Exception as error:  # Ray raises what it likes
         at = f"no cluster answers at {address}" if address else "it does not start"
-        raise BackendUnavailable("ray", f"{at}: {str(error).partition(chr(10))[0]}") from error
+        what = str(error).partition("\n")[0]
+        if "AF_UNIX" in what:  # its sockets lie in the folder of temporary files
+            what = f"{tempfile.gettempdir()} is too long a path; set TMPDIR to a shorter one"
+        raise BackendUnavailable("ray", f"{at}: {what}") from error
     if address is None and (at := ray.util.get_node_ip_address()) != _LOOPBACK:
         raise BackendUnavailable("ray", f"this release listens on {at}, which others may reach")
+
+
+def _shut_down(ray: Any) -> None:
+    with held_back_long():
+        ray.shutdown()
 
 
 @contextmanager
@@ -164,13 +179,36 @@ def _quiet(ray: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray puts a handler of its own on SIGTERM: ours is put back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _apart(ray: Any, stack: ExitStack) -> Iterator[None]:
+    """While Ray starts, its processes get groups of their own, and SIGTERM stays ours.
+
+    A terminal, and `timeout`, send a signal to a whole group of processes: a Ray that is hit with
+    us can no longer be ended in order. Its processes end with this one, by Ray's own means; at
+    worst they are killed.
+    """
+    services, utils = ray._private.services, ray._private.utils
+    popen, handler = services.ConsolePopen, utils.set_sigterm_handler
     before = signal.getsignal(signal.SIGTERM)
+    started: list[Any] = []
+
+    def start(*command: Any, preexec_fn: Callable[[], object], **options: Any) -> Any:
+        def prepare() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            preexec_fn()
+
+        started.append(popen(*command, preexec_fn=prepare, process_group=0, **options))
+        return started[-1]
+
+    def kill() -> None:
+        for process in started:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    stack.enter_context(at_worst(kill))
+    services.ConsolePopen, utils.set_sigterm_handler = start, lambda _: None
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        services.ConsolePopen, utils.set_sigterm_handler = popen, handler
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray's core has put its own there

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialcore.draws import text_hash
-from spatialcore.errors import MissingInput, RecordError
+from spatialcore.errors import MissingInput, RecordError, TaskError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,7 +139,9 @@ class RecordSet:
                     f"{dataset.path} has no records of the split {split!r}; "
                     f"its splits are {', '.join(dataset.splits)}"
                 )
-            tables += [_shared(table, share) for table in dataset.tables(split)]
+            found_here = list(dataset.tables(split))
+            _check_tasks(dataset.path, found_here)
+            tables += [_shared(table, share) for table in found_here]
         where = ", ".join(str(dataset.path) for dataset, _ in opened)
         return RecordSet(tables, found, letters, where)
 
@@ -242,7 +244,9 @@ class RecordSet:
 
         root = self.roots.get(record.source)
         if root is None:
-            raise RecordError(f"{record.id}: no root for the source {record.source!r}")
+            raise RecordError(
+                f"{self._where}: {record.id}: no root for the source {record.source!r}"
+            )
         return shown_image(root, record.images[number], self.letter_height_share(record))
 
     def letter_height_share(self, record: QARecord) -> float:
@@ -269,6 +273,17 @@ class RecordSet:
             except SpatialCoreError as error:
                 missing.append(MissingImage(source, scene, record.images[0].uri, str(error)))
         return missing
+
+
+def _check_tasks(folder: Path, tables: Iterable[pa.Table]) -> None:
+    """RecordError that names the folder when no installed engine makes a task of it."""
+    from spatial_engine.engines import engine_of
+
+    for task in {task for table in tables for task in table.column("task").unique().to_pylist()}:
+        try:
+            engine_of(task)
+        except TaskError as error:
+            raise RecordError(f"{folder}: {error}") from error
 
 
 def shared_spaces(train: RecordSet, held_out: RecordSet) -> list[str]:
