@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ops.harness import machine
+from spatialcore.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -106,7 +107,7 @@ def main() -> int:
     content = {"machine": host, "short": given.short, "left_out": left_out, "tables": tables}
     RESULTS.mkdir(exist_ok=True)
     result = result_path(host, given.short)
-    result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(result, json.dumps(content, indent=1) + "\n")
     print(f"\n{result.relative_to(ROOT)}")
     return 1 if left_out else 0
 

@@ -24,6 +24,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from spatialcore.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TOTAL_SECONDS = 470.0
@@ -229,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
         done = run_stages(gpu, not options.installed, tables)
         content = result(gpu, done, tables)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(output, json.dumps(content, indent=1) + "\n")
     print()
     for stage in done:
         print(f"{stage.name:<10} {stage.outcome:<12}{stage.seconds:>6.0f} s  {stage.summary}")

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spatialcore import project_points
+from spatialcore.files import write_text
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
 from spatialcore.types import invert_pose
@@ -223,7 +224,7 @@ def main() -> None:
             results[clip.name] = measure(clip)
     print(table(results))
     if options.out is not None:
-        options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_text(options.out, json.dumps(results, indent=1) + "\n")
     if options.plot is not None:
         plot(results, options.plot)
 

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from spatialcore.files import write_text
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 PERFORMANCE = README.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- speed:begin -->\n", "<!-- speed:end -->"
@@ -95,7 +97,7 @@ def main() -> int:
     if given.check:
         print("current" if wanted == stored else "README.md is out of date")
         return int(wanted != stored)
-    README.write_text(wanted, encoding="utf-8")
+    write_text(README, wanted)
     return 0
 
 

@@ -22,6 +22,7 @@ from benchmarks.device import ceilings, occlusion, overlap, pipeline, rigidity
 from benchmarks.device.clock import Clock, EventClock, WallClock
 from benchmarks.device.tables import Table
 from spatialcore import visible_points
+from spatialcore.files import write_text
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def measure(
     content: dict[str, Any] = {"ceilings": {}, "tables": [], "left_out": [], "problems": []}
 
     def write() -> None:
-        output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(output, json.dumps(content, indent=1) + "\n")
 
     print("ceilings", flush=True)
     content["ceilings"] = ceilings.measure(device, clock, sizes.scale)

@@ -21,6 +21,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.gate.run import GateRequest, Step
@@ -121,7 +122,7 @@ def _full_size(options: Options) -> int:
     report = measure(options.set)
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "full-size.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(report, indent=1) + "\n")
     _say(options, report, "\n".join(f"{key:<24} {value}" for key, value in report.items()))
     return 0
 

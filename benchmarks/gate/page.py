@@ -18,6 +18,7 @@ from benchmarks.gate.run import TIMES, Gate
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.baselines import baseline_responses
 from spatial_engine.scoring.compare import CLAIMED, Comparison, compare
+from spatialcore.files import write_text
 from spatialmllm.data.records import RecordFolder, RecordSet
 from spatialmllm.evaluation.run import read_responses
 from spatialmllm.training.plot import running_mean
@@ -167,8 +168,8 @@ def write_page(result: GateResult, page: Path) -> None:
         for name, points in seed.curves.items()
     }
     top = 1.6 * max(points[-1][1] for points in curves.values())
-    picture.write_text(curves_svg(curves, "loss, running mean", top), encoding="utf-8")
-    page.write_text("\n".join(_lines(result, f"images/{picture.name}")) + "\n", encoding="utf-8")
+    write_text(picture, curves_svg(curves, "loss, running mean", top))
+    write_text(page, "\n".join(_lines(result, f"images/{picture.name}")) + "\n")
 
 
 def _lines(result: GateResult, picture: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 
 from spatialcore.errors import SpatialCoreError, UsageError
+from spatialcore.files import write_text
 
 TIMES = "times.json"
 
@@ -261,4 +262,4 @@ def _note_time(folder: Path, name: str, seconds: float) -> None:
     path = folder / TIMES
     times = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     times[name] = round(times.get(name, 0.0) + seconds, 1)
-    path.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(times, indent=1) + "\n")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.ops.compare import Comparison, write
 from benchmarks.ops.room import make
 from spatialcore import _cpu
+from spatialcore.files import write_bytes
 from spatialcore.io.images import image_size
 from spatialcore.io.ply import read_ply
 
@@ -138,7 +139,7 @@ def write_mesh(path: Path, vertex_count: int) -> NDArray[np.void]:
     lines = [f"property {kinds[VERTEX[name].kind]} {name}" for name in VERTEX.names or ()]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {vertex_count}", *lines]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
-    path.write_bytes("\n".join([*header, ""]).encode() + vertices.tobytes() + faces.tobytes())
+    write_bytes(path, "\n".join([*header, ""]).encode() + vertices.tobytes() + faces.tobytes())
     return vertices
 
 

@@ -28,6 +28,7 @@ from benchmarks.ops.harness import fastest, fastest_wall, machine
 from benchmarks.ops.room import SIZE, K, make
 from benchmarks.table import PERFORMANCE, SCALING, scaling_line, scaling_table, with_table
 from spatialcore import _cpu, visible_points
+from spatialcore.files import write_text
 
 FRAMES = (100, 300, 1000, 3000)
 POINTS = (50_000, 200_000, 1_000_000)
@@ -172,10 +173,10 @@ def main() -> None:
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "rows": [asdict(row) for row in rows],
     }
-    given.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(given.output, json.dumps(content, indent=1) + "\n")
     if given.output.parent == RESULTS and not given.short:
         page = with_table(PERFORMANCE.read_text(encoding="utf-8"), scaling_table(content), SCALING)
-        PERFORMANCE.write_text(page, encoding="utf-8")
+        write_text(PERFORMANCE, page)
 
 
 if __name__ == "__main__":

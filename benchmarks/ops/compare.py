@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ops.harness import fastest, machine
+from spatialcore.files import write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -114,7 +115,7 @@ def write(
     content = {"machine": machine(), "ceilings": rates, "peak_bytes": peak, "tables": tables}
     path = output or RESULTS / f"{op}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def options() -> argparse.Namespace:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialcore import _cpu
+from spatialcore.files import write_text
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,4 @@ def machine() -> dict[str, Any]:
 def write(path: str, tables: list[Table]) -> None:
     """Store the tables as JSON beside the machine they were measured on."""
     content = {"machine": machine(), "tables": [asdict(table) for table in tables]}
-    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(Path(path), json.dumps(content, indent=1) + "\n")
