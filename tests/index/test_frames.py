@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from spatialcore.index.frames import (
     index_world,
     pair_distance,
-    roll_deg,
     wrap_deg,
     yaw_pitch_deg,
     zup_rotation,
@@ -58,13 +57,6 @@ def test_alignment_comes_after_the_turn():
 def test_yaw_is_counter_clockwise_from_above_and_pitch_is_up():
     assert yaw_pitch_deg(look((0, 0, 0), 30, 20)) == pytest.approx((30, 20))
     assert yaw_pitch_deg(look((0, 0, 0), 179, -45)) == pytest.approx((179, -45))
-    assert roll_deg(look((0, 0, 0), 30, 20)) == pytest.approx(0)
-    turned = look((0, 0, 0), 0)
-    c, s = math.cos(math.radians(15)), math.sin(math.radians(15))
-    # The camera's right side goes up: its x axis gains z.
-    roll = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    turned[:3, :3] = turned[:3, :3] @ roll
-    assert roll_deg(turned) == pytest.approx(15)
 
 
 def test_differences_wrap_into_half_open_range():

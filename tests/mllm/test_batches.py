@@ -237,11 +237,11 @@ def test_records_in_several_pieces_keep_their_rows(toy, monkeypatch):
 
 
 def test_a_still_stands_in_both_places_of_its_pair():
-    from spatialmllm.data.preprocessing import Medium, medium_rows, patch_rows
+    from spatialmllm.data.preprocessing import Medium, medium_rows
 
     frame = np.random.default_rng(0).integers(0, 256, (1, 56, 84, 3), dtype=np.uint8)
     rows = medium_rows(Medium(frame, still=True))
-    assert np.array_equal(rows, patch_rows(np.concatenate([frame, frame])))
+    assert np.array_equal(rows, medium_rows(Medium(np.concatenate([frame, frame]), still=False)))
 
 
 def test_padding_changes_no_loss_and_no_gradient(toy, builder):

@@ -131,7 +131,7 @@ def test_patch_rows_equal_those_of_the_library_processor():
     module = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
 
     from spatialmllm.config import ProcessorConfig
-    from spatialmllm.data.preprocessing import patch_rows, resize_image
+    from spatialmllm.data.preprocessing import Medium, medium_rows, resize_image
 
     pixels = np.random.default_rng(0).integers(0, 256, (95, 130, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
@@ -142,7 +142,7 @@ def test_patch_rows_equal_those_of_the_library_processor():
     )  # fmt: skip
     made = library(images=[image], return_tensors="np")
     resized = np.asarray(resize_image(image, config))
-    rows = patch_rows(resized[None].repeat(2, axis=0))
+    rows = medium_rows(Medium(resized[None].repeat(2, axis=0), still=False))
     _, h, w = (int(n) for n in made["image_grid_thw"][0])
     assert (resized.shape[0] // 14, resized.shape[1] // 14) == (h, w)
     np.testing.assert_allclose(rows, made["pixel_values"], atol=2e-6)

@@ -87,13 +87,6 @@ def test_what_cannot_be_written_is_refused(tokenizer):
         ChatTokenizer(Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
 
 
-def test_boxes():
-    from spatialmllm.data.tokens import format_box, parse_box
-
-    assert parse_box("at " + format_box(1, 2, 30, 1000)) == (1, 2, 30, 1000)
-    assert parse_box("nowhere") is None
-
-
 def test_remembered_texts_are_bounded_and_equal(tokenizer, monkeypatch):
     from spatialmllm.data import tokens
 

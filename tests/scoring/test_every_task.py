@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines import engines
 from spatial_engine.records.record import QARecord
-from spatial_engine.scoring.baselines import baseline_responses, chance, expected_random
+from spatial_engine.scoring.baselines import _pool, baseline_responses, chance
 from spatial_engine.scoring.multispa import score
 
 TASKS = sorted(engine.task for engine in engines())
@@ -40,6 +42,21 @@ def _of(records: dict[str, list[QARecord]], task: str) -> list[QARecord]:
     if task not in records:
         pytest.skip(f"these sample scenes ask no {task}")
     return records[task]
+
+
+def expected_random(record: QARecord, known: Sequence[QARecord]) -> tuple[float, float]:
+    """Mean and variance of the score of the `random` baseline on a record, by enumeration.
+
+    Args:
+        record: The record.
+        known: Records of its task that numbers are drawn from.
+    """
+    pool = Counter(_pool(record, known))
+    total = sum(pool.values())
+    values = {span: score(record, f"`{span}`").value for span in pool}
+    mean = sum(count * values[span] for span, count in pool.items()) / total
+    square = sum(count * values[span] ** 2 for span, count in pool.items()) / total
+    return mean, max(0.0, square - mean**2)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -51,21 +51,6 @@ def chance(record: QARecord) -> float | None:
     return engine_of(record.task).chance(record.options)
 
 
-def expected_random(record: QARecord, known: Sequence[QARecord]) -> tuple[float, float]:
-    """Mean and variance of the score of the `random` baseline on a record, by enumeration.
-
-    Args:
-        record: The record.
-        known: Records of its task that numbers are drawn from.
-    """
-    pool = Counter(_pool(record, known))
-    total = sum(pool.values())
-    values = {span: score(record, f"`{span}`").value for span in pool}
-    mean = sum(count * values[span] for span, count in pool.items()) / total
-    square = sum(count * values[span] ** 2 for span, count in pool.items()) / total
-    return mean, max(0.0, square - mean**2)
-
-
 def _by_task(records: Iterable[QARecord]) -> dict[str, list[QARecord]]:
     found: dict[str, list[QARecord]] = {}
     for record in records:

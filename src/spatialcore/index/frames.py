@@ -215,12 +215,6 @@ def yaw_pitch_deg(world_from_cam: ArrayLike) -> tuple[float, float]:
     return math.degrees(math.atan2(y, x)), math.degrees(math.asin(ratio))
 
 
-def roll_deg(world_from_cam: ArrayLike) -> float:
-    """Roll in a z-up world, degrees: atan2(R[2,0], -R[2,1]); 0 = level, + = right side up."""
-    m = np.asarray(world_from_cam, dtype=np.float64)
-    return math.degrees(math.atan2(float(m[2, 0]), -float(m[2, 1])))
-
-
 def wrap_deg(angle_deg: ArrayLike) -> Float64:
     """Differences of angles in [-180, 180], wrapped into (-180, 180]."""
     a = np.asarray(angle_deg, dtype=np.float64)

@@ -145,12 +145,6 @@ class SceneIndex:
             self.depth_size_of(frame),
         )  # fmt: skip
 
-    @cached_property
-    def has_own_cameras(self) -> bool:
-        """Whether any frame has cameras of its own, or a lens bends the rays of any."""
-        own = any(numbers is not None for numbers in self.frames.color_camera)
-        return own or self._shared_cameras[0].lens is not None
-
     @property
     def image_size(self) -> tuple[int, int]:
         """(W, H) of the colour images of frames without a camera of their own."""

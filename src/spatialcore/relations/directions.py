@@ -84,21 +84,11 @@ def _sectors(angles_deg: Float64, form: DirectionForm) -> NDArray[np.int64]:
     return np.where(np.abs(angles_deg) >= 135, 2, right)
 
 
-def direction_sector(angle_deg: float, form: DirectionForm | str) -> str:
-    """The word for a turn: left, right, back, or a quadrant such as front-left."""
-    return _SECTORS[int(_sectors(np.array(angle_deg), DirectionForm(form)))]
-
-
 def _border_distances(angles_deg: Float64, form: DirectionForm) -> Float64:
     borders = np.array(_BORDERS_DEG[form])
     away: Float64 = np.abs((angles_deg[..., None] - borders + 180.0) % 360.0 - 180.0)
     nearest: Float64 = away.min(axis=-1)
     return nearest
-
-
-def border_distance_deg(angle_deg: float, form: DirectionForm | str) -> float:
-    """Least angle between a turn and the borders of the form's sectors, degrees."""
-    return float(_border_distances(np.array(angle_deg), DirectionForm(form)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

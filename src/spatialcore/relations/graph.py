@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,33 +111,6 @@ class RelationGraph:
             separators=(",", ":") if indent is None else None,
             allow_nan=False,
         )
-
-    def broken_laws(self) -> list[str]:
-        """Relations that contradict each other; empty for every graph built here.
-
-        Checked: symmetric edges have a < b, no stored relation holds both ways, no pair has two
-        topological or two size words, no edge is doubled or joins an object to itself.
-        """
-        faults = [f"{e.type}({e.a}, {e.a})" for e in self.edges if e.a == e.b]
-        keys = [_edge_key(e) for e in self.edges]
-        faults += [f"{k} twice" for k, n in pairwise(keys) if k == n]
-        known = set(keys)
-        for kind, a, b, frame in keys:
-            if kind in SYMMETRIC and a > b:
-                faults.append(f"{kind}({a}, {b}) is not in stored form")
-            if kind in INVERSE or (kind not in SYMMETRIC and (kind, b, a, frame) in known):
-                faults.append(f"{kind}({a}, {b}) contradicts its inverse")
-        for family in _EXCLUSIVE:
-            pairs = [(min(a, b), max(a, b)) for kind, a, b, _ in keys if kind in family]
-            faults += [f"{sorted(family)} of {p}" for p in set(pairs) if pairs.count(p) > 1]
-        return faults
-
-
-_EXCLUSIVE = (
-    frozenset({"contains", "intersects", "adjacent", "disjoint"}),
-    frozenset({"near", "far"}),
-    frozenset({"larger", "similar"}),
-)
 
 
 def relation_graph(

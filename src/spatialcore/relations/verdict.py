@@ -21,7 +21,6 @@ Evidence = dict[str, Any]
 class Reason(StrEnum):
     """Why a question about layout, relations or routes is not asked."""
 
-    UP_UNKNOWN = "up_unknown"
     POSE_INVALID = "pose_invalid"
     NO_VISIBLE_POINTS = "no_visible_points"
     CATEGORY_NOT_UNIQUE = "category_not_unique"

@@ -70,18 +70,6 @@ def to_memory(name: str, layout: Layout) -> str:
     return name
 
 
-def to_file(name: str, layout: Layout) -> str:
-    """Inverse of `to_memory` on the names that the layout can hold.
-
-    Raises:
-        ValueError: The layout has no place for this parameter.
-    """
-    for in_file, in_memory in _PREFIXES[layout]:
-        if name.startswith(in_memory):
-            return in_file + name[len(in_memory) :]
-    raise ValueError(f"the layout {layout!r} has no place for {name!r}")
-
-
 def is_tolerated(name: str, *, tied: bool) -> bool:
     """Whether a name in memory that the model does not have may be left out of loading.
 

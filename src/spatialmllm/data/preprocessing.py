@@ -125,21 +125,16 @@ def clip(images: Sequence[Image], config: ProcessorConfig) -> Medium:
     return Medium(frames, still=False)
 
 
-def patch_rows(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Normalised patch rows of the 2-D tower.
+def medium_rows(medium: Medium) -> NDArray[np.float32]:
+    """Normalised patch rows of the 2-D tower; a still stands in both places of its pair.
 
     Args:
-        frames: (2 t, H, W, 3) uint8.
+        medium: 2 t frames of (H, W), or a still.
 
     Returns:
         (t * h * w, 1176) float32. Rows run over time, merged row, merged column and the 2 x 2
         patches of a merged token; a row holds channel, frame of the pair, y, x.
     """
-    return _rows(frames, PAIR)
-
-
-def medium_rows(medium: Medium) -> NDArray[np.float32]:
-    """`patch_rows` of a medium; a still stands in both places of its pair."""
     if not medium.still:
         return _rows(medium.frames, PAIR)
     once = _rows(medium.frames, 1).reshape(-1, 3, 1, PATCH * PATCH)

@@ -47,7 +47,6 @@ TINY_LIMIT = 1024
 _KNOWN_TEXTS = 4096
 # A word keeps the space before it; every digit, sign and bracket stands alone.
 _TINY_PIECES = r" ?[A-Za-z]+|\n|[^A-Za-z\n]"
-_BOX = re.compile(r"<\|box_start\|>\((\d+),(\d+)\),\((\d+),(\d+)\)<\|box_end\|>")
 _TAG = re.compile(f"({re.escape(IMAGE_TAG)}|{re.escape(VIDEO_TAG)})")
 
 
@@ -244,22 +243,3 @@ def build_tiny(texts: Iterable[str]) -> ChatTokenizer:
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in SPECIAL_TOKENS])
     return ChatTokenizer(tokenizer)
-
-
-def format_box(x1: int, y1: int, x2: int, y2: int) -> str:
-    """A grounded box in coordinates 0..1000.
-
-    Example:
-        >>> format_box(10, 20, 300, 400)
-        '<|box_start|>(10,20),(300,400)<|box_end|>'
-    """
-    return f"<|box_start|>({x1},{y1}),({x2},{y2})<|box_end|>"
-
-
-def parse_box(text: str) -> tuple[int, int, int, int] | None:
-    """The first grounded box in `text`, or None."""
-    found = _BOX.search(text)
-    if found is None:
-        return None
-    x1, y1, x2, y2 = (int(part) for part in found.groups())
-    return x1, y1, x2, y2
