@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from spatialcore import _device_bits
 from spatialcore._check import check_array, check_count, check_dtype, device_of, library_of
 from spatialcore._libraries import library_at
+from spatialcore.files import save_array
 
 WORD_BITS = 64
 _CHUNK_BITS = 1 << 24  # unpacked bytes held at once by transpose()
@@ -116,11 +118,11 @@ class BitMask:
 
         Raises:
             TypeError: The words live on a GPU; copy them with `to_host` first.
+            OutputError: The disk is full, and the like.
         """
         if not self._on_host:
             raise TypeError("save() needs numpy words; copy them with to_host() first")
-        with open(fspath(path), "wb") as file:  # noqa: PTH123 -- np.save(path) would add a suffix
-            np.save(file, np.asarray(self.words), allow_pickle=False)
+        save_array(Path(path), np.asarray(self.words))
 
     @property
     def shape(self) -> tuple[int, int]:

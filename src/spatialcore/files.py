@@ -21,10 +21,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spatialcore.errors import OutputError, UnsafeName
 from spatialcore.interrupts import at_worst
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NAME_BYTES = 255  # the longest name that common file systems hold
 _ROOM = 32  # bytes that the name of a temporary file adds
@@ -190,6 +193,21 @@ def write_bytes(path: Path, chunks: bytes | Iterable[bytes]) -> str:
             stream.write(chunk)
             digest.update(chunk)
     return str(digest.hexdigest())
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """The bytes that `np.save` writes; a disk that takes only some of them is told by its reason.
+
+    numpy's own writing says how many bytes are missing, and not why.
+    """
+    import numpy as np
+    from numpy.lib import format as npy
+
+    header = npy.header_data_from_array_1_0(array)
+    data = array.T if header["fortran_order"] else array
+    with explained(path), path.open("wb") as file:
+        npy.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(data).data)
 
 
 def write_text(path: Path, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from spatialcore._libraries import Library
 from spatialcore.errors import SceneFormatError
+from spatialcore.files import save_array
 from spatialcore.index import tables
 from spatialcore.index.cloud import BuiltCloud, OrderedCloud
 from spatialcore.index.config import IndexConfig
@@ -106,9 +108,9 @@ def _publish_rgbd(build: SceneBuild, path: Path) -> SceneSummary:
     }
     files: dict[str, Callable[[Path], None]] = {
         "frames.parquet": lambda p: tables.write_frames(p, made.frames),
-        "points.npy": lambda p: np.save(p, cloud.points, allow_pickle=False),
-        "source_row.npy": lambda p: np.save(p, cloud.source_row, allow_pickle=False),
-        "instance.npy": lambda p: np.save(p, cloud.instance, allow_pickle=False),
+        "points.npy": partial(save_array, array=cloud.points),
+        "source_row.npy": partial(save_array, array=cloud.source_row),
+        "instance.npy": partial(save_array, array=cloud.instance),
         "visible.npy": masks.visible.save,
         "askable.npy": masks.askable.save,
         "surface.npy": masks.surface.save,

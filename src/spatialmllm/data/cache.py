@@ -61,7 +61,7 @@ class ImageCache:
                 return kept.reshape(height, width, 3)
         pixels = np.ascontiguousarray(decode())
         with whole_file(path, durable=False) as temporary:
-            pixels.tofile(temporary)
+            temporary.write_bytes(pixels.data)
         return pixels
 
     def _path(
