@@ -110,6 +110,7 @@ def table_of(
     *,
     bin: ArrayLike = 0,
     stratum: ArrayLike = 0,
+    content: ArrayLike = 0,
 ) -> CandidateTable:
     """Rows of objects over the shown frames; -1 fills shorter ones."""
     if not rows:
@@ -118,7 +119,9 @@ def table_of(
     items = np.array([(*row, *(-1,) * (width - len(row))) for row in rows], dtype=np.int64)
     shown = np.tile(np.array(scene.layout.frames, dtype=np.int32), (len(rows), 1))
     chosen = scene.layout.place.draw_rows(task, [*shown.T, *items.T], "select")
-    return CandidateTable.build(shown, items, chosen, bin=bin, stratum=stratum, rejected=rejected)
+    return CandidateTable.build(
+        shown, items, chosen, bin=bin, stratum=stratum, content=content, rejected=rejected
+    )
 
 
 def unseen(scene: NavigationScene, items: Sequence[int]) -> str:

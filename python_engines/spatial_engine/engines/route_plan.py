@@ -3,7 +3,8 @@
 
 Four sequences are offered that are alike: as many turns, and as many of them back, so that neither
 the options nor the number of "back" among them tells the right one. A walk that only turns back
-has none like it and is not asked, but for a single turn, where all three are offered.
+has none like it and is not asked, but for a single turn, where all three are offered. The plan asks
+the sequences that are alike equally often.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
 from spatial_engine.engines.navigation_scene import (
@@ -111,8 +113,11 @@ class RoutePlan(Engine):
                     rejected[str(Reason.TO_AND_FRO)] += 1
             longer = len(clear[0]) < TurnRules().max_turns + 2 if clear else False
             found = [(*i, k) for i in clear for k in pool if longer and k not in i]
-        strata = [SEQUENCES.index(one) for one in words] if context.recipe.word_strata else 0
-        return table_of(self.task, scene, rows, rejected, stratum=strata)
+        if not context.recipe.word_strata:
+            return table_of(self.task, scene, rows, rejected)
+        strata = [SEQUENCES.index(one) for one in words]
+        contents = [content_of(str(len(one)), str(one.count("back"))) for one in words]
+        return table_of(self.task, scene, rows, rejected, stratum=strata, content=contents)
 
     def _begun(
         self, scene: NavigationScene, pool: Sequence[int], rejected: Counter[str]

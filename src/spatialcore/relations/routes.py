@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -234,7 +234,8 @@ def route_turns(
     Returns:
         Answer with a word for every inner stop (left, right, back), or `no_route` (a leg is not
         clear), `distance_range` (a leg is too short), `direction_border` (a turn is too small,
-        beside a border, or another one when measured between the objects' centroids).
+        beside a border, or another one when measured between the objects' centroids), or
+        `start_unsure` (from another place at the first object the first turn is another).
         Evidence: `angles_deg`, `centroid_angles_deg`, `legs_m`, `cells`.
 
     Raises:
@@ -256,7 +257,21 @@ def route_turns(
     seen = [turn_word(angle, loose) for angle in evidence["centroid_angles_deg"]]
     if None in words or words != seen:
         return Rejection(Reason.DIRECTION_BORDER, evidence)
+    if {turn_word(angle, loose) for angle in _first_turns(space, stops[0], places)} != {words[0]}:
+        return Rejection(Reason.START_UNSURE, evidence)
     return Answer(tuple(word for word in words if word is not None), evidence)
+
+
+def _first_turns(
+    space: FreeSpace, item: SceneObject, places: Sequence[Float64]
+) -> Iterator[float]:
+    """The first turn from each place at the first object that has a clear line to the second."""
+    away = space.distance_to(item)
+    near = away <= float(away.min()) + space.rules.side_slack_m + 1e-9
+    yield bearing_deg((0.0, 0.0), places[1] - places[0], places[2] - places[1])
+    for place in space.free_xy[near]:
+        if line_clear(space, space.free, place, places[1]):
+            yield bearing_deg((0.0, 0.0), places[1] - place, places[2] - places[1])
 
 
 def stop_cells(
