@@ -131,6 +131,9 @@ def test_what_is_offered_is_alike_and_sequences_are_strata(context: SceneContext
             assert {one.count("back") for one in offered} == {turns.count("back")}
             assert turns.count("back") < len(turns)
     assert len(SEQUENCES) == 3 + 8 + 26
+    asked = [alike(SEQUENCES[s]) for s in table.stratum]
+    told = set(zip(table.content.tolist(), asked, strict=True))
+    assert len(told) == len({content for content, _ in told}) == len(set(asked))
 
 
 def test_options_alone_do_not_tell_the_truth(context: SceneContext) -> None:
@@ -159,6 +162,7 @@ def test_a_walk_that_only_turns_back_is_not_asked() -> None:
     assert table.rejected["to_and_fro"] > 0
     turns = [facts.evidence["turns"] for facts in ROUTE.facts(row, table.rows())]
     assert ["back"] in turns
+    assert len({int(c) for c, one in zip(table.content, turns, strict=True) if len(one) == 1}) == 1
     assert not [one for one in turns if len(one) > 1 and set(one) == {"back"}]
     assert alike(("back", "back")) == (("back", "back"),)
 

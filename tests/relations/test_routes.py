@@ -331,6 +331,12 @@ def test_route_turns_reject_blocked_short_and_vague_walks():
     assert reason(route_turns(room(walls=[wall], items=[a, b, c]), [a, b, c])) == Reason.NO_ROUTE
     back = stop(2, "vase", 1.9, 2.6)
     assert reason(route_turns(room(items=[a, b, back]), [a, b, back])) == Reason.DIRECTION_BORDER
+    couch = block(0, "couch", (0.6, 2.5, 0.4), (0.4, 3.6, 0.8))
+    lamp, vase = stop(1, "lamp", 2.4, 2.5), stop(2, "vase", 2.4, 4.3)
+    wide = [couch, lamp, vase]  # from its end the turn at the lamp is far less than from its middle
+    assert reason(route_turns(room(items=wide), wide)) == Reason.START_UNSURE
+    narrow = [stop(0, "couch", 0.6, 2.5), lamp, vase]
+    assert route_turns(room(items=narrow), narrow).value == ("left",)
     near = stop(1, "lamp", 1.5, 1)
     assert reason(route_turns(room(items=[a, near, c]), [a, near, c])) == Reason.DISTANCE_RANGE
     with pytest.raises(ValueError, match="stops must be 3 to 5"):

@@ -116,7 +116,7 @@ class RoutePlan(Engine):
         if not context.recipe.word_strata:
             return table_of(self.task, scene, rows, rejected)
         strata = [SEQUENCES.index(one) for one in words]
-        contents = [content_of(str(len(one)), str(one.count("back"))) for one in words]
+        contents = [content_of(*map(_spoken, alike(one))) for one in words]
         return table_of(self.task, scene, rows, rejected, stratum=strata, content=contents)
 
     def _begun(

@@ -262,9 +262,7 @@ def route_turns(
     return Answer(tuple(word for word in words if word is not None), evidence)
 
 
-def _first_turns(
-    space: FreeSpace, item: SceneObject, places: Sequence[Float64]
-) -> Iterator[float]:
+def _first_turns(space: FreeSpace, item: SceneObject, places: Sequence[Float64]) -> Iterator[float]:
     """The first turn from each place at the first object that has a clear line to the second."""
     away = space.distance_to(item)
     near = away <= float(away.min()) + space.rules.side_slack_m + 1e-9
