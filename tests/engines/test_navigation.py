@@ -13,10 +13,12 @@ from spatial_engine.dataset.compose import make
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene
-from spatial_engine.engines.navigation import NavigationInstructions, _route, walk_bin
+from spatial_engine.engines.navigation import NavigationInstructions, _route
 from spatial_engine.engines.navigation_check import astray, longer
 from spatial_engine.engines.navigation_scene import NavigationScene, navigation_scene
 from spatial_engine.engines.route_plan import SEQUENCES, RoutePlan, alike
+from spatial_engine.plan.contents import Cells
+from spatial_engine.plan.limit import Given
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.answers import steps
 from spatial_engine.records.reading import parse_answer
@@ -249,14 +251,32 @@ def test_a_walk_that_some_start_would_miss_is_refused(context: SceneContext) -> 
     assert WALK.candidates(context).rejected.get("start_unsure", 0) < rejected(0.75)
 
 
-def test_bins_are_by_legs_and_length(context: SceneContext) -> None:
+def test_strata_are_legs_and_bins_are_lengths() -> None:
+    context = context_of(walls=wall_points((3.1, 0.0), (3.1, 2.0)))
     table = WALK.candidates(context)
-    assert WALK.bin_count(Recipe()) == 9
-    for row, number in zip(table.rows(), table.bin, strict=True):
+    assert len(WALK.strata(Recipe())) == len(WALK.caps(Recipe())) == WALK.bin_count(Recipe()) == 3
+    assert WALK.caps(Recipe())[0] == 0.5
+    paper = Recipe(word_strata=False)
+    assert len(WALK.strata(paper)) == len(WALK.caps(paper)) == 1
+    legs = set()
+    for row, stratum, number in zip(table.rows(), table.stratum, table.bin, strict=True):
         facts = WALK.facts(context, [row])[0]
-        assert facts.evidence["length_m"] >= 1
-        assert number == walk_bin(len(facts.answer.steps), facts.evidence["length_m"])
-    assert len(set(table.bin.tolist())) >= 3
+        length = facts.evidence["length_m"]
+        assert length >= 1
+        assert number == (length >= 2) + (length >= 3.5)
+        assert stratum == min(len(facts.answer.steps), 3) - 1
+        legs.add(len(facts.answer.steps))
+    assert len(legs) >= 2
+    assert len(set(table.bin.tolist())) == 3
+
+
+def test_a_plan_has_no_more_straight_walks_than_others() -> None:
+    """Of 60 walks with one leg and 20 with more, 20 of each are taken; the others are short."""
+    counts = np.zeros((1, 3, 3), np.int64)
+    counts[0, 0, :2], counts[0, 1, 1], counts[0, 2, 2] = 30, 12, 8
+    given = Given(WALK.task, Cells(np.zeros(1, np.uint64), counts), Recipe(), "even")
+    taken = given.allocate(300).taken.sum(axis=(0, 2))
+    assert taken.tolist() == [20, 12, 8]
 
 
 def test_a_wrong_turn_or_length_does_not_arrive(context: SceneContext) -> None:

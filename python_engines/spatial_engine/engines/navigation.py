@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
+from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject, equal_shares
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
@@ -42,17 +42,8 @@ if TYPE_CHECKING:
 
 _RULES = walks.DEFAULT_RULES
 _LENGTHS_M = (2.0, 3.5)  # borders of the bins of a walk's length
-_MOST_LEGS = 3  # told apart by the bins: one, two, more
-
-
-def walk_bin(legs: int, length_m: float) -> int:
-    """Quota bin of a walk: by its number of legs, then by its length.
-
-    Example:
-        >>> walk_bin(1, 1.2), walk_bin(2, 2.0), walk_bin(7, 9.0)
-        (0, 4, 8)
-    """
-    return (min(legs, _MOST_LEGS) - 1) * (len(_LENGTHS_M) + 1) + bisect_right(_LENGTHS_M, length_m)
+_LEGS = ("one leg", "two legs", "more legs")
+_MOST_OF_ONE_LEG = 0.5  # of the rows: most straight walks need no plan of a route
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +61,24 @@ class NavigationInstructions(Engine):
     of_walk: ClassVar[bool] = True
 
     def bin_count(self, recipe: Recipe) -> int:
-        """One for each number of legs and length."""
+        """One for each range of lengths."""
         del recipe
-        return _MOST_LEGS * (len(_LENGTHS_M) + 1)
+        return len(_LENGTHS_M) + 1
+
+    def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
+        """One, two or more legs, where the recipe balances what answers say."""
+        return equal_shares(_LEGS) if recipe.word_strata else (("", 1.0),)
+
+    def caps(self, recipe: Recipe) -> tuple[float, ...]:
+        """Walks of one leg are no more than half of the rows that there are."""
+        return (_MOST_OF_ONE_LEG, 1.0, 1.0) if recipe.word_strata else (1.0,)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every start and facing among unique objects, with each other one as the goal."""
         scene = navigation_scene(context)
         rejected: Counter[str] = Counter()
         rows: list[tuple[int, ...]] = []
-        bins: list[int] = []
+        walked: list[tuple[int, float]] = []  # legs and metres of the rows
         pool = scene.pool(self.task)
         for start, facing in permutations(pool, 2):
             goals = [k for k in pool if k not in (start, facing)]
@@ -93,8 +92,13 @@ class NavigationInstructions(Engine):
                     rejected[str(found.reason)] += 1
                 else:
                     rows.append((start, facing, goal))
-                    bins.append(walk_bin(len(found.value.steps), found.evidence["length_m"]))
-        return table_of(self.task, scene, rows, rejected, bin=bins)
+                    walked.append((len(found.value.steps), found.evidence["length_m"]))
+        bins = [bisect_right(_LENGTHS_M, length_m) for _, length_m in walked]
+        strata = [min(legs, len(_LEGS)) - 1 for legs, _ in walked]
+        return table_of(
+            self.task, scene, rows, rejected,
+            bin=bins, stratum=strata if context.recipe.word_strata else 0,
+        )  # fmt: skip
 
     def _walk(
         self, scene: NavigationScene, items: tuple[int, ...]
