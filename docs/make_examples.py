@@ -17,14 +17,15 @@ from spatial_engine.records.task_name import family_of
 from spatial_engine.view import choose_examples
 
 DOCS = Path(__file__).resolve().parent
-SHEET_WIDTH = 640  # pixels of a whole sheet
+SHEET_WIDTH = 640  # pixels of a whole sheet ...
+MARKED_WIDTH = 960  # ... and where letters beside marks have to be read
 GAP = 4
 
 
-def sheet(images: Sequence[Image.Image]) -> Image.Image:
+def sheet(images: Sequence[Image.Image], whole: int = SHEET_WIDTH) -> Image.Image:
     """The images of one record side by side, at most four in a row."""
-    across = min(len(images), 4) if len(images) != 1 else 1
-    width = SHEET_WIDTH // 2 if across == 1 else (SHEET_WIDTH - GAP * (across - 1)) // across
+    across = min(len(images), 4)
+    width = whole // 2 if across == 1 else (whole - GAP * (across - 1)) // across
     height = round(width * images[0].height / images[0].width)
     down = -(-len(images) // across)
     size = (across * width + GAP * (across - 1), down * height + GAP * (down - 1))
@@ -39,7 +40,9 @@ def section(opened: OpenedRecord, folder: Path) -> str:
     """Heading, picture, question and answer of one record."""
     record = opened.record
     name = f"{record.task}.jpg"
-    sheet(opened.images()).save(folder / name, quality=72, optimize=True)
+    marked = any(image.marks for image in record.images)
+    drawn = sheet(opened.images(), MARKED_WIDTH if marked else SHEET_WIDTH)
+    drawn.save(folder / name, quality=72, optimize=True)
     question = record.question.replace("\n", "  \n")
     return (
         f"### {record.task}\n\n![frames of {record.scene}](images/examples/{name})\n\n"
