@@ -13,6 +13,7 @@ CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
 	@echo "make tiny        train a tiny model and a blind one, and hold them against each other; small: on a GPU"
+	@echo "make gate-blind  24 rooms of a seed nobody set a rule on: what every task gives away without its images"
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
@@ -35,7 +36,7 @@ $(VENV)/.installed: $(BIN)/python $(SOURCES)
 $(VENV)/.developed: $(BIN)/python $(SOURCES) constraints.txt
 	$(PIP) scikit-build-core pybind11 ninja
 	$(PIP) torch
-	$(PIP) --no-build-isolation -e '.[test,lint,triton,model,lora,video,captures,dist]' matplotlib
+	$(PIP) --no-build-isolation -e '.[test,lint,triton,model,lora,video,captures,dist,stress]' matplotlib
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
@@ -54,6 +55,10 @@ tiny: $(VENV)/.developed
 
 small: $(VENV)/.developed
 	$(BIN)/python -m benchmarks.gate small runs/small --seeds $(SEEDS) --minutes 9.5
+
+.PHONY: gate-blind
+gate-blind: $(VENV)/.developed
+	$(BIN)/python -m benchmarks.blind runs/blind --page docs/blind.md
 
 test: $(VENV)/.developed lint
 	$(BIN)/python -m pytest -m "not slow"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatial_engine.dataset.stats import best_constant, best_truth
+from spatial_engine.dataset.constants import best_constant, best_truth
 
 
 def test_the_best_number_is_within_a_fifth_of_most_truths() -> None:

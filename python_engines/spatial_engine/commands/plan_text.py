@@ -22,6 +22,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         rows_by_task,
         shortfall,
     )
+    from spatial_engine.plan.shortages import shortages
 
     return {
         "rows": plan.rows,
@@ -29,6 +30,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "shards": len(plan.shards),
         "tasks": rows_by_task(plan),
         "shortfall": shortfall(plan),
+        "shortages": shortages(plan),
         "reasons": reasons(plan),
         "not_asked": not_asked(plan),
         "rejections": rejections_by_task(plan),
@@ -53,7 +55,9 @@ def total_line(plan: Plan, what: str = "records") -> str:
 def as_text(plan: Plan, head: str) -> str:
     """The plan as a table: rows, what is missing, and why candidates were refused."""
     from spatial_engine.plan.outlook import reasons, rows_by_task, shortfall
+    from spatial_engine.plan.shortages import shortages
 
+    causes = shortages(plan)
     missing, why, rows = shortfall(plan), reasons(plan), rows_by_task(plan)
     width = max(map(len, plan.tasks))
     shards = f"{len(plan.shards)} shard" + ("s" if len(plan.shards) != 1 else "")
@@ -63,6 +67,8 @@ def as_text(plan: Plan, head: str) -> str:
         if not count:
             continue
         less = f"  {missing[task]:,} {short}" if task in missing else ""
+        if less:
+            less += ": " + ", ".join(f"{code} {n:,}" for code, n in causes[task].items())
         lines.append(
             f"  {task:<{width}} {count:>9,}{less}" + (f"  ({_why(why[task])})" if why[task] else "")
         )

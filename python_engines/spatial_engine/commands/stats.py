@@ -4,6 +4,8 @@
 Examples:
   spatialcore stats out
   spatialcore stats out --json
+  spatialcore stats out --stress               what is scored without looking, rooms held out
+  spatialcore stats out --prune out-pruned     a set without the records that give themselves away
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.text import printable
+from spatialcore.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,10 +37,16 @@ class Options:
 
     Attributes:
         records: Folder made by `spatialcore generate`.
+        stress: Attack every task by its constants, options, marks and text (extra `stress`).
+        prune: Write a data set here without the most telling records of tasks past their bound.
+        rows: Records of a task that are looked at by either.
         json: Print one JSON object instead of tables.
     """
 
     records: Annotated[Path, tyro.conf.Positional]
+    stress: bool = False
+    prune: Path | None = None
+    rows: int = 2000
     json: bool = False
 
 
@@ -47,13 +56,26 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    from spatial_engine.commands.stress_table import print_stress, run_prune, run_stress
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.dataset.stats import dataset_stats
 
+    if options.rows < 1:
+        raise UsageError(f"--rows must be positive, not {options.rows}")
+    dataset = Dataset.open(options.records)
+    if options.prune is not None:
+        lines = run_prune(dataset, options.prune, options.rows)
+        print(json.dumps(lines) if options.json else "\n".join(lines))
+        return exit_codes.OK
+    found = run_stress(dataset, options.rows) if options.stress else {}
     stats = dataset_stats(options.records)
     if options.json:
-        print(json.dumps(stats.to_json()))
-    else:
-        _print(stats)
+        attacks = {task: one.to_json() for task, one in found.items()}
+        print(json.dumps(stats.to_json() | ({"stress": attacks} if options.stress else {})))
+        return exit_codes.OK
+    _print(stats)
+    if options.stress:
+        print_stress(found)
     return exit_codes.OK
 
 
@@ -76,6 +98,7 @@ def _print(stats: DatasetStats) -> None:
     table.add_column("rows", justify="right")
     table.add_column("answers")
     table.add_column("chance", justify="right")
+    table.add_column("const.", justify="right")
     table.add_column("blind", justify="right")
     table.add_column("short", justify="right")
     family = ""
@@ -91,14 +114,16 @@ def _print(stats: DatasetStats) -> None:
             f"{row.rows:,}",
             Text(printable(_answers(row))) if row.rows else "[yellow]none[/]",
             "" if row.chance is None else f"{row.chance:.0%}",
-            f"{row.majority:.0%}" if row.rows else "",
+            f"{row.majority:.0%}" if row.rows and row.unit != "letter" else "",
+            "" if row.blind is None else f"{row.blind:.0%}",
             f"{short:,}" if short else "",
         )
     console.print(table)
     console.print(
         "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length "
-        "for vectors. chance: score of guessing over the closed set. blind: score of one constant "
-        "answer. short: rows of the quota that no candidate could give.",
+        "for vectors. chance: score of guessing over the closed set. const.: score of one "
+        "answer. blind: best score without looking, where `stats OUT --stress` has found it. "
+        "short: rows of the quota that no candidate could give.",
         style="dim",
     )  # fmt: skip
     reasons: Counter[str] = Counter()
@@ -107,6 +132,12 @@ def _print(stats: DatasetStats) -> None:
     if reasons:
         listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
         console.print(f"refused candidates: {printable(listed)}", highlight=False, markup=False)
+    if stats.shortages:
+        causes: Counter[str] = Counter()
+        for counts in stats.shortages.values():
+            causes.update(counts)
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in causes.most_common())
+        console.print(f"rows short: {listed}", highlight=False, markup=False)
     for skip in stats.skipped_scenes:
         line = f"skipped {skip.source}/{skip.scene}: {skip.reason}"
         console.print(printable(line), highlight=False, markup=False)

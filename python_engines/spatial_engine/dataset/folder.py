@@ -16,7 +16,7 @@ from spatialcore.folders import MARK, has_mark, is_passing, remove_files, set_ma
 # What `generate SRC` itself puts into OUT before it has a manifest.
 _OWN = ("index", "plan", "data", "shards", MARK)
 _OUR_NAME = re.compile(
-    r"(manifest|summary)\.json|log-\d+of\d+-\d+\.jsonl|shards/\d{5,}\.json"
+    r"(manifest|summary|stress)\.json|(pruned|bias)\.jsonl|log-\d+of\d+-\d+\.jsonl|shards/\d{5,}\.json"
     r"|data/[^/]+/part-\d{5,}\.parquet"
 )
 # Keys that a manifest, or the mark of a done shard, of ours holds.
@@ -81,7 +81,7 @@ def clear(out: Path) -> None:
             out, "has a manifest.json that `spatialcore generate` did not write",
             "nothing was removed; choose another -o",
         )  # fmt: skip
-    patterns = ("manifest.json", "summary.json", "log-*of*.jsonl", "shards/[0-9]*.json",
+    patterns = ("manifest.json", "summary.json", "stress.json", "*.jsonl", "shards/[0-9]*.json",
                 "data/*/part-[0-9]*.parquet")  # fmt: skip
     set_mark(out, "generate")  # what else lies here, a gallery say, stays and is no stranger's
     found = [path for name in patterns for path in out.glob(name) if not path.parent.is_symlink()]

@@ -44,6 +44,7 @@ from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.outlook import rejections_by_task, shortfall
 from spatial_engine.plan.plan import Plan, PlanConfig
+from spatial_engine.plan.shortages import shortages
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.record import SCHEMA_VERSION, write_table
 from spatialcore.errors import PlanError, RecordError
@@ -348,8 +349,8 @@ def summarise(plan: Plan, out: Path) -> Summary | None:
         return None
     skipped = tuple(Skipped(*skip) for skip in open_index(plan.index).skipped)
     summary = dataclasses.replace(
-        summary_of(reports), shortfall=shortfall(plan), rejections=rejections_by_task(plan),
-        skipped_scenes=skipped,
+        summary_of(reports), shortfall=shortfall(plan), shortages=shortages(plan),
+        rejections=rejections_by_task(plan), skipped_scenes=skipped,
     )  # fmt: skip
     write_json(out / SUMMARY_NAME, summary.to_json())
     return summary

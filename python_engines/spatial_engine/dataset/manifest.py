@@ -181,6 +181,7 @@ class Summary:
         splits: Split -> records.
         tasks: Task -> records.
         shortfall: Task -> rows of its quota that no candidate could give.
+        shortages: Task -> reason -> those of them that are missing for it.
         rejections: Task -> reason -> refused candidates.
         skipped_scenes: Scenes that could not be indexed.
         dropped: What of the plan was not made, by scene and task.
@@ -192,6 +193,7 @@ class Summary:
     splits: Mapping[Split, Whole]
     tasks: Mapping[Name, Whole]
     shortfall: Mapping[Name, Whole] = field(default_factory=dict)
+    shortages: Mapping[Name, Mapping[Name, Whole]] = field(default_factory=dict)
     rejections: Mapping[Name, Mapping[Name, Whole]] = field(default_factory=dict)
     skipped_scenes: tuple[Skipped, ...] = ()
     dropped: tuple[Dropped, ...] = ()

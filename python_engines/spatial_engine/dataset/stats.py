@@ -16,8 +16,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spatial_engine.dataset.budget_stats import Budgets, count_budgets
+from spatial_engine.dataset.constants import (
+    POINT_RADIUS,
+    TOLERANCE,
+    best_constant,
+    best_truth,
+)
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Dropped, Skipped
+from spatial_engine.dataset.stress import kept_blind
 from spatial_engine.engines import engine_or_none
 from spatial_engine.engines.base import Engine
 from spatialcore.errors import RecordError
@@ -28,9 +35,6 @@ _COLUMNS = (
 )  # fmt: skip
 _ASKED = ("scene", "frames", "question")  # what makes two records the same question
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-_TOLERANCE = 0.20  # of the truth: what scoring accepts as a right number
-_POINT_RADIUS = 50.0  # of 1000 along the width: what scoring accepts as the right point
-_GUESSES = 256  # truths that are tried as a constant answer
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class TaskStats:
             number within 20 % of the most truths; for several numbers, the best of the truths
             themselves by the same rule, or for a point within 5 % of the image's width.
         chance: Mean score of guessing over the closed set; None for numbers.
+        blind: The best score without looking, as the stress test found it; None where it has not
+            been run on these records.
     """
 
     rows: int = 0
@@ -58,6 +64,7 @@ class TaskStats:
     unit: str = ""
     majority: float = 0.0
     chance: float | None = None
+    blind: float | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +82,7 @@ class DatasetStats:
     tasks: dict[str, TaskStats]
     rejections: Mapping[str, Mapping[str, int]]
     shortfall: Mapping[str, int]
+    shortages: Mapping[str, Mapping[str, int]]
     skipped_scenes: tuple[Skipped, ...]
     duplicate_ids: int
     duplicate_questions: int
@@ -112,14 +120,18 @@ def dataset_stats(out: str | Path) -> DatasetStats:
         asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
         ids.append(_digests(chosen.column("id").to_pylist()))
         questions.append(_digests(repr(key) for key in asked))
-    rows = sum(map(len, ids))
+    rows, blind = sum(map(len, ids)), kept_blind(dataset)
+    finished = {task: counts.finish() for task, counts in sorted(tasks.items())}
+    for task, counted in finished.items():
+        counted.blind = blind.get(task)
     summary = dataset.summary()
     return DatasetStats(
         rows=rows,
         files=len(dataset.shards),
-        tasks={task: counts.finish() for task, counts in sorted(tasks.items())},
+        tasks=finished,
         rejections={} if summary is None else summary.rejections,
         shortfall={} if summary is None else summary.shortfall,
+        shortages={} if summary is None else summary.shortages,
         skipped_scenes=() if summary is None else summary.skipped_scenes,
         duplicate_ids=_repeated(ids),
         duplicate_questions=_repeated(questions),
@@ -212,41 +224,9 @@ class _Counts:
             return best_constant(sizes)
         if self.unit == "norm1000":
             scale = np.stack([np.ones_like(aspects), aspects], axis=1)
-            return best_truth(values, np.full(len(values), _POINT_RADIUS), scale)
-        return best_truth(values, _TOLERANCE * sizes)
+            return best_truth(values, np.full(len(values), POINT_RADIUS), scale)
+        return best_truth(values, TOLERANCE * sizes)
 
 
 def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
-
-
-def best_constant(truths: NDArray[np.float64]) -> float:
-    """Share of truths that lie within 20 % of the best constant guess: the blind baseline.
-
-    A guess g is right for truth t iff 0.8 t <= g <= 1.2 t, so the best g is where most of these
-    intervals overlap; the count changes only at their ends.
-    """
-    starts, ends = np.sort((1 - _TOLERANCE) * truths), np.sort((1 + _TOLERANCE) * truths)
-    open_at = np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="left")
-    return float(open_at.max() / len(truths))
-
-
-def best_truth(
-    truths: NDArray[np.float64],
-    radii: NDArray[np.float64],
-    scale: NDArray[np.float64] | None = None,
-) -> float:
-    """Share of truths that one of them, given as a constant answer, is right for.
-
-    Args:
-        truths: (N, D) answers; up to 256 of them, evenly spread in their order, are tried.
-        radii: (N,) how far from a truth an answer may be.
-        scale: (N, D) factors of the axes, None for 1: a pixel is not as wide as it is high in
-            units of 1/1000 of the image.
-    """
-    tried = np.unique(np.linspace(0, len(truths) - 1, _GUESSES).astype(np.int64))
-    best = 0
-    for guess in truths[tried]:
-        away = (truths - guess) * (1.0 if scale is None else scale)
-        best = max(best, int((np.linalg.norm(away, axis=1) <= radii).sum()))
-    return best / len(truths)

@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.depth_cues import CUE_COUNT, SIDES, balanced, cue_of
 from spatial_engine.engines.depth_pixels import depth_pixels
 from spatial_engine.engines.frame_points import (
     Int64,
@@ -45,6 +46,7 @@ from spatial_engine.engines.point_checks import reference_rejection, reference_v
 from spatial_engine.engines.published import Published
 from spatial_engine.records import answers
 from spatial_engine.records.place import Place
+from spatialcore.draws import uniform_below_rows
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
@@ -55,7 +57,7 @@ Form = Literal["marked", "coordinate"]
 BIN_M = 0.5  # depth values are balanced over bins of this width
 _MOST_BINNED_M = 100.0  # a recipe without a depth limit is not balanced over depth
 _LETTERS = ("A", "B")
-CUES = ("lower", "upper")  # which of two points is the closer one, by their rows in the image
+_LOOK = 3  # quotas of a scene that are listed, so that enough is left when cues are balanced
 # Depths and comparisons of one image tell about each other.
 _SUBJECT = Subject("depth")
 
@@ -195,6 +197,7 @@ class DepthComparison(Engine):
     subject: ClassVar[Subject] = _SUBJECT
     within_quota: ClassVar[bool] = True  # frames are chosen by the quota of the scene
     published: ClassVar[Published] = Published("MultiSPA", "depth comparison")
+    whole_contents: ClassVar[bool] = True
 
     needs_metres: ClassVar[bool] = False
 
@@ -225,24 +228,25 @@ class DepthComparison(Engine):
         return "accuracy" if self.form == "marked" else "nearest, within 5 % of W"
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """The closer point is the lower one as often as the upper, where answers are balanced."""
-        return equal_shares(CUES) if recipe.word_strata else (("", 1.0),)
+        """Where the closer point lies beside the other one: each way equally often."""
+        return equal_shares(SIDES) if recipe.word_strata else (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """First points of the frames, each with the second point of the smallest draw.
 
-        Most of what is lower in an image is closer. Whether it is to be so is drawn first.
+        Where the closer one is to lie is drawn first.
         """
-        frames, first = first_points(context, self.task)
+        guarded = context.recipe.word_strata
+        frames, first = first_points(context, self.task, _LOOK if guarded else 1)
         views, ids = point_views(context, frames, first[:, None]), point_ids(context, first)
         states = context.place.draw_rows(self.task, (frames, ids), "point/1")
-        upper = context.place.draw_rows(self.task, (frames, ids), "cue") >= np.uint64(1 << 63)
-        balanced = context.recipe.word_strata
+        drawn = context.place.draw_rows(self.task, (frames, ids), "cue")
+        cue = uniform_below_rows(drawn, CUE_COUNT).astype(np.int64)
 
         def tests(queries: Int64, points: Int64) -> list[tuple[str, NDArray[np.bool_]]]:
             at, other = views.take(queries), point_views(context, frames[queries], points)
-            told = [("position_cue", _closer_is_upper(at, other) == upper[queries, None])]
-            return self._tests(context, at, other) + (told if balanced else [])
+            told = [("position_cue", cue_of(at, other) == cue[queries, None])]
+            return self._tests(context, at, other) + (told if guarded else [])
 
         def passes(queries: Int64, points: Int64) -> NDArray[np.bool_]:
             passed: NDArray[np.bool_] = np.logical_and.reduce(
@@ -258,10 +262,13 @@ class DepthComparison(Engine):
             rejected[_last_guard(tests(np.array([query]), points))] += 1
         found = second >= 0
         columns = (frames[found], ids[found], point_ids(context, second[found]))
+        others = point_views(context, frames[found], second[found, None])
+        content, stratum = balanced(cue[found], views.take(found), others)
         return CandidateTable.build(
             columns[0], np.stack(columns[1:], axis=1),
             context.place.draw_rows(self.task, columns, "select"),
-            stratum=upper[found] if balanced else 0, rejected=rejected,
+            stratum=stratum if guarded else 0, content=content if guarded else 0,
+            rejected=rejected,
         )  # fmt: skip
 
     def _tests(
@@ -340,12 +347,6 @@ class DepthComparison(Engine):
             if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
-
-
-def _closer_is_upper(first: Views, other: Views) -> NDArray[np.bool_]:
-    """(n, k) whether of two points the closer one lies above the other."""
-    upper: NDArray[np.bool_] = (other.z < first.z) == (other.uv[..., 1] < first.uv[..., 1])
-    return upper
 
 
 def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:

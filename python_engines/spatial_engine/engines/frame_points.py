@@ -141,15 +141,15 @@ def _bent(
     return a, b, c
 
 
-def frames_to_ask(context: SceneContext, task: str) -> tuple[Int64, Int64]:
-    """(frames, samples of each) within the scene's quota: frames by their draw `frame`.
+def frames_to_ask(context: SceneContext, task: str, look: int = 1) -> tuple[Int64, Int64]:
+    """(frames, samples of each) within `look` quotas of the scene: frames by their draw `frame`.
 
     With more frames than the quota the first ones by draw give one sample each. With fewer, and
     where the recipe keeps samples apart, each gives up to `POINTS_PER_FRAME`.
     """
     scene = context.scene
     frames = scene.valid_frames[_counts(context)[1] > 0]
-    quota = context.scene_quota.get(task, len(frames))
+    quota = look * context.scene_quota.get(task, len(frames))
     order = np.argsort(context.place.draw_rows(task, (frames,), "frame"), kind="stable")
     ordered = frames[order].astype(np.int64)
     if quota <= len(ordered) or context.recipe.guards.points_apart_share == 0.0:
@@ -181,7 +181,6 @@ def first_passing(
     states: Uint64,
     passes: Passes,
     looked: Int64 | None = None,
-    others: Int64 | None = None,
 ) -> Int64:
     """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
 
@@ -192,51 +191,26 @@ def first_passing(
         passes: The test; it may be called several times, and with points that are -1.
         looked: `smallest_askable` of these states where it is known already; what is tested before
             all points of a frame are.
-        others: (n,) second frames that may ask about the points, too.
     """
     out = np.full(len(frames), -1, dtype=np.int64)
     step = max(1, _TESTED // (LOOK if looked is None else looked.shape[1]))
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
         points = (
-            smallest_askable(context, frames[queries], states[queries], others=_of(others, queries))
+            smallest_askable(context, frames[queries], states[queries])
             if looked is None
             else looked[queries]
         )
-        out[queries] = _first(context, frames, states, passes, queries, points, others)
+        out[queries] = _first(context, frames, states, passes, queries, points)
     return out
 
 
 def smallest_askable(
-    context: SceneContext,
-    frames: Int64,
-    states: Uint64,
-    count: int = LOOK,
-    others: Int64 | None = None,
+    context: SceneContext, frames: Int64, states: Uint64, count: int = LOOK
 ) -> Int64:
-    """(n, count) points with the smallest draws that a frame, and another, may ask about.
-
-    -1 where there are fewer.
-    """
+    """(n, count) askable points with the smallest draws, -1 where a frame has fewer."""
     scene = context.scene
-    return smallest_seen(
-        states, scene.askable, mask_rows(context, frames), scene.source_row, count,
-        others=None if others is None else mask_rows(context, others),
-    )  # fmt: skip
-
-
-def _of(others: Int64 | None, queries: Int64) -> Int64 | None:
-    return None if others is None else others[queries]
-
-
-def _askable(context: SceneContext, frame: Int64, other: Int64 | None) -> Int64:
-    """All points that a frame (1,), and another, may ask about."""
-    row = context.scene.askable.indices(int(mask_rows(context, frame)[0]))
-    if other is not None:
-        second = context.scene.askable.indices(int(mask_rows(context, other)[0]))
-        row = np.intersect1d(row, second, assume_unique=True)
-    points: Int64 = row.astype(np.int64)
-    return points
+    return smallest_seen(states, scene.askable, mask_rows(context, frames), scene.source_row, count)
 
 
 def _first(
@@ -246,7 +220,6 @@ def _first(
     passes: Passes,
     queries: Int64,
     points: Int64,
-    others: Int64 | None = None,
 ) -> Int64:
     """The first of the points (m, k) of each query that passes, else the first of its frame."""
     out = np.full(len(queries), -1, dtype=np.int64)
@@ -261,20 +234,20 @@ def _first(
         left = left[~found]
     for k in left[points[left, -1] >= 0].tolist():
         query = queries[k : k + 1]
-        every = _askable(context, frames[query], _of(others, query))
-        allowed = every[passes(query, every[None])[0]]
+        every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
+        allowed = every[passes(query, every[None].astype(np.int64))[0]]
         if len(allowed):
             drawn = fold_array(states[query], point_ids(context, allowed))
             out[k] = allowed[np.argmin(drawn)]
     return out
 
 
-def first_points(context: SceneContext, task: str) -> tuple[Int64, Int64]:
+def first_points(context: SceneContext, task: str, look: int = 1) -> tuple[Int64, Int64]:
     """(frames, points) of the samples of a task: smallest draws, apart by the guard.
 
     The samples of a frame follow each other; a frame gives fewer where no point lies apart.
     """
-    frames, counts = frames_to_ask(context, task)
+    frames, counts = frames_to_ask(context, task, look)
     states = context.place.draw_rows(task, (frames,), "point")
     rows = mask_rows(context, frames)
     least = context.recipe.guards.points_apart_share * _cameras(context).size[rows, :1]

@@ -128,9 +128,12 @@ class SpatialRelation(Engine):
         chosen = context.place.draw_rows(self.task, [*shown.T, *items_table.T], "select")
         if not context.recipe.word_strata:
             return CandidateTable.build(shown, items_table, chosen, rejected=rejected)
+        # On sides decides where one looks from: no pair of categories tells them. What stands at
+        # walls is mostly behind what does not.
+        told = [0 if self.relation == "side" else content_of(*both) for both in names]
         return CandidateTable.build(
             shown, items_table, chosen, stratum=stratum, rejected=rejected,
-            bin=[a > b for a, b in names], content=[content_of(*both) for both in names],
+            bin=[a > b for a, b in names], content=told,
         )  # fmt: skip
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where is the same point in another view: by coordinates, or among four marked points.
 
-The point is one that both frames may ask about. So are those of a choice, which are drawn first,
-alike in all: apart in pixels and in space, and where they are hard near one of them. Which is the
-answer is drawn last, so that where the marks lie does not tell. The published recipe draws the
-others as uniform pixels instead.
+The point is one that both frames may ask about. Distractors lie on real surface of image 2, apart
+in pixels and in space, where the point is as likely to be by its place in image 1; so that where
+the marks lie does not tell. The published recipe draws them as uniform pixels instead.
 """
 
 from __future__ import annotations
@@ -33,18 +32,19 @@ from spatial_engine.engines.frame_points import (
     Float64,
     Int64,
     Views,
-    apart_from,
     drawn_colours,
-    first_passing,
     marks_at,
     mask_rows,
-    metres_between,
-    pixels_apart,
     point_ids,
     point_views,
     points_of_ids,
-    smallest_askable,
     views_norm1000,
+)
+from spatial_engine.engines.match_points import (
+    DISTRACTOR_COUNT,
+    HARD_SHARE,
+    Matched,
+    with_distractors,
 )
 from spatial_engine.engines.point_checks import reference_rejection, reference_views
 from spatial_engine.engines.published import Published
@@ -59,15 +59,10 @@ if TYPE_CHECKING:
 
 Form = Literal["choice", "coordinate"]
 LETTERS = ("A", "B", "C", "D")
-DISTRACTOR_COUNT = 3
-HARD_SHARE = 0.15  # of W: hard points lie no farther from one of them
 PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by this much
 # Pairs of a bin that are looked at, in quotas of the scene: what the plan can take and more.
 _LOOK_AHEAD = 4
 _HALF = np.uint64(1 << 63)
-# Points that are looked at first, for hard and easy distractors: a twentieth of them may be hard.
-_LOOK = (160, 16)
-_PAIRS_AT_ONCE = 4096
 
 
 class _Pairs(NamedTuple):
@@ -146,8 +141,7 @@ class Match(Engine):
         rejected = Counter(out_of_band=out_of_band, no_common_point=len(point) - len(kept))
         items = point[kept]
         if self.form == "choice" and context.recipe.rules.askable != "visible":
-            key, shown_pair = [column[kept] for column in key], (first[kept], second[kept])
-            items = self._with_distractors(context, shown_pair, items, key)
+            items = self._with_distractors(context, pairs, kept, items[:, 0])
             whole = (items >= 0).all(axis=1)
             rejected["distractor_short"] = int((~whole).sum())
             kept, items = kept[whole], items[whole]
@@ -177,24 +171,21 @@ class Match(Engine):
         return _Pairs(shown[kept, 0], shown[kept, 1], pairs.bin[kept]), pairs.out_of_band
 
     def _with_distractors(
-        self, context: SceneContext, frames: tuple[Int64, Int64], points: Int64, key: list[Int64]
+        self, context: SceneContext, pairs: _Pairs, kept: Int64, points: Int64
     ) -> Int64:
-        """(n, 4) the answer and three more of both images (n,), apart; -1 for none."""
-        place = context.place
-        hard = place.draw_rows(self.task, key, "difficulty") >= _HALF
-        slots = [f"distractor/{k}" for k in range(DISTRACTOR_COUNT)]
-        states = np.stack([place.draw_rows(self.task, key, slot) for slot in slots], axis=1)
-        chosen = np.concatenate([points, np.full((len(points), DISTRACTOR_COUNT), -1)], axis=1)
-        for difficult, look in zip((True, False), _LOOK, strict=True):
-            mine = np.flatnonzero(hard == difficult)
-            for begin in range(0, len(mine), _PAIRS_AT_ONCE):
-                some = mine[begin : begin + _PAIRS_AT_ONCE]
-                both = frames[0][some], frames[1][some]
-                chosen[some] = _apart(context, both, chosen[some], states[some], look, difficult)
-        # Each member is the answer as often as the others; it comes first, the others in order.
-        answer = uniform_below_rows(place.draw_rows(self.task, key, "member"), chosen.shape[1])
-        order = np.argsort(np.arange(chosen.shape[1]) != answer[:, None], axis=1, kind="stable")
-        return np.take_along_axis(chosen, order, axis=1)
+        """(n, 4) the points of the kept pairs and three more of image 2 each; -1 for none."""
+        first, second = pairs.first[kept], pairs.second[kept]
+        key = [np.minimum(first, second), np.maximum(first, second)]
+        draws = {
+            slot: context.place.draw_rows(self.task, key, slot)
+            for slot in ("difficulty", "member", "distractor")
+        }
+        central = uniform_below_rows(draws["member"], len(LETTERS)) == 0
+        rows = Matched(
+            first, second, pairs.bin[kept], points, draws["distractor"],
+            draws["difficulty"] >= _HALF, central,
+        )  # fmt: skip
+        return with_distractors(context, self.task, rows)
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The points' places in image 2, as coordinates or letters."""
@@ -320,8 +311,8 @@ class Match(Engine):
         union = np.array([sum(counts) - common])
         if overlap_bin(np.array([common]), union, reference.recipe)[0] < 0:
             return facts, "out_of_band"
-        for frame in row.frames:
-            reason = reference_rejection(reference, frame, row.items)
+        for frame, points in ((first, row.items[:1]), (second, row.items)):
+            reason = reference_rejection(reference, frame, points)
             if reason:
                 return facts, reason
         hard = facts.evidence.get("difficulty") == "hard"
@@ -358,42 +349,6 @@ def _told(
     }
     answer = answers.letter(letter)
     return Facts(answer, evidence, {"letter": answer.span}, marks, LETTERS)
-
-
-def _apart(
-    context: SceneContext,
-    shown: tuple[Int64, Int64],
-    chosen: Int64,
-    states: NDArray[np.uint64],
-    look: int,
-    hard: bool,
-) -> Int64:
-    """(n, 4) points of both images, the first one given, the others apart; hard: near the first."""
-    guards, (first, frames) = context.recipe.guards, shown
-    W = point_views(context, frames, chosen[:, :1]).width.astype(np.float64)  # (n, 1)
-    least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
-    pairs = frames.repeat(DISTRACTOR_COUNT), first.repeat(DISTRACTOR_COUNT)
-    looked = smallest_askable(context, pairs[0], states.ravel(), look, others=pairs[1])
-    looked = looked.reshape(len(frames), DISTRACTOR_COUNT, look)
-    for k in range(DISTRACTOR_COUNT):
-        at = point_views(context, frames, chosen[:, : k + 1]).uv
-        asked = np.flatnonzero(chosen[:, k] >= 0)
-
-        def passes(
-            queries: Int64, points: Int64, asked: Int64 = asked, at: Float64 = at, k: int = k
-        ) -> NDArray[np.bool_]:
-            which = asked[queries]
-            uv = point_views(context, frames[which], points).uv
-            free = apart_from(points, uv, chosen[which, : k + 1], at[which], least[which])
-            for c in range(k + 1):
-                metres = metres_between(context, points, chosen[which, c : c + 1])
-                free &= metres >= guards.distractor_distance_m
-            return free & ~pixels_apart(uv, at[which, :1], reach[which]) if hard else free
-
-        chosen[asked, k + 1] = first_passing(
-            context, frames[asked], states[asked, k], passes, looked[asked, k], first[asked]
-        )
-    return chosen
 
 
 VISUAL_CORRESPONDENCE = (Match("choice"), Match("coordinate"))

@@ -87,7 +87,7 @@ def take_by_content(
         whole: Whether a content is asked with all strata alike or counts as constant.
         worded: Whether no stratum may be more than 55 % of the rows.
         spaces: Rooms that the cells come from.
-        room: Rows asked of each of them: so many constant ones are always allowed.
+        room: Rows asked of each of them: so many constant ones where nothing else is.
     """
     there: Counts = cells.counts.sum(axis=2)
     free = cells.contents == ANY
@@ -101,7 +101,7 @@ def take_by_content(
     once = _at_most(once, max(1, rows // CONSTANT_ROWS))
     if spaces >= FEW_SPACES:
         share = MOST_CONSTANT / (1 - MOST_CONSTANT)
-        once = _first(once, max(room, int(min(varied, total) * share)))
+        once = _first(once, int(min(varied, total) * share) if varied else room)
     if worded:
         once = _evened(limit, once)
     return _filled(limit + once, total)

@@ -31,7 +31,12 @@ T = TypeVar("T")
 TRACEBACK_VARIABLE = "SPATIALCORE_TRACEBACK"
 _DISTRIBUTION = "spatialcore-mllm"
 # Packages whose import has another name.
-_PACKAGE_OF = {"PIL": "pillow", "liblzfse": "pyliblzfse", "cupy": "cupy-cuda13x"}
+_PACKAGE_OF = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "liblzfse": "pyliblzfse",
+    "cupy": "cupy-cuda13x",
+}
 # Numbers of system errors, as libraries put them into their messages.
 _NUMBERS = re.compile(r"\[Errno -?\d+\] | ?\(os error \d+\)")
 

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong places for a point in a second image: as likely to be its place as the right one.
+
+Where a point of image 1 may lie in image 2 depends on where it was: most things move sideways and
+stay at their height. Wrong places that were merely other points would give that away. They are
+therefore as far from the point's own as points from about the same place of image 1 moved in other
+pairs of the scene with about the same overlap, on real surface of image 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_pairs import band_pairs
+from spatial_engine.engines.frame_points import (
+    Float64,
+    Int64,
+    Uint64,
+    apart_from,
+    mask_rows,
+    metres_between,
+    pixels_apart,
+    point_views,
+)
+from spatialcore.draws import fold_array, smallest_of_groups, smallest_seen
+
+DISTRACTOR_COUNT = 3
+HARD_SHARE = 0.15  # of W: hard points lie no farther from one of them
+_PAIRS_OF_BIN = 40  # of which moves are known
+_POINTS_OF_PAIR = 12
+_BIN_STEP = 0.03  # of the image: how much nearer a move of the same overlap counts than of the next
+_LOOK = 160  # moves that a pair chooses from
+_SNAP_SHARE = 0.03  # of W: surface may lie so far from where a move leads
+_AT_ONCE = 2048
+
+
+class Matched(NamedTuple):
+    """Points of pairs of frames (n rows).
+
+    Attributes:
+        first, second: Frames in the order shown.
+        bin: Overlap bin.
+        point: The point.
+        state: Draw of each pair, into which moves are folded.
+        hard: Whether the wrong places lie near the right one, or near one that does.
+        central: Whether it is the right one that they lie near.
+    """
+
+    first: Int64
+    second: Int64
+    bin: Int64
+    point: Int64
+    state: Uint64
+    hard: NDArray[np.bool_]
+    central: NDArray[np.bool_]
+
+    def take(self, rows: Any) -> Matched:
+        """Some of the rows."""
+        return Matched(*(column[rows] for column in self))
+
+
+class _Moves(NamedTuple):
+    """Where points went from one image to another (m moves), in shares of the images.
+
+    Attributes:
+        tree: Over where they were, and the overlap bin.
+        by: (m, 2) how far they went.
+        key: (m,) the pair of frames.
+    """
+
+    tree: Any
+    by: Float64
+    key: Int64
+
+
+def with_distractors(context: SceneContext, task: str, rows: Matched) -> Int64:
+    """(n, 4) the point of each row and three more that its second image may ask about.
+
+    They are apart in pixels and in space; -1 stands for one that was not found.
+    """
+    out = np.full((len(rows.point), 1 + DISTRACTOR_COUNT), -1, dtype=np.int64)
+    out[:, 0] = rows.point
+    moves = context.cached((task, "moves"), lambda: _moves(context, task))
+    if moves is None:
+        return out
+    for frame in np.unique(rows.second).tolist():
+        mine = np.flatnonzero(rows.second == frame)
+        for begin in range(0, len(mine), _AT_ONCE):
+            some = mine[begin : begin + _AT_ONCE]
+            out[some] = _chosen(context, moves, rows.take(some), out[some])
+    return out
+
+
+def _moves(context: SceneContext, task: str) -> _Moves | None:
+    """Moves of points in pairs of every overlap, both ways; None where there are none."""
+    from scipy.spatial import cKDTree
+
+    pairs, scene = band_pairs(context), context.scene
+    draws = context.place.draw_rows(task, (pairs.i, pairs.j), "moves")
+    count = int(pairs.bin.max(initial=-1)) + 1
+    taken = smallest_of_groups(draws, pairs.bin, np.full(count, _PAIRS_OF_BIN))
+    i, j = pairs.i[taken].astype(np.int64), pairs.j[taken].astype(np.int64)
+    points = smallest_seen(
+        draws[taken], scene.askable, mask_rows(context, i), scene.source_row, _POINTS_OF_PAIR,
+        others=mask_rows(context, j),
+    )  # fmt: skip
+    pair, column = np.nonzero(points >= 0)
+    if not len(pair):
+        return None
+    at = points[pair, column][:, None]
+    ends = [_shares(context, frames[pair], at) for frames in (i, j)]
+    bins = pairs.bin[taken][pair][:, None] * _BIN_STEP
+    start = np.concatenate([np.hstack([end, bins]) for end in ends])
+    key = np.tile(pairs.key[taken][pair], 2)
+    by = ends[1] - ends[0]
+    return _Moves(cKDTree(start), np.concatenate([by, -by]), key)
+
+
+def _shares(context: SceneContext, frames: Int64, points: Int64) -> Float64:
+    """(n, 2) where points (n, 1) lie in their images, of width and height."""
+    views = point_views(context, frames, points)
+    shares: Float64 = (views.uv / views.size)[:, 0]
+    return shares
+
+
+def _chosen(context: SceneContext, moves: _Moves, rows: Matched, chosen: Int64) -> Int64:
+    """The distractors of rows of one second image."""
+    guards = context.recipe.guards
+    points, uv, usable = _led_to(context, moves, rows)
+    target = point_views(context, rows.second, chosen[:, :1])
+    W = target.width.astype(np.float64)
+    least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
+    base = target.uv
+    out = chosen.copy()
+    for k in range(DISTRACTOR_COUNT):
+        at = point_views(context, rows.second, out[:, : k + 1]).uv
+        free = usable & apart_from(points, uv, out[:, : k + 1], at, least)
+        for c in range(k + 1):
+            metres = metres_between(context, points, out[:, c : c + 1])
+            free &= metres >= guards.distractor_distance_m
+        free &= ~(rows.hard[:, None] & pixels_apart(uv, base, reach))
+        found, best = np.asarray(free.any(axis=1)), free.argmax(axis=1)
+        row = np.arange(len(best))
+        out[:, k + 1] = np.where(found, points[row, best], -1)
+        usable = np.asarray(usable & found[:, None])  # a row that lacks one needs no more
+        if k == 0:
+            base = np.where(rows.central[:, None, None], base, uv[row, best][:, None])
+    return out
+
+
+def _led_to(
+    context: SceneContext, moves: _Moves, rows: Matched
+) -> tuple[Int64, Float64, NDArray[np.bool_]]:
+    """Points (n, k) of the second image that moves of other pairs lead to, in order of draws."""
+    from scipy.spatial import cKDTree
+
+    frame, look = rows.second[:1], min(_LOOK, len(moves.by))
+    start = _shares(context, rows.first, rows.point[:, None])
+    query = np.hstack([start, rows.bin[:, None] * _BIN_STEP])
+    near = moves.tree.query(query, k=list(range(1, look + 1)))[1]
+    order = np.argsort(fold_array(rows.state[:, None], near), axis=1, kind="stable")
+    near = np.take_along_axis(near, order, axis=1)
+    every = context.scene.askable.indices(int(mask_rows(context, frame)[0])).astype(np.int64)
+    views = point_views(context, frame, every[None])
+    size = views.size[0, 0].astype(np.float64)
+    away, which = cKDTree(views.uv[0]).query((start[:, None] + moves.by[near]) * size)
+    key = (np.minimum(rows.first, rows.second) << 32) | np.maximum(rows.first, rows.second)
+    usable = (away <= _SNAP_SHARE * size[0]) & (moves.key[near] != key[:, None])
+    return every[which], views.uv[0][which], usable
