@@ -111,12 +111,10 @@ def _examples(chosen: list[OpenedRecord], bar: ProgressBar) -> Iterator[Example]
 
 def _serve(folder: Path, port: int) -> None:
     """Serve the page to this machine alone, until Ctrl-C."""
-    from functools import partial
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    from spatial_engine.view.serve import LOOPBACK, make_server
 
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        print(f"http://127.0.0.1:{port} (Ctrl-C ends)", flush=True)
+    with make_server(folder, port) as server:
+        print(f"http://{LOOPBACK}:{port} (Ctrl-C ends)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -23,6 +23,7 @@ from spatial_engine.records.answers import ANSWER_TYPES, NUMBER_COUNT, UNITS, An
 from spatial_engine.records.marks import COLOURS, Mark
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
+from spatialcore.io.parquet import OverLimit, read_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 ROW_GROUP_ROWS = 16_384
 # What a row group may say it holds, of a file from elsewhere: its reader allocates by it.
-MAX_GROUP_ROWS, MAX_GROUP_VALUES, MAX_GROUP_BYTES = 1 << 20, 1 << 26, 1 << 31
 # Level 3 takes a third longer and makes 4 % larger files: texts repeat over long distances.
 ZSTD_LEVEL = 1
 PLACEHOLDER = "<image>"
@@ -368,25 +368,11 @@ def read_tables(path: str | Path) -> Iterator[pa.Table]:
             if not file.schema_arrow.equals(record_schema(), check_metadata=False):
                 wrong = _schema_difference(file.schema_arrow)
                 raise RecordError(f"{path}: {wrong}")
-            for group in range(file.num_row_groups):
-                _check_group(path, file.metadata.row_group(group))
-                table = file.read_row_group(group)
-                table.validate(full=True)
-                yield table
+            yield from read_groups(path, file)
+    except OverLimit as error:
+        raise RecordError(f"{path}: {error}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: not a record file: {error}") from error
-
-
-def _check_group(path: str | Path, group: Any) -> None:
-    """Refuse a row group that says it is larger than any that is written, before it is read."""
-    values = max(group.column(k).num_values for k in range(group.num_columns))
-    for what, count, most in (
-        ("rows", group.num_rows, MAX_GROUP_ROWS),
-        ("values", values, MAX_GROUP_VALUES),
-        ("bytes", group.total_byte_size, MAX_GROUP_BYTES),
-    ):
-        if not 0 <= count <= most:
-            raise RecordError(f"{path}: a row group of {count:,} {what}; at most {most:,} are read")
 
 
 def _schema_difference(found: pa.Schema) -> str:

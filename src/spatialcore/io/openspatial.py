@@ -27,6 +27,7 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number, read_matrix
 from spatialcore.io.nine_numbers import box_of_nine
 from spatialcore.io.object_files import Labels
+from spatialcore.io.parquet import OverLimit, read_groups
 from spatialcore.io.paths import file_size, resolve_inside
 from spatialcore.io.scannet_objects import space_of
 from spatialcore.types import Float64, Scene
@@ -69,7 +70,10 @@ def _read(path: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
     file = _opened(path)
     kept = [name for name in (*_COLUMNS, *_OPTIONAL) if name in file.schema_arrow.names]
     try:
-        rows: tuple[Row, ...] = tuple(file.read(columns=kept).to_pylist())
+        groups = read_groups(path, file, columns=kept)
+        rows: tuple[Row, ...] = tuple(row for table in groups for row in table.to_pylist())
+    except OverLimit as error:
+        raise SceneFormatError(path, f"holds {error}", code="archive_bomb") from error
     except Exception as error:  # as above
         raise SceneFormatError(path, "is damaged", code="archive_bad") from error
     return rows

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parquet bombs cost no memory, and the page's server shows its own files to its own machine."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spatial_engine.records.record import read_tables, record_schema
+from spatial_engine.view.serve import make_server
+from spatialcore.errors import RecordError, SceneFormatError
+from spatialcore.io.parquet import Limits, OverLimit, read_groups
+
+_MIB = 1 << 20
+
+
+def _record_table(rows: int, **columns: pa.Array) -> pa.Table:
+    schema = record_schema()
+    arrays = [
+        columns.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _text_in_every_row(path: Path, length: int, rows: int) -> Path:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * length])
+    table = _record_table(rows).drop(["question"])
+    table = table.add_column(record_schema().get_field_index("question"), "question", texts)
+    limit = 64 * _MIB
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=limit,
+                   store_schema=False)  # fmt: skip
+    return path
+
+
+def test_a_text_that_a_dictionary_repeats_is_not_written_out(tmp_path):
+    path = _text_in_every_row(tmp_path / "bomb.parquet", 12 * _MIB, 4096)
+    assert path.stat().st_size < _MIB  # 48 GiB if it were
+    with pytest.raises(RecordError, match="bytes of text; at most"):
+        list(read_tables(path))
+    long = _text_in_every_row(tmp_path / "long.parquet", 24 * _MIB, 2)
+    with pytest.raises(RecordError, match="a text of 25,165,824 bytes"):
+        list(read_tables(long))
+
+
+def test_groups_that_declare_too_much_are_not_read(tmp_path):
+    path = tmp_path / "zeros.parquet"
+    table = pa.table({"a": pa.array([0] * (8 * _MIB), pa.int64())})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=8 * _MIB)
+    assert path.stat().st_size < _MIB
+    with pq.ParquetFile(path) as file:
+        with pytest.raises(OverLimit, match="rows"):
+            list(read_groups(path, file))
+        with pytest.raises(OverLimit, match="bytes"):
+            list(read_groups(path, file, Limits(rows=1 << 30, bytes=_MIB)))
+
+
+def test_what_is_within_the_limits_is_read_as_it_is(tmp_path):
+    path = tmp_path / "plain.parquet"
+    table = pa.table({
+        "word": ["left", "right", None, "left"] * 50,
+        "list": [["a", "b"], [], None, ["a"]] * 50,
+        "struct": [{"x": "u", "y": 1}, None, {"x": None, "y": 2}, {"x": "u", "y": 3}] * 50,
+    })  # fmt: skip
+    pq.write_table(table, path, row_group_size=60)
+    with pq.ParquetFile(path) as file:
+        assert pa.concat_tables(read_groups(path, file)).equals(table)
+        assert pa.concat_tables(read_groups(path, file, columns=["list"])).equals(
+            table.select(["list"])
+        )
+
+
+def test_a_scene_table_of_that_kind_is_refused(tmp_path):
+    from spatialcore.io.openspatial import scenes_of
+
+    path = tmp_path / "scenes.parquet"
+    rows = 4096
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 12 * _MIB])
+    lists = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), texts)
+    names = pa.array([f"s{i}" for i in range(rows)])
+    table = pa.table({"scene_id": names, "image": lists, "depth_map": lists, "pose": lists,
+                      "intrinsic": lists})  # fmt: skip
+    pq.write_table(table, path, dictionary_pagesize_limit=64 * _MIB, store_schema=False)
+    with pytest.raises(SceneFormatError, match="bytes of text") as refused:
+        scenes_of(path)
+    assert refused.value.code == "archive_bomb"
+
+
+@pytest.fixture
+def served(tmp_path):
+    root = tmp_path / "page"
+    (root / "images").mkdir(parents=True)
+    (root / "index.html").write_text("<p>page</p>")
+    (root / "images/a.jpg").write_bytes(b"jpg")
+    (tmp_path / "secret.txt").write_text("secret")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "out").symlink_to(tmp_path)
+    with make_server(root, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def _ask(port, path, host=None, method="GET"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.putrequest(method, path, skip_host=host is not None)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer, content
+
+
+def test_the_server_shows_its_files_with_a_policy(served):
+    for path, kind in (("/", "text/html"), ("/index.html?x=1", "text/html"),
+                       ("/images/a.jpg", "image/jpeg")):  # fmt: skip
+        answer, content = _ask(served, path)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert content
+    assert _ask(served, "/", host="localhost:80")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/images", "/images/", "/link.txt", "/out/secret.txt", "/../secret.txt",
+     "/%2e%2e/secret.txt", "//etc/passwd", "/images/..%2f..%2fsecret.txt", "/a%00b", "/none"],
+)  # fmt: skip
+def test_the_server_shows_nothing_else(served, path):
+    answer, content = _ask(served, path)
+    assert answer.status == 404
+    assert b"secret" not in content.replace(path.encode(), b"")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_server_answers_to_its_own_name_and_to_reading(served):
+    for host in ("evil.example", "127.0.0.1.evil.example:80", ""):
+        assert _ask(served, "/", host=host)[0].status == 421
+    for method in ("POST", "PUT", "DELETE"):
+        assert _ask(served, "/", method=method)[0].status == 501
