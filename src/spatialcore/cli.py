@@ -19,7 +19,8 @@ from spatialcore.interrupts import ENDING, at_worst, interruptible
 
 GROUP = "spatialcore.commands"
 # The order of a first session; verbs that are not listed follow in alphabetical order.
-ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "verify", "stats", "show",
+ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "status", "verify", "stats",
+         "report", "show",
          "view", "export", "merge", "frames", "train", "eval", "ask", "score",
          "new-reader")  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spatial_engine.check import files as check_files
 from spatial_engine.check.files import sampled
 from spatial_engine.dataset import ids as shard_ids
 from spatial_engine.dataset.ids import repeated_ids
@@ -38,3 +39,10 @@ def test_the_rows_with_the_smallest_hashes_are_checked() -> None:
     found = sampled(keys({"x": 3, "y": 2, "z": 5, "u": 1}), 3)
     assert found == [frozenset({0, 1}), frozenset({0}), frozenset()]
     assert sampled(keys({"x": 3, "y": 2, "z": 5, "u": 1}), None) == [None] * 3
+
+
+def test_a_sample_of_many_shards_is_taken_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with the smallest hashes, and of them the rows with the smallest."""
+    monkeypatch.setattr(check_files, "SAMPLED_SHARDS", 2)
+    found = sampled([np.array(k, dtype=np.uint64) for k in ([30, 5], [40, 50], [7, 8, 60])], 3)
+    assert found == [frozenset({1}), frozenset(), frozenset({0, 1})]

@@ -27,6 +27,7 @@ from spatial_engine.engines.base import Facts, Named
 from spatial_engine.engines.budgets import with_budgets
 from spatial_engine.engines.candidates import Row
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
+from spatial_engine.records.partial import read_rows
 from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
@@ -153,17 +154,21 @@ def verify(
     workers = Workers.of(workers)
     dataset = Dataset.open(out, roots=roots)
     numbers = list(range(shard[0], dataset.manifest.shards, shard[1]))
-    paths, problems, keys = check_files(dataset.path, numbers)
+    limit = None if everything else sample or SAMPLE_ROWS
+    paths, problems, keys = check_files(
+        dataset.path, numbers, every_column=limit is None or dataset.manifest.rows <= limit
+    )
     total = sum(map(len, keys))
     parts = _parts(dataset)
     for part in {id(part): part for part in parts}.values():
         problems += _check_inputs(part.manifest, part.index, part.roots)
     if problems:
         return VerifyReport(total, 0, 0, (), tuple(problems))
-    chosen = sampled(keys, None if everything else sample or SAMPLE_ROWS)
+    chosen = sampled(keys, limit)
     jobs = [
         _Job(part.manifest, path, rows, part.roots, part.compare_text)
         for part, path, rows in zip((parts[n] for n in numbers), paths, chosen, strict=True)
+        if rows is None or rows
     ]
     checked = count = 0
     mismatches: list[Mismatch] = []
@@ -205,11 +210,10 @@ def _check_inputs(manifest: Manifest, index_path: Path, roots: Mapping[str, Path
 
 
 def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:
-    records = [
-        record
-        for row, record in enumerate(read_records(job.path, columns_only=True))
-        if job.rows is None or row in job.rows
-    ]
+    if job.rows is None:
+        records = list(read_records(job.path, columns_only=True))
+    else:
+        records = list(read_rows(job.path, job.rows))
     records.sort(key=lambda r: (r.source, r.scene, sorted(r.frames)))
     out: list[Mismatch] = []
     for (source, scene), rows in groupby(records, key=lambda r: (r.source, r.scene)):

@@ -24,7 +24,7 @@ from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.records.record import QARecord
+    from spatial_engine.scoring.report import Respond
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
     if options.records is None:
         raise ValueError("give --records, or --benchmark and --questions")
     dataset = Dataset.open(options.records)
-    records = list(dataset.records(options.split))
-    if not records:
+    if options.split not in dataset.splits:
         raise ValueError(
             f"{options.records} has no records of the split {options.split!r}; "
             f"its splits are {', '.join(dataset.splits)}"
         )
     try:
-        found = _responses(options, dataset, records)
+        found = _responses(options, dataset)
+        records = dataset.records(options.split)
         report = make_report(records, found, dialect=options.dialect).to_json()
     except TaskError as error:
         raise TaskError(f"{options.records}: {error}") from error
@@ -116,14 +116,18 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
     return report, format_benchmark(report)
 
 
-def _responses(options: Options, dataset: Dataset, records: list[QARecord]) -> dict[str, str]:
-    from spatial_engine.scoring.baselines import baseline_responses
+def _responses(options: Options, dataset: Dataset) -> dict[str, str] | Respond:
+    """The responses by id, or those of a baseline one after the other."""
+    from functools import partial
+
+    from spatial_engine.scoring.baselines import Learnt
 
     if options.baseline is not None:
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
-        training = dataset.records(options.training)
-        return dict(baseline_responses(options.baseline, records, training))
+        records = partial(dataset.records, options.split)
+        training = partial(dataset.records, options.training)
+        return Learnt(options.baseline, records, training).response
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
     return _read_responses(options.responses)

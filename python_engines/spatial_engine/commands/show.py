@@ -79,9 +79,11 @@ def _run(options: Options) -> int:
 def _choose(options: Options) -> list[OpenedRecord]:
     from spatial_engine.dataset.dataset import Dataset
 
-    everything = Dataset.open(options.records, roots=roots_of(options.root)).opened()
+    dataset = Dataset.open(options.records, roots=roots_of(options.root))
     if options.id is not None:
-        return list(islice((o for o in everything if o.record.id == options.id), 1))
+        found = dataset.find(options.id)
+        return [] if found is None else [found]
+    everything = dataset.opened()
     matching = (o for o in everything if fnmatchcase(o.record.task, options.task))
     if options.random is None:
         return list(islice(matching, 1))

@@ -22,6 +22,7 @@ from spatial_engine.dataset.manifest import (
 )
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.marks import draw_marks, letter_height
+from spatial_engine.records.partial import may_hold
 from spatial_engine.records.record import ImageRef, QARecord, read_records, read_tables
 from spatialcore.errors import RecordError
 from spatialcore.settings_words import nearest
@@ -209,6 +210,21 @@ class Dataset:
         file = ShardFile(shard_path(self.path, done.split, number), done)
         _check_size(file)
         yield from self._opened(file.path)
+
+    def find(self, id: str) -> OpenedRecord | None:
+        """The record of an id, or None; only shards that may hold it are read.
+
+        Raises:
+            RecordError: A file or a record is damaged.
+        """
+        task, _, rest = id.partition("/")
+        scene = rest.rpartition("/")[0]
+        for file in self.shards:
+            if task in file.done.tasks and may_hold(file.path, "scene", scene):
+                found = next((o for o in self._opened(file.path) if o.record.id == id), None)
+                if found is not None:
+                    return found
+        return None
 
     def _opened(self, path: Path) -> Iterator[OpenedRecord]:
         share = self.manifest.recipe.letter_height_share

@@ -12,17 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spatial_engine.records.partial import read_ids
 from spatial_engine.records.record import read_tables
 
 
-def _ids(path: Path) -> Iterator[str]:
+def _ids(path: Path, *, every_column: bool = True) -> Iterator[str]:
+    if not every_column:
+        yield from read_ids(path)
+        return
     for table in read_tables(path):
         yield from table.column("id").to_pylist()
 
 
-def id_keys(path: Path) -> NDArray[Any]:
-    """BLAKE2b-8 of the id of each record of a shard, as big-endian integers: (n,) uint64."""
-    digests = b"".join(hashlib.blake2b(i.encode(), digest_size=8).digest() for i in _ids(path))
+def id_keys(path: Path, *, every_column: bool = True) -> NDArray[Any]:
+    """BLAKE2b-8 of the id of each record of a shard, as big-endian integers: (n,) uint64.
+
+    Args:
+        path: The record file.
+        every_column: Whether the other columns are decoded and checked on the way.
+    """
+    ids = _ids(path, every_column=every_column)
+    digests = b"".join(hashlib.blake2b(i.encode(), digest_size=8).digest() for i in ids)
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
 
 

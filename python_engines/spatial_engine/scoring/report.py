@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from spatial_engine.scoring.multispa import Score, score
 from spatialcore.errors import SpatialCoreError
 
 BOOTSTRAP = 1000
+MANY = 20_000  # values from which on they are drawn by their counts
+LISTED = 100  # ids without a response; the rest is counted
+Respond = Callable[[QARecord], str | None]
 
 
 class ResponseError(SpatialCoreError):
@@ -42,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows, their means, and the ids without a response."""
+    """All rows, their means, the first ids without a response, and how many there are."""
 
     rows: tuple[Row, ...]
     multispa: Mapping[str, float]
@@ -51,55 +55,80 @@ class Report:
     n: int
     dialect: str
     missing: tuple[str, ...]
+    missing_count: int
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON takes it; of the missing ids the first 100."""
-        value = asdict(self)
-        value["missing"] = list(self.missing[:100])
-        value["missing_count"] = len(self.missing)
-        return value
+        """As JSON takes it."""
+        return asdict(self) | {"missing": list(self.missing)}
+
+
+class _Tally:
+    """The scores of a task: 8 bytes a record."""
+
+    def __init__(self) -> None:
+        self.values = array("d")
+        self.metric = ""
+        self.chance_sum, self.chance_count = 0.0, 0
+        self.unparsed = self.converted = self.missing = 0
+
+    def add(self, made: Score, guess: float | None, *, missing: bool) -> None:
+        """Count one record."""
+        self.values.append(made.value)
+        self.metric = self.metric or made.metric
+        self.unparsed += not made.parsed
+        self.converted += made.converted
+        self.missing += missing
+        if guess is not None:
+            self.chance_sum += guess
+            self.chance_count += 1
 
 
 def make_report(
-    records: Iterable[QARecord], responses: Mapping[str, str], *, dialect: Dialect = "multispa"
+    records: Iterable[QARecord],
+    responses: Mapping[str, str] | Respond,
+    *,
+    dialect: Dialect = "multispa",
 ) -> Report:
-    """Score every record; one without a response counts as wrong and is listed.
+    """Score every record, one after the other; one without a response is wrong and is listed.
+
+    Args:
+        records: The records.
+        responses: By id, or what gives the response to a record.
+        dialect: How responses are read.
 
     Raises:
         ResponseError: A response belongs to no record.
     """
-    scores: dict[str, list[Score]] = {}
-    chances: dict[str, list[float]] = {}
+    tallies: dict[str, _Tally] = {}
     missing: list[str] = []
-    missing_in: dict[str, int] = {}
-    unknown = set(responses)
+    missing_count = 0
+    said = responses if isinstance(responses, Mapping) else None
+    unknown = set() if said is None else set(said)
     for record in records:
         unknown.discard(record.id)
-        if record.id not in responses:
-            missing.append(record.id)
-            missing_in[record.task] = missing_in.get(record.task, 0) + 1
-        made = score(record, responses.get(record.id, ""), dialect=dialect)
-        scores.setdefault(record.task, []).append(made)
-        guess = chance(record)
-        if guess is not None:
-            chances.setdefault(record.task, []).append(guess)
+        response = responses(record) if callable(responses) else responses.get(record.id)
+        if response is None:
+            missing_count += 1
+            if len(missing) < LISTED:
+                missing.append(record.id)
+        made = score(record, response or "", dialect=dialect)
+        tally = tallies.setdefault(record.task, _Tally())
+        tally.add(made, chance(record), missing=response is None)
     if unknown:
         shown = ", ".join(sorted(unknown)[:5])
         raise ResponseError(f"{len(unknown)} responses belong to no record: {shown}")
-    rows = tuple(
-        _row(task, scores[task], chances.get(task, []), missing_in.get(task, 0))
-        for task in sorted(scores)
-    )
+    rows = tuple(_row(task, tallies[task]) for task in sorted(tallies))
     values = {row.task: row.value for row in rows}
-    every = [s.value for group in scores.values() for s in group]
+    n = sum(row.n for row in rows)
     return Report(
         rows=rows,
         multispa=multispa_rows(values),
         macro=_mean(list(values.values())),
-        micro=_mean(every),
-        n=len(every),
+        micro=sum(v for tally in tallies.values() for v in tally.values) / n if n else 0.0,
+        n=n,
         dialect=dialect,
         missing=tuple(missing),
+        missing_count=missing_count,
     )
 
 
@@ -143,14 +172,22 @@ def format_report(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def bootstrap_interval(values: list[float], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean, by 1,000 resamples; (0, 0) for no values."""
+def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean, by 1,000 resamples; (0, 0) for no values.
+
+    Many values of which few differ are drawn by how often each occurs: the same distribution.
+    """
     if not values:
         return 0.0, 0.0
-    array = np.asarray(values)
+    numbers = np.asarray(values)
     generator = np.random.Generator(np.random.PCG64(seed))
-    means = np.sort([array[generator.integers(len(array), size=len(array))].mean()
-                     for _ in range(BOOTSTRAP)])  # fmt: skip
+    distinct, counts = np.unique(numbers, return_counts=True)
+    if len(numbers) > MANY and len(distinct) <= MANY // 10:
+        drawn = generator.multinomial(len(numbers), counts / len(numbers), size=BOOTSTRAP)
+        means = np.sort(drawn @ distinct / len(numbers))
+    else:
+        means = np.sort([numbers[generator.integers(len(numbers), size=len(numbers))].mean()
+                         for _ in range(BOOTSTRAP)])  # fmt: skip
     return float(means[int(0.025 * BOOTSTRAP)]), float(means[int(0.975 * BOOTSTRAP) - 1])
 
 
@@ -165,22 +202,21 @@ def paired_interval(first: list[float], second: list[float], seed: int = 0) -> t
     return bootstrap_interval([a - b for a, b in zip(first, second, strict=True)], seed)
 
 
-def _row(task: str, scores: list[Score], chances: list[float], missing: int) -> Row:
-    values = [s.value for s in scores]
-    low, high = bootstrap_interval(values)
+def _row(task: str, tally: _Tally) -> Row:
+    low, high = bootstrap_interval(tally.values)
     return Row(
         task=task,
-        metric=scores[0].metric,
-        n=len(scores),
-        value=_mean(values),
+        metric=tally.metric,
+        n=len(tally.values),
+        value=_mean(tally.values),
         low=low,
         high=high,
-        chance=_mean(chances) if chances else None,
-        unparsed=sum(not s.parsed for s in scores) - missing,
-        converted=sum(s.converted for s in scores),
-        missing=missing,
+        chance=tally.chance_sum / tally.chance_count if tally.chance_count else None,
+        unparsed=tally.unparsed - tally.missing,
+        converted=tally.converted,
+        missing=tally.missing,
     )
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
