@@ -25,7 +25,8 @@ ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "status", "ve
          "new-reader")  # fmt: skip
 
 
-def _verbs() -> dict[str, EntryPoint]:
+def installedinstalled_verbs() -> dict[str, EntryPoint]:
+    """The verbs by name, in the order of a first session."""
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     rank = {name: i for i, name in enumerate(ORDER)}
     return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
@@ -82,7 +83,7 @@ def _run(args: list[str]) -> int:
 
         print(f"spatialcore {__version__}")
         return exit_codes.OK
-    verbs = _verbs()
+    verbs = installed_verbs()
     if not args or args[0] in ("-h", "--help", "help"):
         print(_usage(verbs))
         return exit_codes.OK if args else exit_codes.USAGE
