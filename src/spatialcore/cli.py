@@ -25,7 +25,7 @@ ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "status", "ve
          "new-reader")  # fmt: skip
 
 
-def installedinstalled_verbs() -> dict[str, EntryPoint]:
+def installed_verbs() -> dict[str, EntryPoint]:
     """The verbs by name, in the order of a first session."""
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     rank = {name: i for i, name in enumerate(ORDER)}
