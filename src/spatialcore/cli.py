@@ -9,27 +9,14 @@ import importlib.util
 import os
 import sys
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded, say_interrupted
+from spatialcore.commands.verbs import installed_verbs
 from spatialcore.errors import UsageError
 from spatialcore.interrupts import ENDING, at_worst, interruptible
-
-GROUP = "spatialcore.commands"
-# The order of a first session; verbs that are not listed follow in alphabetical order.
-ORDER = ("doctor", "sample", "check", "index", "plan", "generate", "status", "verify", "stats",
-         "report", "show",
-         "view", "export", "merge", "frames", "train", "eval", "ask", "score",
-         "new-reader")  # fmt: skip
-
-
-def installed_verbs() -> dict[str, EntryPoint]:
-    """The verbs by name, in the order of a first session."""
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    rank = {name: i for i, name in enumerate(ORDER)}
-    return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
 
 
 def _summary(entry: EntryPoint) -> str:

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from spatialcore.cli import installed_verbs
 from spatialcore.commands import completion
+from spatialcore.commands.verbs import installed_verbs
 
 
 def _complete(*words: str) -> list[str]:

@@ -66,7 +66,7 @@ def _run(options: Options) -> int:
 
 def script() -> str:
     """The script for bash, of the verbs that are installed."""
-    from spatialcore.cli import installed_verbs
+    from spatialcore.commands.verbs import installed_verbs
 
     choices, options = [], []
     verbs = installed_verbs()
