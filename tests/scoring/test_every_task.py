@@ -12,9 +12,9 @@ import pytest
 
 from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import open_records
-from spatial_engine.engines import engines
+from spatial_engine.engines import engine_of, engines
 from spatial_engine.records.record import QARecord
-from spatial_engine.scoring.baselines import _pool, baseline_responses, chance
+from spatial_engine.scoring.baselines import baseline_responses, chance
 from spatial_engine.scoring.multispa import score
 
 TASKS = sorted(engine.task for engine in engines())
@@ -51,7 +51,8 @@ def expected_random(record: QARecord, known: Sequence[QARecord]) -> tuple[float,
         record: The record.
         known: Records of its task that numbers are drawn from.
     """
-    pool = Counter(_pool(record, known))
+    closed = engine_of(record.task).choices(record.options)
+    pool = Counter(closed or [other.typed_answer.span for other in known])
     total = sum(pool.values())
     values = {span: score(record, f"`{span}`").value for span in pool}
     mean = sum(count * values[span] for span, count in pool.items()) / total
