@@ -64,7 +64,9 @@ def test_a_plan_by_parts_and_with_little_memory(
         argv = [str(whole / "idx"), "-o", str(tmp_path / "plan"), *TASKS, "--json"]
         assert plan.main([*argv, "--shard", f"{number}/{count}"]) == 0
         told = json.loads(capsys.readouterr().out)
-        assert ("rows" in told) == (done == count)
+        # With more parts than scenes some are enough; a first one never is.
+        assert ("rows" in told) or done < count
+        assert ("rows" not in told) or done > 1
     assert tree(tmp_path / "plan") == tree(whole / "plan")
     # Another question does not take up what was counted for this one.
     assert plan.main([*argv, "--seed", "5", "--shard", "0/2"]) == 0

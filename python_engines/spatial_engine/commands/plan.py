@@ -233,6 +233,8 @@ def _plan_part(
     if workers.executor != "local":
         raise UsageError("--shard i/n of a plan runs on processes; leave out --executor ray")
     claim_plan(output)
+    if not (output / "counted").exists() and _is_made(index, output, select):
+        return Plan.open(output)  # with more parts than scenes, others were enough
     recipe = recipe_of(select)
     opened, config = Index.open(index), select.config()
     folder = output / "counted" / asked_hash(opened, config, recipe)
