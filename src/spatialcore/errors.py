@@ -56,6 +56,10 @@ class SceneFormatError(SpatialCoreError):
         return type(self), (self.path, self.what, self.hint, self.code)
 
 
+# Reason codes of sources that contradict themselves: refused with exit code 3 by every verb.
+CONTRADICTIONS = frozenset(("source_contradicts", "principal_point_outside"))
+
+
 class SettingsError(SpatialCoreError, ValueError):
     """A setting has a wrong name, type, length or value; nothing has run yet.
 

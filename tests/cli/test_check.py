@@ -18,6 +18,7 @@ from tests.fabricate import (
     clip_arrays,
     level_pose,
     matrix_text,
+    ply,
     png16,
     posed_scene,
     scannet_scan,
@@ -99,7 +100,9 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scannet_scan(tmp_path / "scannet" / "scans")
+    scan = scannet_scan(tmp_path / "scannet" / "scans")
+    corners = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 2)]
+    scan.with_name("scene0000_00_vh_clean_2.ply").write_bytes(ply(corners))
     wall_scene(tmp_path / "posed" / "room")
     write_npz(tmp_path / "clips" / "walk.npz", clip_arrays())
     page = tmp_path / "report.html"

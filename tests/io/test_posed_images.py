@@ -122,7 +122,7 @@ def test_missing_and_bad_files_mask_the_frame(tmp_path: Path) -> None:
     scene = only_scene(tmp_path)
     assert [f.reason for f in scene.frames] == [
         "", "pose_missing", "depth_missing", "image_missing", "pose_nonfinite", "pose_unreadable",
-        "image_bad", "depth_bad", "image_size_differs", "depth_size_differs", "pose_not_rigid",
+        "image_bad", "depth_bad", "image_size_differs", "depth_size_differs", "pose_mirrored",
     ]  # fmt: skip
     assert scene.frames[8].color is None
     assert scene.color.size == (32, 24)

@@ -68,7 +68,7 @@ def index_sources(
         SceneFormatError: No scene can be indexed; its code is the scenes' where all have one.
     """
     from spatial_engine.recipe import load_recipe
-    from spatialcore.errors import SceneFormatError, UsageError
+    from spatialcore.errors import CONTRADICTIONS, SceneFormatError, UsageError
     from spatialcore.index.config import IndexConfig
     from spatialcore.index.index import build_index
     from spatialcore.io.open import open_sources
@@ -91,7 +91,9 @@ def index_sources(
     if not report.built and not report.reused:
         reasons = "; ".join(f"{s.scene}: {s.reason}: {s.message}" for s in report.skipped)
         codes = {s.reason for s in report.skipped}
-        code = codes.pop() if len(codes) == 1 else "no_scene"
+        code = next(iter(codes)) if len(codes) == 1 else "no_scene"
+        if codes & CONTRADICTIONS:
+            code = "source_contradicts"
         raise SceneFormatError(specs[0], f"no scene can be indexed: {reasons}", code=code)
     for warning in report.warnings():
         print(f"warning: {warning}", file=sys.stderr)

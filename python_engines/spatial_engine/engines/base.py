@@ -135,6 +135,11 @@ class Engine(ABC):
         return False
 
     @property
+    def needs_objects(self) -> bool:
+        """Whether it asks about labelled objects; `check` says what labels would unlock."""
+        return False
+
+    @property
     def needs_metres(self) -> bool:
         """Whether lengths must be metres; directions and correspondences need no scale."""
         return True

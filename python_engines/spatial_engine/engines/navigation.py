@@ -57,6 +57,7 @@ class NavigationInstructions(Engine):
     task: ClassVar[str] = "navigation.instructions"
     answer: ClassVar[AnswerForm] = AnswerForm("steps", "steps")
     subject: ClassVar[Subject] = OBJECTS
+    needs_objects: ClassVar[bool] = True
     needs_up: ClassVar[bool] = True
     of_walk: ClassVar[bool] = True
 

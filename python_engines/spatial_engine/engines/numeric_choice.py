@@ -116,6 +116,11 @@ class NumericChoice(Engine):
         return f"{self.open.task}.choice"
 
     @property
+    def needs_objects(self) -> bool:
+        """As the open task."""
+        return self.open.needs_objects
+
+    @property
     def question_type(self) -> str:
         """That of the open task, marked: the public benchmark asks for the number."""
         return f"{self.open.question_type}_choice"

@@ -89,6 +89,7 @@ class ObjectSize(Engine):
     answer: ClassVar[AnswerForm] = AnswerForm("integer", "mm")
     subject: ClassVar[Subject] = Subject("size", of_items=True)
     published: ClassVar[Published] = Published("MultiSPA", "object size")
+    needs_objects: ClassVar[bool] = True
     needs_up: ClassVar[bool] = True
 
     @property

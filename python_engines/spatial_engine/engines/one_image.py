@@ -213,6 +213,7 @@ class OneImage(Engine):
     quantity: Quantity
     subject: ClassVar[Subject] = OBJECTS
 
+    needs_objects: ClassVar[bool] = True
     needs_metres: ClassVar[bool] = False
 
     @property

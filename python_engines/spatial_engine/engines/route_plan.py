@@ -78,6 +78,7 @@ class RoutePlan(Engine):
     question_type: ClassVar[str] = "route_planning"
     subject: ClassVar[Subject] = OBJECTS
     words: ClassVar[tuple[str, ...]] = tuple(_LETTERS)
+    needs_objects: ClassVar[bool] = True
     needs_up: ClassVar[bool] = True
     of_walk: ClassVar[bool] = True
 

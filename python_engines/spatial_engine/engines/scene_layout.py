@@ -110,6 +110,11 @@ class SceneLayout(Engine):
         return f"scene_layout.{self.quantity}"
 
     @property
+    def needs_objects(self) -> bool:
+        """All but the room's size are about objects."""
+        return self.quantity != "room_size"
+
+    @property
     def question_type(self) -> str:
         """The VSI-Bench type."""
         return QUESTION_TYPES[self.quantity]

@@ -79,6 +79,7 @@ class SpatialRelation(Engine):
     relation: Relation
     answer: ClassVar[AnswerForm] = WORD
     subject: ClassVar[Subject] = OBJECTS
+    needs_objects: ClassVar[bool] = True
     needs_up: ClassVar[bool] = True
 
     @property

@@ -2,7 +2,8 @@
 """Look through scenes and clips: what is there, what is missing, and what needs it.
 
 Examples:
-  spatialcore check scans                      a table of the scenes below a folder
+  spatialcore check scans                      a line for each scene below a folder
+  spatialcore check scans --verbose            all that is known of each, task by task
   spatialcore check scans --json               one JSON object
   spatialcore check posed_images:rooms --world-up +y --report rooms.html
 
@@ -12,6 +13,7 @@ Exit code: 0 every scene can be used, 1 none can, 3 some cannot.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +24,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spatialcore.commands import exit_codes
+from spatialcore.commands.check_tasks import task_counter, with_tasks
 from spatialcore.commands.guard import run_verb
+from spatialcore.errors import UsageError, printable
 from spatialcore.files import write_text
 
 if TYPE_CHECKING:
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
     from spatialcore.types import Source
 
 _BAR_AFTER_S = 2.0
-_FILE_WIDTH = 140  # columns where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Options:
         labels: ScanNet label table; default: looked for beside the scenes.
         trust_source: Take a source whose depth maps contradict its poses as it is.
         every_frame: Decode every depth image instead of a dozen a scene.
+        count: Scenes of each source whose questions are counted, on some of their frames; the
+            others are taken to give as many. 0 counts none.
+        verbose: All that is known of each scene.
         report: Write the table as an HTML page.
         json: Print one JSON object instead of a table.
     """
@@ -58,6 +64,8 @@ class Options:
     labels: str | None = None
     trust_source: bool = False
     every_frame: bool = False
+    count: int = 8
+    verbose: bool = False
     report: Path | None = None
     json: bool = False
 
@@ -79,10 +87,13 @@ def _run(options: Options) -> int:
         labels=options.labels,
         trust_source=options.trust_source,
     )
-    sources = open_sources(options.source, read)
-    surveys: list[tuple[Source, list[SceneReport]]] = [
-        (source, list(_follow(source, options))) for source in sources
-    ]
+    if options.count < 0:
+        raise UsageError(f"--count must be 0 or more, got {options.count}")
+    sources, counter = open_sources(options.source, read), task_counter()
+    surveys: list[tuple[Source, list[SceneReport]]] = []
+    for source in sources:
+        found = list(_follow(source, options))
+        surveys.append((source, list(with_tasks(source, found, counter, options.count))))
     _show(surveys, options)
     return _exit_code([report for _, reports in surveys for report in reports])
 
@@ -121,23 +132,27 @@ def _follow(source: Source, options: Options) -> Iterator[SceneReport]:
 
 
 def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> None:
-    from spatialcore.commands.check_table import html_page, summary_lines, survey_table
+    from spatialcore.commands.check_table import (
+        WIDTH,
+        detail_lines,
+        html_page,
+        summary_lines,
+        survey_lines,
+    )
 
     if options.report is not None:
         write_text(options.report, html_page(surveys))
     if options.json:
         print(json.dumps(_as_json(surveys), allow_nan=False))
         return
-    from rich.console import Console
-
-    console = Console()
-    width = console.width if console.is_terminal else _FILE_WIDTH
-    console.width = width
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
     for source, reports in surveys:
-        console.print(f"{source.kind} {source.root}", highlight=False, markup=False, soft_wrap=True)
-        console.print(survey_table(reports, width))
-    for line in summary_lines(surveys):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print(f"{source.kind} {printable(str(source.root))}")
+        print("\n".join(survey_lines(reports, max(width, WIDTH))))
+    if options.verbose:
+        details = [line for _, found in surveys for r in found for line in detail_lines(r)]
+        print("\n".join(["", *details, ""]))
+    print("\n".join(summary_lines(surveys)))
 
 
 def _as_json(surveys: list[tuple[Source, list[SceneReport]]]) -> dict[str, Any]:

@@ -1,33 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How `spatialcore check` shows its reports: a table, the lines below it, and an HTML page."""
+"""How `spatialcore check` shows its reports: one line a scene, details, and an HTML page."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from spatialcore.commands.check_tasks import HOW, tasks_of, unlocking
 
+if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
     from spatialcore.types import Source
 
+WIDTH = 80  # of a line, where a terminal is not wider
 COLUMNS = (
     ("scene", "id of the scene or clip"),
-    ("frames", "usable of all kept"),
-    ("bad poses", "frames whose pose is missing, not finite or not rigid"),
-    ("depth lost", "frames whose depth image is missing or damaged"),
-    ("depth", "share of depth pixels with a reading"),
-    ("agree", "share of readings that a neighbouring frame confirms; with the txt offset behind +"),
-    ("objects", "labelled objects"),
-    ("points", "mesh vertices, or tracks of a clip"),
-    ("up", "up direction in the world of the scene"),
-    ("split", "published split"),
     ("verdict", "ok, limited, wrong or skipped"),
+    ("frames", "usable of all kept"),
+    ("depth", "share of depth pixels with a reading"),
+    ("agree", "share of readings that a neighbouring frame confirms"),
+    ("up", "up direction in the world of the scene; ~ estimated, ? unknown"),
+    ("m", "whether lengths are metres"),
+    ("turned", "frames that lay on their side and are turned upright"),
+    ("objects", "labelled objects"),
+    ("tasks", "tasks that can be asked, of all of its kind"),
+    ("asks", "about how many questions the default recipe takes"),
 )
-_WIDE_ONLY = ("points", "split")
-_COLOURS = {"ok": "green", "limited": "yellow", "wrong": "red", "skipped": "red"}
+_LEAST_ID = 12
 _NAMES = ("x", "y", "z")
 _STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem;color:#222}"
@@ -38,59 +38,75 @@ _STYLE = (
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _count(report: SceneReport, *prefixes: str) -> str:
-    total = sum(n for code, n in report.reasons.items() if code.startswith(prefixes))
-    return str(total) if report.kind else "-"
+    return "-" if value is None else f"{100 * value:.0f}%"
 
 
 def _up(report: SceneReport) -> str:
     if report.world_up is None:
-        return "unknown" if report.kind else "-"
+        return "?" if report.kind else "-"
     near = max(range(3), key=lambda i: abs(report.world_up[i]) if report.world_up else 0.0)
     value = report.world_up[near]
     text = f"{'+' if value > 0 else '-'}{_NAMES[near]}"
-    if abs(value) < 0.999:
-        text = ",".join(f"{x:.3f}" for x in report.world_up)
-    return f"{text} (estimated)" if report.up_estimated else text
+    return f"{text}~" if report.up_estimated or abs(value) < 0.999 else text
 
 
 def row(report: SceneReport) -> tuple[str, ...]:
     """The cells of one scene, in the order of `COLUMNS`."""
-    agreement = _share(report.agreement)
-    if report.agreement_offset is not None:
-        agreement += f" + {_share(report.agreement_offset)}"
+    tasks = tasks_of(report)
+    asks = None if tasks is None else tasks.questions
     return (
         report.id,
+        report.verdict,
         f"{report.usable_count}/{report.frame_count}" if report.kind else "-",
-        _count(report, "pose_"),
-        _count(report, "depth_"),
         _share(report.depth_share),
-        agreement,
-        str(report.object_count) if report.kind == "scene" else "-",
-        "-" if report.point_count is None else str(report.point_count),
+        _share(report.agreement),
         _up(report),
-        report.split or "-",
-        report.verdict if not report.code else f"{report.verdict}: {report.code}",
+        "-" if not report.kind else "m" if report.metric else "no",
+        str(report.turned_count) if report.turned_count else "-",
+        str(report.object_count) if report.kind == "scene" else "-",
+        "-" if tasks is None else f"{len(tasks.open)}/{tasks.total}",
+        "-" if asks is None else f"{'' if report.counted else '~'}{asks:,}",
     )
 
 
-def survey_table(reports: Iterable[SceneReport], width: int) -> Table:
-    """The reports as a rich table; under 100 columns it leaves out points and split."""
-    from rich.table import Table
-    from rich.text import Text
+def middle(text: str, width: int) -> str:
+    """A text in so many columns, its middle left out where it is longer."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
-    shown = [i for i, (name, _) in enumerate(COLUMNS) if width >= 100 or name not in _WIDE_ONLY]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for i in shown:
-        table.add_column(COLUMNS[i][0], no_wrap=COLUMNS[i][0] != "verdict", overflow="fold")
-    for report in reports:
-        cells = [Text(cell) for cell in row(report)]
-        cells[-1].stylize(_COLOURS[report.verdict])
-        table.add_row(*(cells[i] for i in shown))
-    return table
+
+def survey_lines(reports: Iterable[SceneReport], width: int = WIDTH) -> list[str]:
+    """A heading, then one line a scene of at most `width` columns.
+
+    The verdict stands behind the id, so that it is there whatever is cut. A scene that cannot be
+    used, or contradicts itself, says why in place of the figures.
+    """
+    found = list(reports)
+    rows = [tuple(name for name, _ in COLUMNS), *(row(report) for report in found)]
+    plain = [rows[0], *(cells for cells, r in zip(rows[1:], found, strict=True) if not r.error)]
+    widths = [max(len(cells[i]) for cells in plain) for i in range(1, len(COLUMNS))]
+    widths[0] = max(len(cells[1]) for cells in rows)
+    spare = width - sum(widths) - len(widths)
+    first = min(max(len(cells[0]) for cells in rows), max(spare, _LEAST_ID))
+    lines = []
+    for k, cells in enumerate(rows):
+        head = f"{middle(cells[0], first):<{first}} {cells[1]:<{widths[0]}}"
+        report = found[k - 1] if k else None
+        if report is not None and report.error:
+            tail = _why(report)
+        else:
+            tail = " ".join(f"{c:>{w}}" for c, w in zip(cells[2:], widths[1:], strict=True))
+        line = f"{head} {tail}".rstrip()
+        lines.append(line if len(line) <= width else f"{line[: width - 1]}…")
+    return lines
+
+
+def _why(report: SceneReport) -> str:
+    if report.verdict == "wrong" and report.cause:
+        return f"agrees {_share(report.agreement)}; looks like {report.cause}"
+    return f"{report.code}: {report.error}" if report.error else report.code
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -109,12 +125,22 @@ def _in_general(what: str, scene_id: str) -> str:
     return what.replace(scene_id, "<id>")
 
 
+def _unlocks(report: SceneReport) -> Iterator[str]:
+    """What would let more tasks be asked, and how many."""
+    for lacks, tasks in unlocking(report).items():
+        yield f"{len(tasks)} more tasks with {' and '.join(HOW[reason] for reason in lacks)}"
+
+
 def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[str]:
-    """Why scenes were skipped, what is missing and what needs it, other masked frames, totals."""
+    """Why scenes were skipped, what is missing and what it would unlock, masked frames, totals."""
     reports = [report for _, found in surveys for report in found]
     for report in reports:
         if report.error:
             yield f"{report.verdict} {report.id}: {report.error}"
+    for report in reports:
+        if report.few_usable:
+            why = ", ".join(f"{n} {code}" for code, n in report.reasons.items())
+            yield f"warning {report.id}: {report.few_usable} ({why})"
     missing = _grouped(
         (f"missing {_in_general(what, r.id)}: {why}", r.id)
         for r in reports
@@ -122,14 +148,75 @@ def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[s
     )
     for text, scenes in missing.items():
         yield f"{text} [{_some(scenes)}]"
+    unlocks = _grouped((text, r.id) for r in reports if not r.error for text in _unlocks(r))
+    for text, scenes in unlocks.items():
+        yield f"unlock {text} [{_some(scenes)}]"
     masked = _grouped((f"{code}", f"{r.id} {n}") for r in reports for code, n in r.reasons.items())
     for code, scenes in sorted(masked.items()):
         yield f"masked {code}: {_some(scenes)}"
-    for text, scenes in _grouped((note, r.id) for r in reports for note in r.notes).items():
+    notes = _grouped((n, r.id) for r in reports for n in r.notes if n != r.few_usable)
+    for text, scenes in notes.items():
         yield f"note {text} [{_some(scenes)}]"
+    yield _total(reports)
+
+
+def _total(reports: Sequence[SceneReport]) -> str:
     usable = sum(report.usable_count for report in reports if not report.error)
     skipped = sum(bool(report.error) for report in reports)
-    yield f"{len(reports) - skipped} of {len(reports)} scenes can be used, {usable} frames"
+    found = [tasks.questions for r in reports if (tasks := tasks_of(r)) and tasks.questions]
+    text = f"{len(reports) - skipped} of {len(reports)} scenes can be used, {usable} frames"
+    return f"{text}, about {sum(found):,} questions" if found else text
+
+
+def detail_lines(report: SceneReport) -> Iterator[str]:
+    """All that is known of one scene."""
+    yield f"{report.id}: {report.verdict}"
+    if report.error:
+        yield f"  {report.error}"
+    if not report.kind:
+        return
+    masked = ", ".join(f"{n} {code}" for code, n in report.reasons.items())
+    turned = f", {report.turned_count} turned upright" if report.turned_count else ""
+    frames = f"{report.usable_count} of {report.frame_count} frames can be used{turned}"
+    yield f"  {frames}" + (f": {masked}" if masked else "")
+    if report.kind == "scene":
+        offset = report.agreement_offset
+        moved = "" if offset is None else f", {_share(offset)} with the offset of {report.id}.txt"
+        depth = f"  depth has readings in {_share(report.depth_share)} of its pixels"
+        low_high = report.depth_range
+        span = "" if low_high is None else f", most from {low_high[0]:.2g} to {low_high[1]:.2g} m"
+        yield f"{depth}{span}; neighbouring frames agree in {_share(report.agreement)}{moved}"
+    how = "unknown" if report.world_up is None else (
+        f"{', '.join(f'{x:.3g}' for x in report.world_up)}, "
+        f"{'estimated from the cameras' if report.up_estimated else 'given'}"
+    )  # fmt: skip
+    yield f"  up {how}; lengths {'in metres' if report.metric else 'of unknown scale'}"
+    points = "no mesh" if report.point_count is None else f"{report.point_count:,} points"
+    split = f"split {report.split or 'not listed'}"
+    yield f"  {report.object_count} labelled objects, {points}, {split}"
+    yield from (f"  missing {what}: {why}" for what, why in report.missing)
+    yield from (f"  note {note}" for note in report.notes)
+    yield from _task_lines(report)
+
+
+def _task_lines(report: SceneReport) -> Iterator[str]:
+    tasks = tasks_of(report)
+    if tasks is None or report.locked is None:
+        return
+    total = "" if tasks.questions is None else f", about {tasks.questions:,} questions"
+    how = "" if report.counted or tasks.questions is None else " (as the scenes that were counted)"
+    yield f"  {len(tasks.open)} of {tasks.total} tasks can be asked{total}{how}"
+    width = max(map(len, tasks.open), default=0)
+    for task in tasks.open:
+        number = "" if report.questions is None else f"  {report.questions[task]:>5,}"
+        yield f"    {task:<{width}}{number}".rstrip()
+    for lacks, locked in unlocking(report).items():
+        yield f"  {len(locked)} more with {' and '.join(HOW[reason] for reason in lacks)}"
+        yield from (f"    {task}" for task in locked)
+    rest = [t for t, lacks in report.locked.items() if not lacks and t not in tasks.open]
+    if rest:
+        yield f"  {len(rest)} have what they need and find nothing to ask"
+        yield from (f"    {task}  {report.refused.get(task, '')}".rstrip() for task in rest)
 
 
 def html_page(surveys: list[tuple[Source, list[SceneReport]]]) -> str:
@@ -145,9 +232,10 @@ def html_page(surveys: list[tuple[Source, list[SceneReport]]]) -> str:
         parts.append(f"<h2>{html.escape(source.kind)} {html.escape(str(source.root))}</h2>")
         parts.append(f"<table><tr>{head}</tr>")
         for report in reports:
-            cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row(report)[:-1])
-            verdict = html.escape(row(report)[-1])
-            parts.append(f'<tr>{cells}<td class="{report.verdict}">{verdict}</td></tr>')
+            scene, _, *cells = (html.escape(cell) for cell in row(report))
+            verdict = f'<td class="{report.verdict}">{report.verdict}</td>'
+            rest = "".join(f"<td>{cell}</td>" for cell in cells)
+            parts.append(f"<tr><td>{scene}</td>{verdict}{rest}</tr>")
         parts.append("</table>")
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in summary_lines(surveys))
     parts.append(f"<ul>{lines}</ul></html>\n")

@@ -19,6 +19,7 @@ from typing import TypeVar
 from spatialcore.commands import exit_codes
 from spatialcore.commands.text import one_line
 from spatialcore.errors import (
+    CONTRADICTIONS,
     FolderInUse,
     SceneFormatError,
     SceneIndexError,
@@ -101,7 +102,7 @@ def explain(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence of an error that a user can cause; None for a fault of ours."""
     if isinstance(error, UsageError | FolderInUse | SceneIndexError):
         return exit_codes.USAGE, str(error)
-    if isinstance(error, SceneFormatError) and error.code == "source_contradicts":
+    if isinstance(error, SceneFormatError) and error.code in CONTRADICTIONS:
         return exit_codes.SKIPPED, str(error)
     if isinstance(error, SceneFormatError) and error.code in _NO_SOURCE:
         return exit_codes.USAGE, str(error)

@@ -24,6 +24,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.errors import CONTRADICTIONS
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _run(options: Options) -> int:
     print(json.dumps(_as_json(report)) if options.json else _as_text(report))
     if report.built or report.reused or not (report.skipped or options.shard.endswith("/1")):
         return exit_codes.SKIPPED if report.skipped else exit_codes.OK
-    contradicted = any(scene.reason == "source_contradicts" for scene in report.skipped)
+    contradicted = any(scene.reason in CONTRADICTIONS for scene in report.skipped)
     return exit_codes.SKIPPED if contradicted else exit_codes.FAILED
 
 

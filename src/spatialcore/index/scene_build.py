@@ -38,7 +38,14 @@ from spatialcore.index.visibility import (
     instance_on_depth,
     scene_view,
 )
-from spatialcore.io.agreement import DepthShot, depth_shot, measure, sampled_frames
+from spatialcore.io.agreement import (
+    DepthShot,
+    contradiction,
+    depth_shot,
+    measure,
+    only_mirrored,
+    sampled_frames,
+)
 from spatialcore.io.matrices import rigid_alignment
 from spatialcore.types import Float64, Scene
 
@@ -193,13 +200,13 @@ class SceneBuild:
             yield item
 
     def _check_agreement(self) -> None:
-        """Refuse a source whose depth maps contradict its poses."""
-        agreement = measure([shot for shot in self._shots if shot is not None])
+        """Refuse a source that contradicts itself."""
+        why = contradiction(self.scene, measure([shot for shot in self._shots if shot is not None]))
         self._shots.clear()
-        if agreement.contradicted and not self.trusted:
+        if why and not self.trusted:
             raise SceneFormatError(
                 self.scene.root / self.scene.id,
-                agreement.sentence(),
+                why,
                 "correct the source; --trust-source takes it as it is",
                 code="source_contradicts",
             )
@@ -223,6 +230,9 @@ class SceneBuild:
         return instance_on_depth(self.views[row], np.ascontiguousarray(stored, dtype=np.int32))
 
     def _no_frames(self) -> SceneFormatError:
+        place, why = self.scene.root / self.scene.id, only_mirrored(self.reasons)
+        if why:
+            return SceneFormatError(place, why, "correct the poses", code="source_contradicts")
         counts = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(self.reasons).items()))
         return SceneFormatError(
             self.scene.root / self.scene.id,

@@ -10,7 +10,7 @@ contradicts itself, and what would be made from it would be wrong, though every 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -40,8 +40,18 @@ _MAX_READINGS = 1 << 20  # of one map: a dozen of them stay small
 _RELATIVE, _ABSOLUTE_M = 0.05, 0.05
 # A cause is named when undoing it confirms so much, and so much more than as given.
 _CURED, _GAIN = 0.8, 0.25
+# Sound captures have 0.897 and more. Between, and where nothing can be compared, a cause has to be
+# plain before it is believed.
+_SOUND, _CURED_OF_DOUBT, _GAIN_OF_DOUBT = 0.89, 0.93, 0.08
+# A principal point farther from the middle than any lens that is not shifted, by one factor along
+# and across. Shifted lenses and crops differ in the two.
+_SIZE_FACTORS, _SAME_FACTOR = (0.85, 1.18), 0.05
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
-_UNITS = (10.0, 0.1, 5.0, 0.2, 4.0, 0.25, 2.0, 0.5, 6.5535, 1 / 6.5535, 1000.0, 0.001)
+_UNITS = (
+    *(10.0, 0.1, 5.0, 0.2, 4.0, 0.25, 2.0, 0.5, 6.5535, 1 / 6.5535),
+    *(1000.0, 0.001, 100.0, 0.01, 3.2808, 0.3048),
+)
+_K_FACTORS = (2.0, 0.5, 4 / 3, 0.75, 1296 / 640, 640 / 1296, 3.0, 1 / 3, 1.5, 2 / 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,16 +88,22 @@ class Agreement:
     @property
     def contradicted(self) -> bool:
         """Whether the maps contradict the poses."""
+        if self.cause:
+            return True
         if self.share is None or self.readings < ENOUGH_READINGS:
             return False
         return self.share < CONTRADICTED
 
     def sentence(self) -> str:
         """What is wrong, for a person."""
-        said = (
-            f"its depth maps contradict its poses: neighbours confirm {self.share:.0%} of the "
-            "readings, in sound captures 90 % and more"
-        )
+        said = "its depth maps contradict its poses: "
+        if self.share is None or self.readings < ENOUGH_READINGS:
+            said += "neighbouring frames have next to no reading in common"
+        else:
+            said += (
+                f"neighbours confirm {self.share:.0%} of the readings, in sound captures 90 % and "
+                "more"
+            )
         if self.cause:
             said += f"; looks like {self.cause} (then {self.cured:.0%})"
         return said
@@ -177,16 +193,49 @@ def measure(shots: Sequence[DepthShot]) -> Agreement:
     """The agreement of frames in capture order; names the likely cause where they contradict."""
     share, total = _share(shots)
     found = Agreement(share, total)
-    if share is None or not found.contradicted:
+    little = share is None or total < ENOUGH_READINGS
+    if len(shots) < 2 or (not little and share is not None and share >= _SOUND):
         return found
-    best, cause = share, ""
+    best, cause = share if share is not None and not little else 0.0, ""
+    least = _CURED if little or found.contradicted else _CURED_OF_DOUBT
+    gain = _GAIN if little or found.contradicted else _GAIN_OF_DOUBT
+    start = best
     for name, undo in _hypotheses():
         cured, compared = _share([undo(shot) for shot in shots])
         if cured is not None and compared >= ENOUGH_READINGS and cured > best:
             best, cause = cured, name
-    if best >= _CURED and best >= share + _GAIN:
+    if best >= (_CURED_OF_DOUBT if little else least) and best >= start + gain:
         return Agreement(share, total, cause, best)
     return found
+
+
+def only_mirrored(reasons: Iterable[str]) -> str:
+    """How a scene contradicts itself whose frames are masked for one axis alone, or ""."""
+    if {*reasons} != {"pose_mirrored"}:
+        return ""
+    return (
+        "its poses mirror the world: one axis points the other way in each, or two are exchanged; "
+        "no camera stands so"
+    )
+
+
+def contradiction(scene: Scene, agreement: Agreement) -> str:
+    """How a scene contradicts itself, for a person; "" where it does not.
+
+    Maps and poses speak of the depth camera alone. Of the colour camera the principal point does:
+    off the middle by one factor in both directions, it is that of images of another size.
+    """
+    if agreement.contradicted:
+        return agreement.sentence()
+    W, H = scene.color.size
+    across, down = 2 * (scene.color.K[:2, 2] + 0.5) / (W, H)
+    low, high = _SIZE_FACTORS
+    if low < across < high or abs(across - down) > _SAME_FACTOR * max(across, down):
+        return ""
+    return (
+        f"its K belongs to images of about {across * W:.0f}x{down * H:.0f} pixels, its images have "
+        f"{W}x{H}: the principal point lies at {across / 2:.0%} and {down / 2:.0%} of the sides"
+    )
 
 
 def _hypotheses() -> Iterator[tuple[str, Callable[[DepthShot], DepthShot]]]:
@@ -206,9 +255,13 @@ def _hypotheses() -> Iterator[tuple[str, Callable[[DepthShot], DepthShot]]]:
     )
     yield "range along the ray in place of z", _z_of_range
     yield "depth images mirrored against the poses", _mirrored
+    yield "depth images upside down against the poses", _upside_down
     for factor in _UNITS:
         unit = f"{factor:g} times as large" if factor > 1 else f"{1 / factor:g} times as small"
         yield f"another unit of depth, {unit}", scaled(factor)
+    for factor in _K_FACTORS:
+        size = f"{factor:.2g} times as large" if factor > 1 else f"{1 / factor:.2g} times as small"
+        yield f"K of images {size}", _zoomed(1 / factor)
 
 
 def _z_of_range(shot: DepthShot) -> DepthShot:
@@ -221,6 +274,22 @@ def _z_of_range(shot: DepthShot) -> DepthShot:
 
 def _mirrored(shot: DepthShot) -> DepthShot:
     return replace(shot, depth=shot.depth[:, ::-1])
+
+
+def _upside_down(shot: DepthShot) -> DepthShot:
+    return replace(shot, depth=shot.depth[::-1])
+
+
+def _zoomed(factor: float) -> Callable[[DepthShot], DepthShot]:
+    """The K of images so many times as large; pixel centres are integers."""
+
+    def zoom(shot: DepthShot) -> DepthShot:
+        K = shot.K.copy()
+        K[:2] *= factor
+        K[:2, 2] += 0.5 * (factor - 1)
+        return replace(shot, K=K)
+
+    return zoom
 
 
 # Of a sound clip's visible points a few leave the picture by noise at its rim.

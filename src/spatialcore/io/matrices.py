@@ -117,6 +117,13 @@ def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
             image (code "principal_point_outside").
     """
     top = np.array(K[:3, :3], dtype=np.float64)
+    if top[0, 0] < 0 or top[1, 1] < 0:
+        raise SceneFormatError(
+            path,
+            "has a mirrored axis: a focal length is negative",
+            "the poses have to say where the camera looks, and K that x is right and y down",
+            code="source_contradicts",
+        )
     try:
         if not (top[2] == (0.0, 0.0, 1.0)).all() or top[1, 0] != 0:
             raise ValueError("K must be upper triangular with last row (0, 0, 1)")
@@ -142,7 +149,10 @@ def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
 
 
 def pose_reason(world_from_cam: Float64) -> str:
-    """Why a (4, 4) pose cannot be used: "pose_nonfinite", "pose_not_rigid", or "" when it can."""
+    """Why a (4, 4) pose cannot be used, or "" when it can.
+
+    "pose_nonfinite", "pose_mirrored" where it is a rotation but for one axis, "pose_not_rigid".
+    """
     # Plain floats: numpy's overhead on 4x4 matrices was a third of the time to open a scene.
     rows: list[list[float]] = world_from_cam.tolist()
     if not all(math.isfinite(x) for row in rows for x in row):
@@ -163,7 +173,9 @@ def pose_reason(world_from_cam: Float64) -> str:
         + (x[0] * y[1] - x[1] * y[0]) * z[2]
     )
     affine = max(abs(p - q) for p, q in zip(rows[3], (0, 0, 0, 1), strict=True)) <= 1e-6
-    return "" if away <= _RIGID_TOLERANCE and volume > 0 and affine else "pose_not_rigid"
+    if away > _RIGID_TOLERANCE or not affine:
+        return "pose_not_rigid"
+    return "" if volume > 0 else "pose_mirrored"
 
 
 def rigid_alignment(aligned_from_world: Float64, path: Path) -> Float64:

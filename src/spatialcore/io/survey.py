@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from spatialcore.errors import SceneFormatError
+from spatialcore.errors import CONTRADICTIONS, SceneFormatError
 from spatialcore.io.agreement import (
     OUTSIDE_CONTRADICTED,
     SAMPLED_FRAMES,
     DepthShot,
+    contradiction,
     depth_shot,
     measure,
+    only_mirrored,
     outside_sentence,
     sampled_frames,
     share_outside,
@@ -62,6 +64,14 @@ class SceneReport:
             or "skipped".
         error: Why it was skipped or is wrong, or "".
         code: Reason code of a skipped or wrong scene, or "".
+        cause: What a source that contradicts itself looks like instead, or "".
+        depth_range: Metres that 5 % and 95 % of the readings stay below.
+        turned_count: Frames that lay on their side and are turned upright.
+        few_usable: The warning where most frames cannot be used, or "".
+        locked: Task -> what it needs and the scene lacks; None where nobody told.
+        questions: Task -> about how many the default recipe takes; None where not counted.
+        refused: Task without a question -> why, by the commonest reason.
+        counted: Whether `questions` were counted in this scene.
     """
 
     id: str
@@ -83,6 +93,14 @@ class SceneReport:
     verdict: str = "ok"
     error: str = ""
     code: str = ""
+    cause: str = ""
+    depth_range: tuple[float, float] | None = None
+    turned_count: int = 0
+    few_usable: str = ""
+    locked: dict[str, tuple[str, ...]] | None = None
+    questions: dict[str, int] | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    counted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
@@ -149,6 +167,17 @@ def _decode(scene: Scene, count: int | None) -> tuple[list[DepthShot], Counter[s
     return shots, faults, read / total if total else None
 
 
+def _depth_range(shots: list[DepthShot]) -> tuple[float, float] | None:
+    """Metres that 5 % and 95 % of the readings stay below."""
+    found = [shot.depth[::8, ::8].ravel() for shot in shots]
+    metres = np.concatenate(found) if found else np.zeros(0, np.float32)
+    metres = metres[np.isfinite(metres)]
+    if not metres.size:
+        return None
+    low, high = np.quantile(metres, (0.05, 0.95)).tolist()
+    return low, high
+
+
 def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
     shots, faults, share = _decode(scene, count)
     reasons = Counter(f.reason for f in scene.frames if not f.valid) + faults
@@ -166,7 +195,8 @@ def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
     missing = tuple(_missing_of_scene(scene))
     # No lack: the index builds a cloud from the depth images where there is no mesh.
     notes = scene.notes if scene.read_cloud else (*scene.notes, "no_mesh")
-    notes += few_usable(usable, len(scene.frames))
+    few = few_usable(usable, len(scene.frames))
+    notes += few
     cloud = scene.read_cloud() if scene.read_cloud else None
     up = None if scene.world_up is None else tuple(float(x) for x in scene.world_up)
     report = SceneReport(
@@ -186,14 +216,18 @@ def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
         split=scene.split,
         notes=notes,
         missing=missing,
-        verdict="limited" if missing else "ok",
+        verdict="limited" if missing or few else "ok",
+        depth_range=_depth_range(shots),
+        turned_count=sum("rotate=" in (frame.image or "") for frame in scene.frames),
+        few_usable="".join(few),
     )
-    return _contradicted(report, agreement.sentence()) if agreement.contradicted else report
+    why = contradiction(scene, agreement)
+    return _contradicted(report, why, agreement.cause) if why else report
 
 
-def _contradicted(report: SceneReport, sentence: str) -> SceneReport:
-    hint = "--trust-source takes it as it is"
-    return replace(report, verdict="wrong", error=f"{sentence} ({hint})", code="source_contradicts")
+def _contradicted(report: SceneReport, sentence: str, cause: str = "") -> SceneReport:
+    error = f"{sentence} (--trust-source takes it as it is)"
+    return replace(report, verdict="wrong", error=error, code="source_contradicts", cause=cause)
 
 
 def few_usable(usable: int, total: int) -> tuple[str, ...]:
@@ -250,7 +284,10 @@ def survey_scene(
             report = _survey_scene(opened, sampled_frames)
     except Exception as error:
         fault = scene_fault(source.root / scene_id, error)
-        return SceneReport(scene_id, verdict="skipped", error=str(fault), code=fault.code)
+        verdict = "wrong" if fault.code in CONTRADICTIONS else "skipped"
+        return SceneReport(scene_id, verdict=verdict, error=str(fault), code=fault.code)
+    if report.usable_count == 0 and (why := only_mirrored(report.reasons)):
+        return replace(report, verdict="wrong", error=why, code="source_contradicts")
     if report.usable_count == 0:
         what = "every frame is masked: " + ", ".join(f"{k} {n}" for k, n in report.reasons.items())
         return replace(report, verdict="skipped", error=what, code="no_usable_frames")

@@ -140,6 +140,9 @@ class FreeSpace:
         return x, y
 
 
+_MAX_CELLS = 1 << 24  # 200 m by 200 m of 5 cm: no floor that is walked in one scan
+
+
 def free_space(
     points: ArrayLike, floor: ArrayLike | None = None, *, rules: GridRules = DEFAULT_RULES
 ) -> FreeSpace | Rejection:
@@ -152,7 +155,7 @@ def free_space(
         rules: Thresholds.
 
     Returns:
-        FreeSpace, or `no_route` when no cell is free.
+        FreeSpace, or `no_route` when no cell is free, or the grid has over 16 million cells.
 
     Raises:
         ValueError: A shape is wrong or a coordinate is not finite.
@@ -177,6 +180,8 @@ def free_space(
     first = index.min(axis=0)
     column, row = (index - first).T
     shape = (int(row.max()) + 1, int(column.max()) + 1)
+    if shape[0] * shape[1] > _MAX_CELLS:
+        return Rejection(Reason.NO_ROUTE, {"floor_z": floor_z, "cells": shape[0] * shape[1]})
     above = heights - floor_z
     obstacle = (above > rules.obstacle_low_m) & (above < rules.obstacle_high_m)
     blocked = _occupied(shape, row, column, obstacle)
