@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import re
 from os import PathLike
+
+_NUMBERS = re.compile(r"\[Errno -?[0-9]+\] ")  # of the system's errors, which tell a person nothing
 
 
 def printable(text: str) -> str:
@@ -46,6 +49,7 @@ class SceneFormatError(SpatialCoreError):
         hint: str = "",
         code: str = "format",
     ) -> None:
+        what = _NUMBERS.sub("", what)
         super().__init__(printable(f"{path}: {what}" + (f" ({hint})" if hint else "")))
         self.path = str(path)
         self.what = what

@@ -42,6 +42,7 @@ _PICTURES = ("rgb_rawlight.png", "rgb_warmlight.png", "rgb_coldlight.png")
 _BOXES = "bbox_3d.json"
 _UP = np.array([0.0, 0.0, 1.0])
 _NONE = 65535
+_FARTHEST = 1e7  # millimetres
 _BOX_BYTES = 64 << 20
 # Published: scenes 0 to 2999 train, 3000 to 3249 validation, 3250 to 3499 test.
 _FIRST_HELD_OUT = 3000
@@ -68,7 +69,7 @@ def _camera(path: Path, size: Size) -> tuple[Float64 | None, Intrinsics | None, 
         numbers = parse_numbers(read_text(path, 4096), path)
     except SceneFormatError:
         return None, None, "pose_unreadable"
-    if numbers.size not in (11, 12) or not np.isfinite(numbers).all():
+    if numbers.size not in (11, 12) or not (np.abs(numbers) < _FARTHEST).all():
         return None, None, "pose_unreadable"
     eye, toward, up, half = numbers[:3], numbers[3:6], numbers[6:9], numbers[9:11]
     right = np.cross(toward, up)

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.robustness.hostile.bases import Written
@@ -50,12 +53,48 @@ def run(cases: Sequence[Case], written: Written, scratch: Path) -> Iterator[Verd
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _start(
+    cases: Sequence[Case], written: Written, scratch: Path, everything: bool
+) -> tuple[int, Path]:
+    """Run cases in a process of their own; its number, and where the verdicts will be."""
+    scratch.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.setsid()
+            with (scratch / "verdicts").open("w") as stream:
+                for verdict in run(cases, written, scratch):
+                    print(json.dumps(asdict(verdict)), file=stream)
+                    _tell(verdict, everything)
+            code = 0
+        finally:
+            os._exit(code)
+    return pid, scratch / "verdicts"
+
+
+def _tell(verdict: Verdict, everything: bool) -> None:
+    if everything or verdict.faults:
+        head = f"{verdict.result:7} {verdict.seconds:5.1f} s {verdict.mebibytes:5.0f} MiB"
+        print(f"{head}  {verdict.name}: {verdict.said[:200]}", flush=True)
+    for fault in verdict.faults:
+        print(f"    FAULT {fault}", flush=True)
+
+
+def _finish(pid: int, verdicts: Path) -> list[Verdict]:
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise SystemExit(f"a run of malformed inputs ended with {status}")
+    return [Verdict(**json.loads(line)) for line in verdicts.read_text().splitlines()]
+
+
 def main() -> int:
     """Returns the exit code: 1 where an input was not refused as it has to be."""
     parser = argparse.ArgumentParser(prog="python -m tests.robustness.hostile", description=__doc__)
     parser.add_argument("--only", default="", help="run the cases whose name holds this")
     parser.add_argument("--every", type=int, default=1, help="run one case of so many")
     parser.add_argument("--page", type=Path, help="write the table of docs/hostile.md")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--list", action="store_true", help="print what was said of each")
     parser.add_argument("--made", action="store_true", help="only files made to harm")
     options = parser.parse_args()
@@ -65,17 +104,11 @@ def main() -> int:
         written = Written(root / "sound")
         cases = [c for c in all_cases(written, damaged=not options.made) if options.only in c.name]
         cases = cases[:: options.every]
-        verdicts = []
-        for verdict in run(cases, written, root):
-            verdicts.append(verdict)
-            if options.list or verdict.faults:
-                print(
-                    f"{verdict.result:7} {verdict.seconds:5.1f} s {verdict.mebibytes:5.0f} MiB  "
-                    f"{verdict.name}: {verdict.said[:200]}",
-                    flush=True,
-                )
-            for fault in verdict.faults:
-                print(f"    FAULT {fault}", flush=True)
+        shards = [
+            _start(cases[k :: options.workers], written, root / str(k), options.list)
+            for k in range(options.workers)
+        ]
+        verdicts = [verdict for shard in shards for verdict in _finish(*shard)]
     wrong = sum(bool(v.faults) for v in verdicts)
     print(f"{len(verdicts)} inputs, {wrong} with faults")
     if options.page is not None:

@@ -196,7 +196,7 @@ def judge(
         sound: What `check` says of the scene before it was damaged; None where there is none.
     """
     allowed = MEBIBYTES + 2 * disk_mebibytes(root)
-    check = run_apart(["check", str(place), "--json"], scratch)
+    check = run_apart(["check", str(place), "--json", "--count", "0"], scratch)
     index = run_apart(["index", str(place), "-o", str(scratch / "index"), "--json"], scratch)
     faults = faults_of(check, "check", root, allowed)
     faults += faults_of(index, "index", root, allowed)
