@@ -44,7 +44,8 @@ def run(cases: Sequence[Case], written: Written, scratch: Path) -> Iterator[Verd
     sound = {}
     for case in cases:
         if case.base and case.base not in sound:
-            said = run_apart(["check", str(written.named(case.base)), "--json"], scratch)
+            verb = ["check", str(written.named(case.base)), "--json", "--count", "0"]
+            said = run_apart(verb, scratch)
             sound[case.base] = plain(scenes_of(said.out))
         place = scratch / "input"
         named = case.make(place)
@@ -102,6 +103,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         root = Path(folder)
         written = Written(root / "sound")
+        written.all()
         cases = [c for c in all_cases(written, damaged=not options.made) if options.only in c.name]
         cases = cases[:: options.every]
         shards = [

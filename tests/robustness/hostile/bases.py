@@ -283,6 +283,12 @@ class Written:
             BASES[name].write(root)
         return root
 
+    def all(self) -> None:
+        """Write every scene, before several processes copy them."""
+        for name, base in BASES.items():
+            if base.there:
+                self.original(name)
+
     def named(self, name: str) -> Path:
         """What of a sound scene is named to the verbs."""
         return self.original(name) / BASES[name].place
