@@ -22,7 +22,7 @@ from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
-from spatialcore.io.names import is_scene_id
+from spatialcore.io.names import is_scene_id, natural_order
 from spatialcore.io.paths import list_names, read_json, read_text
 from spatialcore.io.refusals import present
 from spatialcore.io.rescan_objects import scan_labels
@@ -85,7 +85,7 @@ def _read_info(path: Path) -> _Info:
 
 def _poses(folder: Path) -> Iterator[tuple[int, Float64 | None]]:
     """Frame numbers and world_from_cam; None for one that cannot be read."""
-    for name in list_names(folder):
+    for name in sorted(list_names(folder), key=natural_order):
         match = _POSE.match(name)
         if match is not None:
             try:
