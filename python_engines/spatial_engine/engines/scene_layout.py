@@ -28,13 +28,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
-from spatial_engine.engines.contents import (
-    ANY,
-    content_of,
-    number_strata,
-    number_stratum,
-    of_form,
-)
+from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum, of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
