@@ -22,7 +22,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.depth_maps import read_depth_map
+from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.hdf5 import read_hdf5
@@ -30,7 +30,7 @@ from spatialcore.io.hypersim_objects import instance_labels
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import list_names, read_text
 from spatialcore.io.refusals import present
-from spatialcore.types import Float32, Float64, Frame, Scene
+from spatialcore.types import Camera, Float32, Float64, Frame, Scene
 
 SIZE = (1024, 768)  # of the release
 PARAMETERS, SCENE_TABLE = "metadata_camera_parameters.csv", "metadata_scene.csv"
@@ -225,17 +225,24 @@ def _frame_files(folder: Path, room: _Room, stride: int) -> Iterator[FrameFiles]
             )
 
 
-def read_range_as_z(K: Float64, root: Path, frame: Frame) -> Float32:
+def read_range_as_z(camera: Camera, root: Path, frame: Frame) -> Float32:
     """Z of a frame's map of distances to the camera's centre.
 
     Args:
-        K: (3, 3) of the map.
+        camera: Of the map.
         root: Root of the source.
         frame: The frame.
+
+    Raises:
+        SceneFormatError: It has no map, or one of another size than the camera's.
     """
     if frame.depth is None:
         raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    distance = read_depth_map(root, frame.depth)
+    size = depth_map_size(root, frame.depth)
+    if size != camera.size:
+        what = f"has {size[0]}x{size[1]} pixels, its camera {camera.width}x{camera.height}"
+        raise SceneFormatError(root / frame.depth, what, code="depth_size_differs")
+    distance, K = read_depth_map(root, frame.depth), camera.K
     x = (np.arange(distance.shape[1]) - K[0, 2]) / K[0, 0]
     y = (np.arange(distance.shape[0]) - K[1, 2]) / K[1, 1]
     away = np.sqrt((x * x)[None, :] + (y * y)[:, None] + 1.0)
@@ -277,6 +284,6 @@ class HypersimSource(FolderSource):
         return self.registered_scene(
             scene_id, built, built.color, depth_scale=1.0,
             inputs=[*keyframes, *room.inputs, *lists], notes=room.notes,
-            read=functools.partial(read_range_as_z, camera.K), world_up=_UP, split=split,
+            read=functools.partial(read_range_as_z, camera), world_up=_UP, split=split,
             labels=instance_labels(root, built.frames, built.color.size),
         )  # fmt: skip
