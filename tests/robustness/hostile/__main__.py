@@ -104,8 +104,9 @@ def main() -> int:
         root = Path(folder)
         written = Written(root / "sound")
         written.all()
-        cases = [c for c in all_cases(written, damaged=not options.made) if options.only in c.name]
-        cases = cases[:: options.every]
+        known = all_cases(written)
+        cases = all_cases(written, damaged=False) if options.made else known
+        cases = [c for c in cases if options.only in c.name][:: options.every]
         shards = [
             _start(cases[k :: options.workers], written, root / str(k), options.list)
             for k in range(options.workers)
@@ -114,7 +115,7 @@ def main() -> int:
     wrong = sum(bool(v.faults) for v in verdicts)
     print(f"{len(verdicts)} inputs, {wrong} with faults")
     if options.page is not None:
-        write_page(options.page, verdicts)
+        write_page(options.page, verdicts, len(known))
     return 1 if wrong else 0
 
 

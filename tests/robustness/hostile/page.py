@@ -29,8 +29,8 @@ pixels that are decoded only when an image is shown).
 """
 
 
-def write_page(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Write the page with its table."""
+def write_page(path: Path, verdicts: Sequence[Verdict], total: int) -> None:
+    """Write the page with its table, of so many of all inputs."""
     head = "| reader | inputs | refused | said | harmless | faults | worst s | worst MiB |"
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|"]
     readers = sorted({v.reader for v in verdicts})
@@ -41,4 +41,5 @@ def write_page(path: Path, verdicts: Sequence[Verdict]) -> None:
         seconds, mebibytes = max(v.seconds for v in mine), max(v.mebibytes for v in mine)
         row = (reader, len(mine), *counts, faults, f"{seconds:.1f}", f"{mebibytes:.0f}")
         lines.append(f"| {' | '.join(map(str, row))} |")
+    lines += ["", f"{len(verdicts):,} of {total:,} inputs; seconds and MiB of the slower verb."]
     path.write_text(_PAGE.replace(_MARK, "\n".join(lines)), encoding="utf-8")
