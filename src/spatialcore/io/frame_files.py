@@ -39,6 +39,7 @@ NO_READING = 65535
 MAX_FRAMES = 1 << 16
 
 Size = tuple[int, int]
+_Sizes = dict[tuple[Path | None, str], tuple[Size | None, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,10 +125,12 @@ def _color_size(part: FrameFiles) -> tuple[Size | None, str]:
         return None, "image_missing"
     if part.color_size is not None:
         return part.color_size, ""
+    if not part.color.is_file():  # said without an error: making one takes as long as the rest
+        return None, "image_missing"
     try:
         return image_size(part.color), ""
     except SceneFormatError:
-        return None, "image_bad" if part.color.is_file() else "image_missing"
+        return None, "image_bad"
 
 
 def _depth_size(part: FrameFiles, root: Path) -> tuple[Size | None, str]:
@@ -172,16 +175,17 @@ def check_frame_count(count: int, path: Path) -> None:
 def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
     """A row for each frame; one whose picture an earlier frame has is not looked at again."""
     seen: set[tuple[Path, str]] = set()
+    sizes: _Sizes = {}
     for part in files:
         picture = None if part.color is None else (part.color, part.color_part)
         if picture in seen:
             fault = part.fault or "frame_repeated"
             alone = replace(part, color=None, depth=None, fault=fault)
-            yield _row(alone, root)
+            yield _row(alone, root, sizes)
             continue
         if picture is not None:
             seen.add(picture)
-        yield _row(part, root)
+        yield _row(part, root, sizes)
 
 
 def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tuple[int, int, str]:
@@ -203,9 +207,12 @@ def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tupl
     return (turn, 0, "") if lies else (turn, turn, "")
 
 
-def _row(part: FrameFiles, root: Path) -> _Row:
+def _row(part: FrameFiles, root: Path, sizes: _Sizes) -> _Row:
     size, color_fault = _color_size(part)
-    depth_size, depth_fault = _depth_size(part, root)
+    stored_map = part.depth, part.depth_part
+    if stored_map not in sizes:  # a map that many frames name is looked at once
+        sizes[stored_map] = _depth_size(part, root)
+    depth_size, depth_fault = sizes[stored_map]
     of_picture, turn, exif_fault = _turns(part, size, depth_size)
     if size is not None and of_picture != turn:
         size = turned_size(size, of_picture)

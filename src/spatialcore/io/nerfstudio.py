@@ -140,7 +140,7 @@ def _file(folder: Path, name: str | None) -> Path | None:
     if name is None:
         return None
     path = resolve_inside(folder, name)
-    if not path.suffix or not path.is_file():
+    if path.suffix.lower() not in _IMAGE_SUFFIXES and not path.is_file():
         for suffix in _IMAGE_SUFFIXES:
             longer = path.with_name(path.name + suffix)
             if longer.is_file():
