@@ -11,6 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spatialcore.draws import text_hash
 from spatialcore.errors import MissingInput, RecordError, TaskError
 
@@ -165,9 +167,8 @@ class RecordSet:
         for left, members in enumerate(sorted(by_task.values(), key=len)):
             share = -(-(count - len(taken)) // (len(by_task) - left))
             taken += [row for _, row in sorted(members)[:share]]
-        return RecordSet(
-            [self._table.take(sorted(taken[:count]))], self.roots, self._letters, self._where
-        )
+        rows = np.array(sorted(taken[:count]), dtype=np.int64)
+        return RecordSet([self._table.take(rows)], self.roots, self._letters, self._where)
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""
