@@ -71,7 +71,8 @@ def test_questions_are_about_those_of_a_plan(
     (scene,) = json.loads(capsys.readouterr().out)["sources"][0]["scenes"]
     assert plan.main([str(labelled), "-o", str(tmp_path / "plan"), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["tasks"]
-    assert sum(scene["questions"].values()) == pytest.approx(sum(rows.values()), rel=0.25)
+    asks, taken = sum(scene["questions"].values()), sum(rows.values())
+    assert 0.6 * asks < taken < 1.1 * asks  # a plan balances answers, and takes fewer for that
     planned = {task for task, count in rows.items() if count}
     assert planned <= {task for task, count in scene["questions"].items() if count}
 
