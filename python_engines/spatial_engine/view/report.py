@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import islice
@@ -55,7 +54,6 @@ def write_report(dataset: Dataset, path: Path) -> DatasetStats:
 
 def _page(dataset: Dataset, stats: DatasetStats) -> dict[str, Any]:
     manifest = dataset.manifest
-    blind = kept_blind(dataset)
     most = max((task.rows for task in stats.tasks.values()), default=1)
     splits: dict[str, int] = {}
     for file in dataset.shards:
@@ -73,8 +71,7 @@ def _page(dataset: Dataset, stats: DatasetStats) -> dict[str, Any]:
         "problems": _problems(dataset, stats),
         "splits": sorted(splits.items()),
         "tasks": [
-            _row(name, stats.tasks.get(name, TaskStats()), stats.shortfall.get(name, 0), most,
-                 blind.get(name))
+            _row(name, stats.tasks.get(name, TaskStats()), stats.shortfall.get(name, 0), most)
             for name in names
         ],
         "rejections": [(task, _counts(why)) for task, why in sorted(stats.rejections.items())],
@@ -98,26 +95,17 @@ def _problems(dataset: Dataset, stats: DatasetStats) -> list[str]:
     return out
 
 
-def _row(name: str, task: TaskStats, short: int, most: int, blind: float | None) -> dict[str, Any]:
+def _row(name: str, task: TaskStats, short: int, most: int) -> dict[str, Any]:
     return {
         "name": name,
         "rows": task.rows,
         "share": round(100 * task.rows / most, 1),
         "chance": _percent(task.chance),
         "majority": _percent(task.majority if task.rows else None),
-        "blind": _percent(blind),
+        "blind": _percent(task.blind),
         "short": f"{short:,}" if short else "",
         "answers": _answers(task),
     }
-
-
-def kept_blind(dataset: Dataset) -> dict[str, float]:
-    """Task -> the best score without looking, as `stats --stress` last left it; {} without."""
-    try:
-        kept = json.loads((dataset.path / "stress.json").read_text(encoding="utf-8"))
-        return {str(task): float(one["blind"]) for task, one in kept["tasks"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
 
 
 def _percent(value: float | None) -> str:
