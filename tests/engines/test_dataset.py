@@ -70,7 +70,7 @@ def test_export_show_view_and_the_model_draw_the_same_pixels(
     assert np.array_equal(opened.image(number), expected)
     train = RecordSet.open([RecordFolder(lettered)], split=record.split)
     assert np.array_equal(train.image(record, number), expected)
-    assert np.array_equal(train.first(1).image(record, number), expected)
+    assert np.array_equal(train.spread(1).image(record, number), expected)
 
     assert show.main([str(lettered), record.id, "--images", str(tmp_path / "shown")]) == 0
     (shown,) = (tmp_path / "shown").glob(f"*-{number + 1}.jpg")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import spatialcore
-from spatialcore import _dispatch
+from spatialcore import _check, _dispatch
 from spatialcore._libraries import Cupy, Torch
 from tests.native.build import MODULE
 
@@ -120,9 +120,11 @@ def torch_as_gpu(built: Path) -> Iterator[ModuleType]:
         patch.setattr(spatialcore, "_cuda", module, raising=False)
         patch.setattr(_dispatch, "cuda_is_built", lambda: True)
         place = _dispatch.device_of
-        patch.setattr(
-            _dispatch,
-            "device_of",
-            lambda a: "cuda:0" if _dispatch.library_of(a) == "torch" else place(a),
-        )
+
+        # `_check.on_host` asks, too, and would hand such a tensor over as a numpy array.
+        def on_gpu(array: object) -> str:
+            return "cuda:0" if _check.library_of(array) == "torch" else place(array)
+
+        for asks in (_dispatch, _check):
+            patch.setattr(asks, "device_of", on_gpu)
         yield module
