@@ -61,7 +61,7 @@ gate-blind: $(VENV)/.developed
 	$(BIN)/python -m benchmarks.blind runs/blind --page docs/blind.md
 
 test: $(VENV)/.developed lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow

@@ -186,7 +186,7 @@ class Recipe:
     wordings: Count = 0
     descriptions: bool = True
     families: tuple[Name, ...] = ()
-    walks: Annotated[int, Meta(ge=1, le=16)] = 1
+    walks: Annotated[int, Meta(ge=1, le=16)] = 3
     budgets: tuple[Annotated[int, Meta(ge=0, le=10_000)], ...] = ()
     unpublished: bool = True
 

@@ -29,6 +29,8 @@ class MapChecks:
         image_size: tuple[int, int],
         scale: float | None,
         has_pixel_map: bool,
+        *,
+        host: bool = True,
     ) -> None:
         self.frame_count = frame_count
         self.image_size = image_size
@@ -36,6 +38,7 @@ class MapChecks:
         if self._scale is not None and not np.isfinite(self._scale):
             raise ValueError(f"depth_scale must be finite, got {scale}")
         self._has_pixel_map = has_pixel_map
+        self._host = host
 
     @property
     def scale(self) -> float:
@@ -43,7 +46,7 @@ class MapChecks:
 
     def plain(self, depth: Any) -> Any:
         """A map, or a stack of them, as kernels take it: float64 is rounded to float32."""
-        found = on_host(depth)
+        found = on_host(depth) if self._host else depth
         return found.astype(np.float32) if _is_float64(found) else found
 
     def check_stack(self, depth: Any) -> None:

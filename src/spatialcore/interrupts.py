@@ -165,17 +165,44 @@ def held_back_long() -> Iterator[None]:
         return
     done = threading.Event()
 
-    def listen() -> None:
+    def listen(taken: int) -> None:
         while not done.is_set():
             found = signal.sigtimedwait(ours, _AGAIN_S)
-            if found is not None:
-                _comes_first(found.si_signo)
+            for number in [*([] if found is None else [found.si_signo]), *_taken(taken)]:
+                if number in ours:
+                    _comes_first(number)
 
-    with held_back():
-        listener = threading.Thread(target=listen, daemon=True)
+    with _taken_by_others() as taken, held_back():
+        listener = threading.Thread(target=listen, args=(taken,), daemon=True)
         listener.start()
         try:
             yield
         finally:
             done.set()
             listener.join()
+
+
+@contextmanager
+def _taken_by_others() -> Iterator[int]:
+    """A pipe that names each signal that any thread takes, one of a library among them.
+
+    The main thread learns of such a signal only when it next runs Python.
+    """
+    read, write = os.pipe()
+    for end in (read, write):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(write)
+        os.close(read)
+
+
+def _taken(pipe: int) -> bytes:
+    """The numbers that wait in the pipe."""
+    try:
+        return os.read(pipe, 64)
+    except BlockingIOError:
+        return b""

@@ -269,7 +269,7 @@ def visible_in(
         BackendUnavailable: As `visible_points`.
     """
     _check_rule(rule)
-    checked, arrays = checked_views(views)
+    checked, arrays = checked_views(views, host=_on_host(backend))
     run = kernel("occlusion", "visible_points", backend, arrays)
     words = run(checked, rule=rule, threads=check_threads(threads))
     return BitMask(words, len(checked.points_world))
@@ -312,7 +312,7 @@ def visible_points_batch(
         [[1], [0]]
     """
     _check_rule(rule)
-    checked = [checked_views(scene) for scene in scenes]
+    checked = [checked_views(scene, host=_on_host(backend)) for scene in scenes]
     workers = check_threads(threads)
     if not scenes:
         return []
@@ -332,19 +332,29 @@ def _check_rule(rule: object) -> None:
         raise TypeError(f"rule must be a DepthRule, got {type(rule).__name__}")
 
 
-def checked_views(given: DepthViews) -> tuple[DepthViews, list[Any]]:
+def _on_host(backend: str | None) -> bool:
+    """Whether a backend takes numpy arrays: those of torch on the CPU are then handed over so."""
+    return backend in (None, "cpu", "reference")
+
+
+def checked_views(given: DepthViews, *, host: bool = True) -> tuple[DepthViews, list[Any]]:
     """The views as backends take them, and the arrays that decide where they run.
+
+    Args:
+        given: The arguments of a scene.
+        host: Whether torch tensors on the CPU become numpy arrays of the same memory.
 
     Raises:
         TypeError: As `visible_points`.
         ValueError: As `visible_points`.
     """
-    views = map(on_host, (given.points_world, given.K, given.cam_from_world))
-    points_world, K, cam_from_world = check_scene(*views)
+    views = (given.points_world, given.K, given.cam_from_world)
+    points_world, K, cam_from_world = check_scene(*(map(on_host, views) if host else views))
     width, height = given.image_size
     size = check_count("width", width, least=1), check_count("height", height, least=1)
     pixel_maps = _checked_pixel_maps(given.depth_from_image, len(cam_from_world))
-    maps = MapChecks(len(cam_from_world), size, given.depth_scale, pixel_maps is not None)
+    has_map = pixel_maps is not None
+    maps = MapChecks(len(cam_from_world), size, given.depth_scale, has_map, host=host)
     arrays, depth = [points_world, K, cam_from_world], given.depth
     if library_of(depth):
         depth = maps.plain(depth)

@@ -27,7 +27,7 @@ def run(argv):
         print("cleaned up")
 class Verb:
     load = staticmethod(lambda: run)
-cli._verbs = lambda: {{"sleep": Verb}}
+cli.installed_verbs = lambda: {{"sleep": Verb}}
 sys.exit(cli.main(["sleep"]))
 """
 
@@ -69,7 +69,7 @@ def run(argv):
         {stuck}
 class Verb:
     load = staticmethod(lambda: run)
-cli._verbs = lambda: {{"sleep": Verb}}
+cli.installed_verbs = lambda: {{"sleep": Verb}}
 sys.exit(cli.main(["sleep"]))
 """
 _IN_CLEAN_UP = """

@@ -14,6 +14,7 @@ import pytest
 from spatialcore import cli
 from spatialcore.commands.guard import explain, guarded, missing_package
 from spatialcore.commands.text import one_line, printable
+from spatialcore.commands.verbs import installed_verbs
 
 # Verb -> arguments that read {path}, and write below {out}.
 READERS = {
@@ -140,7 +141,7 @@ def test_unknown_tasks_name_the_nearest(
 
 
 def test_every_verb_is_guarded_and_knows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb, entry in cli._verbs().items():
+    for verb, entry in installed_verbs().items():
         assert cli.main([verb, "--help"]) == 0
         assert f"usage: spatialcore {verb}" in capsys.readouterr().out
         source = Path(importlib.import_module(entry.module).__file__ or "").read_text()

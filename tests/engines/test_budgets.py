@@ -232,7 +232,7 @@ def test_a_shortage_has_a_reason(
     argv = [source, "-o", str(tmp_path / "plan"), "--tasks", "scene_layout.room_size"]
     assert plan.main([*argv, "--recipe", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "78 short  (all_asked 2)" in said
+    assert "78 short: one_per_room 78  (all_asked 2)" in said
     path.write_text("walks = 3\n[guards]\nroom_shown_share = 0.0\n")
     argv[2] = str(tmp_path / "other")
     assert plan.main([*argv, "--recipe", str(path)]) == 0

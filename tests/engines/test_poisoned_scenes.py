@@ -135,7 +135,7 @@ KINDS: dict[str, tuple[Callable[[Room], object], str]] = {
     "one_line": (_points(_on_a_line), "cloud_degenerate"),
     "no_vertex": (_changed(points=np.zeros((0, 3)), ids=np.zeros(0, int)), "cloud_empty"),
     "zero_K": (_K((0, 0, 0.0)), "intrinsic"),
-    "negative_K": (_K((1, 1, -80.0)), "intrinsic"),
+    "negative_K": (_K((1, 1, -80.0)), "source_contradicts"),
     "nan_K": (_K((0, 2, np.nan)), "intrinsic"),
     "skewed_K": (_K((0, 1, 3.0)), "intrinsic"),
     "huge_K": (_K((0, 0, 1e300), (1, 1, 1e300)), "intrinsic_out_of_range"),

@@ -39,6 +39,7 @@ def test_the_folder_holds_exactly_the_files_and_columns_of_the_layout(tmp_path):
     assert {p.name for p in (tmp_path / "idx").iterdir()} == {
         "index.json",
         "rooms",
+        ".spatialcore-header.lock",
         ".spatialcore-index.lock",
     }
     schema = {p.stem: pq.read_schema(p) for p in folder.glob("*.parquet")}

@@ -213,7 +213,8 @@ def test_pose_reasons() -> None:
     far[0, 3] = 1e9
     skewed = turned.copy()
     skewed[3, 0] = 0.1
-    for bad in (1.1 * turned, mirrored, far, skewed, np.zeros((4, 4)), np.full((4, 4), 1e300)):
+    assert pose_reason(mirrored) == "pose_mirrored"
+    for bad in (1.1 * turned, far, skewed, np.zeros((4, 4)), np.full((4, 4), 1e300)):
         assert pose_reason(bad) == "pose_not_rigid"
 
 

@@ -70,7 +70,7 @@ def test_sizes_differ_by_instance(rooms: list[Room]) -> None:
     for first, second in (
         ("chair", "table"), ("bookshelf", "wardrobe"), ("bookshelf", "floor lamp"),
         ("bed", "desk"), ("plant", "chair"), ("cabinet", "table"), ("refrigerator", "floor lamp"),
-        ("lamp", "vase"), ("stool", "desk"), ("cup", "bowl"), ("toilet", "bathtub"),
+        ("lamp", "vase"), ("stool", "desk"), ("cup", "bowl"),
     ):  # fmt: skip
         taller = np.mean([a > b for a in drawn[first] for b in drawn[second]])
         assert 0.02 < taller < 0.98, (first, second)

@@ -133,7 +133,7 @@ def test_pairs_are_sorted_and_complete(isa, monkeypatch, strip):
 
 def test_refusals():
     with pytest.raises(TypeError, match="visible must be a BitMask, got ndarray"):
-        pairwise_overlap(np.zeros((2, 2), bool))
+        pairwise_overlap(np.zeros((2, 2), np.uint8))
     with pytest.raises(TypeError, match="visible must be a BitMask, got list"):
         overlapping_pairs([])
     mask = BitMask.zeros(2, 3)
