@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tests.seeds  # noqa: F401 - sets the seed of the run before its processes start
+
 # A fault of ours is a traceback here, not a sentence: no test may take it for a proper refusal.
 os.environ["SPATIALCORE_TRACEBACK"] = "1"
 

@@ -20,6 +20,7 @@ from spatial_engine.recipe import Guards, Recipe, load_recipe
 from spatialcore.index.index import Index, build_index
 from spatialcore.types import Scene
 from tests.index.scenes import MemorySource, look, ray_depth, room_scene
+from tests.seeds import fresh_seeds
 
 # Camera 1 looks along +x: its right is -y, its down is -z. Camera 2 stands 0.2 m forward, 0.3 m to
 # the right and 0.1 m up, has turned 20 degrees to the left and 10 degrees down.
@@ -173,7 +174,7 @@ def test_a_camera_that_looks_down_and_moves_ahead_is_asked_for_its_height_alone(
     assert there.answer_text == ("up" if row.frames == (0, 1) else "down")
 
 
-@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 2).tolist())
+@pytest.mark.parametrize("seed", fresh_seeds(2))
 def test_words_of_up_and_down_on_random_poses(tmp_path: Path, seed: int) -> None:
     """Each is told by its own axis, and the two never contradict each other."""
     rng = np.random.default_rng(seed)

@@ -24,6 +24,7 @@ from spatial_engine.records.place import FrameImage, Place
 from spatialcore.bitmask import BitMask
 from spatialcore.index.objects import object_frame_table, object_rows, view_set_table
 from spatialcore.types import Camera, Cloud, Object3D, invert_pose
+from tests.seeds import fresh_seeds
 
 HEIGHT, LENGTH, WIDTH = OBJECT_PERCEPTION
 # Five metres before the middle of the bench, level, looking along +y.
@@ -268,7 +269,7 @@ def test_structure_and_glimpses_are_no_views() -> None:
             assert bool(room.rows()) == seen
 
 
-@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 3).tolist())
+@pytest.mark.parametrize("seed", fresh_seeds(3))
 def test_an_end_is_shown_by_enough_of_its_vertices_off_the_border(seed: int) -> None:
     """The length of a bench whose right end shows only so much, or is cut by the image's rim."""
     points, rng = bench(), np.random.default_rng(seed)

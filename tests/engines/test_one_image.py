@@ -18,6 +18,7 @@ from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Rejection
 from spatialcore.types import Camera
 from tests.relations.rooms import block
+from tests.seeds import fresh_seeds
 
 COUNT, SIDE, NEARER = ONE_IMAGE
 K = np.array([[100.0, 0, 99.5], [0, 100.0, 74.5], [0, 0, 1]])
@@ -139,7 +140,7 @@ def test_what_the_image_hides_decides_nothing() -> None:
     assert found.evidence["range_a_m"] > found.evidence["whole_a_m"]
 
 
-@pytest.mark.parametrize("seed", np.random.default_rng().integers(0, 2**32, 4).tolist())
+@pytest.mark.parametrize("seed", fresh_seeds(4))
 def test_a_word_holds_for_what_is_seen_and_for_the_whole(seed: int) -> None:
     """Random objects, random parts of them in sight: every word by plain minima, none against."""
     rng = np.random.default_rng(seed)

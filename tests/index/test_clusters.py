@@ -13,9 +13,10 @@ from spatialcore.index.clusters import clusters_of, without_strays
 from spatialcore.index.index import Index, build_index
 from spatialcore.io.open import open_source
 from spatialcore.types import Cloud
+from tests.seeds import fresh_seeds
 
 VOXEL = 0.01
-SEEDS = np.random.default_rng().integers(0, 2**32, 6).tolist()
+SEEDS = fresh_seeds(6)
 
 
 def shell(rng: np.random.Generator, size: np.ndarray) -> np.ndarray:
