@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,8 @@ def install(site: Path, files: dict[str, str]) -> None:
 def installed_by_pip(root: Path, files: dict[str, str]) -> Path:
     """A virtual environment that sees this one's packages, and has one more; its interpreter."""
     for name in ("pip", "setuptools"):
-        pytest.importorskip(name, reason=f"needs {name}")
+        if find_spec(name) is None:  # importing it would meddle with others' distutils
+            pytest.skip(f"needs {name}")
     for path, text in files.items():
         (root / "source" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "source" / path).write_text(text, encoding="utf-8")

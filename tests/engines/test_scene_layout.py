@@ -50,7 +50,7 @@ def scene() -> LayoutScene:
         ]
     ).astype(np.float32)
     images = {f: FrameImage(f"{f:05d}", f"{f:05d}.jpg", 640, 480) for f in FRAMES}
-    recipe = Recipe()
+    recipe = dataclasses.replace(Recipe(), walks=1)  # a scene by hand has one set of frames
     place = Place("fake", "room0", "room0_00", "train", recipe, 7, "identity", images)
     return LayoutScene(place, recipe, FRAMES, None, tuple(things), counts, points)
 

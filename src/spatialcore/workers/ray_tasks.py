@@ -168,14 +168,24 @@ def _on_loopback(ray: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """Ray's news of workers that died go to standard output, past every switch."""
+    """Ray's news of workers that died go to standard output, past every switch.
+
+    Its own threads print a traceback when its processes end before them, as all do at a signal.
+    """
     worker = ray._private.worker
     printer = getattr(worker, "print_to_stdstream", None)
     worker.print_to_stdstream = lambda *_, **__: None
+    hook = threading.excepthook
+    threading.excepthook = lambda lost: None if _is_rays(lost.thread) else hook(lost)
     try:
         yield
     finally:
         worker.print_to_stdstream = printer
+        threading.excepthook = hook
+
+
+def _is_rays(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.name.startswith("ray_")
 
 
 @contextmanager
