@@ -5,31 +5,22 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from spatial_engine.commands import export, generate, push
+from tests.loopback import Loopback
 
 pytest.importorskip("huggingface_hub", reason="needs huggingface_hub")
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(Loopback):
     """Takes data sets: `files` is what was committed, by repository."""
 
     def __init__(self, token="secret"):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.token, self.files, self.made = token, {}, []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

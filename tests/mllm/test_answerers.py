@@ -7,13 +7,14 @@ import base64
 import io
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.fabricate import data_set
+from tests.loopback import Loopback
 from tests.mllm.library_models import save_idefics, save_llava
 
 
@@ -35,21 +36,13 @@ def _lines(place, out, name="responses.jsonl"):
     return [json.loads(line) for line in (place / out / name).read_text().splitlines()]
 
 
-class Server(ThreadingHTTPServer):
+class Server(Loopback):
     """Chat completions on the loopback interface; what it answers is a function of the request."""
 
     def __init__(self, reply):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.reply, self.asked, self.lock = reply, [], threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
+        self.url += "/v1"
 
 
 class _Handler(BaseHTTPRequestHandler):
