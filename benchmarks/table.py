@@ -59,7 +59,7 @@ def speed_table(result: dict[str, Any]) -> str:
 
 def scaling_line(row: dict[str, Any]) -> str:
     """One operation at one size."""
-    two = "" if row["two_wall"] is None else f"{row['one_wall'] / row['two_wall']:.2f}x"
+    two = f"{row['one_wall'] / row['two_wall']:.2f}x"
     peer = "" if row["peer"] is None else f"{row['peer'] / row['one']:.1f}x {row['peer_name']}"
     return f"| {row['op']} | {row['size']} | {row['one']:,.4g} | {two} | {peer} |"
 

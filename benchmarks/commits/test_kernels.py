@@ -55,11 +55,6 @@ def changes(precision: str) -> Run:
     return lambda: _cpu.accumulate_distance_change(tracks, FLOOR, precision, 1)
 
 
-def merges() -> Run:
-    condensed = np.random.default_rng(0).random(1000 * 999 // 2)
-    return lambda: _cpu.linkage(condensed, "average")
-
-
 def depth_map() -> Run:
     from PIL import Image
 
@@ -80,7 +75,6 @@ OPERATIONS: dict[str, Callable[[], Run]] = {
     "overlap, dense": lambda: overlaps("dense"),
     "overlap, sparse": lambda: overlaps("sparse"),
     **{f"distances, {p}": lambda p=p: changes(p) for p in ("float64", "exact", "float32")},
-    "average linkage": merges,
     "16-bit PNG": depth_map,
     "greedy coverage": greedy,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distance accumulation and linkage against scipy, numba, torch and fastcluster, one core."""
+"""Distance accumulation against scipy, numba and torch, one core."""
 
 from __future__ import annotations
 
@@ -125,37 +125,11 @@ def numba_sum(tracks: np.ndarray) -> Any:
     return run
 
 
-def compare_linkage(track_count: int) -> Comparison:
-    from scipy.cluster.hierarchy import linkage
-    from scipy.spatial.distance import pdist
-
-    condensed = pdist(np.random.default_rng(0).normal(size=(track_count, 8)))
-    expected = linkage(condensed, "average")[:, 2]
-    table = Comparison(
-        f"average linkage: {track_count} tracks", "pairs/s", len(condensed), expected
-    )
-
-    def heights(tree: np.ndarray) -> np.ndarray:
-        return tree[:, 2]
-
-    def fastcluster() -> Any:
-        import fastcluster
-
-        return fastcluster.linkage(condensed, "average")
-
-    options = {"result": heights, "tolerance": 1e-9, "repeats": 3}
-    table.add("ours", lambda: _cpu.linkage(condensed, "average"), **options)
-    table.add("fastcluster", fastcluster, needs="fastcluster", **options)
-    table.add("scipy", lambda: linkage(condensed, "average"), **options)
-    return table
-
-
 def main() -> None:
     one_thread()
     rates = ceilings()
     short = options().short
     tables = [compare(150, n, rates) for n in ((1008,) if short else (304, 1008, 2000))]
-    tables += [compare_linkage(n) for n in ((2000,) if short else (1008, 2000, 5000))]
     write("rigidity", tables, rates, options().output)
 
 

@@ -56,13 +56,12 @@ def timed(
     size: str,
     run: Callable[[int], Any],
     peer: tuple[str, float | None],
-    threads: bool = True,
 ) -> Scaled:
     """Ours by process time, then by wall time on one thread and on two."""
-    walls = [fastest_wall(lambda t=t: run(t), 3) * 1e3 for t in ((1, 2) if threads else (1,))]
+    walls = [fastest_wall(lambda t=t: run(t), 3) * 1e3 for t in (1, 2)]
     name, seconds = peer
     row = Scaled(
-        op, size, fastest(lambda: run(1), 3) * 1e3, walls[0], walls[1] if threads else None,
+        op, size, fastest(lambda: run(1), 3) * 1e3, walls[0], walls[1],
         None if seconds is None else seconds * 1e3, name,
     )  # fmt: skip
     print(scaling_line(asdict(row)), flush=True)
@@ -136,23 +135,6 @@ def distances(tracks: Sequence[int]) -> Iterator[Scaled]:
             )  # fmt: skip
 
 
-def linkage(tracks: Sequence[int]) -> Iterator[Scaled]:
-    import fastcluster
-
-    for track_count in tracks:
-        condensed = _cpu.accumulate_distance_change(clip(60, track_count), FLOOR, "float64", 1)
-        condensed += np.random.default_rng(0).random(len(condensed)) * 1e-3  # no ties
-        ours = _cpu.linkage(condensed, "average")
-        theirs = fastcluster.linkage(condensed, "average")
-        must_equal("linkage", ours[:, 2], theirs[:, 2], 1e-9)
-        seconds = fastest(lambda c=condensed: fastcluster.linkage(c, "average"), 2)
-        yield timed(
-            "average linkage", f"{track_count}",
-            lambda _, c=condensed: _cpu.linkage(c, "average"),
-            ("fastcluster", seconds), threads=False,
-        )  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="the smaller two sizes of each")
@@ -165,7 +147,6 @@ def main() -> None:
         *visibility(FRAMES[:count], POINTS[:count]),
         *overlap(FRAMES[:count], POINTS[:count]),
         *distances(TRACKS[:count]),
-        *linkage(TRACKS[:count]),
     ]
     content = {
         "machine": machine(),

@@ -35,7 +35,6 @@ from spatialcore.projection import Projection, project_points
 from spatialcore.rigidity import (
     accumulate_distance_change,
     accumulate_distance_change_batch,
-    average_linkage,
     rigid_segments,
 )
 from spatialcore.scenes import open_scene as open
@@ -68,7 +67,6 @@ __all__ = [
     "__version__",
     "accumulate_distance_change",
     "accumulate_distance_change_batch",
-    "average_linkage",
     "axis_extents",
     "covering_sets_by_bins",
     "max_coverage",

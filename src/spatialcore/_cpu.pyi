@@ -6,7 +6,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cells_along', 'cluster_labels', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'linkage', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cells_along', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -64,10 +64,6 @@ def cells_along(start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing
     """
     Rows and columns (N, 2) of the cells that a line in cells crosses or grazes.
     """
-def cluster_labels(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str, cut: typing.SupportsFloat | typing.SupportsIndex, min_size: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int32]:
-    """
-    Labels of the clusters below the cut. Above 8,192 tracks `condensed` is overwritten.
-    """
 def copy_fields(rows: typing_extensions.Buffer, row_bytes: typing.SupportsInt | typing.SupportsIndex, offset: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
     """
     Bytes [offset, offset + width) of packed rows: (n, width) uint8.
@@ -119,10 +115,6 @@ def isas() -> list[str]:
 def line_clear(mask: typing.Annotated[numpy.typing.ArrayLike, numpy.bool], start: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex], end: tuple[typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]) -> bool:
     """
     Whether every cell along a line in cells lies on the grid and is set.
-    """
-def linkage(condensed: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], method: str) -> numpy.typing.NDArray[numpy.float64]:
-    """
-    (N - 1, 4) merges in scipy's form; method 'average' or 'ward'.
     """
 def max_coverage(sets: typing.Any, k: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """

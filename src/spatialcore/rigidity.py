@@ -29,6 +29,7 @@ MIN_PRESENT = 0.8  # share of readings below which a track belongs to no segment
 PUBLISHED_CUT = 0.1  # metres over the whole clip
 ROBUST_CUT = 8.0  # times the clip's noise
 LONG_STEP = 6  # steps over which slow motion is looked for
+_MOST_CHANGE = 1e150  # metres: squares stay finite
 NEVER_TOGETHER = 1e6  # metres: what kernels give as the RMS change of tracks without a common step
 _LEAST_NOISE = 0.01  # share of noise_floor: a clip without noise still has a cut above zero
 
@@ -146,37 +147,6 @@ def _check_tracks(tracks: Any) -> None:
     check_shape("tracks", tracks, ("T", "N", 3))
 
 
-def average_linkage(condensed: ArrayLike, *, backend: str | None = None) -> Float64:
-    """Average-linkage merges by the nearest-neighbour chain.
-
-    Args:
-        condensed: (N (N - 1) / 2,) finite distances, pairs i < j in row order.
-        backend: "reference" or "cpu" (default).
-
-    Returns:
-        (N - 1, 4) float64 rows (cluster, cluster, height, size) sorted by height, as
-        scipy.cluster.hierarchy.linkage gives them. Ties may merge in another order; the partition
-        below a height that is no tie is the same.
-
-    Raises:
-        ValueError: The length is not N (N - 1) / 2, or a distance is not finite.
-
-    Source: Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983.
-
-    Examples:
-        >>> average_linkage(np.array([1.0, 4.0, 6.0])).tolist()
-        [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]]
-    """
-    values = np.ascontiguousarray(condensed, dtype=np.float64)
-    if values.ndim != 1 or not _is_triangular(len(values)):
-        raise ValueError(f"condensed must have shape (N (N - 1) / 2,), got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("condensed must be finite")
-    run = _dispatch.kernel("rigidity", "linkage", backend, [values])
-    merges: Float64 = run(values, "average")
-    return merges
-
-
 def rigid_segments(
     tracks: ArrayLike,
     *,
@@ -215,7 +185,7 @@ def rigid_segments(
         (N,) int32 labels 0..k-1 in the order of their first track; -1 for tracks in no segment.
 
     Raises:
-        ValueError: Wrong shape or an unknown method.
+        ValueError: Wrong shape, an unknown method, or coordinates beyond what can be measured.
         BackendUnavailable: Another backend was named.
 
     Examples:
@@ -232,7 +202,7 @@ def rigid_segments(
     least_size = check_count("min_size", min_size, least=1)
     workers = check_threads(threads)
     change = _dispatch.kernel("rigidity", "accumulate_distance_change", backend, [clip])
-    cluster = _dispatch.kernel("rigidity", "cluster_labels", backend, [clip])
+    cluster = _cluster_labels if backend != "reference" else _reference_labels
 
     labels = np.full(clip.shape[1], -1, np.int32)
     kept = _present_share(clip) >= MIN_PRESENT
@@ -252,6 +222,45 @@ def rigid_segments(
         height = ROBUST_CUT * noise if cut is None else check_number("cut", cut, least=0.0)
         labels[kept] = cluster(condensed, "ward", height, least_size)
     return labels
+
+
+def _cluster_labels(
+    condensed: Float64, method: str, cut: float, min_size: int
+) -> NDArray[np.int32]:
+    """Labels of clusters joined at or below the cut: 0..k-1 by first member, else -1.
+
+    The tree is scipy's, by the nearest-neighbour chain. Merges of equal height join in the chain's
+    order: it starts at the lowest cluster left, and goes to the nearest one, of equals to the one
+    that it came from, else to the lowest.
+
+    Args:
+        condensed: (n (n - 1) / 2,) metres, pairs i < j in row order.
+        method: "average" or "ward".
+        cut: Metres.
+        min_size: Least number of members of a label.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    if not len(condensed):  # one track
+        return np.full(1, 0 if min_size <= 1 else -1, np.int32)
+    if not (condensed <= _MOST_CHANGE).all():
+        raise ValueError("tracks move too far for their distances to be compared")
+    found = fcluster(linkage(condensed, method), cut, "distance")
+    _, first, group, size = np.unique(
+        found, return_index=True, return_inverse=True, return_counts=True
+    )
+    label = np.full(len(first), -1, np.int32)
+    kept = np.flatnonzero(size >= min_size)
+    label[kept[np.argsort(first[kept])]] = np.arange(len(kept))
+    return label[group]
+
+
+def _reference_labels(
+    condensed: Float64, method: str, cut: float, min_size: int
+) -> NDArray[np.int32]:
+    from spatialcore._reference.rigidity import cluster_labels
+
+    return cluster_labels(condensed, method, cut, min_size)
 
 
 def _present_share(clip: NDArray[Any]) -> Float64:
@@ -293,8 +302,3 @@ def _clip_noise(condensed: Float64, track_count: int) -> float:
         least[i] = min(least[i], row.min())
         np.minimum(least[i + 1 :], row, out=least[i + 1 :])
     return float(np.median(least))
-
-
-def _is_triangular(pair_count: int) -> bool:
-    n = round((1 + (1 + 8 * pair_count) ** 0.5) / 2)
-    return bool(n * (n - 1) // 2 == pair_count)

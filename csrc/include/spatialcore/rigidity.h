@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much the distance of every pair of tracks changes over a clip, and clusters of such pairs.
+// How much the distance of every pair of tracks changes over a clip.
 //
 //   d(t)   = sqrt((dx dx + dy dy) + dz dz)                  tracks i and j at step t
 //   c(t)   = |d(t) - d(t - 1)|, present only when both points are present at t - 1 and t
@@ -17,7 +17,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace spatialcore {
 
@@ -36,21 +35,5 @@ float float32_margin(double largest_coordinate, double noise_floor, double large
 void distance_change_cpu(const double* tracks, int64_t step_count, int64_t track_count,
                          double noise_floor, ChangeMode mode, double* condensed,
                          int64_t* redone_count, int threads);
-
-enum class Linkage { kAverage, kWard };
-
-struct Merge {
-  int64_t a, b;  // any member of each cluster
-  double height;
-};
-
-// Agglomerative clustering by the nearest-neighbour chain; merges above `cut` are not made. Ties
-// prefer the chain's previous cluster, then the lower index. Up to kSquareLimit clusters a square
-// copy of `condensed` is used and `condensed` is left alone; above, `condensed` is overwritten.
-constexpr int64_t kSquareLimit = 8192;  // 512 MiB
-std::vector<Merge> linkage_cpu(double* condensed, int64_t n, Linkage method, double cut);
-
-// Labels of the clusters of at least `min_size` members: 0..k-1 by first member, else -1.
-void label_clusters(const std::vector<Merge>& merges, int64_t n, int64_t min_size, int32_t* labels);
 
 }  // namespace spatialcore

@@ -39,41 +39,64 @@ def accumulate_distance_change(
     return np.where(count > 0, np.sqrt(mean), _NEVER_TOGETHER)
 
 
-def linkage(condensed: Float64, method: str) -> Float64:
-    """Merges in scipy's form by looking for the nearest pair every time, O(N^3)."""
+def linkage(condensed: Float64, method: str) -> list[tuple[int, int, float]]:
+    """Merges (one, other, height) by the nearest-neighbour chain; the union goes on as `other`.
+
+    The chain starts at the lowest cluster left and goes to the nearest one, of equals to the one
+    that it came from, else to the lowest; two clusters that are each other's nearest merge, and the
+    union keeps the higher number. Equal heights are common, since changes below the floor sum to 0,
+    and which of them merge first decides what else they join.
+    """
     n = _track_count(len(condensed))
     square = np.full((n, n), np.inf)
     i, j = np.triu_indices(n, 1)
     square[i, j] = square[j, i] = condensed
-    size = np.ones(n)
-    cluster = np.arange(n)
-    merges = np.zeros((n - 1, 4))
-    for step in range(n - 1):
-        a, b = np.unravel_index(np.argmin(square), square.shape)
-        height, both = square[a, b], size[a] + size[b]
-        merges[step] = min(cluster[a], cluster[b]), max(cluster[a], cluster[b]), height, both
-        if method == "average":
-            row = (size[a] * square[a] + size[b] * square[b]) / both
-        else:
-            gain = (size[a] + size) * square[a] ** 2 + (size[b] + size) * square[b] ** 2
-            with np.errstate(invalid="ignore"):
-                row = np.sqrt(np.maximum(gain - size * height**2, 0.0) / (both + size))
-        gone = np.isinf(square[a]) & np.isinf(square[b])
-        row[gone] = row[[a, b]] = np.inf
-        square[b] = square[:, b] = row
-        square[a] = square[:, a] = np.inf
-        size[b], cluster[b] = both, n + step
+    size, left = np.ones(n), np.ones(n, np.bool_)
+    merges: list[tuple[int, int, float]] = []
+    chain: list[int] = []
+    while len(merges) < n - 1:
+        if not chain:
+            chain = [int(np.argmax(left))]
+        x = chain[-1]
+        y = int(np.argmin(square[x]))
+        if len(chain) < 2 or square[x, y] < square[x, chain[-2]]:
+            chain.append(y)
+            continue
+        x, y = sorted(chain[-2:])
+        del chain[-2:]
+        height = float(square[x, y])
+        merges.append((x, y, height))
+        row = _united(square[x], square[y], size, (size[x], size[y]), height, method)
+        left[x] = False
+        row[~left] = row[y] = np.inf
+        square[y] = square[:, y] = row
+        square[x] = square[:, x] = np.inf
+        size[y] += size[x]
     return merges
+
+
+def _united(
+    one: Float64, other: Float64, size: Float64, sizes: tuple[float, float], height: float,
+    method: str,
+) -> Float64:  # fmt: skip
+    """Distances of the union of two clusters (Lance and Williams 1967)."""
+    a, b = sizes
+    both = a + b
+    if method == "average":
+        return np.asarray((a * one + b * other) / both)
+    share = 1.0 / (both + size)
+    with np.errstate(invalid="ignore"):
+        square = (size + a) * share * one * one + (size + b) * share * other * other
+        return np.sqrt(np.maximum(square - size * share * height * height, 0.0))
 
 
 def cluster_labels(condensed: Float64, method: str, cut: float, min_size: int) -> NDArray[np.int32]:
     """Labels of clusters joined at or below the cut: 0..k-1 by first member, else -1."""
-    merges = linkage(condensed, method)
-    n = len(merges) + 1
+    n = _track_count(len(condensed))
     members: dict[int, list[int]] = {k: [k] for k in range(n)}
-    for step, (a, b, height, _) in enumerate(merges):
+    for one, other, height in linkage(condensed, method):
         if height <= cut:
-            members[n + step] = members.pop(int(a)) + members.pop(int(b))
+            members[other] += members.pop(one)
     labels = np.full(n, -1, np.int32)
     kept = [sorted(group) for group in members.values() if len(group) >= min_size]
     for label, group in enumerate(sorted(kept)):

@@ -11,7 +11,6 @@
 #include "spatialcore/inflate.h"
 #include "spatialcore/projection.h"
 #include "spatialcore/render.h"
-#include "spatialcore/rigidity.h"
 
 namespace spatialcore {
 namespace {
@@ -200,25 +199,6 @@ void report_render() {
   report("all", "render", hash);
 }
 
-void report_linkage() {
-  for (const Linkage method : {Linkage::kAverage, Linkage::kWard}) {
-    Hash hash;
-    Random random(17);
-    for (const int64_t n : {2, 3, 63, 64, 65, 127, 130, 300}) {
-      for (const bool ties : {false, true}) {
-        std::vector<double> condensed(n * (n - 1) / 2);
-        for (double& d : condensed) {
-          d = ties ? static_cast<double>(random.below(4)) : random.uniform(0, 1);
-        }
-        for (const Merge& merge : linkage_cpu(condensed.data(), n, method, ties ? 2.5 : kInf)) {
-          hash.add(merge.a), hash.add(merge.b), hash.add(merge.height);
-        }
-      }
-    }
-    report("all", method == Linkage::kWard ? "linkage_ward" : "linkage_average", hash);
-  }
-}
-
 }  // namespace
 
 void report_portable() {
@@ -230,7 +210,6 @@ void report_portable() {
   report_floor_grid();
   report_decode();
   report_render();
-  report_linkage();
 }
 
 }  // namespace spatialcore
