@@ -40,6 +40,7 @@ _OWN = (
     "spatial_relation:SPATIAL_RELATION",
     "one_image:ONE_IMAGE",
     "visual_correspondence:VISUAL_CORRESPONDENCE",
+    "camera_object:CAMERA_OBJECT",
 )
 _log = logging.getLogger(__name__)
 

@@ -358,20 +358,31 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
         for item in opened.objects
         if not is_excluded(recipe.rules, item.raw_category, item.category)
     ]
-    objects = objects_of_points(rows, cloud.points_world, cloud.instance)
-    counts = _counts(objects, cloud.instance, frames, reference.visible)
+    objects = reference.cached(
+        "layout_objects", lambda: objects_of_points(rows, cloud.points_world, cloud.instance)
+    )
+    known_counts: dict[Any, NDArray[np.int64]] = reference.cached("layout_counts", dict)
+
+    def counts_of(name: str, mask: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
+        for frame in frames:
+            if (name, frame) not in known_counts:
+                known_counts[name, frame] = _counts(objects, cloud.instance, (frame,), mask)
+        return np.concatenate([known_counts[name, frame] for frame in frames], axis=1)
+
+    counts = counts_of("visible", reference.visible)
     surface = None
     if recipe.rules.objects == "surface":
         surface = Surface(
-            _counts(objects, cloud.instance, frames, reference.surface),
-            _counts(objects, cloud.instance, frames, reference.inside),
+            counts_of("surface", reference.surface), counts_of("inside", reference.inside)
         )
     by_index = {frame.index: frame.time for frame in opened.frames}
     clock = [by_index[f] for f in frames]
     known = [t for t in clock if t is not None]
     times = tuple(known) if len(known) == len(clock) else None
-    points = cloud.points_world
-    parts, voxel = SeenParts(points, cloud.instance, reference.object_points), reference.voxel
+    points, voxel = cloud.points_world, reference.voxel
+    parts = reference.cached(
+        "layout_parts", lambda: SeenParts(points, cloud.instance, reference.object_points)
+    )
     one_cluster = None
     if voxel is not None and recipe.rules.object_points == "cluster":
 

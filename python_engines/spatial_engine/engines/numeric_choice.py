@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numeric layout tasks as a choice: the open task's question with four numbers to pick from.
+"""Numeric tasks as a choice: the open task's question with four numbers to pick from.
 
 The four are a ladder: each is the one below it times a drawn factor, and a person can tell any two
 apart. Which of them is the truth is drawn first, each rank with equal chance, and the ladder is
@@ -30,7 +30,6 @@ from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.scene_layout import SceneLayout
 from spatial_engine.records import answers
 from spatial_engine.records.answers import Answer
@@ -38,6 +37,7 @@ from spatial_engine.records.place import Place
 from spatialcore.draws import uniform_below
 
 if TYPE_CHECKING:
+    from spatial_engine.engines.asked import AskedEngine
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
 
@@ -96,17 +96,14 @@ def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tu
 
 @dataclass(frozen=True, slots=True)
 class NumericChoice(Engine):
-    """A numeric task of scene_layout with four numbers to choose from.
+    """A numeric task with four numbers to choose from.
 
     Attributes:
         open: The task without options.
     """
 
-    open: SceneLayout
+    open: SceneLayout | AskedEngine
     answer: ClassVar[AnswerForm] = LETTER
-    subject: ClassVar[Subject] = OBJECTS
-    needs_up: ClassVar[bool] = True
-    of_walk: ClassVar[bool] = True
     words: ClassVar[tuple[str, ...]] = LETTERS
     whole_contents: ClassVar[bool] = True
 
@@ -116,9 +113,24 @@ class NumericChoice(Engine):
         return f"{self.open.task}.choice"
 
     @property
+    def subject(self) -> Subject:
+        """As the open task."""
+        return self.open.subject
+
+    @property
+    def needs_up(self) -> bool:
+        """As the open task."""
+        return self.open.needs_up
+
+    @property
     def needs_objects(self) -> bool:
         """As the open task."""
         return self.open.needs_objects
+
+    @property
+    def of_walk(self) -> bool:
+        """As the open task."""
+        return self.open.of_walk
 
     @property
     def question_type(self) -> str:

@@ -53,6 +53,10 @@ class Reason(StrEnum):
     START_UNSURE = "start_unsure"
     TO_AND_FRO = "to_and_fro"
     NO_LANDMARK = "no_landmark"
+    NO_OVERLAP = "no_overlap"
+    VIEW_SHARED = "view_shared"
+    POSITION_FAR = "position_far"
+    DISTRACTOR_SHORT = "distractor_short"
 
 
 @dataclass(frozen=True, slots=True)

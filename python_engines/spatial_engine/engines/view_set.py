@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several views of a scene: which objects each shows and may name, and where it was taken from.
+
+Made twice: from the index for the engines, and from the source for `verify`. What is measured
+(`Measures`) is computed in two ways, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatial_engine.engines.budgets import walk_sets
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_pairs import band_pairs, overlap_bin
+from spatial_engine.engines.layout_scene import LayoutScene, layout_of, reference_layout
+from spatialcore.relations import viewpoint
+from spatialcore.relations.eye import tells_apart
+from spatialcore.relations.scene_object import SceneObject, gap
+from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64
+
+if TYPE_CHECKING:
+    from spatial_engine.recipe import Recipe
+    from spatial_engine.records.place import Place
+    from spatial_engine.reference.scene import ReferenceScene
+
+MAX_PITCH_DEG = 60.0  # a steeper view has no direction on the floor
+
+
+class Standpoint(Protocol):
+    """A camera as the eye of somebody who stands there; see `spatialcore.relations.viewpoint`."""
+
+    position: Float64
+
+    @property
+    def pitch_deg(self) -> float:
+        """How steep it looks."""
+
+    def bearing(self, point: Any) -> float:
+        """Degrees to a point, to the left positive."""
+
+    def floor_distance(self, point: Any) -> float:
+        """Metres to a point, its height left out."""
+
+    def range(self, points: ArrayLike) -> float:
+        """Metres to the nearest of points."""
+
+    def on_map(self, point: Any) -> tuple[float, float]:
+        """Metres to the right and ahead."""
+
+
+class Measures(NamedTuple):
+    """One way to measure.
+
+    Attributes:
+        stand_at: The viewpoint of a pose (4, 4).
+        turn: Degrees at one point from facing a second to facing a third, to the left positive.
+        nearest_on_floor: Metres from a point to the nearest of vertices, heights left out.
+    """
+
+    stand_at: Callable[[Float64], Standpoint]
+    turn: Callable[[Any, Any, Any], float]
+    nearest_on_floor: Callable[[Any, ArrayLike], float]
+
+
+MEASURES = Measures(
+    viewpoint.Viewpoint.of,  # type: ignore[arg-type]
+    viewpoint.turn_deg,
+    viewpoint.nearest_on_floor,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ViewSet:
+    """Frames of a scene.
+
+    Attributes:
+        layout: The objects, and what the frames show of them (O objects, F frames).
+        pose_of: world_from_cam of a frame.
+        overlapping: Whether two frames share as much as the recipe's band asks of a pair.
+        sharing: Whether two frames share any point.
+        measures: How it is measured.
+    """
+
+    layout: LayoutScene
+    pose_of: Callable[[int], Float64]
+    overlapping: Callable[[int, int], bool]
+    sharing: Callable[[int, int], bool]
+    measures: Measures = MEASURES
+    _stands: dict[int, Standpoint] = field(default_factory=dict, init=False, repr=False)
+    _ranges: dict[tuple[int, int], float | Reason] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    @property
+    def place(self) -> Place:
+        """Names and draws."""
+        return self.layout.place
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.layout.recipe
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frames, ascending."""
+        return self.layout.frames
+
+    @cached_property
+    def ids(self) -> NDArray[np.int64]:
+        """(O,) ids of the objects."""
+        return np.array([item.object_id for item in self.layout.objects], dtype=np.int64)
+
+    @cached_property
+    def columns(self) -> dict[int, int]:
+        """Column of each frame."""
+        return {frame: column for column, frame in enumerate(self.frames)}
+
+    @cached_property
+    def rows(self) -> dict[int, int]:
+        """Row of each object."""
+        return {object_id: row for row, object_id in enumerate(self.ids.tolist())}
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """(O, F) whether a frame shows an object to someone who looks at it."""
+        return self.layout.shown
+
+    @cached_property
+    def unseen(self) -> NDArray[np.bool_]:
+        """(O, F) whether a frame sees nothing at all of an object."""
+        return np.asarray(self.layout.visible_count == 0)
+
+    @cached_property
+    def sole(self) -> NDArray[np.bool_]:
+        """(O, F) whether a frame sees no other object that the object's name may stand for."""
+        layout = self.layout
+        most = layout.recipe.guards.object_other_share * layout.vertex_count
+        seen = layout.visible_count > most[:, None]
+        out = np.ones(seen.shape, dtype=bool)
+        categories = [item.category for item in layout.objects]
+        for row, name in enumerate(categories):
+            family = {name, *layout.rivals[name]}
+            others = [k for k, other in enumerate(categories) if k != row and other in family]
+            if others:
+                out[row] = ~seen[others].any(axis=0)
+        return out
+
+    def stand(self, frame: int) -> Standpoint:
+        """Where a frame was taken from."""
+        if frame not in self._stands:
+            self._stands[frame] = self.measures.stand_at(self.pose_of(frame))
+        return self._stands[frame]
+
+    def level(self, frame: int) -> bool:
+        """Whether the frame's view has a direction on the floor."""
+        steepest = min(MAX_PITCH_DEG, self.recipe.guards.max_abs_pitch_deg)
+        return abs(self.stand(frame).pitch_deg) <= steepest
+
+    def object(self, object_id: int) -> SceneObject:
+        """The object with an id."""
+        return self.layout.object(object_id)
+
+    def category(self, object_id: int) -> str:
+        """Its category."""
+        return self.object(object_id).category
+
+    def shows(self, object_id: int, frame: int) -> bool:
+        """Whether a frame shows an object."""
+        return bool(self.shown[self.rows[object_id], self.columns[frame]])
+
+    def lacks(self, object_id: int, frame: int) -> bool:
+        """Whether a frame sees nothing of an object."""
+        return bool(self.unseen[self.rows[object_id], self.columns[frame]])
+
+    def name_fault(self, items: Iterable[int], frames: Sequence[int]) -> Reason | None:
+        """Why objects may not be named in a question that shows these frames, or None.
+
+        None of the frames sees another object that the name may stand for, and one shows it.
+        """
+        at = [self.columns[frame] for frame in frames]
+        for object_id in items:
+            row = self.rows[object_id]
+            if not self.shown[row, at].any():
+                return Reason.CATEGORY_NOT_SEEN
+            if not self.sole[row, at].all():
+                return Reason.CATEGORY_NOT_UNIQUE
+        return None
+
+    def range_of(self, object_id: int, frame: int) -> float | Reason:
+        """Metres from a camera to the nearest point of an object that the frame shows.
+
+        Returns:
+            `hidden_part` where the whole object comes nearer, to the eye.
+        """
+        key = object_id, frame
+        if key not in self._ranges:
+            self._ranges[key] = self._range(object_id, frame)
+        return self._ranges[key]
+
+    def _range(self, object_id: int, frame: int) -> float | Reason:
+        item, guards = self.object(object_id), self.recipe.guards
+        part = self.layout.seen_part(item, (frame,))
+        if part is None:
+            return Reason.CATEGORY_NOT_SEEN
+        seen, whole = (self.stand(frame).range(one.outline) for one in (part, item))
+        if tells_apart(seen, whole, share=guards.min_seen_share, metres=guards.min_seen_m):
+            return Reason.HIDDEN_PART
+        return seen
+
+    def gap(self, a: int, b: int, frames: Sequence[int]) -> Answer[float] | Rejection:
+        """Metres between two objects, where what frames show of them is as far apart to the eye."""
+        items, guards = [self.object(k) for k in (a, b)], self.recipe.guards
+        parts = [self.layout.seen_part(item, tuple(sorted(frames))) for item in items]
+        if parts[0] is None or parts[1] is None:
+            return Rejection(Reason.CATEGORY_NOT_SEEN)
+        whole, seen = gap(*items), gap(parts[0], parts[1])
+        evidence = {"gap_m": whole, "seen_gap_m": seen}
+        if tells_apart(seen, whole, share=guards.min_seen_share, metres=guards.min_seen_m):
+            return Rejection(Reason.HIDDEN_PART, evidence)
+        return Answer(whole, evidence)
+
+    def apart(self, a: float, b: float) -> bool:
+        """Whether a person sees that two lengths differ."""
+        guards = self.recipe.guards
+        return tells_apart(a, b, share=guards.min_seen_share, metres=guards.min_seen_m)
+
+
+def index_views(context: SceneContext) -> ViewSet:
+    """The frames of all walks of an indexed scene, as one set; computed once."""
+    return context.shared("views", lambda: _from_index(context))
+
+
+def _from_index(context: SceneContext) -> ViewSet:
+    valid = context.valid_frames.tolist()
+    frames = sorted({f for walk in walk_sets(valid, context.recipe.walks) for f in walk})
+    return views_of_index(context, tuple(frames))
+
+
+def views_of_index(context: SceneContext, frames: tuple[int, ...]) -> ViewSet:
+    """Some frames of an indexed scene."""
+    scene = context.scene
+    band = context.shared("band", lambda: set(band_pairs(context).key.tolist()))
+    pairs = scene.pairs
+    common = context.shared(
+        "sharing", lambda: set(((pairs.i.astype(np.int64) << 32) | pairs.j).tolist())
+    )
+
+    def key(a: int, b: int) -> int:
+        return (min(a, b) << 32) | max(a, b)
+
+    return ViewSet(
+        layout_of(context, frames), scene.world_from_cam,
+        lambda a, b: key(a, b) in band, lambda a, b: a == b or key(a, b) in common,
+    )  # fmt: skip
+
+
+def reference_views(reference: ReferenceScene, frames: Sequence[int]) -> ViewSet:
+    """Some frames as the source and the float64 reference give them."""
+    from spatial_engine.reference import viewpoint as again
+
+    seen: dict[int, NDArray[np.uint8]] = reference.cached("packed", dict)
+
+    def packed(frame: int) -> NDArray[np.uint8]:
+        if frame not in seen:
+            seen[frame] = np.packbits(reference.visible(frame))
+        return seen[frame]
+
+    def counts(a: int, b: int) -> tuple[int, int]:
+        one, other = packed(a), packed(b)
+        both, either = one & other, one | other
+        return int(np.unpackbits(both).sum()), int(np.unpackbits(either).sum())
+
+    def overlapping(a: int, b: int) -> bool:
+        common, union = counts(a, b)
+        return bool(overlap_bin(np.array([common]), np.array([union]), reference.recipe)[0] >= 0)
+
+    return ViewSet(
+        reference_layout(reference, tuple(sorted(set(frames)))), reference.world_from_cam,
+        overlapping, lambda a, b: counts(a, b)[0] > 0,
+        Measures(
+            again.ReferenceViewpoint, again.reference_turn, again.reference_nearest_on_floor
+        ),
+    )  # fmt: skip
