@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from spatial_engine.records.record import SCHEMA_VERSION
+
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
 
@@ -264,7 +266,7 @@ def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
         )
         write_json(done_path(out, number), done.to_json())
     manifest = Manifest(
-        version=1, record_version=1, versions={}, config={}, seed=0, recipe=Recipe(),
+        version=1, record_version=SCHEMA_VERSION, versions={}, config={}, seed=0, recipe=Recipe(),
         tasks=tuple(sorted({record.task for record in records})), index="index",
         sources={records[0].source: SourceEntry("posed_images", str(root), {}, {})},
         plan_hash="0" * 32, wording="0" * 32, shards=len(by_split), rows=len(records),

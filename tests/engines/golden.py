@@ -16,6 +16,7 @@ from typing import Any
 
 from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import open_records
+from spatial_engine.records.marks import Mark
 from spatial_engine.records.record import QARecord
 from spatialcore.sample import SampleConfig, make_sample
 
@@ -32,9 +33,14 @@ def entry_of(record: QARecord) -> dict[str, Any]:
         "prompt": record.messages[0].content,
         "answer": record.answer,
         "options": list(record.options),
-        "marks": [[[m.u, m.v, m.colour, m.letter] for m in i.marks] for i in record.images],
+        "marks": [[_mark(m) for m in i.marks] for i in record.images],
         "evidence": record.facts,
     }
+
+
+def _mark(mark: Mark) -> list[Any]:
+    size = [mark.width, mark.height] if mark.is_box else []
+    return [mark.u, mark.v, mark.colour, mark.letter, *size]
 
 
 def golden_entries(sample: Path, out: Path) -> dict[str, dict[str, Any]]:

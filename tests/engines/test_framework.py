@@ -68,7 +68,7 @@ def test_file_is_stored_as_promised(tmp_path: Path) -> None:
         ("id", 5), ("seed", "x"), ("frames", "ab"), ("question", None), ("extra", 1),
         ("answer_number", [float("nan")]), ("answer_number", [13.0]), ("answer_number", []),
         ("answer_unit", "yard"), ("answer_type", "guess"), ("answer_text", "twelve"),
-        ("messages", []), ("record_version", 2), ("frame_names", ["a"]),
+        ("messages", []), ("record_version", 1), ("frame_names", ["a"]),
     ],
 )  # fmt: skip
 def test_bad_lines_are_refused(tmp_path: Path, field: str, value: object) -> None:

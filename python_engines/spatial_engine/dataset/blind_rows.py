@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.engines.base import Engine
+from spatial_engine.records.answers import WRITTEN
 from spatial_engine.records.wording import SLOT, wording_of
 from spatialcore.errors import SpatialCoreError
 
@@ -78,13 +79,13 @@ class Sample:
 def read_told(dataset: Dataset, engines: Mapping[str, Engine], most: int) -> dict[str, Sample]:
     """The records of each task as a blind reader has them, at most `most` of each in memory.
 
-    Answers that are walks are left out: they are walked, not compared.
+    Answers that are walks or maps are left out: they are walked, or scored by parts.
     """
     samples: dict[str, Sample] = {}
     for table in dataset.tables():
         for row in table.select(COLUMNS).to_pylist():
             engine = engines.get(row["task"])
-            if engine is None or row["answer_type"] == "steps":
+            if engine is None or row["answer_type"] in WRITTEN:
                 continue
             key = hashlib.blake2b(row["id"].encode(), digest_size=8).digest()
             samples.setdefault(row["task"], Sample(most)).add(key, _told(engine, row))
@@ -182,15 +183,28 @@ def _said(slots: Mapping[str, str], variant: str, row: Mapping[str, Any]) -> Fea
             out[name] = number / 1000
         elif name not in _UNTOLD:
             named.append(f"{name}={value}")
+            for k, told in enumerate(re.findall(r"\d+", value)):
+                out[f"{name}.{k}"] = int(told) / 1000
     out |= dict.fromkeys(named, 1.0)
     few = named[:_CROSSED]
     out |= {f"{a}&{b}": 1.0 for k, a in enumerate(few) for b in few[k + 1 :]}
     for k, image in enumerate(row["images"]):
         for mark in image["marks"]:
-            if not mark["letter"]:
+            if not mark["letter"] and mark["width"]:
+                out |= _framed(mark, image)
+            elif not mark["letter"]:
                 out[f"mark{k}.u"] = mark["u"] / image["width"]
                 out[f"mark{k}.v"] = mark["v"] / image["height"]
     return out
+
+
+def _framed(mark: Mapping[str, Any], image: Mapping[str, Any]) -> Features:
+    """Where the box of a colour lies and how large it is, in shares of its image."""
+    name, wide, high = f"box.{mark['colour']}", image["width"], image["height"]
+    w, h = mark["width"] / wide, mark["height"] / high
+    u, v = mark["u"] / wide, mark["v"] / high
+    place = {"u": u, "v": v, "w": w, "h": h, "low": v + h / 2}
+    return {f"{name}.{what}": value for what, value in place.items()}
 
 
 def _offers(

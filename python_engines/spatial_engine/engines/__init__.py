@@ -39,6 +39,7 @@ _OWN = (
     "navigation:NAVIGATION",
     "spatial_relation:SPATIAL_RELATION",
     "one_image:ONE_IMAGE",
+    "referred:REFERRED",
     "visual_correspondence:VISUAL_CORRESPONDENCE",
     "camera_object:CAMERA_OBJECT",
 )
@@ -91,7 +92,7 @@ def _brought() -> Iterator[tuple[str, Engine]]:
 def _check(engine: object) -> None:
     """Refuse what could not be planned, worded or scored, before anything runs."""
     from spatial_engine.engines.base import METRICS, Engine
-    from spatial_engine.records.answers import ANSWER_TYPES, UNITS
+    from spatial_engine.records.answers import ANSWER_TYPES, CLOSED, UNITS
     from spatial_engine.records.wording import wording_of
 
     if not isinstance(engine, Engine):
@@ -102,7 +103,7 @@ def _check(engine: object) -> None:
     if form.type not in ANSWER_TYPES or form.unit not in UNITS or engine.metric not in METRICS:
         what = f"{form.type!r} in {form.unit!r} by {engine.metric!r}"
         raise ValueError(f"{engine.task}: no answer can be {what}")
-    if (form.type in ("word", "letter")) != bool(engine.words):
+    if (form.type in CLOSED) != bool(engine.words):
         raise ValueError(f"{engine.task}: words and letters have a closed set, numbers none")
     wording_of(engine.task, file=engine.templates)
 

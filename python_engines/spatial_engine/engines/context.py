@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spatialcore.types import Source, Track3D
 
 T = TypeVar("T")
+Refer = Literal["", "boxed", "pointed"]
 Takes = Callable[[str, NDArray[Any], ArrayLike, NDArray[np.uint64]], NDArray[np.bool_]]
 
 
@@ -35,6 +36,8 @@ class SceneContext:
             An engine with costly guards leaves out what is not taken.
         frames: The frames that layout questions show; () = those spread over the whole walk.
         root: The context of the whole walk, of a context that shows other frames.
+        refer: How objects are pointed at; "" where they are named.
+        plain: The context whose objects are named, of one whose objects are pointed at.
     """
 
     scene: SceneIndex
@@ -44,6 +47,8 @@ class SceneContext:
     takes: Takes | None = None
     frames: tuple[int, ...] = ()
     root: SceneContext | None = None
+    refer: Refer = ""
+    plain: SceneContext | None = None
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -93,6 +98,12 @@ class SceneContext:
             return root
         return root.cached(
             ("on", frames), lambda: replace(root, frames=frames, root=root, _cache={})
+        )
+
+    def referring(self, by: Refer) -> SceneContext:
+        """A context of the same frames whose objects have no names and are pointed at."""
+        return self.cached(
+            ("referring", by), lambda: replace(self, refer=by, plain=self, _cache={})
         )
 
     def walks(self) -> list[SceneContext]:

@@ -7,7 +7,7 @@ float64 reference for `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import permutations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.seen_parts import SeenParts
+from spatial_engine.engines.seen_parts import SeenParts, union_of
 from spatial_engine.records.place import Place
 from spatial_engine.reference.clusters import largest_cluster
 from spatialcore.index.clusters import clusters_of
@@ -72,6 +72,8 @@ class LayoutScene:
         one_cluster: Whether an object of a cloud built from depth hangs together; None for a mesh,
             whose labels have no strays.
         seen_points: Gives the (P,) points that some shown frame sees; None where all count as seen.
+        pool: Ids of the objects that questions are about; None is all that may be named.
+        whole: The layout that this one has some objects of, which knows the room.
     """
 
     place: Place
@@ -85,6 +87,8 @@ class LayoutScene:
     parts: SeenParts | None = None
     one_cluster: Callable[[SceneObject], bool] | None = None
     seen_points: Callable[[], NDArray[np.bool_]] | None = None
+    pool: frozenset[int] | None = None
+    whole: LayoutScene | None = None
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
@@ -153,7 +157,9 @@ class LayoutScene:
         return tuple(
             name
             for name, items in self.by_category.items()
-            if not self.rivals[name] and all(item.object_id in self.seen for item in items)
+            if not self.rivals[name]
+            and all(item.object_id in self.seen for item in items)
+            and (self.pool is None or any(item.object_id in self.pool for item in items))
         )
 
     @cached_property
@@ -195,7 +201,7 @@ class LayoutScene:
     @cached_property
     def room(self) -> Answer[float] | Rejection:
         """The room's floor area."""
-        return room_size(self.points)
+        return room_size(self.points) if self.whole is None else self.whole.room
 
     @property
     def room_area(self) -> float:
@@ -277,12 +283,16 @@ def _counts(
 def layout_of(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     """The layout that some frames show, by the index or by the reference."""
     if isinstance(scene, SceneContext):
-        return layout_scene(scene.on(frames))
+        return layout_scene(scene if scene.refer else scene.on(frames))
     return reference_layout(scene, frames)
 
 
 def layout_scene(context: SceneContext) -> LayoutScene:
     """The layout of an indexed scene, computed once for all tasks."""
+    if context.plain is not None:
+        from spatial_engine.engines.references import pointed_layout
+
+        return pointed_layout(context.plain, context.shown, context.refer).layout
     return context.cached("scene_layout", lambda: _from_index(context))
 
 
@@ -313,20 +323,12 @@ def _from_index(context: SceneContext) -> LayoutScene:
             return clusters_of(item.outline.astype(np.float32), voxel).sure
 
     def seen_points() -> NDArray[np.bool_]:
-        return _union(len(points), (points_of(scene.visible, frame) for frame in frames))
+        return union_of(len(points), (points_of(scene.visible, frame) for frame in frames))
 
     return LayoutScene(
         context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster,
         seen_points,
     )  # fmt: skip
-
-
-def _union(count: int, rows: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
-    """(count,) bool: which rows are in any of the sets."""
-    found = np.zeros(count, dtype=np.bool_)
-    for some in rows:
-        found[some] = True
-    return found
 
 
 def _stored_in_image(
@@ -345,6 +347,10 @@ def _stored_in_image(
 
 def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     """The layout as the source and the float64 reference give it."""
+    if reference.plain is not None:
+        from spatial_engine.engines.references import pointed_layout
+
+        return pointed_layout(reference.plain, frames, reference.refer).layout
     return reference.cached(("scene_layout", frames), lambda: _from_source(reference, frames))
 
 
@@ -391,7 +397,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
             return largest_cluster(item.outline.astype(np.float32), voxel)[1]
 
     def seen_points() -> NDArray[np.bool_]:
-        return _union(len(points), (np.flatnonzero(reference.visible(f)) for f in frames))
+        return union_of(len(points), (np.flatnonzero(reference.visible(f)) for f in frames))
 
     return LayoutScene(
         reference.place, recipe, frames, times, objects, counts, points, surface, parts,

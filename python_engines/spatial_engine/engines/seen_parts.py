@@ -7,7 +7,7 @@ give different answers, nothing is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,7 +43,7 @@ class SeenParts:
         self._frames: dict[int, tuple[NDArray[np.intp], NDArray[np.int32]]] = {}
         self._parts: dict[tuple[int, tuple[int, ...]], SceneObject | None] = {}
 
-    def _labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    def labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
         """Rows of the points of objects that a frame shows, by object, and their objects."""
         if frame not in self._frames:
             found = np.asarray(self._points_of(frame))
@@ -67,7 +67,7 @@ class SeenParts:
         return self._parts[key]
 
     def _rows(self, object_id: int, frame: int) -> NDArray[np.intp]:
-        rows, ids = self._labelled(frame)
+        rows, ids = self.labelled(frame)
         return rows[np.searchsorted(ids, object_id) : np.searchsorted(ids, object_id, "right")]
 
 
@@ -91,6 +91,14 @@ def sides_of(box: OrientedBox, by: str) -> list[int]:
     if by == "height":
         return [upright]
     return [k for k in range(3) if by != "floor_area" or k != upright]
+
+
+def union_of(count: int, rows: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
+    """(count,) bool: which rows are in any of the sets."""
+    found = np.zeros(count, dtype=np.bool_)
+    for some in rows:
+        found[some] = True
+    return found
 
 
 def agreed(whole: Answer[T] | Rejection, seen: Answer[T] | Rejection) -> Answer[T] | Rejection:

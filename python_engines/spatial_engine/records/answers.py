@@ -2,7 +2,8 @@
 """Presentation is data: how an answer is rounded and written as text.
 
 The answer sentence holds exactly one backticked span, the machine answer: a word, a letter, a
-number, `[ x , y ]`, `[ x , y , z ]` or a list of steps. `reading` reads what is written here.
+number, `[ x , y ]`, `[ x , y , z ]`, a box, a list of steps or a map. `reading` reads what is
+written here. This is the one home of the types of answers: what else asks about one asks here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from string import ascii_uppercase
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +22,31 @@ from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.relations.walks import Step
 
 __all__ = [
-    "ANSWER_TYPES", "COLOURS", "UNITS", "Answer", "Mark", "Step", "answer_span",
-    "coordinate", "integer", "integers", "letter", "mark_radius", "norm1000",
-    "number", "option_lines", "round_number", "round_numbers", "steps", "vector",
-    "vectors", "word",
+    "ANSWER_TYPES", "CLOSED", "COLOURS", "NUMBER_COUNT", "UNITS", "WRITTEN", "Answer", "Mark",
+    "Place", "Step", "answer_span", "box", "coordinate", "integer", "integers", "letter",
+    "map_places", "mark_radius", "norm1000", "number", "option_lines", "places_text",
+    "round_number", "round_numbers", "steps", "vector", "vectors", "word",
 ]  # fmt: skip
 
 Float64 = NDArray[np.float64]
-AnswerType = Literal["word", "letter", "integer", "number", "vector", "coordinate", "steps"]
+AnswerType = Literal[
+    "word", "letter", "integer", "number", "vector", "coordinate", "box", "steps", "map"
+]
 Rounding = Literal["nearest", "truncate"]
+Place = tuple[str, int, int]
+"""A name and the column and row of its cell on a map."""
 
-ANSWER_TYPES = ("word", "letter", "integer", "number", "vector", "coordinate", "steps")
-UNITS = ("mm", "m", "cm", "m2", "degree", "norm1000", "count", "word", "letter", "steps")
+ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
+UNITS = (
+    "mm", "m", "cm", "m2", "degree", "norm1000", "count", "word", "letter", "steps", "cell"
+)  # fmt: skip
 METRES_PER = {"mm": 0.001, "cm": 0.01, "m": 1.0}
-NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2}
+NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2, "box": 4}
+"""Numbers of the types that have any."""
+CLOSED = ("word", "letter")
+"""Types of a closed set, stored as text."""
+WRITTEN = ("steps", "map")
+"""Types that only the sentence holds."""
 
 
 class Answer(NamedTuple):
@@ -44,8 +56,9 @@ class Answer(NamedTuple):
         type: One of `ANSWER_TYPES`.
         unit: One of `UNITS`.
         text: The word or letter, else None.
-        number: 1, 2 or 3 numbers, else empty; exactly what the text says.
+        number: 1 to 4 numbers, else empty; exactly what the text says.
         steps: The legs of a walk, for the type "steps".
+        places: Names and cells, for the type "map".
     """
 
     type: AnswerType
@@ -53,6 +66,7 @@ class Answer(NamedTuple):
     text: str | None = None
     number: tuple[float, ...] = ()
     steps: tuple[Step, ...] = ()
+    places: tuple[Place, ...] = ()
 
     @property
     def span(self) -> str:
@@ -134,6 +148,26 @@ def coordinate(x: float, y: float) -> Answer:
     return Answer("coordinate", "norm1000", number=(float(x), float(y)))
 
 
+def box(x0: float, y0: float, x1: float, y1: float) -> Answer:
+    """A box of an image in 0..1000: its left, upper, right and lower side."""
+    return Answer("box", "norm1000", number=(float(x0), float(y0), float(x1), float(y1)))
+
+
+def map_places(places: Sequence[Place]) -> Answer:
+    """Where named things stand on a map of cells."""
+    return Answer("map", "cell", places=tuple(places))
+
+
+def places_text(places: Sequence[Place]) -> str:
+    """Names and cells as a map's text lists them.
+
+    Example:
+        >>> places_text([("bed", 2, 7), ("lamp", 0, 9)])
+        'bed [ 2 , 7 ]; lamp [ 0 , 9 ]'
+    """
+    return "; ".join(f"{name} [ {x} , {y} ]" for name, x, y in places)
+
+
 def steps(legs: Sequence[Step]) -> Answer:
     """A list of navigation steps; lengths are written with one decimal."""
     return Answer(
@@ -179,8 +213,10 @@ def answer_span(answer: Answer) -> str:
         >>> answer_span(vector((120.2, -3.0, 0.4), "mm"))
         '[ 120 , -3 , 0 ]'
     """
-    if answer.type in ("word", "letter"):
+    if answer.type in CLOSED:
         return str(answer.text)
+    if answer.type == "map":
+        return places_text(answer.places)
     if answer.type == "steps":
         return "; ".join(map(_step_text, answer.steps))
     whole = answer.type != "number"

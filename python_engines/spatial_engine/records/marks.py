@@ -2,11 +2,13 @@
 """Marks on images: what a question points at, and the only code that draws it.
 
 A mark is stored as numbers in the record and drawn when the image is opened, so generating a
-record decodes no image. The disc carries a white and a black ring and shows on any background.
+record decodes no image. A disc or the frame of a box carries a white and a black ring and shows on
+any background.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,14 +35,16 @@ _CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A disc on an image, with a letter beside it or none.
+    """A disc or the frame of a box on an image, with a letter beside it or none.
 
     Attributes:
         u: Column of the centre, pixels.
         v: Row of the centre, pixels.
-        radius: Radius of the disc without its rings, pixels.
+        radius: Radius of the disc without its rings, pixels; the line of a box is half as wide.
         colour: A key of `COLOURS`.
         letter: "A" to "D", or "".
+        width: From the first to the last column of a box, pixels; 0 for a disc.
+        height: From its first to its last row, pixels; 0 for a disc.
     """
 
     u: float
@@ -48,6 +52,53 @@ class Mark:
     radius: int
     colour: str
     letter: str = ""
+    width: float = 0.0
+    height: float = 0.0
+
+    @property
+    def is_box(self) -> bool:
+        """Whether it is the frame of a box."""
+        return self.width > 0 and self.height > 0
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """First column, first row, last column and last row that it frames; of a disc its place."""
+        u, v, half_w, half_h = self.u, self.v, 0.5 * self.width, 0.5 * self.height
+        return u - half_w, v - half_h, u + half_w, v + half_h
+
+    def fault(self, width: int, height: int) -> str:
+        """What is wrong with it on an image of so many pixels, or ""."""
+        if not all(map(math.isfinite, (self.u, self.v, self.width, self.height))):
+            return "a mark is not finite"
+        if self.width < 0 or self.height < 0 or bool(self.width) != bool(self.height):
+            return f"a mark of {self.width:g}x{self.height:g} pixels is neither disc nor box"
+        u0, v0, u1, v1 = self.corners
+        if u0 < 0 or v0 < 0 or u1 >= width or v1 >= height:
+            kind = "box around" if self.is_box else "mark at"
+            return f"a {kind} ({self.u:g}, {self.v:g}) lies outside its {width}x{height} image"
+        if not 1 <= self.radius <= max(width, height):
+            return f"a mark of radius {self.radius} on an image of {width}x{height}"
+        if self.colour not in COLOURS or len(self.letter) > 1:
+            return f"a mark of colour {self.colour[:20]!r} with the letter {self.letter[:20]!r}"
+        return ""
+
+
+def box_mark(corners: tuple[float, float, float, float], width: int, colour: str) -> Mark:
+    """The frame of a box on an image of `width` columns.
+
+    Args:
+        corners: First column, first row, last column and last row, pixels.
+        width: Columns of the image.
+        colour: A key of `COLOURS`.
+
+    Example:
+        >>> box_mark((10, 20, 50, 40), 648, "red").corners
+        (10.0, 20.0, 50.0, 40.0)
+    """
+    u0, v0, u1, v1 = corners
+    centre = 0.5 * (u0 + u1), 0.5 * (v0 + v1)
+    size = float(u1 - u0), float(v1 - v0)
+    return Mark(*centre, mark_radius(width), colour, "", *size)
 
 
 def mark_radius(width: int, share: float = 1 / 130) -> int:
@@ -88,6 +139,9 @@ def letter_corner(
         (column, row) of the letter's centre, pixels.
     """
     half = (height + 1) // 2 + 1
+    if mark.is_box:  # inside its upper left corner
+        u, v = (round(corner) + mark.radius + half for corner in mark.corners[:2])
+        return min(max(u, half), size[0] - half - 1), min(max(v, half), size[1] - half - 1)
     reach = mark.radius + 2 + half
     on_canvas: list[tuple[int, int]] = []
     for sign_u, sign_v in _CORNERS:
@@ -105,7 +159,7 @@ def letter_corner(
 
 
 def draw_marks(image: PilImage, marks: Sequence[Mark], *, letter_height: int) -> PilImage:
-    """The image with its marks drawn: discs with a white and a black ring, letters beside them.
+    """The image with its marks drawn: discs and frames with white and black rings, and letters.
 
     Args:
         image: PIL image of the size the marks were made for; it is not changed.
@@ -123,13 +177,10 @@ def draw_marks(image: PilImage, marks: Sequence[Mark], *, letter_height: int) ->
         return canvas
     canvas = canvas.copy() if canvas is image else canvas
     for mark in marks:
-        if mark.colour not in COLOURS:
-            raise ValueError(f"unknown mark colour {mark.colour!r}; one of {', '.join(COLOURS)}")
-        if not (0 <= mark.u < canvas.width and 0 <= mark.v < canvas.height):
-            raise ValueError(f"mark at ({mark.u}, {mark.v}) is outside the {canvas.size} image")
-        if not 1 <= mark.radius <= max(canvas.size):
-            raise ValueError(f"a mark of radius {mark.radius} on a {canvas.size} image")
-        _draw_disc(canvas, mark)
+        if fault := mark.fault(*canvas.size):
+            raise ValueError(fault)
+    for mark in sorted(marks, key=lambda one: -one.width):  # discs and small boxes lie on top
+        (_draw_frame if mark.is_box else _draw_disc)(canvas, mark)
     for mark in marks:
         if mark.letter:
             others = [other for other in marks if other is not mark]
@@ -158,6 +209,26 @@ def _draw_disc(canvas: PilImage, mark: Mark) -> None:
         ("disc", COLOURS[mark.colour]),
     ):
         canvas.paste(colour, (*corner, corner[0] + side, corner[1] + side), mask_of[name])
+
+
+def _draw_frame(canvas: PilImage, mark: Mark) -> None:
+    """A line around the box, just outside of it, between a black and a white one."""
+    from PIL import ImageDraw
+
+    line = max(2, round(mark.radius * 0.5))
+    ring = max(1, line // 3)
+    u0, v0, u1, v1 = mark.corners
+    pen, first, last = ImageDraw.Draw(canvas), (round(u0), round(v0)), (round(u1), round(v1))
+    for colour, inner, wide in (
+        ((0, 0, 0), line + ring, ring),
+        (COLOURS[mark.colour], 0, line),
+        ((255, 255, 255), -ring, ring),
+    ):
+        # Away from the box by `inner`, but always on the canvas.
+        reach = inner + wide
+        corner = [max(0, c - reach) for c in first]
+        other = [min(side - 1, c + reach) for c, side in zip(last, canvas.size, strict=True)]
+        pen.rectangle((*corner, *other), outline=colour, width=wide)
 
 
 def _draw_letter(canvas: PilImage, mark: Mark, centre: tuple[int, int], height: int) -> None:

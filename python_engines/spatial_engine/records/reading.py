@@ -19,6 +19,7 @@ from spatial_engine.records.answers import (
     Answer,
     AnswerType,
     letter,
+    map_places,
     steps,
     word,
 )
@@ -42,6 +43,9 @@ _JOIN = r"(?:or|and|is|because|since|as)\b"
 _LETTER_PHRASE = re.compile(
     rf"(?:^|[\s(\[:*\"'])([A-Z]|[b-z])(?=$|[\s)\].,:;*!\"'])(?!\s+(?!{_JOIN})[a-z])"
 )
+# "bed: [2, 7]", '"bed": (2, 7)', "- bed at [ 2 , 7 ]"
+_PLACE = re.compile(r"([^\[\](){};\n,]+?)[\[(]\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*[\])]")
+_PLACE_LEAD = re.compile(r"^(?:the|a|an)\s+|\s*(?:\b(?:is|at|in|on|cell)\b\s*)+$|\s*[:=]\s*$", re.I)
 _GROUP = re.compile(r"[\[(<{]([^\[\](){}<>]*)[\])>}]")
 _QUOTES = "'\""
 _EDGES = " .!:;,\"'*()[]{}\n\t"
@@ -95,8 +99,8 @@ def parse_answer(
 
     Example:
         >>> parse_answer("It moved `1.5 m`.", "integer", "mm")
-        Parsed(answer=Answer(type='integer', unit='mm', text=None, number=(1500.0,), steps=()), \
-converted=True)
+        Parsed(answer=Answer(type='integer', unit='mm', text=None, number=(1500.0,), steps=(), \
+places=()), converted=True)
         >>> parse_answer("<think>4?</think> about 1 or 2", "integer", "mm", dialect="lenient")
         Parsed(answer=None, converted=False)
     """
@@ -108,6 +112,8 @@ converted=True)
     text = said(response, blocks=lenient)
     if type == "steps":
         return _parse_steps(text)
+    if type == "map":
+        return _parse_map(plain_text(text), lenient)
     if type == "word":
         return _parse_word(text, choices, lenient)
     if type == "letter":
@@ -206,6 +212,21 @@ def _parse_steps(text: str) -> Parsed:
         angle = None if match[2] is None else int(match[2])
         legs.append(Step(match[1], float(match[3]), match[4], angle))
     return Parsed(steps(legs))
+
+
+def _parse_map(text: str, lenient: bool) -> Parsed:
+    """Names with cells: "bed [ 2 , 7 ]; lamp: (0, 9)" as lists, lines or JSON write them."""
+    found = []
+    for name, x, y in _PLACE.findall(text):
+        said = _PLACE_LEAD.sub("", name.strip(_EDGES + "`-")).strip(_EDGES + "`-")
+        if not said:
+            return UNPARSED
+        found.append((said, round(float(x)), round(float(y))))
+    left = _PLACE.sub("", text).strip(_EDGES + "`")
+    names = {name.casefold() for name, _, _ in found}
+    if not found or len(names) < len(found) or (left and not lenient):
+        return UNPARSED
+    return Parsed(map_places(found))
 
 
 def _parse_number(text: str, type: AnswerType, unit: str, lenient: bool) -> Parsed:

@@ -19,8 +19,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatial_engine.records.answers import ANSWER_TYPES, NUMBER_COUNT, UNITS, Answer
-from spatial_engine.records.marks import COLOURS, Mark
+from spatial_engine.records.answers import (
+    ANSWER_TYPES,
+    CLOSED,
+    NUMBER_COUNT,
+    UNITS,
+    WRITTEN,
+    Answer,
+)
+from spatial_engine.records.marks import Mark
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
 from spatialcore.io.parquet import OverLimit, read_groups
@@ -28,7 +35,7 @@ from spatialcore.io.parquet import OverLimit, read_groups
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROW_GROUP_ROWS = 16_384
 # What a row group may say it holds, of a file from elsewhere: its reader allocates by it.
 # Level 3 takes a third longer and makes 4 % larger files: texts repeat over long distances.
@@ -118,11 +125,12 @@ class QARecord:
 
     @property
     def typed_answer(self) -> Answer:
-        """The answer as its typed value; steps are read from the sentence."""
-        if self.answer_type == "steps":
-            parsed = parse_answer(self.answer, "steps", "steps").answer
+        """The answer as its typed value; steps and maps are read from the sentence."""
+        if self.answer_type in WRITTEN:
+            kind: Any = self.answer_type
+            parsed = parse_answer(self.answer, kind, self.answer_unit).answer
             if parsed is None:
-                raise RecordError(f"{self.id}: the answer holds no steps: {self.answer!r}")
+                raise RecordError(f"{self.id}: the answer holds no {kind}: {self.answer!r}")
             return parsed
         return Answer(
             self.answer_type,  # type: ignore[arg-type]  # a closed set, checked on reading
@@ -183,7 +191,7 @@ def _problem(record: QARecord) -> str:
     for image in record.images:
         if found := _image_problem(image):
             return found
-    if (record.answer_text is not None) != (record.answer_type in ("word", "letter")):
+    if (record.answer_text is not None) != (record.answer_type in CLOSED):
         return f"answer_text is {record.answer_text!r} for a {record.answer_type}"
     if len(record.frames) != len(record.frame_names):
         return f"{len(record.frames)} frames but {len(record.frame_names)} names"
@@ -211,16 +219,8 @@ def _evidence_problem(record: QARecord) -> str:
 def _image_problem(image: ImageRef) -> str:
     if min(image.width, image.height) < 1:
         return f"an image of {image.width}x{image.height} pixels"
-    for mark in image.marks:
-        if not (math.isfinite(mark.u) and math.isfinite(mark.v)):
-            return "a mark is not finite"
-        if not (0 <= mark.u < image.width and 0 <= mark.v < image.height):
-            return f"a mark at ({mark.u:g}, {mark.v:g}) lies outside its image"
-        if not 1 <= mark.radius <= max(image.width, image.height):
-            return f"a mark of radius {mark.radius} on an image of {image.width}x{image.height}"
-        if mark.colour not in COLOURS or len(mark.letter) > 1:
-            return f"a mark of colour {mark.colour[:20]!r} with the letter {mark.letter[:20]!r}"
-    return ""
+    faults = (mark.fault(image.width, image.height) for mark in image.marks)
+    return next(filter(None, faults), "")
 
 
 @cache
@@ -234,7 +234,7 @@ def record_schema() -> pa.Schema:
     text, names = pa.string(), listed(pa.string())
     mark = pa.struct(
         [("u", pa.float64()), ("v", pa.float64()), ("radius", pa.int32()), ("colour", text),
-         ("letter", text)]
+         ("letter", text), ("width", pa.float64()), ("height", pa.float64())]
     )  # fmt: skip
     image = pa.struct(
         [("uri", text), ("width", pa.int32()), ("height", pa.int32()), ("marks", listed(mark))]

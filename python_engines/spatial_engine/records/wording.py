@@ -61,6 +61,8 @@ class Wording:
         answer_slots: Slots of every answer, inside its span.
         repeated: Slots that may stand more than once.
         names: Slots that hold the name of an object; `{slot}_plural` then says it in the plural.
+        phrases: Slots that hold what else stands after "the" for an object, e.g. "object in the red
+            box of image 2".
         unit: Unit that every question names: "mm", "degree", "m", ..., or "".
         words: Closed set that every question lists, or ().
         forbid: Words that would change the meaning; none may occur.
@@ -76,6 +78,7 @@ class Wording:
     answer_slots: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
     unit: str = ""
     words: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
@@ -116,11 +119,16 @@ def _pieces(text: str) -> Pieces:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A table `[tasks.NAME]`; the fields are those of `Wording`, which has their meaning."""
+    """A table `[tasks.NAME]`; the fields are those of `Wording`, which has their meaning.
+
+    `like` names a task of the file that is asked in the same words, with phrases in the place of
+    names: the table then holds a description alone.
+    """
 
     description: Name
-    questions: Texts | Mapping[Variant, Texts]
-    answers: Texts | Mapping[Variant, Texts]
+    questions: Texts | Mapping[Variant, Texts] = ()
+    answers: Texts | Mapping[Variant, Texts] = ()
+    like: str = ""
     question_slots: tuple[Slot, ...] = ()
     answer_slots: tuple[Slot, ...] = ()
     repeated: tuple[Slot, ...] = ()
@@ -159,10 +167,15 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
             what = f"{task.description!r} is none of the [descriptions]"
             near = nearest(task.description, shared)
             raise SettingsError(file, f"{at}.description", what, near)
+        if task.like and task.like not in tables.tasks:
+            what = f"{task.like!r} is none of the [tasks]"
+            raise SettingsError(file, f"{at}.like", what, nearest(task.like, tables.tasks))
+        said = tables.tasks[task.like] if task.like else task
         wording = made[f"{family}.{name}"] = Wording(
-            f"{family}.{name}", shared[task.description], _lists(task.questions),
-            _lists(task.answers), task.question_slots, task.answer_slots, task.repeated,
-            task.names, task.unit, task.words, task.forbid, task.coordinates, task.least,
+            f"{family}.{name}", shared[task.description], _lists(said.questions),
+            _lists(said.answers), said.question_slots, said.answer_slots, said.repeated,
+            () if task.like else said.names, said.names if task.like else (), said.unit,
+            said.words, said.forbid, task.coordinates, said.least,
         )  # fmt: skip
         if problems := lint(wording):
             raise SettingsError(file, at, problems[0])

@@ -73,14 +73,15 @@ def _counts(wording: Wording) -> Iterator[str]:
 
 def _named(wording: Wording) -> Iterator[str]:
     slots = {*wording.question_slots, *wording.answer_slots}
-    for slot in set(wording.names):
+    named = {*wording.names, *wording.phrases}
+    for slot in {*wording.names, *wording.phrases}:
         if not slots & {slot, slot + PLURAL}:
             yield f"{slot!r} is a name, but no text says it"
     for slot in slots:
         if slot.endswith(PLURAL) and slot.removesuffix(PLURAL) not in wording.names:
             yield f"{slot!r} is the plural of no name"
     for text in (text for texts in wording.questions.values() for text in texts):
-        for slot in {s.removesuffix(PLURAL) for s in _AFTER_THE.findall(text)} - {*wording.names}:
+        for slot in {s.removesuffix(PLURAL) for s in _AFTER_THE.findall(text)} - named:
             yield f'{slot!r} stands after "the" and is no name: {text!r}'
 
 

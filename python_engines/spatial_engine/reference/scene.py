@@ -7,6 +7,7 @@ world is derived again, and the rules are those that the records' manifest holds
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
@@ -38,6 +39,7 @@ from spatialcore.types import (
 )
 
 if TYPE_CHECKING:
+    from spatial_engine.engines.context import Refer
     from spatial_engine.recipe import Recipe
     from spatialcore.index.rules import Rules
 
@@ -58,6 +60,8 @@ class ReferenceScene:
         recipe: The recipe of the records.
         metric: Whether lengths are metres.
         up_known: Whether the source says which way is up.
+        refer: How objects are pointed at; "" where they are named.
+        plain: The scene whose objects are named, of one whose objects are pointed at.
     """
 
     def __init__(self, opened: Scene | Track3D, recipe: Recipe, seed: int, split: str) -> None:
@@ -77,6 +81,19 @@ class ReferenceScene:
         self._open_shares: dict[int, dict[int, float]] = {}
         self._voxel: float | None = None
         self._readable: set[int] = set()
+        self.refer: Refer = ""
+        self.plain: ReferenceScene | None = None
+
+    def referring(self, by: Refer) -> ReferenceScene:
+        """The same scene with objects that have no names and are pointed at."""
+
+        def make() -> ReferenceScene:
+            _ = self.cloud  # read once for both
+            other = copy.copy(self)
+            other.refer, other.plain = by, self
+            return other
+
+        return self.cached(("referring", by), make)
 
     @property
     def scene(self) -> Scene:

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     VIEW_SHARED = "view_shared"
     POSITION_FAR = "position_far"
     DISTRACTOR_SHORT = "distractor_short"
+    BOX_SMALL = "box_small"
+    BOX_AMBIGUOUS = "box_ambiguous"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def conversation_key(record: QARecord) -> str:
     """Records with equal keys show the same images with the same marks."""
-    images = ";".join(f"{i.uri}|{[(m.u, m.v, m.letter) for m in i.marks]}" for i in record.images)
+    images = ";".join(
+        f"{i.uri}|{[(m.u, m.v, m.width, m.height, m.letter) for m in i.marks]}"
+        for i in record.images
+    )
     return f"{record.source}|{record.scene}|{images}"
 
 
