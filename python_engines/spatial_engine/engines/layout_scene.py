@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.seen_parts import SeenParts, union_of
+from spatial_engine.engines.seen_parts import SeenParts, stored_in_image, union_of
 from spatial_engine.records.place import Place
 from spatial_engine.reference.clusters import largest_cluster
 from spatialcore.index.clusters import clusters_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
     from spatialcore.bitmask import BitMask
-    from spatialcore.index.tables import ObjectFrames
 
 OBJECTS = Subject("objects", of_items=True)
 """What all questions about the places of the same objects are about."""
@@ -313,7 +312,7 @@ def _from_index(context: SceneContext) -> LayoutScene:
     if recipe.rules.objects == "surface":
         masks = scene.surface
         on_surface = _counts(objects, instance, frames, partial(points_of, scene.surface))
-        surface = Surface(on_surface, _stored_in_image(scene.object_frames, objects, frames))
+        surface = Surface(on_surface, stored_in_image(scene.object_frames, objects, frames))
     parts, voxel = SeenParts(points, instance, partial(points_of, masks)), scene.voxel
     one_cluster = None
     if voxel is not None and recipe.rules.object_points == "cluster":
@@ -329,20 +328,6 @@ def _from_index(context: SceneContext) -> LayoutScene:
         context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster,
         seen_points,
     )  # fmt: skip
-
-
-def _stored_in_image(
-    table: ObjectFrames, objects: Sequence[SceneObject], frames: Sequence[int]
-) -> NDArray[np.int64]:
-    """(O, F) the counts of the index's table; 0 where a frame sees nothing of an object."""
-    row_of = {item.object_id: row for row, item in enumerate(objects)}
-    column_of = {frame: column for column, frame in enumerate(frames)}
-    found = np.zeros((len(objects), len(frames)), np.int64)
-    keys = zip(table.object_id.tolist(), table.frame.tolist(), strict=True)
-    for count, (object_id, frame) in zip(table.inside_count.tolist(), keys, strict=True):
-        if object_id in row_of and frame in column_of:
-            found[row_of[object_id], column_of[frame]] = count
-    return found
 
 
 def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:

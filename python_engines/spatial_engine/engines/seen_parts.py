@@ -8,7 +8,7 @@ give different answers, nothing is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from spatialcore.box import OrientedBox
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 from spatialcore.types import Float64
+
+if TYPE_CHECKING:
+    from spatialcore.index.tables import ObjectFrames
 
 T = TypeVar("T")
 
@@ -98,6 +101,20 @@ def union_of(count: int, rows: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
     found = np.zeros(count, dtype=np.bool_)
     for some in rows:
         found[some] = True
+    return found
+
+
+def stored_in_image(
+    table: ObjectFrames, objects: Sequence[SceneObject], frames: Sequence[int]
+) -> NDArray[np.int64]:
+    """(O, F) the counts of the index's table; 0 where a frame sees nothing of an object."""
+    row_of = {item.object_id: row for row, item in enumerate(objects)}
+    column_of = {frame: column for column, frame in enumerate(frames)}
+    found = np.zeros((len(objects), len(frames)), np.int64)
+    keys = zip(table.object_id.tolist(), table.frame.tolist(), strict=True)
+    for count, (object_id, frame) in zip(table.inside_count.tolist(), keys, strict=True):
+        if object_id in row_of and frame in column_of:
+            found[row_of[object_id], column_of[frame]] = count
     return found
 
 
