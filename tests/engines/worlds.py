@@ -63,7 +63,8 @@ def moved(scene: Scene, world2_from_world: NDArray[np.float64], *, mirrored: boo
     color = camera(scene.color)
     assert color is not None
     return dataclasses.replace(
-        scene, source="rooms", frames=tuple(map(frame, scene.frames)), read_cloud=lambda: turned, color=color,
+        scene, source="rooms", frames=tuple(map(frame, scene.frames)), read_cloud=lambda: turned,
+        color=color,
         depth=camera(scene.depth), read_depth=read_depth, aligned_from_world=None,
         world_up=np.array([0.0, 0.0, 1.0]), inputs=(),
     )  # fmt: skip
