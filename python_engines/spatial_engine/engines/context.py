@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatial_engine.engines.budgets import shown_frames, walk_sets
+from spatial_engine.records.marks import Refer
 from spatial_engine.records.place import FrameImage, Place
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from spatialcore.types import Source, Track3D
 
 T = TypeVar("T")
-Refer = Literal["", "boxed", "pointed"]
 Takes = Callable[[str, NDArray[Any], ArrayLike, NDArray[np.uint64]], NDArray[np.bool_]]
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.context import Refer, SceneContext
+from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_of
 from spatial_engine.records.answers import norm1000
-from spatial_engine.records.marks import Mark, box_mark, mark_radius
+from spatial_engine.records.marks import Mark, Refer, box_mark, mark_radius
 from spatial_engine.records.place import Place
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Reason

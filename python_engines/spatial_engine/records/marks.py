@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,6 +29,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "cyan": (0, 190, 220),
     "magenta": (240, 30, 200),
 }
+Refer = Literal["", "boxed", "pointed"]
+"""How a question points at objects; "" where it names them."""
 _SUPERSAMPLING = 4  # the drawing is made this much larger and reduced, for smooth rings
 _CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down, left-down
 

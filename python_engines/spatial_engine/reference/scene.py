@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatial_engine.records.marks import Refer
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
 from spatial_engine.reference.clusters import trimmed
@@ -39,7 +40,6 @@ from spatialcore.types import (
 )
 
 if TYPE_CHECKING:
-    from spatial_engine.engines.context import Refer
     from spatial_engine.recipe import Recipe
     from spatialcore.index.rules import Rules
 
