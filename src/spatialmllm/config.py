@@ -96,6 +96,8 @@ class SpatialEncoderConfig:
 
     `position_range` is the spread of the patch positions in a model that starts from random
     weights; None = `initializer_range`, which is little beside what a patch itself brings.
+    `matching` are the channels of descriptors that are compared with the first frame's, whose
+    correlation is added to the patch tokens; None, as in public files, builds no such part.
     """
 
     img_size: Positive = 518
@@ -112,6 +114,7 @@ class SpatialEncoderConfig:
     patch_embed_heads: Positive = 16
     initializer_range: Spread = 0.02
     position_range: Spread | None = None
+    matching: Positive | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -124,6 +127,8 @@ class SpatialEncoderConfig:
             raise ValueError(
                 f"img_size {self.img_size} is not a multiple of patch_size {self.patch_size}"
             )
+        if self.matching is not None and self.matching % 16:
+            raise ValueError(f"matching {self.matching} is not a multiple of 16")
 
     @property
     def output_dim(self) -> int:

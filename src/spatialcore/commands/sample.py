@@ -5,7 +5,7 @@ Examples:
   spatialcore sample demo                       4 rooms, 4 clips: layouts of ScanNet and TAPVid-3D
   spatialcore sample demo --rooms 8 --seed 7    other rooms
   spatialcore sample demo --rooms 8 --walks 3   three scans of every room
-  spatialcore sample tiny --preset tiny --rooms 1800    small plain rooms by the thousand
+  spatialcore sample tiny --preset tiny --rooms 1800    small sparse rooms by the thousand
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Options:
         clip_frames: Frames a clip.
         tracks: 3-D point tracks a clip.
         seed: Another seed gives other rooms.
-        preset: default, or tiny: small plain rooms, made by the thousand.
+        preset: default, or tiny: small sparse rooms, made by the thousand.
         layouts: Which layouts to write; default: all, the preset tiny: scannet.
         workers: Processes; default: one a core.
         overwrite: Replace the set that the folder holds.

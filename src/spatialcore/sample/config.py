@@ -80,7 +80,7 @@ class SampleConfig:
         clip_frames: Frames a clip.
         tracks: 3-D point tracks a clip.
         seed: Another seed gives other rooms.
-        preset: "default", or "tiny": small plain rooms, made by the thousand.
+        preset: "default", or "tiny": small sparse rooms, made by the thousand.
         layouts: Which layouts to write; () = the preset's.
         walks: Scans of every room: other walks past the same furniture, all of one space.
     """

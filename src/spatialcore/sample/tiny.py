@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain rooms made by the thousand: at most six categories, each of one colour of its own."""
+"""Sparse rooms made by the thousand: at most six categories, each with a hue of its own.
+
+What a word says about a thing is its hue alone: sizes, shades, floors and walls vary from instance
+to instance, so that no name tells which thing is nearer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.solids import Item, Material
 
 MOST_OF_ONE = 3
+SIZES = (0.75, 1.35)
+"""A side of an instance, as a share of its category's."""
+SHADES = (0.8, 1.0)
+"""Brightness of an instance, as a share of its category's."""
+FLOORS = (("tiles", 0.45), ("planks", 0.16), ("rug", 0.3), ("wood", 0.3), ("speckle", 0.2))
+WALLS = (("brick", 0.3), ("stripes", 0.25), ("speckle", 0.25), ("panels", 0.5), ("plain", 0.3))
 
 
 def _chair(m: Material) -> Item:
@@ -72,19 +82,40 @@ CATEGORIES: tuple[tuple[Callable[[Material], Item], int], ...] = (
 
 
 def tiny_room(room_id: str, dice: Dice) -> Room:
-    """Three to six categories, one to three of each, on a plain floor."""
-    w, d = dice.between(3.6, 4.6, "w"), dice.between(3.4, 4.2, "d")
-    room = Room(room_id, "tiny", ((0.0, 0.0), (w, 0.0), (w, d), (0.0, d)), 2.4, dice)
-    floor = dice.pick((0x8C8478, 0x9C9488, 0x7C7870), "floor")
-    wall = dice.pick((0xD8D4CC, 0xCCD0D4, 0xE0DCD4), "wall")
+    """Three to six categories, one to three of each, between patterned walls."""
+    w, d = dice.between(3.4, 5.0, "w"), dice.between(3.2, 4.6, "d")
+    height = dice.between(2.3, 2.8, "height")
+    room = Room(room_id, "tiny", ((0.0, 0.0), (w, 0.0), (w, d), (0.0, d)), height, dice)
+    floor = dice.pick((0x8C8478, 0x9C9488, 0x7C7870, 0xA49A8C, 0x6C6864), "floor")
+    wall = dice.pick((0xD8D4CC, 0xCCD0D4, 0xE0DCD4, 0xC4C4BC, 0xB8BCC4), "wall")
     room.build_shell(
-        Material("plain", floor, floor),
-        [Material("plain", wall, wall)],
+        _surface(FLOORS, floor, dice, "floor"),
+        [_surface(WALLS, wall, dice, "wall")],
         Material("plain", 0xECECEC, 0xECECEC),
     )
     for kind in dice.order(len(CATEGORIES), "kinds")[: 3 + dice.below(4, "kind count")]:
-        make, colour = CATEGORIES[kind]
-        look = Material("plain", colour, colour)
         for k in range(1 + dice.below(MOST_OF_ONE, "count", kind)):
-            room.free_spot(make(look), f"spot/{kind}/{k}", dice.between(0.0, 6.283, "yaw", kind, k))
+            item = _instance(kind, k, dice)
+            room.free_spot(item, f"spot/{kind}/{k}", dice.between(0.0, 6.283, "yaw", kind, k))
     return room
+
+
+def _surface(looks: Sequence[tuple[str, float]], colour: int, dice: Dice, slot: str) -> Material:
+    texture, scale = dice.pick(looks, f"{slot}/texture")
+    scale *= dice.between(0.7, 1.4, f"{slot}/scale")
+    return Material(texture, colour, scale=scale, seed=dice.below(1 << 16, f"{slot}/seed"))
+
+
+def _instance(kind: int, number: int, dice: Dice) -> Item:
+    """The `number`-th thing of a category, in a size and a shade of its own."""
+    make, colour = CATEGORIES[kind]
+    shade = dice.between(*SHADES, "shade", kind, number)
+    channels = [round(shade * (colour >> shift & 255)) for shift in (16, 8, 0)]
+    shaded = channels[0] << 16 | channels[1] << 8 | channels[2]
+    item = make(Material("plain", shaded, shaded))
+    low, high = item.extent()
+    sides = [
+        float(side) * dice.between(*SIZES, "side", kind, number, axis)
+        for axis, side in enumerate(high - low)
+    ]
+    return item.resized(*sides)

@@ -19,6 +19,7 @@ from spatialcore.errors import SpatialCoreError
 Layout = Literal["spatial-mllm", "qwen", "qwen-nested", "vggt"]
 
 SPATIAL_PREFIX = "spatial_encoder.vggt_model."
+MATCHING_PREFIX = SPATIAL_PREFIX + "aggregator.matching."
 VGGT_ROOTS = ("aggregator.", "camera_head.", "point_head.", "depth_head.", "track_head.")
 _FIRST_GENERATION = ("vggt.", "vggt_embedding_merger.")
 # (prefix in the file, prefix in memory); the first that fits is taken.
@@ -85,4 +86,4 @@ def may_be_missing(name: str, *, init_connector: bool) -> bool:
     """Whether a parameter of the model may be absent from the files."""
     if name.endswith(".mask_token"):
         return True
-    return init_connector and name.startswith("connector.")
+    return init_connector and name.startswith(("connector.", MATCHING_PREFIX))

@@ -49,7 +49,8 @@ def load(
         dtype: Type of the parameters; None keeps the type of the files.
         device: Where the parameters go.
         attention: As in `SpatialMLLM`.
-        init_connector: Let a connector that is in no file start from its initialisation.
+        init_connector: Let a connector and a matching part that are in no file start from their
+            initialisation.
         seed: Seed of that initialisation.
 
     Returns:
@@ -149,7 +150,7 @@ def _collect(
 def _fill_missing(
     model: SpatialMLLM, device: torch.device | str, dtype: torch.dtype | None, seed: int
 ) -> None:
-    """Give values to what no file holds: the unused mask token and a new connector."""
+    """Give values to what no file holds: the unused mask token, new matching and connector."""
     loaded = {p.dtype for p in model.model.parameters()}
     chosen = dtype or next(iter(loaded))
     for module in model.modules():
@@ -157,9 +158,16 @@ def _fill_missing(
         if isinstance(token, Tensor) and token.is_meta:
             zeros = torch.zeros(token.shape, device=device, dtype=chosen)
             module.mask_token = torch.nn.Parameter(zeros, requires_grad=False)
+    generator = torch.Generator().manual_seed(seed)
     connector = model.connector
     if connector is not None and next(connector.parameters()).is_meta:
         connector.to_empty(device="cpu").float()
-        connector.reset(torch.Generator().manual_seed(seed))
+        connector.reset(generator)
         connector.to(device=device, dtype=chosen)
         _log.info("the connector starts from its initialisation")
+    matching = None if model.aggregator is None else model.aggregator.matching
+    if matching is not None and next(matching.parameters()).is_meta:
+        matching.to_empty(device="cpu").float()
+        matching.reset(generator, silent=True)
+        matching.to(device=device, dtype=chosen)
+        _log.info("the matching part starts from its initialisation")

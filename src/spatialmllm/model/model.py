@@ -40,6 +40,8 @@ IGNORE = -100
 PARTS = {
     "vision": ("visual.patch_embed.", "visual.blocks."),
     "merger": ("visual.merger.",),
+    # Within the spatial encoder, and frozen with it; it may also be frozen alone.
+    "matching": ("spatial_encoder.vggt_model.aggregator.matching.",),
     "spatial": ("spatial_encoder.",),
     "connector": ("connector.",),
     "decoder": ("model.", "lm_head."),
@@ -101,6 +103,8 @@ class SpatialMLLM(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
+            if name.startswith(PARTS["matching"]):
+                continue  # last, so that all others are what they are without it
             std = self._init_std(name)
             with torch.no_grad():
                 if name.endswith("gamma"):
@@ -113,6 +117,8 @@ class SpatialMLLM(nn.Module):
                     parameter.copy_(values)
         if self.connector is not None:
             self.connector.reset(generator)
+        if self.aggregator is not None and self.aggregator.matching is not None:
+            self.aggregator.matching.reset(generator)
         restore_rotary(self, self.device)
         return self
 

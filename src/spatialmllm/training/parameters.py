@@ -16,6 +16,7 @@ _RATE = {
     "connector": "lr_projector",
     "vision": "lr_encoders",
     "spatial": "lr_encoders",
+    "matching": "lr_encoders",
 }
 
 

@@ -35,7 +35,7 @@ from spatialmllm.config import (
 )
 
 LoraTarget = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-Part = Literal["vision", "merger", "spatial", "connector", "decoder"]
+Part = Literal["vision", "merger", "matching", "spatial", "connector", "decoder"]
 LORA_TARGETS: tuple[LoraTarget, ...] = get_args(LoraTarget)
 
 # A word that is no value of TOML.

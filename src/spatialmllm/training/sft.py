@@ -202,7 +202,7 @@ def make_model(prepared: Prepared, *, meta: bool = False) -> SpatialMLLM:
         model = build(
             prepared.config, seed=request.recipe.schedule.seed, attention=request.attention
         )
-    built = {"spatial", "connector"} if model.aggregator is not None else set()
+    built = {"spatial", "matching", "connector"} if model.aggregator is not None else set()
     parts = set(request.recipe.optimiser.freeze) & ({"vision", "merger", "decoder"} | built)
     model.freeze(parts)
     lora = request.recipe.lora

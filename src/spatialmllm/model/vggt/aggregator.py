@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from spatialmllm.config import SpatialEncoderConfig
 from spatialmllm.model.vggt.layers import Block, Rotation, rotation_2d
+from spatialmllm.model.vggt.matching import Matching
 from spatialmllm.model.vggt.patch_embed import build_patch_embed
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -22,7 +23,8 @@ class Aggregator(nn.Module):
 
     Every frame gets one camera token and a few register tokens in front of its patches. The first
     frame of a context has tokens of its own, all others share a second set: the first frame is the
-    frame of reference.
+    frame of reference. With `matching` in the configuration, patch tokens also say where their
+    places are in the first frame.
     """
 
     def __init__(self, config: SpatialEncoderConfig) -> None:
@@ -30,6 +32,7 @@ class Aggregator(nn.Module):
         self.config = config
         dim = config.embed_dim
         self.patch_embed = build_patch_embed(config)
+        self.matching = None if config.matching is None else Matching(config.matching, dim)
         self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, dim))
         self.register_token = nn.Parameter(torch.zeros(1, 2, config.num_register_tokens, dim))
         self.frame_blocks = nn.ModuleList(self._block() for _ in range(config.depth))
@@ -89,7 +92,14 @@ class Aggregator(nn.Module):
 
     def _tokens(self, groups: Sequence[Tensor]) -> list[Tensor]:
         """(B, S, 3, H, W) -> (B * S, patch_start + patches, C) for each group."""
-        patches = self.patch_embed([self._normalised(frames) for frames in groups])
+        pixels = [self._normalised(frames) for frames in groups]
+        patches = self.patch_embed(pixels)
+        if self.matching is not None:
+            sides = [[side // self.config.patch_size for side in p.shape[-2:]] for p in pixels]
+            patches = [
+                tokens + self.matching(p, frames.shape[1], *side)
+                for tokens, p, frames, side in zip(patches, pixels, groups, sides, strict=True)
+            ]
         special = torch.cat([self.camera_token, self.register_token], dim=2)[0]  # (2, 5, C)
         made = []
         for frames, tokens in zip(groups, patches, strict=True):
