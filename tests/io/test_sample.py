@@ -352,9 +352,7 @@ def test_tiny_rooms_vary_in_all_but_the_hue_of_a_category() -> None:
         assert max(heights[name]) > 1.4 * min(heights[name])
         # Shades of one hue are nearer to each other than to any other category's.
         within = max(abs(a[0] - b[0]) for a in own for b in own)
-        apart = min(
-            abs(a[0] - b[0]) for a in own for n, o in hues.items() if n != name for b in o
-        )
+        apart = min(abs(a[0] - b[0]) for a in own for n, o in hues.items() if n != name for b in o)
         assert within < 0.02 < apart, name
 
 

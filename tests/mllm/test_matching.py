@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The matching part: its correlation against plain loops, what it does to a model, and its files."""
+"""The matching part: its correlation against plain loops, in a model, and in files."""
 
 from __future__ import annotations
 
@@ -103,9 +103,14 @@ def test_a_shifted_picture_is_found_where_it_went():
     matching = _matching(channels=64)
     matching.log_sharpness.data.fill_(1.5)
     wide = torch.nn.functional.avg_pool2d(_frames(3, 1, 3, 64, 160), 5, stride=1, padding=2) * 4
-    first, second = wide[..., 16:128], wide[..., 0:112]  # the second camera looks 16 px further left
+    first, second = (
+        wide[..., 16:128],
+        wide[..., 0:112],
+    )  # the second camera looks 16 px further left
     described = matching.describe(torch.cat([first, second]))
-    pair = [type(described)(described.unit[i : i + 1], described.log_depth[i : i + 1]) for i in (0, 1)]
+    pair = [
+        type(described)(described.unit[i : i + 1], described.log_depth[i : i + 1]) for i in (0, 1)
+    ]
     found = matching.correlate(pair[1], pair[0])
     moved = found.displacement.unflatten(1, (8, 14))[0, 1:-1, 3:-2].detach().numpy()
     assert np.abs(np.median(moved[..., 0]) + 2 / 14) < 0.01

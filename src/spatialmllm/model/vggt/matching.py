@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 STRIDE = 8
-"""Pixels from one place to the next, along both sides."""
+"""Pixels from one place to the next; the middle of place (r, c) is pixel (8 r + 3.5, 8 c + 3.5)."""
 SHARPNESS = 10.0
 """Factor of the cosine similarity before the softmax, at the start; it is learned."""
-EVIDENCE = 8
-"""Numbers about a place: place 2, displacement 2, confidence, peak, depth here and there."""
+SCALES = (3.0, 3.0, 6.0, 6.0, 2.0, 2.0, 1.0, 1.0)
+"""Factors that bring the numbers about a place to about 1: place 2, displacement 2, confidence,
+peak, depth here and there."""
 _GROUPS = 8
 
 
@@ -67,9 +68,9 @@ class Matching(nn.Module):
         half = channels // 2
         self.convs = nn.ModuleList(
             [
-                nn.Conv2d(3, half, kernel_size=5, stride=2, padding=2),
-                nn.Conv2d(half, channels, kernel_size=3, stride=2, padding=1),
-                nn.Conv2d(channels, channels, kernel_size=3, stride=2, padding=1),
+                nn.Conv2d(3, half, kernel_size=6, stride=2, padding=2),
+                nn.Conv2d(half, channels, kernel_size=4, stride=2, padding=1),
+                nn.Conv2d(channels, channels, kernel_size=4, stride=2, padding=1),
                 nn.Conv2d(channels, channels, kernel_size=3, padding=1),
             ]
         )
@@ -78,7 +79,7 @@ class Matching(nn.Module):
         )
         self.depth = nn.Conv2d(channels, 1, kernel_size=1)
         self.log_sharpness = nn.Parameter(torch.zeros(()))
-        self.fc1 = nn.Linear(EVIDENCE, dim)
+        self.fc1 = nn.Linear(len(SCALES), dim)
         self.fc2 = nn.Linear(dim, dim)
 
     def reset(self, generator: torch.Generator | None = None, *, silent: bool = False) -> None:
@@ -151,6 +152,7 @@ class Matching(nn.Module):
             [found.confidence, found.peak, described.log_depth.flatten(1), found.matched], dim=-1
         )
         evidence = torch.cat([at, found.displacement, numbers], dim=-1)
+        evidence = evidence * evidence.new_tensor(SCALES)
         tokens = self.fc2(F.gelu(self.fc1(evidence))).transpose(1, 2)
         pooled = F.adaptive_avg_pool2d(tokens.unflatten(-1, (height, width)), (rows, columns))
         return pooled.flatten(2).transpose(1, 2)
