@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import json
 import struct
@@ -17,7 +16,6 @@ from scipy.ndimage import minimum_filter
 from spatialcore.commands import sample as command
 from spatialcore.io.open import open_source
 from spatialcore.sample import SampleConfig, SampleError, SampleSummary, make_sample
-from spatialcore.sample.build import make_room
 from spatialcore.sample.clips import BODIES, body_poses
 from spatialcore.sample.config import COLOR, DEPTH, PRESETS
 from spatialcore.sample.dice import Dice
@@ -326,40 +324,6 @@ def test_turned_rectangles() -> None:
     assert not rectangles_meet(square, (1.1, 0.0, 1.0, 1.0, 0.0))
     assert rectangles_meet(square, (1.15, 0.0, 1.0, 1.0, np.pi / 4))
     assert not rectangles_meet(square, (1.1, 1.1, 1.0, 1.0, np.pi / 4))
-
-
-def test_tiny_rooms_vary_in_all_but_the_hue_of_a_category() -> None:
-    config = SampleConfig(rooms=40, preset="tiny").resolved()
-    hues: dict[str, set[tuple[float, float]]] = {}
-    heights: dict[str, list[float]] = {}
-    looks = set()
-    for number in range(40):
-        room = make_room(config, number)
-        looks.add(tuple(s.material.texture for t in room.objects[:6] for s in t.solids))
-        for thing in room.objects[6:]:
-            colours = {s.material.colour for s in thing.solids}
-            assert len(colours) == 1  # a thing has one shade
-            hue, saturation, _ = colorsys.rgb_to_hsv(*channels_of(colours.pop()))
-            hues.setdefault(thing.raw_category, set()).add((hue, saturation))
-            low, high = zip(*(s.extent() for s in thing.solids), strict=True)
-            heights.setdefault(thing.raw_category, []).append(
-                float(np.max(high, axis=0)[2] - np.min(low, axis=0)[2])
-            )
-    assert len(hues) == 6
-    assert len(looks) > 5
-    for name, own in hues.items():
-        assert len(heights[name]) > 20
-        assert max(heights[name]) > 1.4 * min(heights[name])
-        # Shades of one hue are nearer to each other than to any other category's.
-        within = max(abs(a[0] - b[0]) for a in own for b in own)
-        apart = min(abs(a[0] - b[0]) for a in own for n, o in hues.items() if n != name for b in o)
-        assert within < 0.02 < apart, name
-
-
-def channels_of(colour: int) -> tuple[float, float, float]:
-    """Red, green and blue of 0xRRGGBB, 0 to 1."""
-    red, green, blue = ((colour >> shift & 255) / 255 for shift in (16, 8, 0))
-    return red, green, blue
 
 
 def test_bodies_keep_to_their_lanes() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import colorsys
 import itertools
 import json
 from pathlib import Path
@@ -159,3 +160,37 @@ def test_lamps_hang_in_the_room_and_light_both_arms() -> None:
         spots = np.array([lamp[:2] for lamp in lamps(room)])
         assert room.contains(spots).all()
         assert np.linalg.norm(spots[0] - spots[1]) > 1.0
+
+
+def test_tiny_rooms_vary_in_all_but_the_hue_of_a_category() -> None:
+    config = SampleConfig(rooms=40, preset="tiny").resolved()
+    hues: dict[str, set[tuple[float, float]]] = {}
+    heights: dict[str, list[float]] = {}
+    looks = set()
+    for number in range(40):
+        room = make_room(config, number)
+        looks.add(tuple(s.material.texture for t in room.objects[:6] for s in t.solids))
+        for thing in room.objects[6:]:
+            colours = {s.material.colour for s in thing.solids}
+            assert len(colours) == 1  # a thing has one shade
+            hue, saturation, _ = colorsys.rgb_to_hsv(*channels_of(colours.pop()))
+            hues.setdefault(thing.raw_category, set()).add((hue, saturation))
+            low, high = zip(*(s.extent() for s in thing.solids), strict=True)
+            heights.setdefault(thing.raw_category, []).append(
+                float(np.max(high, axis=0)[2] - np.min(low, axis=0)[2])
+            )
+    assert len(hues) == 6
+    assert len(looks) > 5
+    for name, own in hues.items():
+        assert len(heights[name]) > 20
+        assert max(heights[name]) > 1.4 * min(heights[name])
+        # Shades of one hue are nearer to each other than to any other category's.
+        within = max(abs(a[0] - b[0]) for a in own for b in own)
+        apart = min(abs(a[0] - b[0]) for a in own for n, o in hues.items() if n != name for b in o)
+        assert within < 0.02 < apart, name
+
+
+def channels_of(colour: int) -> tuple[float, float, float]:
+    """Red, green and blue of 0xRRGGBB, 0 to 1."""
+    red, green, blue = ((colour >> shift & 255) / 255 for shift in (16, 8, 0))
+    return red, green, blue
