@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -24,38 +23,9 @@ def made(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Page(HTMLParser):
-    """The sources of the images of a page, and its text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.images: list[str] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "img":
-            self.images.append(dict(attrs)["src"] or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def difference(a: Image.Image, b: Image.Image) -> float:
     """Largest mean difference of a channel."""
     return max(ImageStat.Stat(ImageChops.difference(a, b)).mean)
-
-
-def test_view_shows_every_task_with_its_images(made: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page"
-    assert view.main([str(made), "-o", str(page), "--per-task", "1"]) == 0
-    shown = Page(page / "index.html")
-    tasks = {opened.record.task for opened in open_records(made)}
-    assert all(task in shown.text for task in tasks)
-    assert len(shown.images) >= len(tasks)
-    for name in shown.images:
-        with Image.open(page / name) as image:
-            image.verify()
 
 
 def test_view_needs_a_record(

@@ -55,7 +55,7 @@ def jpeg(image: Image.Image) -> bytes:
 def test_export_show_view_and_the_model_draw_the_same_pixels(
     lettered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spatial_engine.view import gallery
+    from spatial_engine.view import pictures
     from spatialmllm.data.records import RecordFolder, RecordSet
 
     opened = lettered_record(lettered)
@@ -84,13 +84,17 @@ def test_export_show_view_and_the_model_draw_the_same_pixels(
     name = json.loads(lines[same.index(record.id)])["images"][number]
     assert (tmp_path / "set" / name).read_bytes() == jpeg(expected)
 
-    monkeypatch.setattr(gallery, "IMAGE_WIDTH", image.width)
-    monkeypatch.setattr(gallery, "SMALL_WIDTH", image.width)
-    monkeypatch.setattr(gallery, "JPEG_QUALITY", 95)
+    # The page shows the plain image with what marks change of it laid over: pixel for pixel.
+    monkeypatch.setattr(pictures, "JPEG_QUALITY", 95)
     page = [str(lettered), "-o", str(tmp_path / "page"), "--tasks", record.task]
     assert view.main([*page, "--per-task", "40"]) == 0
-    pictures = {path.read_bytes() for path in (tmp_path / "page" / "images").iterdir()}
-    assert jpeg(expected) in pictures
+    picture = pictures.Pictures(tmp_path / "again").add(opened, number)
+    images = tmp_path / "page" / "images"
+    assert (images / picture.file).read_bytes() == jpeg(plain)
+    laid = plain.convert("RGB")
+    for patch in picture.patches:
+        laid.paste(Image.open(images / patch.file), (patch.x, patch.y))
+    assert np.array_equal(laid, expected)
 
 
 def test_a_model_batch_shows_the_same_pixels(lettered: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a page of example records: marked images, question, answer, and the numbers behind it.
+"""Write a page to look through records: marked images, question, answer, and why, drawn.
 
 Examples:
   spatialcore view out                        writes out/gallery/index.html
@@ -10,8 +10,7 @@ Examples:
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,10 +22,12 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, roots_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
-    from spatial_engine.dataset.dataset import OpenedRecord
-    from spatial_engine.view import Example
+    from spatial_engine.view import GalleryReport
+
+_NAMED = 3  # scenes or images that a message names
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Options:
     Attributes:
         records: Folder made by `spatialcore generate`.
         output: Folder of the page; default: RECORDS/gallery.
-        per_task: Examples of each task.
+        per_task: Records of each task; default: all that --limit leaves room for.
+        limit: Records on the page; beyond, as many of each task as gives that.
         tasks: Globs of task names, also joined by commas; default: all.
         serve: Show the page on this machine until interrupted.
         port: Port of `--serve`.
@@ -46,7 +48,8 @@ class Options:
 
     records: Annotated[Path, tyro.conf.Positional]
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    per_task: int = 6
+    per_task: int | None = None
+    limit: int = 100_000
     tasks: tuple[str, ...] = ()
     serve: bool = False
     port: int = 8765
@@ -60,53 +63,57 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    from spatial_engine.view import write_gallery
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.view import choose, write_gallery
     from spatialcore.folders import check_free
 
-    if options.per_task < 1:
-        raise ValueError(f"--per-task must be positive, got {options.per_task}")
+    for name, value in (("--per-task", options.per_task), ("--limit", options.limit)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be positive, got {value}")
     folder = options.records / "gallery" if options.output is None else options.output
     check_free(folder, "view")
-    counts, chosen = _choose(options)
-    if not counts:
-        raise ValueError(f"{options.records}: no record of {', '.join(options.tasks)}")
-    with ProgressBar() as bar:
-        page = write_gallery(
-            _examples(chosen, bar), folder, title=options.records.resolve().name, counts=counts
+    dataset = Dataset.open(options.records, roots=roots_of(options.root))
+    globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
+    known = {task for file in dataset.shards for task in file.done.tasks}
+    tasks = {task for task in known if any(fnmatchcase(task, glob) for glob in globs)}
+    chosen = choose(dataset, tasks, per_task=options.per_task, limit=options.limit)
+    if not chosen.counts:
+        raise ValueError(
+            f"{options.records}: no record of {', '.join(options.tasks) or 'any task'}"
         )
-    report = {"page": str(page), "shown": len(chosen), "records": sum(counts.values())}
-    print(json.dumps(report) if options.json else f"{page}: {len(chosen)} examples")
+    total = sum(chosen.counts.values()) if chosen.ids is None else len(chosen.ids)
+    with ProgressBar() as bar:
+        report = write_gallery(
+            dataset, dataset.chosen(tasks, chosen.ids), folder, counts=chosen.counts,
+            progress=lambda task, done: bar.show(task, done, total),
+        )  # fmt: skip
+    _tell(options, report, sum(chosen.counts.values()))
     if options.serve:
         _serve(folder, options.port)
-    return exit_codes.OK
+    return exit_codes.SKIPPED if report.lost_images else exit_codes.OK
 
 
-def _choose(options: Options) -> tuple[dict[str, int], list[OpenedRecord]]:
-    """Rows of each task, and the records to show; one pass that keeps what it shows."""
-    from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.view import choose_examples
-
-    dataset = Dataset.open(options.records, roots=roots_of(options.root))
-
-    globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
-    counts: Counter[str] = Counter()
-
-    def matching() -> Iterator[OpenedRecord]:
-        for opened in dataset.opened():
-            if any(fnmatchcase(opened.record.task, glob) for glob in globs):
-                counts[opened.record.task] += 1
-                yield opened
-
-    chosen = choose_examples(matching(), options.per_task)
-    return dict(counts), [opened for records in chosen.values() for opened in records]
+def _tell(options: Options, report: GalleryReport, records: int) -> None:
+    if options.json:
+        print(json.dumps({
+            "page": str(report.page), "shown": report.shown, "records": records,
+            "pictures": report.pictures, "lost_images": len(report.lost_images),
+            "scenes_without_map": len(report.without_map),
+        }))  # fmt: skip
+    else:
+        some = f"{report.shown:,} of {records:,}" if report.shown < records else f"{records:,}"
+        print(f"{report.page}: {some} records, {report.pictures:,} pictures")
+    if report.lost_images:
+        lost = list(report.lost_images.values())
+        _warn(f"{len(lost):,} images cannot be opened, their places are empty", lost)
+    if report.without_map:
+        named = [f"{'/'.join(key)}: {why}" for key, why in report.without_map.items()]
+        _warn(f"{len(named):,} scenes have no map; their evidence alone is drawn", named)
 
 
-def _examples(chosen: list[OpenedRecord], bar: ProgressBar) -> Iterator[Example]:
-    from spatial_engine.view import Example
-
-    for done, opened in enumerate(chosen):
-        bar.show(opened.record.task, done, len(chosen))
-        yield Example(opened.record, tuple(opened.images()))
+def _warn(what: str, named: list[str]) -> None:
+    more = f"; and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+    print(printable(f"{what}: {'; '.join(named[:_NAMED])}{more}"), file=sys.stderr)
 
 
 def _serve(folder: Path, port: int) -> None:

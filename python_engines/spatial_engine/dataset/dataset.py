@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,10 @@ def shown_image(root: Path, image: ImageRef, letter_height_share: float) -> Imag
         SceneFormatError: The image is missing or damaged.
         RecordError: It is not of the recorded size, or a mark cannot be drawn on it.
     """
+    return _marked(_plain(root, image), root, image, letter_height_share)
+
+
+def _plain(root: Path, image: ImageRef) -> Image:
     from spatialcore.io.images import open_image
 
     opened = open_image(root, image.uri)
@@ -55,9 +59,13 @@ def shown_image(root: Path, image: ImageRef, letter_height_share: float) -> Imag
             f"{root / image.uri}: {opened.width}x{opened.height} pixels, "
             f"recorded as {image.width}x{image.height}"
         )
+    return opened
+
+
+def _marked(plain: Image, root: Path, image: ImageRef, letter_height_share: float) -> Image:
     height = letter_height(image.width, letter_height_share)
     try:
-        return draw_marks(opened, image.marks, letter_height=height)
+        return draw_marks(plain, image.marks, letter_height=height)
     except ValueError as error:
         raise RecordError(f"{root / image.uri}: {error}") from error
 
@@ -79,6 +87,14 @@ class OpenedRecord:
     def image(self, number: int) -> Image:
         """Image `number` in the order shown, its marks drawn; see `shown_image`."""
         return shown_image(self.root, self.record.images[number], self.letter_height_share)
+
+    def plain(self, number: int) -> Image:
+        """Image `number` without its marks, RGB."""
+        return _plain(self.root, self.record.images[number]).convert("RGB")
+
+    def marked(self, plain: Image, number: int) -> Image:
+        """What `image` gives, of an image that `plain` has opened, which is not changed."""
+        return _marked(plain, self.root, self.record.images[number], self.letter_height_share)
 
     def images(self) -> list[Image]:
         """All images in the order shown; decoded on each call."""
@@ -211,6 +227,14 @@ class Dataset:
         _check_size(file)
         yield from self._opened(file.path)
 
+    def chosen(
+        self, tasks: Collection[str], ids: Collection[str] | None = None
+    ) -> Iterator[OpenedRecord]:
+        """The records of some tasks, all of them or those of some ids; see `opened`."""
+        for file in self.shards:
+            if any(task in tasks for task in file.done.tasks):
+                yield from self._opened(file.path, tasks, ids)
+
     def find(self, id: str) -> OpenedRecord | None:
         """The record of an id, or None; only shards that may hold it are read.
 
@@ -226,9 +250,14 @@ class Dataset:
                     return found
         return None
 
-    def _opened(self, path: Path) -> Iterator[OpenedRecord]:
+    def _opened(
+        self,
+        path: Path,
+        tasks: Collection[str] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> Iterator[OpenedRecord]:
         share = self.manifest.recipe.letter_height_share
-        for record in read_records(path):
+        for record in read_records(path, tasks=tasks, ids=ids):
             root = self.roots.get(record.source)
             if root is None:
                 raise RecordError(

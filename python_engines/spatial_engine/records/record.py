@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
@@ -333,18 +333,27 @@ def record_from_row(row: dict[str, Any]) -> QARecord:
         raise RecordError(f"not a record: {type(error).__name__}: {error}") from error
 
 
-def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QARecord]:
+def read_records(
+    path: str | Path,
+    *,
+    columns_only: bool = False,
+    tasks: Collection[str] | None = None,
+    ids: Collection[str] | None = None,
+) -> Iterator[QARecord]:
     """Records of one Parquet file, read row group by row group, checked before use.
 
     Args:
         path: The file.
         columns_only: Skip `check_record`, for files this process has just written.
+        tasks: Only the records of these tasks; default: of all.
+        ids: Only the records of these ids; default: all.
 
     Raises:
         RecordError: Not a Parquet file, another schema, damaged columns, or a bad record.
     """
+    wanted = {name: only for name, only in (("task", tasks), ("id", ids)) if only is not None}
     for table in read_tables(path):
-        for row in table.to_pylist():
+        for row in _rows_of(table, wanted).to_pylist():
             try:
                 record = record_from_row(row)
                 if not columns_only:
@@ -352,6 +361,15 @@ def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QA
             except RecordError as error:
                 raise RecordError(f"{path}: {error}") from error
             yield record
+
+
+def _rows_of(table: pa.Table, wanted: Mapping[str, Collection[str]]) -> pa.Table:
+    """The rows whose columns hold one of the wanted values."""
+    import pyarrow as pa
+
+    for name, only in wanted.items():
+        table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
+    return table
 
 
 def read_tables(path: str | Path) -> Iterator[pa.Table]:

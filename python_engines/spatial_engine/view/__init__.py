@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A static page of example records: images with their marks, question, answer, and the numbers."""
+"""Pages of records to look at: the gallery, the report, and the drawings that say why."""
 
-from spatial_engine.view.gallery import Example, choose_examples, write_gallery
+from spatial_engine.view.choose import choose, choose_examples
+from spatial_engine.view.gallery import GalleryReport, write_gallery
 
-__all__ = ["Example", "choose_examples", "write_gallery"]
+__all__ = ["GalleryReport", "choose", "choose_examples", "write_gallery"]

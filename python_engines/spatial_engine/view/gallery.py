@@ -1,217 +1,246 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gallery: one HTML page and its pictures, readable without a server or a network."""
+"""The gallery: a page and the data it loads as it is scrolled, readable without a server.
+
+Beside `index.html` lie `assets/` (style and scripts), `data/` (what the page loads at the start),
+`pages/` (records of one task, 100 a file), `texts/` (what a search looks through), `scenes/` (maps)
+and `images/`. docs/gallery.md has the figures for 10^5 records.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from spatial_engine.dataset.dataset import OpenedRecord
-from spatial_engine.records.record import QARecord
-from spatial_engine.records.task_name import family_of
+from spatial_engine.dataset.dataset import Dataset, OpenedRecord
+from spatial_engine.view.answer_groups import answer_key, group_answers
+from spatial_engine.view.data_files import Spool, column, data_file
+from spatial_engine.view.pictures import Pictures
+from spatial_engine.view.scene_files import ScenePlans
+from spatial_engine.view.serve import PAGE_POLICY
 from spatialcore.folders import whole_folder
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PilImage
-
-IMAGE_WIDTH = 560  # pixels; two images side by side fill a laptop's window
-SMALL_WIDTH = 280  # where a record shows more of them
-JPEG_QUALITY = 88
-EVIDENCE_DIGITS = 6
+PAGE_ROWS = 100  # records of a data file
+TEXT_ROWS = 10_000  # of a file that is searched
+STYLES = ("page.css", "drawing.css")
+SCRIPTS = ("store.js", "filter.js", "draw.js", "zoom.js", "list.js", "record.js", "page.js")
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A record and its images with the marks drawn, in the order shown."""
+@dataclass(frozen=True)
+class GalleryReport:
+    """What was written.
 
-    record: QARecord
-    images: tuple[PilImage, ...]
-
-
-def choose_examples(
-    records: Iterable[OpenedRecord], per_task: int
-) -> dict[str, list[OpenedRecord]]:
-    """The `per_task` records of each task with the smallest hash of their id.
-
-    The choice depends on the records alone, not on their order; memory is bounded by the result.
-
-    Returns:
-        task -> records, tasks in alphabetical order.
+    Attributes:
+        page: Path of the page.
+        shown: Records on it.
+        pictures: Files below `images/`.
+        lost_images: Path -> why an image could not be opened.
+        without_map: Scene -> why it has no map.
     """
-    kept: dict[str, list[tuple[int, str, OpenedRecord]]] = {}
-    for opened in records:
-        record = opened.record
-        digest = hashlib.blake2b(record.id.encode(), digest_size=8).digest()
-        entry = (-int.from_bytes(digest, "little"), record.id, opened)
-        heap = kept.setdefault(record.task, [])
-        if len(heap) < per_task:
-            heapq.heappush(heap, entry)
-        else:
-            heapq.heappushpop(heap, entry)
-    return {task: [e[2] for e in sorted(kept[task], reverse=True)] for task in sorted(kept)}
+
+    page: Path
+    shown: int
+    pictures: int
+    lost_images: Mapping[str, str]
+    without_map: Mapping[tuple[str, str], str]
+
+
+@dataclass
+class _Task:
+    """The records of one task as they have come."""
+
+    unit: str
+    kind: str
+    order: array[int] = field(default_factory=lambda: array("Q"))
+    scenes: array[int] = field(default_factory=lambda: array("L"))
+    splits: array[int] = field(default_factory=lambda: array("B"))
+    answers: list[str | float] = field(default_factory=list)
+    cards: list[tuple[int, int]] = field(default_factory=list)
+    texts: list[tuple[int, int]] = field(default_factory=list)
+
+
+def id_hash(record_id: str) -> int:
+    """The hash of an id by which examples are chosen and ordered; 64 bits."""
+    digest = hashlib.blake2b(record_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def write_gallery(
-    examples: Iterable[Example],
+    dataset: Dataset,
+    records: Iterable[OpenedRecord],
     folder: Path,
     *,
-    title: str,
     counts: Mapping[str, int],
-) -> Path:
-    """Write `folder/index.html` and `folder/images/`; an older gallery there is replaced.
+    progress: Callable[[str, int], None] | None = None,
+) -> GalleryReport:
+    """Write `folder/index.html` and what it loads; an older gallery there is replaced.
 
-    A folder that holds anything else is left as it is.
+    Memory does not grow with the records but for some hundred bytes each. A folder that holds
+    anything else is left as it is.
 
     Args:
-        examples: Records with their images, grouped by task; opened one at a time.
+        dataset: The data set, whose indexes give the maps.
+        records: The records to show.
         folder: Where the page goes.
-        title: Heading of the page, e.g. the name of the data set.
         counts: Rows of each task in the data set.
-
-    Returns:
-        Path of the page.
+        progress: Called with a task and the number of records done.
 
     Raises:
         FolderInUse: The folder holds something else than a gallery.
+        RecordError: Most of the images cannot be opened.
     """
-    with whole_folder(folder, "view") as work:
-        (work / "images").mkdir()
-        cards = [_card(number, example, work) for number, example in enumerate(examples)]
-        page = _page(title, counts, cards)
-        (work / "index.html").write_text(page, encoding="utf-8")
-    return folder / "index.html"
+    with whole_folder(folder, "view") as work, tempfile.TemporaryFile() as spool:
+        writer = _Writer(dataset, work, Spool(spool))
+        for done, opened in enumerate(records):
+            writer.add(opened)
+            if progress is not None:
+                progress(opened.record.task, done + 1)
+        writer.finish(counts)
+    return GalleryReport(
+        folder / "index.html", writer.shown, writer.pictures.count, dict(writer.pictures.lost),
+        dict(writer.plans.missing),
+    )  # fmt: skip
 
 
-def _asset(name: str) -> str:
-    return (files("spatial_engine.view") / name).read_text(encoding="utf-8")
+class _Writer:
+    def __init__(self, dataset: Dataset, work: Path, spool: Spool) -> None:
+        for name in ("assets", "data", "pages", "texts", "scenes"):
+            (work / name).mkdir()
+        self.shown = 0
+        self.pictures = Pictures(work / "images")
+        self.plans = ScenePlans(dataset, self._scene)
+        self._title = dataset.path.name
+        self._work, self._spool = work, spool
+        self._tasks: dict[str, _Task] = {}
+        self._splits: dict[str, int] = {}
+        self._made_by: dict[str, int] = {}
 
+    def _scene(self, number: int, plan: dict[str, Any]) -> None:
+        data_file(self._work / "scenes", "scene", number, plan)
 
-class Picture(NamedTuple):
-    """A picture of a card, as the page shows it."""
+    def add(self, opened: OpenedRecord) -> None:
+        """Take in one record."""
+        record = opened.record
+        task = self._tasks.setdefault(record.task, _Task(record.answer_unit, record.answer_type))
+        task.order.append(id_hash(record.id))
+        task.scenes.append(self.plans.number(record))
+        task.splits.append(self._splits.setdefault(record.split, len(self._splits)))
+        task.answers.append(answer_key(record))
+        task.cards.append(self._spool.add(json.dumps(self._card(opened), separators=(",", ":"))))
+        text = f"{record.id} {record.question} {record.answer}".replace("`", "")
+        task.texts.append(self._spool.add(" ".join(text.lower().split())))
+        self.shown += 1
 
-    file: str
-    width: int
-    height: int
-    alt: str
-    caption: str
-
-
-class Card(NamedTuple):
-    """A record as the page shows it; the page's template escapes every text."""
-
-    task: str
-    scene: str
-    id: str
-    pictures: list[Picture]
-    shape: str
-    layout: str
-    question: list[str]
-    answer: list[tuple[str, bool]]
-    evidence: list[tuple[str, str]]
-    provenance: str
-
-
-def _page(title: str, counts: Mapping[str, int], cards: Sequence[Card]) -> str:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    shown = Counter(card.task for card in cards)
-    families: dict[str, list[str]] = {}
-    for task in sorted(counts):
-        families.setdefault(family_of(task), []).append(task)
-    environment = Environment(autoescape=True, keep_trailing_newline=True)
-    return environment.from_string(_asset("page.html")).render(
-        title=title,
-        style=Markup(_asset("page.css")),
-        script=Markup(_asset("page.js")),
-        families=[
-            {"name": name.replace("_", " "), "tasks": _menu_rows(tasks, counts, shown)}
-            for name, tasks in families.items()
-        ],
-        cards=cards,
-        total=sum(counts.values()),
-        task_count=len(counts),
-    )
-
-
-def _menu_rows(
-    tasks: Sequence[str], counts: Mapping[str, int], shown: Mapping[str, int]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "task": task,
-            "name": task.partition(".")[2].replace(".", " · ").replace("_", " "),
-            "count": counts[task],
-            "shown": bool(shown.get(task)),
+    def _card(self, opened: OpenedRecord) -> dict[str, Any]:
+        record = opened.record
+        plan, why = self.plans.explain(record)
+        made_by = f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}"
+        card: dict[str, Any] = {
+            "id": record.id,
+            "scene": self.plans.number(record),
+            "q": record.question,
+            "a": record.answer,
+            "frames": list(record.frames),
+            "names": list(record.frame_names),
+            "images": [_picture(self.pictures.add(opened, k)) for k in range(len(record.images))],
+            "objects": why.objects,
+            "top": why.top,
+            "on": why.images,
+            "table": why.table,
+            "by": self._made_by.setdefault(made_by, len(self._made_by)),
         }
-        for task in tasks
-    ]
+        if plan is None:
+            card |= {"box": why.box, "said": why.said}
+        return {key: value for key, value in card.items() if value not in ([], {}, None)}
 
+    def finish(self, counts: Mapping[str, int]) -> None:
+        """Write the data in its order, and the page."""
+        self.pictures.check()
+        self.plans.close()
+        names = sorted(self._tasks)
+        groups = {n: group_answers(t.answers, t.unit, t.kind) for n, t in self._tasks.items()}
+        columns: dict[str, list[int]] = {"scene": [], "split": [], "answer": [], "hash": []}
+        rows = [(n, i) for n in names for i in _ranked(self._tasks[n].order)]
+        for name, i in rows:
+            task = self._tasks[name]
+            columns["scene"].append(task.scenes[i])
+            columns["split"].append(task.splits[i])
+            columns["answer"].append(groups[name].of_record[i])
+            columns["hash"].append(task.order[i] & 0xFFFFFFFF)
+        tasks, page = [], 0
+        for name in names:
+            tasks.append({
+                "name": name, "rows": len(self._tasks[name].order), "all": counts.get(name, 0),
+                "page": page, "answers": groups[name].names, "about": groups[name].about,
+            })  # fmt: skip
+            page = self._pages(name, page)
+        self._texts(rows)
+        head = {
+            "title": self._title, "rows": self.shown, "all": sum(counts.values()), "tasks": tasks,
+            "page_rows": PAGE_ROWS, "text_rows": TEXT_ROWS, "scenes": self.plans.names,
+            "maps": sorted(self._mapped()), "splits": list(self._splits),
+            "made_by": list(self._made_by),
+            "columns": {key: column(values) for key, values in columns.items()},
+        }  # fmt: skip
+        data_file(self._work / "data", "head", 0, head)
+        self._page()
 
-def _card(number: int, example: Example, folder: Path) -> Card:
-    record = example.record
-    width = IMAGE_WIDTH if len(example.images) <= 2 else SMALL_WIDTH
-    pictures = [
-        Picture(
-            _save(image, folder, number, k, width), image.width, image.height,
-            _alt(record, k), _caption(record, k),
+    def _mapped(self) -> list[int]:
+        return [int(path.stem) for path in (self._work / "scenes").iterdir()]
+
+    def _pages(self, name: str, page: int) -> int:
+        """Write the records of a task from data file `page` on; returns the next one's number."""
+        task = self._tasks[name]
+        ranked = iter(_ranked(task.order))
+        while rows := list(islice(ranked, PAGE_ROWS)):
+            cards = [json.loads(self._spool.get(task.cards[i])) for i in rows]
+            data_file(self._work / "pages", "page", page, cards)
+            page += 1
+        return page
+
+    def _texts(self, rows: Sequence[tuple[str, int]]) -> None:
+        for number, start in enumerate(range(0, len(rows), TEXT_ROWS)):
+            some = rows[start : start + TEXT_ROWS]
+            text = "\n".join(self._spool.get(self._tasks[n].texts[i]) for n, i in some)
+            data_file(self._work / "texts", "text", number, text)
+
+    def _page(self) -> None:
+        from jinja2 import Environment
+
+        styles = [_asset(self._work, name) for name in STYLES]
+        scripts = [_asset(self._work, name) for name in SCRIPTS]
+        environment = Environment(autoescape=True, keep_trailing_newline=True)
+        page = environment.from_string(_read("index.html")).render(
+            title=self._title, policy=PAGE_POLICY, styles=styles, scripts=scripts
         )
-        for k, image in enumerate(example.images)
-    ]  # fmt: skip
-    return Card(
-        task=record.task,
-        scene=f"{record.source} / {record.scene}",
-        id=record.id,
-        pictures=pictures,
-        shape="single" if len(pictures) == 1 else "several",
-        layout="two" if len(pictures) == 2 else f"n{min(len(pictures), 4)}",
-        question=record.question.split("\n"),
-        answer=_spans(record.answer),
-        evidence=[(key, _short(value)) for key, value in record.facts.items()],
-        provenance=f"recipe {record.recipe} · rule {record.rule} · seed {record.seed}",
-    )
+        (self._work / "index.html").write_text(page, encoding="utf-8")
 
 
-def _spans(answer: str) -> list[tuple[str, bool]]:
-    """Pieces of an answer, and whether each stood between backticks."""
-    parts = re.split(r"`([^`]*)`", answer)
-    return [(text, bool(k % 2)) for k, text in enumerate(parts) if text]
+def _ranked(order: array[int]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
 
 
-def _alt(record: QARecord, k: int) -> str:
-    name = record.frame_names[k] if k < len(record.frame_names) else str(k)
-    return f"frame {name} of {record.scene}"
+def _picture(picture: Any) -> list[Any]:
+    """A picture as the page reads it: file, size, and patches where it has some."""
+    row = [picture.file, picture.width, picture.height]
+    return [*row, [list(patch) for patch in picture.patches]] if picture.patches else row
 
 
-def _caption(record: QARecord, k: int) -> str:
-    name = record.frame_names[k] if k < len(record.frame_names) else str(k)
-    number = f"Image {k + 1}, " if len(record.images) > 1 else ""
-    return f"{number}frame {name}"
+def _read(name: str) -> str:
+    return (files("spatial_engine.view") / "page" / name).read_text(encoding="utf-8")
 
 
-def _save(image: PilImage, folder: Path, number: int, k: int, width: int) -> str:
-    name = f"images/{number:05d}_{k}.jpg"
-    picture = image.convert("RGB")
-    if picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)))
-    picture.save(folder / name, "JPEG", quality=JPEG_QUALITY)
-    return name
-
-
-def _short(value: Any) -> str:
-    """A value with six significant digits; the record itself keeps them all."""
-    if isinstance(value, float):
-        return f"{value:.{EVIDENCE_DIGITS}g}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_short(item)}" for key, item in value.items()) + "}"
-    return value if isinstance(value, str) else json.dumps(value)
+def _asset(work: Path, name: str) -> str:
+    """Write a style or a script under a name with its hash, so that no cache serves an old one."""
+    text = _read(name)
+    stem, _, kind = name.rpartition(".")
+    path = f"assets/{stem}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}.{kind}"
+    (work / path).write_text(text, encoding="utf-8")
+    return path

@@ -15,7 +15,7 @@ import numpy as np
 
 from spatial_engine.dataset.dataset import Dataset, OpenedRecord
 from spatial_engine.dataset.stats import DatasetStats, TaskStats, dataset_stats
-from spatial_engine.view.gallery import choose_examples
+from spatial_engine.view.choose import choose_examples
 from spatialcore.errors import SpatialCoreError
 from spatialcore.files import write_text
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of a gallery: every image once, and what marks change of it as patches.
+
+A file is named after the pixels it holds, so equal images are one file. A marked image is the plain
+one with small exact patches on it: a frame that is asked about a hundred times is stored once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.dataset.dataset import OpenedRecord
+from spatialcore.errors import RecordError, SpatialCoreError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+PICTURE_WIDTH = 960  # pixels at most
+JPEG_QUALITY = 85
+_KEPT = 48  # decoded images that are kept for the next records
+_BELIEVED = 32  # lost images, from which a source that is not there is known before the end
+_JOIN = 9  # pixels: what marks change nearer than this is one patch
+_MOST_PATCHED = 0.2  # of the image's area; beyond, the marked image is a picture of its own
+
+
+class Patch(NamedTuple):
+    """Pixels that marks have changed: a file, and its place in the image at its recorded size."""
+
+    file: str
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Picture(NamedTuple):
+    """An image as the page shows it.
+
+    Attributes:
+        file: Name below `images/`; "" where the image cannot be opened.
+        width: Columns as recorded, which marks and evidence count in.
+        height: Rows.
+        patches: What marks change.
+    """
+
+    file: str
+    width: int
+    height: int
+    patches: tuple[Patch, ...] = ()
+
+
+class Pictures:
+    """Writes pictures into a folder.
+
+    Attributes:
+        lost: Path of each image that cannot be opened -> what was raised.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.lost: dict[str, str] = {}
+        self._folder = folder
+        self._names: dict[tuple[Path, str], str] = {}
+        self._plain: OrderedDict[tuple[Path, str], PilImage] = OrderedDict()
+        self._written: set[str] = set()
+        folder.mkdir()
+
+    @property
+    def count(self) -> int:
+        """Files that were written."""
+        return len(self._written)
+
+    def add(self, opened: OpenedRecord, number: int) -> Picture:
+        """An image of a record; written unless its pixels are there."""
+        image = opened.record.images[number]
+        key = (opened.root, image.uri)
+        if str(opened.root / image.uri) in self.lost:
+            return Picture("", image.width, image.height)
+        try:
+            if key not in self._names:
+                self._names[key] = self._save(self._open(opened, number))
+            name = self._names[key]
+            patches: tuple[Patch, ...] = ()
+            if image.marks:
+                plain = self._open(opened, number)
+                name, patches = self._marked(name, plain, opened.marked(plain, number))
+        except (SpatialCoreError, OSError) as error:
+            self.lost[str(opened.root / image.uri)] = str(error)
+            if len(self._names) < len(self.lost) >= _BELIEVED:
+                self.check()
+            return Picture("", image.width, image.height)
+        return Picture(name, image.width, image.height, patches)
+
+    def check(self) -> None:
+        """Raise RecordError when more images are lost than found: the source is not there."""
+        found = len(self._names)
+        if len(self.lost) > found:
+            raise RecordError(
+                f"{len(self.lost):,} of {len(self.lost) + found:,} images cannot be opened; where "
+                f"a source has moved, say --root KEY=PATH: {next(iter(self.lost.values()))}"
+            )
+
+    def _open(self, opened: OpenedRecord, number: int) -> PilImage:
+        key = (opened.root, opened.record.images[number].uri)
+        if key not in self._plain:
+            self._plain[key] = opened.plain(number)
+            if len(self._plain) > _KEPT:
+                self._plain.popitem(last=False)
+        self._plain.move_to_end(key)
+        return self._plain[key]
+
+    def _marked(
+        self, name: str, plain: PilImage, marked: PilImage
+    ) -> tuple[str, tuple[Patch, ...]]:
+        changed = (np.asarray(plain) != np.asarray(marked)).any(axis=2)
+        boxes = _boxes(changed)
+        if sum(w * h for _, _, w, h in boxes) > _MOST_PATCHED * changed.size:
+            return self._save(marked), ()
+        patches = []
+        for x, y, w, h in boxes:
+            pixels = marked.crop((x, y, x + w, y + h))
+            file = f"{_digest(pixels)}.png"
+            if file not in self._written:
+                pixels.save(self._folder / file, "PNG")
+                self._written.add(file)
+            patches.append(Patch(file, x, y, w, h))
+        return name, tuple(patches)
+
+    def _save(self, image: PilImage) -> str:
+        name = f"{_digest(image)}.jpg"
+        if name not in self._written:
+            if image.width > PICTURE_WIDTH:
+                height = round(image.height * PICTURE_WIDTH / image.width)
+                image = image.resize((PICTURE_WIDTH, height))
+            image.save(self._folder / name, "JPEG", quality=JPEG_QUALITY)
+            self._written.add(name)
+        return name
+
+
+def _digest(image: PilImage) -> str:
+    size = f"{image.width}x{image.height}".encode()
+    return hashlib.blake2b(image.tobytes(), digest_size=8, key=size).hexdigest()
+
+
+def _boxes(changed: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
+    """x, y, width and height around the pixels of (H, W) that differ, near ones together."""
+    from scipy.ndimage import find_objects, label, maximum_filter
+
+    if not changed.any():
+        return []
+    near = maximum_filter(changed, size=_JOIN)
+    parts = find_objects(label(near)[0])
+    half = _JOIN // 2
+    found = []
+    for rows, columns in parts:
+        top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
+        inner = changed[top:bottom, left:right]
+        if inner.any():
+            bottom, right = min(bottom + half, len(changed)), min(right + half, changed.shape[1])
+            found.append((left, top, right - left, bottom - top))
+    return found
