@@ -71,3 +71,12 @@ def _bounds(group: Any, number: int, column: str) -> tuple[str, str] | None:
             known = found.is_stats_set and found.statistics.has_min_max
             return (found.statistics.min, found.statistics.max) if known else None
     return None
+
+
+def rows_of(table: pa.Table, wanted: Mapping[str, Collection[str]]) -> pa.Table:
+    """The rows whose columns hold one of the wanted values."""
+    import pyarrow as pa
+
+    for name, only in wanted.items():
+        table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
+    return table

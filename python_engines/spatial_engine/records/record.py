@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
@@ -28,6 +28,7 @@ from spatial_engine.records.answers import (
     Answer,
 )
 from spatial_engine.records.marks import Mark
+from spatial_engine.records.partial import rows_of
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
 from spatialcore.io.parquet import OverLimit, read_groups
@@ -353,7 +354,7 @@ def read_records(
     """
     wanted = {name: only for name, only in (("task", tasks), ("id", ids)) if only is not None}
     for table in read_tables(path):
-        for row in _rows_of(table, wanted).to_pylist():
+        for row in rows_of(table, wanted).to_pylist():
             try:
                 record = record_from_row(row)
                 if not columns_only:
@@ -361,15 +362,6 @@ def read_records(
             except RecordError as error:
                 raise RecordError(f"{path}: {error}") from error
             yield record
-
-
-def _rows_of(table: pa.Table, wanted: Mapping[str, Collection[str]]) -> pa.Table:
-    """The rows whose columns hold one of the wanted values."""
-    import pyarrow as pa
-
-    for name, only in wanted.items():
-        table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
-    return table
 
 
 def read_tables(path: str | Path) -> Iterator[pa.Table]:
