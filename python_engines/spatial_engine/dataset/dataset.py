@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from spatial_engine.dataset.manifest import (
 )
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.marks import draw_marks, letter_height
-from spatial_engine.records.partial import may_hold
+from spatial_engine.records.partial import may_hold, read_chosen
 from spatial_engine.records.record import ImageRef, QARecord, read_records, read_tables
 from spatialcore.errors import RecordError
 from spatialcore.settings_words import nearest
@@ -233,7 +233,7 @@ class Dataset:
         """The records of some tasks, all of them or those of some ids; see `opened`."""
         for file in self.shards:
             if any(task in tasks for task in file.done.tasks):
-                yield from self._opened(file.path, tasks, ids)
+                yield from self._with_images(file.path, read_chosen(file.path, tasks, ids))
 
     def find(self, id: str) -> OpenedRecord | None:
         """The record of an id, or None; only shards that may hold it are read.
@@ -250,14 +250,12 @@ class Dataset:
                     return found
         return None
 
-    def _opened(
-        self,
-        path: Path,
-        tasks: Collection[str] | None = None,
-        ids: Collection[str] | None = None,
-    ) -> Iterator[OpenedRecord]:
+    def _opened(self, path: Path) -> Iterator[OpenedRecord]:
+        return self._with_images(path, read_records(path))
+
+    def _with_images(self, path: Path, records: Iterable[QARecord]) -> Iterator[OpenedRecord]:
         share = self.manifest.recipe.letter_height_share
-        for record in read_records(path, tasks=tasks, ids=ids):
+        for record in records:
             root = self.roots.get(record.source)
             if root is None:
                 raise RecordError(

@@ -7,7 +7,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from spatial_engine.records.record import COLUMNS, QARecord, read_tables, record_from_row
+from spatial_engine.records.record import (
+    COLUMNS,
+    QARecord,
+    check_record,
+    read_tables,
+    record_from_row,
+)
 from spatialcore.errors import RecordError
 
 
@@ -42,6 +48,29 @@ def read_rows(path: str | Path, rows: Collection[int]) -> Iterator[QARecord]:
             yield record_from_row(row)
 
 
+def read_chosen(
+    path: str | Path, tasks: Collection[str], ids: Collection[str] | None
+) -> Iterator[QARecord]:
+    """The records of some tasks, all of them or those of some ids, checked as `read_records` does.
+
+    Raises:
+        RecordError: As `read_records`.
+    """
+    import pyarrow as pa
+
+    wanted = {"task": tasks} if ids is None else {"task": tasks, "id": ids}
+    for table in read_tables(path):
+        for name, only in wanted.items():
+            table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
+        for row in table.to_pylist():
+            try:
+                record = record_from_row(row)
+                check_record(record)
+            except RecordError as error:
+                raise RecordError(f"{path}: {error}") from error
+            yield record
+
+
 def may_hold(path: str | Path, column: str, value: str) -> bool:
     """Whether a record file may hold a value, by the bounds in its footer; True if it has none.
 
@@ -71,12 +100,3 @@ def _bounds(group: Any, number: int, column: str) -> tuple[str, str] | None:
             known = found.is_stats_set and found.statistics.has_min_max
             return (found.statistics.min, found.statistics.max) if known else None
     return None
-
-
-def rows_of(table: pa.Table, wanted: Mapping[str, Collection[str]]) -> pa.Table:
-    """The rows whose columns hold one of the wanted values."""
-    import pyarrow as pa
-
-    for name, only in wanted.items():
-        table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
-    return table

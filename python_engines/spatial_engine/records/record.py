@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
@@ -28,7 +28,6 @@ from spatial_engine.records.answers import (
     Answer,
 )
 from spatial_engine.records.marks import Mark
-from spatial_engine.records.partial import rows_of
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
 from spatialcore.io.parquet import OverLimit, read_groups
@@ -334,27 +333,18 @@ def record_from_row(row: dict[str, Any]) -> QARecord:
         raise RecordError(f"not a record: {type(error).__name__}: {error}") from error
 
 
-def read_records(
-    path: str | Path,
-    *,
-    columns_only: bool = False,
-    tasks: Collection[str] | None = None,
-    ids: Collection[str] | None = None,
-) -> Iterator[QARecord]:
+def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QARecord]:
     """Records of one Parquet file, read row group by row group, checked before use.
 
     Args:
         path: The file.
         columns_only: Skip `check_record`, for files this process has just written.
-        tasks: Only the records of these tasks; default: of all.
-        ids: Only the records of these ids; default: all.
 
     Raises:
         RecordError: Not a Parquet file, another schema, damaged columns, or a bad record.
     """
-    wanted = {name: only for name, only in (("task", tasks), ("id", ids)) if only is not None}
     for table in read_tables(path):
-        for row in rows_of(table, wanted).to_pylist():
+        for row in table.to_pylist():
             try:
                 record = record_from_row(row)
                 if not columns_only:
