@@ -46,7 +46,8 @@ def views_of(things, poses, seen, *, overlap=None, measures=MEASURES, recipe=Non
         return overlap is None or (min(a, b), max(a, b)) in overlap
 
     return ViewSet(
-        layout, lambda f: poses[f], near, lambda a, b: a == b or near(a, b), measures
+        place, recipe, frames, lambda: layout, lambda f: poses[f], near,
+        lambda a, b: a == b or near(a, b), measures,
     )  # fmt: skip
 
 

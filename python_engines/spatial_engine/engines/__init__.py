@@ -42,6 +42,7 @@ _OWN = (
     "referred:REFERRED",
     "visual_correspondence:VISUAL_CORRESPONDENCE",
     "camera_object:CAMERA_OBJECT",
+    "cross_view:CROSS_VIEW",
 )
 _log = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial_engine.engines.base import Engine, Facts, Named, Subject
+from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
-from spatial_engine.engines.view_set import ViewSet, index_views, reference_views
+from spatial_engine.engines.view_set import ViewSet, index_views, reference_views, views_of_index
 from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
@@ -132,6 +133,20 @@ class AskedEngine(Engine):
         """
         views = reference_views(reference, row.frames)
         return self.tell(views, row, answered(self.task, row, self.ask(views, row))), ""
+
+    def told(self, scene: SceneContext | ReferenceScene, row: Row) -> FrameAnswer:
+        """What the row's frames answer."""
+        views = (
+            views_of_index(scene, tuple(sorted(row.frames)))
+            if isinstance(scene, SceneContext)
+            else reference_views(scene, row.frames)
+        )
+        found = self.ask(views, row)
+        if isinstance(found, Rejection):
+            return FrameAnswer("", str(found.reason))
+        if isinstance(found.value, str):
+            return FrameAnswer(found.value)
+        return FrameAnswer(self.tell(views, row, found).answer.span)
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects that are named."""

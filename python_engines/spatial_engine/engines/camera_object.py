@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, pairwise, permutations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -20,7 +20,7 @@ from spatial_engine.engines.base import WORD, AnswerForm, Facts, Metric, equal_s
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum
 from spatial_engine.engines.numeric_choice import NumericChoice
-from spatial_engine.engines.view_set import ViewSet
+from spatial_engine.engines.view_set import ViewSet, shortest_chains
 from spatial_engine.records import answers
 from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
@@ -51,6 +51,7 @@ LEAST_BEARING_DEG, MOST_BEARING_DEG = 25.0, 170.0
 LEAST_ORBIT_DEG = 15.0
 WIDEST_DEG = 25.0  # from the middle of an object to its corners
 AHEAD_DEG, BEHIND_DEG = 35.0, 135.0  # to either side
+MOST_LINKED = 4  # images from one that shows an object to one that does not
 SETS = 12  # of four images, of one object
 
 
@@ -125,6 +126,7 @@ class CameraObject(AskedEngine):
 
     def possible(self, views: ViewSet) -> Iterator[Row]:
         """Frames, and an object that they show or lack."""
+        chains = self._chains(views) if self.quantity.startswith("unseen") else []
         for row, object_id in enumerate(views.ids.tolist()):
             sole = views.sole[row]
             shown = [f for f, c in views.columns.items() if views.shown[row, c] and sole[c]]
@@ -135,17 +137,28 @@ class CameraObject(AskedEngine):
                     Row(four, (object_id,)) for four in self._fours(views, object_id, shown)
                 )
             elif self.quantity in ("unseen_bearing", "unseen_direction"):
-                lacking = [f for f, c in views.columns.items() if views.unseen[row, c] and sole[c]]
-                for there in shown:
-                    yield from (
-                        Row((there, here), (object_id,))
-                        for here in lacking if views.overlapping(there, here)
-                    )  # fmt: skip
+                clear = {f for f, c in views.columns.items() if sole[c]}
+                lacking = {f for f, c in views.columns.items() if views.unseen[row, c]} & clear
+                for chain in chains:
+                    if chain[0] in shown and chain[-1] in lacking and clear.issuperset(chain):
+                        yield Row(chain, (object_id,))
             else:
                 for a, b in permutations(shown, 2):
                     later = views.place.draw(self.task, (min(a, b), max(a, b), object_id), "swap")
                     if (a > b) == bool(later & 1) and views.overlapping(a, b):
                         yield Row((a, b), (object_id,))
+
+    def _chains(self, views: ViewSet) -> list[tuple[int, ...]]:
+        """Images that lead from one to another by overlaps, in both directions; few of the longer.
+
+        What is behind somebody mostly takes more than two images to know.
+        """
+        pairs = [p for p in combinations(views.frames, 2) if views.overlapping(*p)]
+        longer = [c for c in shortest_chains(views) if len(c) <= MOST_LINKED]
+        draws = [views.place.draw(self.task, (c[0], c[-1]), "chain") for c in longer]
+        order = sorted(range(len(longer)), key=lambda k: (draws[k], longer[k]))
+        found = [*pairs, *(longer[k] for k in order[: len(pairs)])]
+        return [*found, *(chain[::-1] for chain in found)]
 
     def _fours(self, views: ViewSet, object_id: int, shown: list[int]) -> list[tuple[int, ...]]:
         """Sets of four frames, in a drawn order; each set once."""
@@ -165,7 +178,7 @@ class CameraObject(AskedEngine):
         if fault is not None:
             return Rejection(fault)
         if self.quantity in ("unseen_bearing", "unseen_direction"):
-            return self._unseen(views, object_id, *row.frames)
+            return self._unseen(views, object_id, row.frames)
         if not all(views.shows(object_id, frame) for frame in row.frames):
             return Rejection(Reason.CATEGORY_NOT_SEEN)
         if self.quantity == "orbit_angle":
@@ -204,10 +217,11 @@ class CameraObject(AskedEngine):
         return Answer(difference, evidence)
 
     def _unseen(
-        self, views: ViewSet, object_id: int, there: int, here: int
+        self, views: ViewSet, object_id: int, frames: tuple[int, ...]
     ) -> Answer[Any] | Rejection:
-        """Which way an object is from a camera that does not see it."""
-        if not views.overlapping(there, here):
+        """Which way an object is from the last of the cameras, which does not see it."""
+        there, here = frames[0], frames[-1]
+        if not all(views.overlapping(a, b) for a, b in pairwise(frames)):
             return Rejection(Reason.NO_OVERLAP)
         if not (views.shows(object_id, there) and views.lacks(object_id, here)):
             return Rejection(Reason.CATEGORY_NOT_SEEN)

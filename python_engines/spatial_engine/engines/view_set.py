@@ -7,6 +7,7 @@ Made twice: from the index for the engines, and from the source for `verify`. Wh
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_PITCH_DEG = 60.0  # a steeper view has no direction on the floor
 
+LEAST_IMAGES, MOST_IMAGES = 3, 6  # of a chain
+
 
 class Standpoint(Protocol):
     """A camera as the eye of somebody who stands there; see `spatialcore.relations.viewpoint`."""
@@ -41,6 +44,10 @@ class Standpoint(Protocol):
     @property
     def pitch_deg(self) -> float:
         """How steep it looks."""
+
+    @property
+    def heading_deg(self) -> float:
+        """Where it looks on the floor, counter-clockwise from x."""
 
     def bearing(self, point: Any) -> float:
         """Degrees to a point, to the left positive."""
@@ -81,14 +88,20 @@ class ViewSet:
     """Frames of a scene.
 
     Attributes:
-        layout: The objects, and what the frames show of them (O objects, F frames).
+        place: Names and draws.
+        recipe: The recipe.
+        frames: The frames, ascending.
+        open_layout: Makes the objects, and what the frames show of them (O objects, F frames).
         pose_of: world_from_cam of a frame.
         overlapping: Whether two frames share as much as the recipe's band asks of a pair.
         sharing: Whether two frames share any point.
         measures: How it is measured.
     """
 
-    layout: LayoutScene
+    place: Place
+    recipe: Recipe
+    frames: tuple[int, ...]
+    open_layout: Callable[[], LayoutScene]
     pose_of: Callable[[int], Float64]
     overlapping: Callable[[int, int], bool]
     sharing: Callable[[int, int], bool]
@@ -98,20 +111,10 @@ class ViewSet:
         default_factory=dict, init=False, repr=False
     )
 
-    @property
-    def place(self) -> Place:
-        """Names and draws."""
-        return self.layout.place
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        return self.layout.recipe
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """The frames, ascending."""
-        return self.layout.frames
+    @cached_property
+    def layout(self) -> LayoutScene:
+        """The objects, made on first use: cameras alone need none."""
+        return self.open_layout()
 
     @cached_property
     def ids(self) -> NDArray[np.int64]:
@@ -233,6 +236,43 @@ class ViewSet:
         return tells_apart(a, b, share=guards.min_seen_share, metres=guards.min_seen_m)
 
 
+def shortest_chains(views: ViewSet) -> list[tuple[int, ...]]:
+    """A shortest chain between every two frames that do not overlap enough, if it is short."""
+    frames = views.frames
+    near = {a: [b for b in frames if b != a and views.overlapping(a, b)] for a in frames}
+    found = []
+    for start in frames:
+        before: dict[int, int] = {start: start}
+        steps = {start: 1}
+        queue = deque([start])
+        while queue:
+            at = queue.popleft()
+            if steps[at] == MOST_IMAGES:
+                continue
+            for other in near[at]:
+                if other not in before:
+                    before[other], steps[other] = at, steps[at] + 1
+                    queue.append(other)
+        for end, count in steps.items():
+            if end > start and count >= LEAST_IMAGES:
+                chain = [end]
+                while chain[-1] != start:
+                    chain.append(before[chain[-1]])
+                found.append(tuple(chain[::-1]))
+    return found
+
+
+def connected(views: ViewSet, frames: Sequence[int]) -> bool:
+    """Whether the frames hang together by overlaps, in whatever order they come."""
+    reached, open_ = {frames[0]}, [frames[0]]
+    while open_:
+        at = open_.pop()
+        more = [f for f in frames if f not in reached and views.overlapping(at, f)]
+        reached.update(more)
+        open_ += more
+    return len(reached) == len(set(frames))
+
+
 def index_views(context: SceneContext) -> ViewSet:
     """The frames of all walks of an indexed scene, as one set; computed once."""
     return context.shared("views", lambda: _from_index(context))
@@ -257,7 +297,8 @@ def views_of_index(context: SceneContext, frames: tuple[int, ...]) -> ViewSet:
         return (min(a, b) << 32) | max(a, b)
 
     return ViewSet(
-        layout_of(context, frames), scene.world_from_cam,
+        context.place, context.recipe, frames, lambda: layout_of(context, frames),
+        scene.world_from_cam,
         lambda a, b: key(a, b) in band, lambda a, b: a == b or key(a, b) in common,
     )  # fmt: skip
 
@@ -282,8 +323,10 @@ def reference_views(reference: ReferenceScene, frames: Sequence[int]) -> ViewSet
         common, union = counts(a, b)
         return bool(overlap_bin(np.array([common]), np.array([union]), reference.recipe)[0] >= 0)
 
+    ascending = tuple(sorted(set(frames)))
     return ViewSet(
-        reference_layout(reference, tuple(sorted(set(frames)))), reference.world_from_cam,
+        reference.place, reference.recipe, ascending,
+        lambda: reference_layout(reference, ascending), reference.world_from_cam,
         overlapping, lambda a, b: counts(a, b)[0] > 0,
         Measures(
             again.ReferenceViewpoint, again.reference_turn, again.reference_nearest_on_floor

@@ -32,6 +32,11 @@ class ReferenceViewpoint:
         """How steep the camera looks, up positive."""
         return float(np.degrees(np.arcsin(np.clip(self._forward[2], -1.0, 1.0))))
 
+    @property
+    def heading_deg(self) -> float:
+        """Where the camera looks on the floor, counter-clockwise from x."""
+        return float(np.degrees(np.angle(complex(*self._forward[:2]))))
+
     def bearing(self, point: Any) -> float:
         """Degrees from the viewing direction to a point, to the left positive."""
         there = np.asarray(point, np.float64)[:2] - self.position[:2]

@@ -48,6 +48,11 @@ class Viewpoint:
         pitch = math.degrees(math.atan2(z, math.hypot(x, y)))
         return cls(pose[:3, 3].copy(), (x, y), pitch)
 
+    @property
+    def heading_deg(self) -> float:
+        """Where it looks on the floor, degrees counter-clockwise from x."""
+        return math.degrees(math.atan2(self.ahead[1], self.ahead[0]))
+
     def bearing(self, point: Any) -> float:
         """Degrees from the viewing direction to a point (2,) or (3,), to the left positive."""
         x, y = float(self.position[0]), float(self.position[1])
