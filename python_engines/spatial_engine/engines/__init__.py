@@ -43,6 +43,9 @@ _OWN = (
     "visual_correspondence:VISUAL_CORRESPONDENCE",
     "camera_object:CAMERA_OBJECT",
     "cross_view:CROSS_VIEW",
+    "perspective:PERSPECTIVE",
+    "walk_path:WALK_PATH",
+    "track_story:TRACK_STORY",
 )
 _log = logging.getLogger(__name__)
 

@@ -187,7 +187,7 @@ class ObjectMovement(Engine):
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = cam[:, 2:] + reference.recipe.track_pixel_offset
             uv = cam[:, :2] * np.diag(clip.camera.K)[:2] / depth + clip.camera.K[:2, 2]
-        labels = reference.cached("part_labels", lambda: _reference_labels(reference))
+        labels = reference.cached("part_labels", lambda: reference_labels(reference))
         moves = _Moves(uv[None, :1], points[None], poses[None], [_parts(labels)[track]])
         facts = self._facts(place, [row], moves, clip.camera.size)[0]
         return facts, self._rejection(reference, t, n, uv, cam, points, labels[track])
@@ -290,7 +290,8 @@ def _labels(context: SceneContext) -> dict[int, int]:
     return dict(zip(parts.track.tolist(), parts.label.tolist(), strict=True))
 
 
-def _reference_labels(reference: ReferenceScene) -> dict[int, int]:
+def reference_labels(reference: ReferenceScene) -> dict[int, int]:
+    """The rigid part of each track of a clip by the reference; -1 for tracks of no kept part."""
     from spatialcore.rigidity import rigid_segments
 
     clip, method = reference.track, reference.recipe.rules.segmentation

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walks and clips over time: by hand, backwards, in turned and mirrored worlds, twice measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.track_story import TRACK_STORY
+from spatial_engine.engines.walk_path import OPEN, STEPS
+from spatial_engine.recipe import load_recipe
+from spatial_engine.records.place import FrameImage, Place
+from spatial_engine.reference.scene import ReferenceScene
+from spatialcore.relations.verdict import Answer
+from spatialcore.types import Camera, Frame, Track3D
+from tests.engines.test_symmetries import QUARTER, mirrored_clip, moved_world
+from tests.engines.views_by_hand import AGAIN, in_world, random_world, views_of
+from tests.index.scenes import look
+from tests.relations.rooms import block
+from tests.seeds import fresh_seeds
+
+WALK = {engine.quantity: engine for engine in OPEN}
+STORY = {engine.quantity: engine for engine in TRACK_STORY}
+CUP = block(1, "cup", (0.0, 0.0, 1.0), (0.1, 0.1, 0.1))
+
+
+def ask(quantity: str, views, row: Row):
+    found = WALK[quantity].ask(views, row)
+    return found.value if isinstance(found, Answer) else str(found.reason)
+
+
+def walk(yaws=(0, 5, 65, 70, 75), **options):
+    """Out 2 m along x, then 1.5 m along y; the camera looks in these directions."""
+    places = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 1.5)]
+    poses = [look((x, y, 1.5), yaw) for (x, y), yaw in zip(places, yaws, strict=True)]
+    return views_of([CUP], poses, [{1}] * 5, **options)
+
+
+def test_a_path_is_the_sum_of_its_steps_and_backwards_as_long() -> None:
+    views = walk()
+    for frames in (views.frames, views.frames[::-1]):
+        assert ask("path_length", views, Row(frames, ())) == pytest.approx(3.5)
+        assert ask("net_displacement", views, Row(frames, ())) == pytest.approx(2.5)
+    # Fewer images are told of a shorter way: it is true for what is shown.
+    assert ask("path_length", views, Row((0, 2, 4), ())) == pytest.approx(3.5)
+    assert ask("path_length", views, Row((0, 1, 4), ())) == pytest.approx(1 + np.hypot(1, 1.5))
+    assert ask("path_length", views, Row((3, 4), ())) == "distance_range"
+
+
+def test_the_step_of_the_largest_turn_backwards_is_the_mirrored_one() -> None:
+    views = walk()
+    assert ask("turning_step", views, Row(views.frames, ())) == STEPS[1]
+    assert ask("turning_step", views, Row(views.frames[::-1], ())) == STEPS[2]
+    assert ask("turning_step", walk((0, 5, 34, 40, 45)), Row((0, 1, 2, 3, 4), ())) == "dead_zone"
+    two = walk((0, 5, 65, 105, 110))  # 60 and 40 degrees
+    assert ask("turning_step", two, Row((0, 1, 2, 3, 4), ())) == "order_ambiguous"
+    through_north = walk((170, 175, -125, -120, -115))  # 60 degrees on, not 300 back
+    assert ask("turning_step", through_north, Row((0, 1, 2, 3, 4), ())) == STEPS[1]
+    assert ask("turning_step", walk(overlap={(0, 1)}), Row((0, 1, 2, 3, 4), ())) == "no_overlap"
+
+
+def test_a_count_needs_more_than_one_image_and_every_thing_once() -> None:
+    cups = [block(k, "cup", (k, 0.0, 1.0), (0.1, 0.1, 0.1)) for k in (1, 2, 3)]
+    poses = [look((0, 0, 1), 0)] * 4
+    seen = [{1, 2}, {2}, {3}, {1}]
+    row = Row((0, 1, 2, 3), (1,))
+    assert ask("object_count", views_of(cups, poses, seen), row) == 3
+    assert ask("object_count", views_of(cups, poses, [{1, 2, 3}, *seen[1:]]), row) == "count_range"
+    assert ask("object_count", views_of(cups, poses, [{1, 2}, {2}, {1}, {1}]), row) == (
+        "count_unsure"
+    )
+
+
+@pytest.mark.parametrize("seed", fresh_seeds(2))
+def test_walks_in_turned_and_mirrored_worlds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    poses = [look(rng.uniform(0, 4, 3), rng.uniform(0, 360), rng.uniform(-20, 20)) for _ in "12345"]
+    plain = views_of([CUP], poses, [{1}] * 5)
+    for mirror in (False, True):
+        other = views_of(*in_world([CUP], poses, random_world(rng, mirror=mirror)), [{1}] * 5)
+        for quantity in ("path_length", "net_displacement", "turning_step"):
+            row = Row(plain.frames, ())
+            wanted = ask(quantity, plain, row)
+            for views in (other, views_of([CUP], poses, [{1}] * 5, measures=AGAIN)):
+                found = ask(quantity, views, row)
+                assert found == (wanted if isinstance(wanted, str) else pytest.approx(wanted))
+
+
+T, EACH = 24, 6
+
+
+def clip_of(starts: dict[int, int], ends: dict[int, int] | None = None) -> Track3D:
+    """Rigid clouds beside each other; thing k moves 3 cm a frame along x from its start on."""
+    ends = ends or {}
+    rng = np.random.default_rng(5)
+    camera = Camera(np.array([[300.0, 0, 160], [0, 300.0, 120], [0, 0, 1]]), 320, 240)
+    tracks = np.zeros((T, EACH * len(starts), 3))
+    for n, (thing, start) in enumerate(starts.items()):
+        shape = rng.uniform(-0.1, 0.1, (EACH, 3))
+        shape += np.array([0.5 * thing - 0.7, 0.4 * thing - 0.5, 3.5])
+        for t in range(T):
+            way = max(0, min(t, ends.get(thing, T)) - start)
+            tracks[t, n * EACH : (n + 1) * EACH] = shape + np.array([0.03 * way, 0, 0])
+    frames = tuple(
+        Frame(t, f"{t:05d}", np.eye(4), image=f"c.npz#images_jpeg_bytes/{t}") for t in range(T)
+    )
+    count = tracks.shape[1]
+    return Track3D(
+        "adt", "clip", "clip", Path(), camera, frames, np.tile(np.eye(4), (T, 1, 1)), tracks,
+        np.ones((T, count), bool), np.arange(count, dtype=np.int32),
+    )  # fmt: skip
+
+
+def context_of(clip: Track3D) -> SceneContext:
+    """A context over a clip whose things are its parts."""
+    recipe, count = load_recipe(), clip.tracks_cam.shape[1]
+    images = {f.index: FrameImage(f.name, f.image or "", 320, 240) for f in clip.frames}
+    parts = SimpleNamespace(track=clip.track_index, label=np.arange(count) // EACH)
+    scene: Any = SimpleNamespace(is_clip=True, metric=True, up="unknown", parts=parts)
+    place = Place("adt", "clip", "clip", "train", recipe, 7, "identity", images)
+    return SceneContext(scene, place, {}, lambda: clip)
+
+
+def rows_of(quantity: str, context: SceneContext):
+    rows = STORY[quantity].candidates(context).rows()
+    return rows, STORY[quantity].facts(context, rows)
+
+
+def test_what_moves_while_the_others_rest() -> None:
+    """Thing 0 moves to frame 10, thing 1 from frame 14 on: each alone moves for a while."""
+    context = context_of(clip_of({0: 0, 1: 14}, {0: 10}))
+    rows, facts = rows_of("which_moved", context)
+    assert rows
+    right = set()
+    for row, one in zip(rows, facts, strict=True):
+        thing = row.items["ABCD".index(one.answer.text)] // EACH
+        first, last = row.frames[0], row.frames[-1]
+        assert (thing == 0 and first < 10 and last <= 14) or (thing == 1 and first >= 10)
+        assert one.options == ("A", "B")
+        assert [m.letter for m in one.marks[0]] == ["A", "B"]
+        assert not any(one.marks[1:])
+        right.add(thing)
+    assert right == {0, 1}
+
+
+def test_what_moves_first_is_the_thing_that_starts_first() -> None:
+    context = context_of(clip_of({0: 6, 1: 12, 2: 11}))
+    rows, facts = rows_of("moved_first", context)
+    assert rows
+    for row, one in zip(rows, facts, strict=True):
+        assert row.items["ABCD".index(one.answer.text)] // EACH == 0
+        assert row.frames[0] <= 11
+    # Both start at once: nothing is first.
+    assert not rows_of("moved_first", context_of(clip_of({0: 6, 1: 6})))[0]
+    # A thing that never moves is no answer, and one that moves alone has no rival.
+    assert not rows_of("which_moved", context_of(clip_of({0: 0, 1: T})))[0]
+
+
+def test_directions_turn_round_backwards_and_in_the_mirror() -> None:
+    clip = clip_of({0: 0, 1: 0})
+    context = context_of(clip)
+    rows, facts = rows_of("point_direction", context)
+    assert rows
+    assert {one.answer.text for one in facts} == {"right"}
+    engine = STORY["point_direction"]
+    back = [Row(row.frames[::-1], row.items) for row in rows]
+    told = [engine._ask(context_story(context), row) for row in back]
+    assert {one.value for one in told if isinstance(one, Answer)} == {"left"}
+    mirrored = context_of(mirrored_clip(clip))
+    assert {one.answer.text for one in rows_of("point_direction", mirrored)[1]} == {"left"}
+    turned = context_of(moved_world(clip, QUARTER))
+    assert {one.answer.text for one in rows_of("point_direction", turned)[1]} == {"right"}
+
+
+def context_story(context: SceneContext):
+    return context.cached("clip_story", lambda: None)
+
+
+@pytest.mark.parametrize("quantity", sorted(STORY))
+def test_the_reference_finds_the_same(quantity: str) -> None:
+    clip = clip_of({0: 0, 1: 14, 2: 18}, {0: 10})
+    context = context_of(clip)
+    rows, facts = rows_of(quantity, context)
+    reference = ReferenceScene(clip, load_recipe(), 7, "train")
+    assert rows
+    for row, one in list(zip(rows, facts, strict=True))[:20]:
+        again, broken = STORY[quantity].recompute(reference, row)
+        assert not broken
+        assert (again.answer, again.options) == (one.answer, one.options)
+        assert np.allclose(again.evidence["uv"], one.evidence["uv"])
+
+
+def test_still_clips_are_not_asked_about() -> None:
+    clip = clip_of({0: T, 1: T})
+    still = dataclasses.replace(clip, id="still")
+    for quantity in STORY:
+        assert not rows_of(quantity, context_of(still))[0]
