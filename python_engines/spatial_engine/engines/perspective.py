@@ -21,7 +21,15 @@ from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
-from spatial_engine.engines.standing import STRAY_CORNERS, bearing_at, from_border, in_range, side
+from spatial_engine.engines.standing import (
+    STRAY_CORNERS,
+    bearing_at,
+    from_border,
+    in_range,
+    side,
+    stand_fault,
+)
+from spatial_engine.engines.view_from import ORDINALS, WRONG, possible_views, view_from
 from spatial_engine.engines.view_set import ViewSet, index_views, views_of_index
 from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
@@ -33,17 +41,12 @@ if TYPE_CHECKING:
 
 Quantity = Literal["object_at", "after_turn", "view_from", "camera_on_map"]
 LETTERS = ("A", "B", "C", "D")
-ORDINALS = ("first", "second", "third", "fourth")
 CORNERS = ("ahead left", "ahead right", "behind left", "behind right")
-WRONG = 3
 SIDES_SAID = {"left": "to your left", "right": "to your right", "behind": "behind you"}
 _BORDERS = (45.0, 135.0, -45.0, -135.0)
 STEP_DEG = 15  # of a turn that is asked
 LEAST_TURN_DEG, MOST_TURN_DEG = 30.0, 165.0
 OFF_DEG, CORNER_OFF_DEG = 40.0, 20.0  # of a wrong object, and of its corners, from straight ahead
-BESIDE_M, AWAY_M = 0.8, 1.5  # of a camera that stands at an object, and of one that does not
-FACING_DEG, ANOTHER_DEG, ASIDE_DEG = 15.0, 40.0, 35.0
-LEAST_FACED_M = 1.2
 MAP_M = 8.0  # side of a map
 LEAST_MAP_M, MOST_MAP_M = 0.4, 3.8
 
@@ -141,7 +144,7 @@ class Perspective(AskedEngine):
                     swap = views.place.draw(self.task, (a, b), "swap") & 1
                     yield Row((b, a) if swap else (a, b), ())
         elif self.quantity == "view_from":
-            yield from _views_from(self.task, views)
+            yield from possible_views(self.task, views)
         else:
             for (stand, face), others in _turned(views).items():
                 for right, wrong in self._offers(views, stand, face, others):
@@ -185,8 +188,11 @@ class Perspective(AskedEngine):
         if fault is not None:
             return Rejection(fault)
         if self.quantity == "view_from":
-            return self._view_from(views, row)
+            return view_from(views, row)
         stand, face, *offered = row.items
+        fault = stand_fault(views, stand, face)
+        if fault is not None:
+            return Rejection(fault)
         found = [bearing_at(views, stand, face, k) for k in offered]
         evidence: Evidence = {
             "angles_deg": [one.angle for one in found],
@@ -217,32 +223,6 @@ class Perspective(AskedEngine):
             if off[0] < OFF_DEG or min(off) < CORNER_OFF_DEG:
                 return Rejection(Reason.DISTRACTOR_SHORT, evidence)
         return Answer(views.category(offered[0]), evidence)
-
-    def _view_from(self, views: ViewSet, row: Row) -> Answer[str] | Rejection:
-        """Which one of four images is the view from an object towards another."""
-        stand, face = (views.object(k) for k in row.items)
-        eyes = [views.stand(frame) for frame in row.frames]
-        beside = [views.measures.nearest_on_floor(eye.position, stand.outline) for eye in eyes]
-        off = [eye.bearing(face.centroid) for eye in eyes]
-        away = [eye.floor_distance(face.centroid) for eye in eyes]
-        evidence: Evidence = {"beside_m": beside, "bearings_deg": off, "floor_distances_m": away}
-        if not all(views.level(frame) for frame in row.frames):
-            return Rejection(Reason.STEEP_VIEW, evidence)
-        fits = [
-            k for k, frame in enumerate(row.frames)
-            if beside[k] <= BESIDE_M and abs(off[k]) <= FACING_DEG and away[k] >= LEAST_FACED_M
-            and views.shows(row.items[1], frame)
-        ]  # fmt: skip
-        if len(fits) != 1:
-            return Rejection(Reason.POSITION_FAR, evidence)
-        others = [k for k in range(len(eyes)) if k != fits[0]]
-        right = eyes[fits[0]].position
-        turns = [abs(views.measures.turn(face.centroid, right, eyes[k].position)) for k in others]
-        evidence["turns_deg"] = turns
-        for k, turn in zip(others, turns, strict=True):
-            if beside[k] < AWAY_M or (turn < ANOTHER_DEG and abs(off[k]) < ASIDE_DEG):
-                return Rejection(Reason.DISTRACTOR_SHORT, evidence)
-        return Answer(ORDINALS[fits[0]], evidence)
 
     def _on_map(self, views: ViewSet, first: int, second: int) -> Answer[Any] | Rejection:
         """Metres to the right of the first camera and ahead of it."""
@@ -326,49 +306,6 @@ def _turned(views: ViewSet) -> dict[tuple[int, int], _Turned]:
             turns.object_ids[near, 2], turns.angle[near], turns.corners[near]
         )
     return found
-
-
-def _views_from(task: str, views: ViewSet) -> Iterator[Row]:
-    """An image taken beside an object that looks at another, and three taken elsewhere."""
-    frames = [frame for frame in views.frames if views.level(frame)]
-    beside = {
-        (k, frame): views.measures.nearest_on_floor(
-            views.stand(frame).position, views.object(k).outline
-        )
-        for k in views.ids.tolist()
-        for frame in frames
-    }
-    for right in frames:
-        eye = views.stand(right)
-        for face in views.ids.tolist():
-            middle = views.object(face).centroid
-            if not views.shows(face, right) or abs(eye.bearing(middle)) > FACING_DEG:
-                continue
-            turn = {
-                f: abs(views.measures.turn(middle, eye.position, views.stand(f).position))
-                for f in frames
-            }
-            another = [
-                f for f in frames
-                if turn[f] >= ANOTHER_DEG or abs(views.stand(f).bearing(middle)) >= ASIDE_DEG
-            ]  # fmt: skip
-            for stand in views.ids.tolist():
-                if stand == face or beside[stand, right] > BESIDE_M:
-                    continue
-                wrong = [f for f in another if beside[stand, f] >= AWAY_M]
-                key = (right, stand, face)
-                draws = [views.place.draw(task, (*key, f), "distractor") for f in wrong]
-                wrong = [f for _, f in sorted(zip(draws, wrong, strict=True))]
-                # Hard ones show the faced object from another side; and one should show where to
-                # stand.
-                wrong.sort(key=lambda f: not (views.shows(face, f) and turn[f] >= ANOTHER_DEG))
-                wrong.sort(key=lambda f: not views.shows(stand, f))
-                four = [right, *wrong[:WRONG]]
-                if len(four) <= WRONG or not any(views.shows(stand, f) for f in four):
-                    continue
-                order = [views.place.draw(task, (*key, f), "order") for f in four]
-                shown = tuple(f for _, f in sorted(zip(order, four, strict=True)))
-                yield Row(shown, (stand, face))
 
 
 PERSPECTIVE = tuple(Perspective(quantity) for quantity in get_args(Quantity))

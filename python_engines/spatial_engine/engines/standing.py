@@ -16,6 +16,8 @@ from spatialcore.types import Float64
 
 QUADRANTS = ("front-left", "front-right", "back-left", "back-right")
 SIDES = ("ahead", "left", "behind", "right")
+LEAST_FACED_M = 0.4  # from where one stands to what one faces: nobody faces what lies below
+HIGHEST_STAND_M = 1.0  # nobody stands at a clock on the wall: it has to reach down to this
 STRAY_CORNERS = 1  # of a box's eight that may lie in another sector than its middle
 
 
@@ -59,6 +61,16 @@ def in_range(views: ViewSet, bearing: Bearing) -> bool:
     return all(rules.min_stand_m <= span <= rules.max_stand_m for span in bearing.spans)
 
 
+def stand_fault(views: ViewSet, stand: int, face: int) -> Reason | None:
+    """Why one cannot stand at an object and face another, or None."""
+    here, ahead = views.object(stand), views.object(face)
+    if float(here.bounds[0][2]) > views.layout.floor_level + HIGHEST_STAND_M:
+        return Reason.OFF_FLOOR
+    if views.measures.nearest_on_floor(here.centroid, ahead.outline) < LEAST_FACED_M:
+        return Reason.DISTANCE_RANGE
+    return None
+
+
 def quadrant(angle: float) -> str:
     """The quadrant of a bearing."""
     part = "front" if abs(angle) < 90.0 else "back"
@@ -81,6 +93,9 @@ def from_border(angle: float, borders: Sequence[float]) -> float:
 
 def quadrant_of(views: ViewSet, stand: int, face: int, target: int) -> Answer[str] | Rejection:
     """In which quadrant an object clearly lies, or why none is told."""
+    fault = stand_fault(views, stand, face)
+    if fault is not None:
+        return Rejection(fault)
     found = bearing_at(views, stand, face, target)
     evidence = found.evidence()
     if not in_range(views, found):

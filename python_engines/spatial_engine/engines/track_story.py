@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
@@ -51,6 +51,7 @@ STRIDES = (1, 2, 3, 5, 8)
 STARTS = 8  # of stretches of one length
 LEAST_MOVE_M = 0.10  # of a direction
 DOMINANCE = 2.0  # of the largest component over each other one
+RIM_SHARE = 0.04  # of the width: a mark at the rim sits on something that is cut off
 MOST_DETOUR = 1.3  # of the path over the straight line
 
 
@@ -117,7 +118,10 @@ class ClipStory:
 
     def whole(self, times: Sequence[int], n: int) -> bool:
         """Whether a track is seen in all frames, and can be marked in the first."""
-        return bool(self.seen[list(times), n].all() and self.inside[times[0], n])
+        u, v = self.uv[times[0], n]
+        rim, (W, H) = RIM_SHARE * self.size[0], self.size
+        clear = rim <= u <= W - rim and rim <= v <= H - rim
+        return bool(clear and self.seen[list(times), n].all() and self.inside[times[0], n])
 
 
 def _way(points: Float64) -> Float64:
@@ -221,6 +225,10 @@ class TrackStory(Engine):
             return Rejection(Reason.ORDER_AMBIGUOUS)
         if not story.movable[columns].all():
             return Rejection(Reason.DISTRACTOR_SHORT)
+        spots = story.uv[times[0], columns]
+        least = guards.min_pixel_separation * story.size[0]
+        if any(float(np.hypot(*(a - b))) < least for a, b in combinations(spots, 2)):
+            return Rejection(Reason.MARKS_CLOSE)
         ways = np.stack([_way(points[:, k]) for k in range(len(columns))])
         evidence: Evidence = {"ways_m": ways.tolist()}
         moving = ways >= guards.moving_min_m

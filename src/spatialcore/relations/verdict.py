@@ -55,6 +55,7 @@ class Reason(StrEnum):
     NO_LANDMARK = "no_landmark"
     NO_OVERLAP = "no_overlap"
     VIEW_SHARED = "view_shared"
+    MARKS_CLOSE = "marks_close"
     POSITION_FAR = "position_far"
     DISTRACTOR_SHORT = "distractor_short"
     BOX_SMALL = "box_small"
