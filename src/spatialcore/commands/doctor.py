@@ -29,6 +29,7 @@ EXTRAS = {
     "triton": ("torch", "triton"),
     "model": ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "pyyaml"),
     "lora": ("peft",),
+    "gguf": ("gguf",),
     "dist": ("ray",),
     "video": ("av",),
     "plot": ("matplotlib",),

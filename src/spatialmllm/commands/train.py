@@ -39,6 +39,8 @@ class Options:
         init: Model folder to start from.
         init_qwen: Qwen2.5-VL folder to start from.
         init_vggt: VGGT folder to start from, beside --init-qwen.
+        init_text: GGUF file of a language model (Llama or Qwen2) to start the decoder from; sizes
+            of all other parts are the recipe's, their weights random. Needs gguf.
         split: Split to train on.
         eval_records: Folders that will be evaluated; a space on both sides is an error.
         root: `KEY=PATH`, where the images of a source lie now.
@@ -61,6 +63,7 @@ class Options:
     init: Path | None = None
     init_qwen: Path | None = None
     init_vggt: Path | None = None
+    init_text: Path | None = None
     split: str = "train"
     eval_records: tuple[str, ...] = ()
     root: tuple[str, ...] = ()
@@ -135,6 +138,8 @@ def _request(options: Options) -> TrainRequest:
         raise ValueError("give --init, or --init-qwen and --init-vggt, not both")
     if options.init_vggt is not None and options.init_qwen is None:
         raise ValueError("--init-vggt needs --init-qwen beside it")
+    if options.init_text is not None and (options.init or options.init_qwen):
+        raise ValueError("--init-text is for a model without other weights: leave --init out")
     settings = list(options.set)
     if options.max_steps is not None:
         settings.append(f"schedule.max_steps={options.max_steps}")
@@ -144,6 +149,7 @@ def _request(options: Options) -> TrainRequest:
         recipe=load_recipe(options.config, settings),
         out=options.out,
         init=tuple(path for path in given if path is not None),
+        text=options.init_text,
         split=options.split,
         eval_records=options.eval_records,
         roots=roots_of(options.root),

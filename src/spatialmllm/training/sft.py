@@ -21,6 +21,7 @@ from spatialcore.files import write_text
 from spatialcore.folders import claim
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
+from spatialmllm.checkpoints.text import TextModel, load_text_weights, read_text_model
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.cache import ImageCache
@@ -52,6 +53,8 @@ class TrainRequest:
         recipe: The resolved recipe.
         out: The run's folder; the same request continues what it holds.
         init: Model folder to start from, or two: Qwen2.5-VL and VGGT; none = random weights.
+        text: GGUF file of a language model, whose decoder and tokenizer a model starts with whose
+            other parts are random.
         split: Split to train on.
         eval_records: Folders that will be evaluated; a space on both sides is an error.
         roots: Root folders of sources, instead of the recorded ones.
@@ -68,6 +71,7 @@ class TrainRequest:
     recipe: Recipe
     out: Path
     init: tuple[Path, ...] = ()
+    text: Path | None = None
     split: str = "train"
     eval_records: tuple[str, ...] = ()
     roots: Mapping[str, Path] = field(default_factory=dict)
@@ -91,6 +95,7 @@ class Prepared:
     builder: SampleBuilder
     order: SequenceOrder
     steps: int
+    text: TextModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,9 @@ def prepare(request: TrainRequest) -> Prepared:
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
         raise RequestError(f"images of {len(missing)} scenes are missing: {first}")
     _check_leaks(request, records)
-    tokenizer = _tokenizer(request, records)
-    config = _config(request, tokenizer)
+    text = None if request.text is None else read_text_model(request.text)
+    tokenizer = _tokenizer(request, records) if text is None else text.tokenizer
+    config = _config(request, tokenizer, text)
     recipe = request.recipe
     builder = SampleBuilder(
         config,
@@ -145,7 +151,7 @@ def prepare(request: TrainRequest) -> Prepared:
         what = reasons or "there are none"
         raise RequestError(f"{where}: no record can be used; refused: {what}")
     steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
-    return Prepared(request, records, tokenizer, config, builder, order, steps)
+    return Prepared(request, records, tokenizer, config, builder, order, steps, text)
 
 
 def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult:
@@ -202,6 +208,8 @@ def make_model(prepared: Prepared, *, meta: bool = False) -> SpatialMLLM:
         model = build(
             prepared.config, seed=request.recipe.schedule.seed, attention=request.attention
         )
+        if prepared.text is not None:
+            load_text_weights(model, prepared.text)
     built = {"spatial", "matching", "connector"} if model.aggregator is not None else set()
     parts = set(request.recipe.optimiser.freeze) & ({"vision", "merger", "decoder"} | built)
     model.freeze(parts)
@@ -291,8 +299,14 @@ def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
     return build_tiny(texts)
 
 
-def _config(request: TrainRequest, tokenizer: ChatTokenizer) -> SpatialMLLMConfig:
+def _config(
+    request: TrainRequest, tokenizer: ChatTokenizer, text: TextModel | None
+) -> SpatialMLLMConfig:
     recipe = request.recipe
+    if text is not None:
+        vision = replace(recipe.model.vision, out_hidden_size=text.config.hidden_size)
+        sizes = replace(recipe.model, text=text.config, vision=vision)
+        return sizes.config(tokenizer.ids, text.config.vocab_size, recipe.processor)
     if not request.init:
         return recipe.model.config(tokenizer.ids, tokenizer.size, recipe.processor)
     config = load_config(request.init[0])
@@ -324,6 +338,8 @@ def _write_manifest(prepared: Prepared) -> None:
         "refused": dict(sorted(prepared.order.refused.items())),
         "init": [path.name for path in request.init],
     }
+    if request.text is not None:
+        manifest["text"] = request.text.name
     claim(request.out, "train", known=is_run)
     path = request.out / "manifest.json"
     if path.is_file():
