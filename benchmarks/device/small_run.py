@@ -15,6 +15,7 @@ from spatialcore import DepthViews, project_points, visible_points
 from spatialcore._libraries import on_host
 from spatialcore.index.askable import askable_points, askable_rule
 from spatialcore.index.rules import AskableGuards
+from spatialcore.occlusion import checked_views
 
 RATES = {"copy_bytes": 1.0, "matrix_int8": 1.0}
 
@@ -22,11 +23,11 @@ RATES = {"copy_bytes": 1.0, "matrix_int8": 1.0}
 def askable_variant(given: DepthViews, device: str) -> Variant:
     """The guards of the index."""
     rule = askable_rule(AskableGuards(), given.image_size, given.image_size)
-    expected = askable_points(given, visible_points(**given._asdict()), rule)
+    expected = askable_points(checked_views(given), visible_points(**given._asdict()), rule)
     placed = occlusion.to_device(given, device)
     return Variant(
         "ours, guards",
-        lambda: askable_points(placed, visible_points(**placed._asdict()), rule),
+        lambda: askable_points(checked_views(placed), visible_points(**placed._asdict()), rule),
         lambda got: occlusion.wrong_bits(got, expected),
     )
 

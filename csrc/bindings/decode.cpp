@@ -92,14 +92,6 @@ void bind_decode(py::module_& m) {
         "Decode a plain 16-bit greyscale PNG to (h, w) uint16; ValueError when it is damaged.");
   m.def("copy_fields", &fields, py::arg("rows"), py::arg("row_bytes"), py::arg("offset"),
         py::arg("width"), "Bytes [offset, offset + width) of packed rows: (n, width) uint8.");
-  m.def(
-      "depth_png_header",
-      [](const py::buffer& png) {
-        const ByteView view = view_bytes(png);
-        const DepthPngHeader header = read_depth_png_header(view.bytes, view.size);
-        return py::make_tuple(header.width, header.height, header.plain);
-      },
-      py::arg("png"), "(width, height, plain) of a PNG; plain: decode_depth_png can read it.");
   m.def("inflate", &inflate, py::arg("stream"), py::arg("size"),
         "Inflate a zlib stream of exactly `size` bytes to uint8; ValueError when it is damaged.");
 }

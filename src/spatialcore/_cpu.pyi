@@ -6,7 +6,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cells_along', 'copy_fields', 'decode_depth_png', 'depth_png_header', 'distance_change_redone', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
+__all__: list[str] = ['OverlapRows', 'VoxelCloud', 'accumulate_distance_change', 'askable_points', 'available_threads', 'axis_extents', 'cells_along', 'copy_fields', 'decode_depth_png', 'distance_change_redone', 'fill_texts', 'find_path', 'float32_margin', 'fold_all', 'fold_lists', 'inflate', 'isa', 'isas', 'line_clear', 'max_coverage', 'minimal_covers', 'minimal_view_sets', 'morton_order', 'pairwise_overlap', 'project_points', 'row_columns', 'set_isa', 'smallest_of_groups', 'smallest_seen', 'visible_points']
 class VoxelCloud:
     """
     Mean of the depth readings in each voxel of a grid.
@@ -71,10 +71,6 @@ def copy_fields(rows: typing_extensions.Buffer, row_bytes: typing.SupportsInt | 
 def decode_depth_png(png: typing_extensions.Buffer, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint16]:
     """
     Decode a plain 16-bit greyscale PNG to (h, w) uint16; ValueError when it is damaged.
-    """
-def depth_png_header(png: typing_extensions.Buffer) -> tuple[int, int, bool]:
-    """
-    (width, height, plain) of a PNG; plain: decode_depth_png can read it.
     """
 def distance_change_redone(tracks: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], noise_floor: typing.SupportsFloat | typing.SupportsIndex, precision: str, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
     """

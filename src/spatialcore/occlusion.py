@@ -179,6 +179,24 @@ class DepthViews(NamedTuple):
         return np.array([(m.ax, m.bx, m.ay, m.by) for m in maps], np.float64)
 
 
+class CheckedViews(DepthViews):
+    """Views as backends take them, for several calls: `checked_views` makes them.
+
+    A change of them is DepthViews again, which nobody has checked.
+    """
+
+    __slots__ = ()
+
+    @property
+    def arrays(self) -> list[Any]:
+        """The arrays that decide where a call runs."""
+        arrays = [self.points_world, self.K, self.cam_from_world]
+        return [*arrays, self.depth] if library_of(self.depth) else arrays
+
+    def _replace(self, **changed: Any) -> DepthViews:  # type: ignore[override]
+        return DepthViews(*self)._replace(**changed)
+
+
 def visible_points(
     points_world: Any,
     K: Any,
@@ -258,7 +276,7 @@ def visible_in(
     """`visible_points` of one scene that is in one piece.
 
     Args:
-        views: The arguments of the scene.
+        views: The arguments of the scene; what `checked_views` made of them is not checked again.
         rule: As for `visible_points`.
         backend: As for `visible_points`.
         threads: As for `visible_points`.
@@ -269,8 +287,8 @@ def visible_in(
         BackendUnavailable: As `visible_points`.
     """
     _check_rule(rule)
-    checked, arrays = checked_views(views, host=_on_host(backend))
-    run = kernel("occlusion", "visible_points", backend, arrays)
+    checked = checked_views(views, host=_on_host(backend))
+    run = kernel("occlusion", "visible_points", backend, checked.arrays)
     words = run(checked, rule=rule, threads=check_threads(threads))
     return BitMask(words, len(checked.points_world))
 
@@ -316,15 +334,14 @@ def visible_points_batch(
     workers = check_threads(threads)
     if not scenes:
         return []
-    everything = [array for _, arrays in checked for array in arrays]
-    every_scene = [views for views, _ in checked]
+    everything = [array for views in checked for array in views.arrays]
     run = batch_kernel("occlusion", "visible_points", backend, everything)
     if run is None:
         one = kernel("occlusion", "visible_points", backend, everything)
-        words = [one(views, rule=rule, threads=workers) for views in every_scene]
+        words = [one(views, rule=rule, threads=workers) for views in checked]
     else:
-        words = run(every_scene, rule=rule, threads=workers)
-    return [BitMask(w, len(s.points_world)) for w, s in zip(words, every_scene, strict=True)]
+        words = run(checked, rule=rule, threads=workers)
+    return [BitMask(w, len(s.points_world)) for w, s in zip(words, checked, strict=True)]
 
 
 def _check_rule(rule: object) -> None:
@@ -337,8 +354,8 @@ def _on_host(backend: str | None) -> bool:
     return backend in (None, "cpu", "reference")
 
 
-def checked_views(given: DepthViews, *, host: bool = True) -> tuple[DepthViews, list[Any]]:
-    """The views as backends take them, and the arrays that decide where they run.
+def checked_views(given: DepthViews, *, host: bool = True) -> CheckedViews:
+    """The views as backends take them.
 
     Args:
         given: The arguments of a scene.
@@ -348,6 +365,8 @@ def checked_views(given: DepthViews, *, host: bool = True) -> tuple[DepthViews, 
         TypeError: As `visible_points`.
         ValueError: As `visible_points`.
     """
+    if isinstance(given, CheckedViews):
+        return given
     views = (given.points_world, given.K, given.cam_from_world)
     points_world, K, cam_from_world = check_scene(*(map(on_host, views) if host else views))
     width, height = given.image_size
@@ -355,15 +374,14 @@ def checked_views(given: DepthViews, *, host: bool = True) -> tuple[DepthViews, 
     pixel_maps = _checked_pixel_maps(given.depth_from_image, len(cam_from_world))
     has_map = pixel_maps is not None
     maps = MapChecks(len(cam_from_world), size, given.depth_scale, has_map, host=host)
-    arrays, depth = [points_world, K, cam_from_world], given.depth
+    depth = given.depth
     if library_of(depth):
         depth = maps.plain(depth)
         maps.check_stack(depth)
-        arrays.append(depth)
     else:
         depth = maps.stream(depth)
     shared = PixelMap.identity() if pixel_maps is None else pixel_maps
-    return DepthViews(points_world, K, cam_from_world, depth, size, maps.scale, shared), arrays
+    return CheckedViews(points_world, K, cam_from_world, depth, size, maps.scale, shared)
 
 
 def _checked_pixel_maps(given: object, frame_count: int) -> PixelMap | tuple[PixelMap, ...] | None:

@@ -9,11 +9,15 @@ from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.bitmask import BitMask
 from spatialcore.index.askable import askable_points, askable_rule, mark_radius
 from spatialcore.index.rules import AskableGuards, load_rules
-from spatialcore.occlusion import DepthViews
+from spatialcore.occlusion import DepthViews, checked_views
 from tests.index.scenes import COLOR_SIZE, DEPTH_SIZE, POSES, room_scene
 
 K = np.array([[100.0, 0, 50.0], [0, 100.0, 50.0], [0, 0, 1.0]])
 SIZE = (101, 101)
+
+
+def views_of(points, depth):
+    return checked_views(DepthViews(points, K, np.eye(4)[None], depth, SIZE))
 
 
 def asked(points, depth, guards=None):
@@ -21,7 +25,7 @@ def asked(points, depth, guards=None):
     points = np.asarray(points, np.float32)
     guards = guards or AskableGuards()
     mask = askable_points(
-        DepthViews(points, K, np.eye(4)[None], np.asarray(depth, np.float32)[None], SIZE),
+        views_of(points, np.asarray(depth, np.float32)[None]),
         BitMask.from_bool(np.ones((1, len(points)), bool)),
         askable_rule(guards, SIZE, SIZE),
     )
@@ -111,7 +115,7 @@ def test_wrong_arrays_are_named():
     points, mask = np.zeros((3, 3), np.float32), BitMask.zeros(1, 3)
 
     def run(depth):
-        return askable_points(DepthViews(points, K, np.eye(4)[None], depth, SIZE), mask, rule)
+        return askable_points(views_of(points, depth), mask, rule)
 
     with pytest.raises(ValueError, match=r"depth must have shape \(F, h, w\)"):
         run(np.zeros((2, 4, 4), "f4"))

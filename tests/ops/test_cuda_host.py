@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spatialcore import BitMask, DepthRule, DepthViews, PixelMap
-from spatialcore.occlusion import visible_points
+from spatialcore.occlusion import checked_views, visible_points
 from spatialcore.overlap import pairwise_overlap
 from spatialcore.projection import project_points
 from tests.native.build import cannot_build
@@ -309,7 +309,7 @@ def test_askable_points_are_those_of_the_cpu(cuda: ModuleType, dtype: type, each
     seen = visible_points(**given._asdict(), rule=DepthRule.strict())
     guards = AskableGuards(agreement_absolute_m=2.0, edge_absolute_m=1.5)
     rule = askable_rule(guards, given.image_size, (32, 24))._replace(disc_radius=3.5)
-    expected = askable_points(given, seen, rule)
+    expected = askable_points(checked_views(given), seen, rule)
     assert 0 < expected.counts().sum() < seen.counts().sum()
     np.testing.assert_array_equal(cuda.askable_points(given, seen, rule), expected.words)
 

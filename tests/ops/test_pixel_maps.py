@@ -6,6 +6,7 @@ import pytest
 
 from spatialcore import BitMask, DepthViews, PixelMap, visible_points
 from spatialcore.index.askable import AskableRule, askable_points
+from spatialcore.occlusion import checked_views
 from tests.ops.scenes import DEPTH_K, IMAGE_SIZE, K, random_view
 
 FRAMES = 37
@@ -56,15 +57,15 @@ def test_maps_that_come_one_by_one(threads, make):
 def test_askable_bits_are_those_of_single_frames(depth_dtype):
     views = capture(depth_dtype)
     seen = visible_points(**views._asdict())
-    asked = askable_points(views, seen, GUARDS)
+    asked = askable_points(checked_views(views), seen, GUARDS)
     assert 0 < asked.counts().sum() < seen.counts().sum()
     for f in range(FRAMES):
-        one = frame(views, f)
+        one = checked_views(frame(views, f))
         assert askable_points(one, seen[f : f + 1], GUARDS, threads=1) == asked[f : f + 1]
-    listed = views._replace(depth=list(views.depth))
+    listed = checked_views(views._replace(depth=list(views.depth)))
     assert askable_points(listed, seen, GUARDS, threads=2) == asked
     with pytest.raises(TypeError, match="depth must be an array or a list"):
-        askable_points(views._replace(depth=iter(views.depth)), seen, GUARDS)
+        askable_points(checked_views(views._replace(depth=iter(views.depth))), seen, GUARDS)
 
 
 def test_as_many_maps_as_frames():

@@ -11,7 +11,7 @@ from spatialcore._check import check_threads, library_of
 from spatialcore._dispatch import load
 from spatialcore.bitmask import BitMask
 from spatialcore.index.rules import AskableGuards
-from spatialcore.occlusion import DepthViews, checked_views
+from spatialcore.occlusion import CheckedViews
 
 MIN_MARK_RADIUS = 3.0  # pixels: a smaller disc is not seen
 
@@ -69,12 +69,12 @@ def askable_rule(
 
 
 def askable_points(
-    scene: DepthViews, visible: BitMask, rule: AskableRule, *, threads: int | None = None
+    scene: CheckedViews, visible: BitMask, rule: AskableRule, *, threads: int | None = None
 ) -> BitMask:
     """The visible points that pass every guard, where the arrays live.
 
     Args:
-        scene: What `visible_points` took; float32 points, and depth as one array or a list.
+        scene: What `visible_in` took; float32 points, and depth as one array or a list.
         visible: F x P.
         rule: The guards in pixels.
         threads: CPU threads; None uses the process's affinity mask.
@@ -89,12 +89,11 @@ def askable_points(
     """
     if not (library_of(scene.depth) or type(scene.depth) in (list, tuple)):
         raise TypeError(f"depth must be an array or a list, got {type(scene.depth).__name__}")
-    views, _ = checked_views(scene)
     if library_of(visible.words) != "numpy":
         run = load("askable", "askable_points", "cuda")
-        return BitMask(run(views, visible, rule), visible.point_count)
+        return BitMask(run(scene, visible, rule), visible.point_count)
     from spatialcore import _cpu
 
     words = np.ascontiguousarray(visible.words)
-    asked = _cpu.askable_points(views, words, rule, threads=check_threads(threads))
+    asked = _cpu.askable_points(scene, words, rule, threads=check_threads(threads))
     return BitMask(asked, visible.point_count)

@@ -126,7 +126,7 @@ class SceneBuild:
             up_known=self.scene.world_up is not None,
             threads=self.threads,
         )
-        self.masks = masks.to_host()
+        self.masks = masks if self.device is None else masks.to_host()
         self.cloud = self._with_objects(self.cloud)
 
     def _with_objects(self, cloud: OrderedCloud) -> OrderedCloud:

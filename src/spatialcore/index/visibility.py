@@ -17,7 +17,7 @@ from spatialcore.index.askable import askable_points, askable_rule
 from spatialcore.index.frames import frame_pixel_map
 from spatialcore.index.lensed import askable_lensed, lensed_points
 from spatialcore.index.rules import Rules
-from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_in
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, checked_views, visible_in
 from spatialcore.types import Camera, Float64, Frame, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
@@ -283,7 +283,7 @@ class MaskBuilder:
     def _test(self, rows: list[int], depth: list[NDArray[Any]]) -> None:
         views = [self._views[row] for row in rows]
         view = views[0]
-        scene = DepthViews(
+        given = DepthViews(
             self._points,
             self._placed(np.stack([one.color.K for one in views])),
             self._placed(self._cam_from_world[rows]),
@@ -292,6 +292,7 @@ class MaskBuilder:
             view.depth_scale,
             [one.pixel_map for one in views],
         )
+        scene = checked_views(given)  # once for all tests
         seen = visible_in(scene, rule=view.rule, threads=self._threads)
         self._rows.extend(rows)
         self._visible.append(seen.words)

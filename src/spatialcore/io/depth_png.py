@@ -18,6 +18,7 @@ from spatialcore.errors import SceneFormatError
 MAX_PIXELS = 32 << 20
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 33
+_INTERLACE = 28
 _MAX_DEFLATE_RATIO = 1032
 
 
@@ -67,8 +68,7 @@ def decode_depth_png(png: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> ND
     """
     width, height = depth_png_size(png, path, max_pixels)
     try:
-        plain = _cpu.depth_png_header(png)[2]
-        if plain:
+        if png[_INTERLACE] == 0:
             return _cpu.decode_depth_png(png, max_pixels)
     except ValueError as error:
         raise SceneFormatError(path, f"cannot be decoded: {error}", code="depth_bad") from error
