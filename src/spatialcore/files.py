@@ -254,6 +254,18 @@ def content_hash(path: Path) -> str:
     return str(digest.hexdigest())
 
 
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """What tells a file from another of its name: inode, bytes and time; zeros for none.
+
+    For caches of one process: what was opened once is another thing once the file is.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def is_temporary(name: str) -> bool:
     """Whether `temporary_name` made this name."""
     return _TEMPORARY.match(name) is not None

@@ -52,6 +52,7 @@ from spatialcore.files import (
     child,
     content_hash,
     explained,
+    file_stamp,
     swept,
     whole_file,
     write_json,
@@ -192,7 +193,7 @@ def _without_places(manifest: Manifest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _open_plan(folder: Path) -> Plan:
+def _open_plan(folder: Path, _stamp: tuple[int, int, int]) -> Plan:
     return Plan.open(folder)
 
 
@@ -261,7 +262,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def _run_number(number: int, *, plan_folder: Path, out: Path) -> dict[str, Any]:
-    return run_shard(_open_plan(plan_folder), out, number)
+    return run_shard(_open_plan(plan_folder, file_stamp(plan_folder / "plan.json")), out, number)
 
 
 def generate(

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial_engine.dataset.dataset import Dataset
+from spatial_engine.dataset.manifest import MANIFEST_NAME
 from spatial_engine.export.images import ImageStore, encoded, marked
 from spatial_engine.export.request import Part, Request
 from spatial_engine.export.sample import Sample, Target
 from spatialcore.errors import RecordError, UsageError
-from spatialcore.files import child, whole_file, write_json
+from spatialcore.files import child, file_stamp, whole_file, write_json
 from spatialcore.locks import claimed
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def read_done(folder: Path, target: str, number: int) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, roots: tuple[tuple[str, Path], ...]) -> Dataset:
+def _opened(
+    path: Path, roots: tuple[tuple[str, Path], ...], _stamp: tuple[int, int, int]
+) -> Dataset:
     return Dataset.open(path, roots=dict(roots))
 
 
@@ -76,7 +79,7 @@ def export_part(
         missing = tuple(
             target for target, report in zip(request.targets, found, strict=True) if not report
         )
-        data = _opened(dataset, roots)
+        data = _opened(dataset, roots, file_stamp(dataset / MANIFEST_NAME))
         matching = (o for o in data.opened_file(part.number) if request.matches(o.record.task))
         records = islice(matching, part.rows)
         return write_part(records, part, folder, replace(request, targets=missing))

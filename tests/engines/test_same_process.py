@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder that is made again within one process is read again, not remembered by its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spatialcore import cli
+
+QUESTION = ["--tasks", "camera_movement.distance", "--limit", "4", "--workers", "1"]
+
+
+def test_another_plan_and_another_set_of_the_same_name(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index, plan, out, to = (tmp_path / name for name in ("index", "plan", "out", "to"))
+    assert cli.main(["index", str(sample_dir / "scannet"), "-o", str(index), "--workers", "1"]) == 0
+    texts = []
+    for seed in ("1", "2"):
+        for folder in (plan, out, to):
+            shutil.rmtree(folder, ignore_errors=True)
+        assert cli.main(["plan", str(index), "-o", str(plan), "--seed", seed, *QUESTION]) == 0
+        assert cli.main(["generate", str(plan), "-o", str(out), "--workers", "1"]) == 0
+        assert cli.main(["verify", str(out), "--workers", "1"]) == 0
+        export = ["export", str(out), "-o", str(to), "--to", "jsonl", "--images", "none"]
+        assert cli.main(export) == 0
+        texts.append("".join(p.read_text() for p in sorted(to.rglob("*.jsonl"))))
+    assert texts[0] != texts[1]
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["sources"]["scannet"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(to)
+    capsys.readouterr()
+    assert cli.main(export) == 1
+    assert "has no source 'scannet'" in capsys.readouterr().err
