@@ -70,7 +70,7 @@ def read_groups(
     for number in range(file.num_row_groups):
         group = metadata.row_group(number)
         _check_declared(group, limits)
-        stored = _dictionary_columns(group)
+        stored = _dictionary_columns(group, file.schema)
         with pq.ParquetFile(str(path), read_dictionary=stored, metadata=metadata) as again:
             table = again.read_row_group(number, columns=columns, use_threads=False)
         table.validate(full=True)
@@ -101,12 +101,15 @@ def _check_declared(group: Any, limits: Limits) -> None:
             raise OverLimit(f"a row group of {count:,} {what}; at most {most:,} are read")
 
 
-def _dictionary_columns(group: Any) -> list[str]:
-    """Paths of the texts that a group stores in dictionaries."""
-    columns = [group.column(k) for k in range(group.num_columns)]
+def _dictionary_columns(group: Any, schema: Any) -> list[str]:
+    """Paths of the texts that a group stores in dictionaries, as the schema has them.
+
+    A group names its columns again; where it is damaged, with names that nothing has.
+    """
+    columns = [group.column(k) for k in range(min(group.num_columns, len(schema)))]
     return [
-        column.path_in_schema
-        for column in columns
+        schema.column(k).path
+        for k, column in enumerate(columns)
         if column.physical_type == "BYTE_ARRAY" and any("DICT" in e for e in column.encodings)
     ]
 
