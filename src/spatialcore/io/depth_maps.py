@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.archives import member_bytes
 from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png, depth_png_size
-from spatialcore.io.hdf5 import with_hdf5
+from spatialcore.io.hdf5 import hdf5_numbers, hdf5_shape
 from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header
 from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_uri
 
@@ -315,12 +315,9 @@ def _zip_member(path: Path, name: str) -> bytes:
 
 
 def _hdf5_size(path: Path, part: str) -> Size:
-    return with_hdf5(path, part, lambda found: _shape_size(found.shape or (), path), "depth_bad")
+    return _shape_size(hdf5_shape(path, part, "depth_bad"), path)
 
 
 def _hdf5_map(path: Path, part: str) -> DepthMap:
-    def taken(dataset: Any) -> DepthMap:
-        _shape_size(dataset.shape or (), path)  # before anything is allocated
-        return as_depth_map(np.asarray(dataset[()]), path)
-
-    return with_hdf5(path, part, taken, "depth_bad")
+    _hdf5_size(path, part)  # before anything is allocated
+    return as_depth_map(hdf5_numbers(path, part, "depth_bad"), path)
