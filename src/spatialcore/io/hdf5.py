@@ -57,7 +57,7 @@ class _Reader:
                 if not read:
                     return _Found(shape, None)
                 numbers = np.empty(shape, answer["dtype"])
-                into = memoryview(numbers.reshape(-1).view(np.uint8))
+                into = numbers.reshape(-1).view(np.uint8).data
                 if process.stdout.readinto(into) != len(into):  # type: ignore[attr-defined]
                     raise EOFError
                 return _Found(shape, numbers)
