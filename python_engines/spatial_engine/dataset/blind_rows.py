@@ -112,6 +112,8 @@ def _asked(
         return "choice", letters.index(row["answer_text"]), _offers(row, letters, variant)
     if row["answer_type"] == "word":
         return "word", row["answer_text"], ()
+    if engine.metric == "within 15 degrees":  # right iff it is in the truth's twelfth
+        return "word", f"from {30 * int(numbers[0] // 30)}", ()
     if len(numbers) == 1:
         return "number", numbers[0], ()
     if row["answer_unit"] != "norm1000":

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["scene", "clip"]
 Metric = Literal[
-    "accuracy", "within 20 %", "within 5 % of W", "nearest, within 5 % of W", "MRA", "arrives"
-]
+    "accuracy", "within 20 %", "within 5 % of W", "nearest, within 5 % of W", "MRA", "arrives",
+    "within 15 degrees", "IoU", "on the object", "map",
+]  # fmt: skip
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
@@ -162,7 +163,9 @@ class Engine(ABC):
     @property
     def metric(self) -> Metric:
         """How a response is scored; `scoring.multispa` holds the rules."""
-        rules: dict[AnswerType, Metric] = {"coordinate": "within 5 % of W", "steps": "arrives"}
+        rules: dict[AnswerType, Metric] = {
+            "coordinate": "within 5 % of W", "steps": "arrives", "box": "IoU", "map": "map",
+        }  # fmt: skip
         return "accuracy" if self.words else rules.get(self.answer.type, "within 20 %")
 
     @property

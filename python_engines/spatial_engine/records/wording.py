@@ -133,6 +133,7 @@ class _Task:
     answer_slots: tuple[Slot, ...] = ()
     repeated: tuple[Slot, ...] = ()
     names: tuple[Slot, ...] = ()
+    phrases: tuple[Slot, ...] = ()
     unit: Unit = ""
     words: tuple[Text, ...] = ()
     forbid: tuple[Text, ...] = ()
@@ -174,8 +175,8 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
         wording = made[f"{family}.{name}"] = Wording(
             f"{family}.{name}", shared[task.description], _lists(said.questions),
             _lists(said.answers), said.question_slots, said.answer_slots, said.repeated,
-            () if task.like else said.names, said.names if task.like else (), said.unit,
-            said.words, said.forbid, task.coordinates, said.least,
+            () if task.like else said.names, said.names if task.like else said.phrases,
+            said.unit, said.words, said.forbid, task.coordinates, said.least,
         )  # fmt: skip
         if problems := lint(wording):
             raise SettingsError(file, at, problems[0])

@@ -11,6 +11,10 @@ A task's engine names its rule, the metric:
 | nearest, within 5 % of W | also nearer to the right point than to the other one                 |
 | arrives                  | walked from the start, each leg is clear, the end within 0.5 m of it |
 | MRA                      | mean relative accuracy, 0 to 1 in tenths (`vsibench`)                |
+| within 15 degrees        | within 15 degrees, around the circle                                 |
+| IoU                      | share of the steps 0.5, 0.6 ... 0.9 that the IoU of a box reaches    |
+| on the object            | the point lies on a cell of the image that shows the object          |
+| map                      | mean of right places and right orders of pairs (`places`)            |
 """
 
 from __future__ import annotations
@@ -24,11 +28,13 @@ from spatial_engine.engines.base import Metric
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import Dialect, parse_answer
 from spatial_engine.records.record import QARecord
+from spatial_engine.scoring.places import iou_score, map_score, turn_error
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
 from spatialcore.relations.starts import arrivals, possible_starts
 
 RELATIVE_TOLERANCE = 0.20
+TURN_TOLERANCE_DEG = 15.0
 COORDINATE_TOLERANCE = 0.05  # of the image's width
 _LETTERS = 4  # a response may name any of the first letters, whether offered or not
 
@@ -97,6 +103,13 @@ def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> f
         return float(str(answer.text).casefold() == str(truth.text).casefold())
     if metric == "MRA":
         return mean_relative_accuracy(answer.number[0], truth.number[0], "official")
+    if metric == "within 15 degrees":
+        return float(turn_error(answer.number[0], truth.number[0]) <= TURN_TOLERANCE_DEG)
+    if metric == "IoU":
+        return iou_score(answer.number, truth.number)
+    if metric == "map":
+        anchors = [(str(name), int(x), int(y)) for name, x, y in record.facts["anchors"]]
+        return map_score(answer.places, truth.places, anchors)
     if metric == "within 20 %":
         error = math.dist(answer.number, truth.number)
         return float(error <= RELATIVE_TOLERANCE * math.hypot(*truth.number))

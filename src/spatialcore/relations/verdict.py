@@ -60,6 +60,9 @@ class Reason(StrEnum):
     DISTRACTOR_SHORT = "distractor_short"
     BOX_SMALL = "box_small"
     BOX_AMBIGUOUS = "box_ambiguous"
+    ROOM_SHAPE = "room_shape"
+    WALL_UNSURE = "wall_unsure"
+    PLACES_CLOSE = "places_close"
 
 
 @dataclass(frozen=True, slots=True)
