@@ -243,23 +243,16 @@ class DepthComparison(Engine):
         drawn = context.place.draw_rows(self.task, (frames, ids), "cue")
         cue = uniform_below_rows(drawn, CUE_COUNT).astype(np.int64)
 
-        def tests(queries: Int64, points: Int64) -> list[tuple[str, NDArray[np.bool_]]]:
-            at, other = views.take(queries), point_views(context, frames[queries], points)
-            told = [("position_cue", cue_of(at, other) == cue[queries, None])]
-            return self._tests(context, at, other) + (told if guarded else [])
+        def tests(
+            queries: Int64, points: Int64, other: Views
+        ) -> list[tuple[str, NDArray[np.bool_]]]:
+            del points
+            at = views.take(queries)
+            told = [("position_cue", cue_of(at, other) == cue[queries, None])] if guarded else []
+            return self._tests(context, at, other) + told
 
-        def passes(queries: Int64, points: Int64) -> NDArray[np.bool_]:
-            passed: NDArray[np.bool_] = np.logical_and.reduce(
-                [passed for _, passed in tests(queries, points)]
-            )
-            return passed
-
-        second = first_passing(context, frames, states, passes)
         rejected = Counter(unseen_frames(context))
-        for query in np.flatnonzero(second < 0).tolist():
-            row = context.scene.row_of_frame[int(frames[query])]
-            points = context.scene.askable.indices(row)[None].astype(np.int64)
-            rejected[_last_guard(tests(np.array([query]), points))] += 1
+        second = first_passing(context, frames, states, tests, rejected)
         found = second >= 0
         columns = (frames[found], ids[found], point_ids(context, second[found]))
         others = point_views(context, frames[found], second[found, None])
@@ -347,12 +340,6 @@ class DepthComparison(Engine):
             if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
-
-
-def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:
-    """The guard that turned the last possible second point away."""
-    left = np.logical_and.accumulate([passed[0] for _, passed in tests]).any(axis=1)
-    return tests[int(np.argmin(left))][0]
 
 
 def _told_by_letter(

@@ -8,6 +8,7 @@ and only where none of these passes are all points of the frame looked at.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,8 +24,8 @@ from spatialcore.types import invert_pose
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Uint64 = NDArray[np.uint64]
-# (queries (n,), points (n, k)) -> which points may be chosen, (n, k) bool.
-Passes = Callable[[Int64, Int64], NDArray[np.bool_]]
+# (queries (n,), points (n, k), what their frames see of them) -> (guard, which points pass it).
+Tests = Callable[[Int64, Int64, "Views"], list[tuple[str, NDArray[np.bool_]]]]
 
 # Several samples of one frame only when frames run short, and never more than this.
 POINTS_PER_FRAME = 4
@@ -179,8 +180,8 @@ def first_passing(
     context: SceneContext,
     frames: Int64,
     states: Uint64,
-    passes: Passes,
-    looked: Int64 | None = None,
+    tests: Tests,
+    refused: Counter[str],
 ) -> Int64:
     """The askable point of the smallest draw that passes, for each of n frames; -1 where none.
 
@@ -188,20 +189,15 @@ def first_passing(
         context: The scene.
         frames: (n,) where each point is chosen; equal ones are best neighbours.
         states: (n,) draws, into which the point's id is folded.
-        passes: The test; it may be called several times, and with points that are -1.
-        looked: `smallest_askable` of these states where it is known already; what is tested before
-            all points of a frame are.
+        tests: The guards; called several times, also with points that are -1.
+        refused: Takes for each frame without a point the guard that turned the last one away.
     """
     out = np.full(len(frames), -1, dtype=np.int64)
-    step = max(1, _TESTED // (LOOK if looked is None else looked.shape[1]))
+    step = max(1, _TESTED // LOOK)
     for begin in range(0, len(frames), step):
         queries = np.arange(begin, min(begin + step, len(frames)))
-        points = (
-            smallest_askable(context, frames[queries], states[queries])
-            if looked is None
-            else looked[queries]
-        )
-        out[queries] = _first(context, frames, states, passes, queries, points)
+        points = smallest_askable(context, frames[queries], states[queries])
+        out[queries] = _first(context, frames, states, tests, queries, points, refused)
     return out
 
 
@@ -217,29 +213,51 @@ def _first(
     context: SceneContext,
     frames: Int64,
     states: Uint64,
-    passes: Passes,
+    tests: Tests,
     queries: Int64,
     points: Int64,
+    refused: Counter[str] | None = None,
 ) -> Int64:
     """The first of the points (m, k) of each query that passes, else the first of its frame."""
     out = np.full(len(queries), -1, dtype=np.int64)
-    left = np.arange(len(queries))
-    for begin, end in ((0, LOOK), (LOOK, points.shape[1])):
-        if begin >= end or not len(left):
-            continue
-        some = points[left, begin:end]
-        passed = passes(queries[left], some) & (some >= 0)
-        found = passed.any(axis=1)
-        out[left[found]] = some[found, passed.argmax(axis=1)[found]]
-        left = left[~found]
-    for k in left[points[left, -1] >= 0].tolist():
+    views = point_views(context, frames[queries], points)
+    passed = _all_of(tests(queries, points, views), points.shape) & (points >= 0)
+    found = passed.any(axis=1)
+    out[found] = points[found, passed.argmax(axis=1)[found]]
+    frame, every, seen = -1, points[:1], views
+    for k in np.flatnonzero(~found).tolist():
+        if points[k, -1] < 0 and refused is None:
+            continue  # these were all of its frame
         query = queries[k : k + 1]
-        every = context.scene.askable.indices(int(mask_rows(context, frames[query])[0]))
-        allowed = every[passes(query, every[None].astype(np.int64))[0]]
+        if frames[query[0]] != frame:
+            frame = int(frames[query[0]])
+            row = int(mask_rows(context, frame))
+            every = context.scene.askable.indices(row)[None].astype(np.int64)
+            seen = point_views(context, frames[query], every)
+        told = tests(query, every, seen)
+        allowed = every[0, _all_of(told, every.shape)[0]]
         if len(allowed):
             drawn = fold_array(states[query], point_ids(context, allowed))
             out[k] = allowed[np.argmin(drawn)]
+        elif refused is not None:
+            refused[_last_guard(told)] += 1
     return out
+
+
+def _all_of(
+    tests: list[tuple[str, NDArray[np.bool_]]], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Which points pass every guard."""
+    passed = np.ones(shape, dtype=np.bool_)
+    for _, one in tests:
+        passed &= one
+    return passed
+
+
+def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:
+    """The guard that turned the last possible point of a query away."""
+    left = np.logical_and.accumulate([passed[0] for _, passed in tests]).any(axis=1)
+    return tests[int(np.argmin(left))][0]
 
 
 def first_points(context: SceneContext, task: str, look: int = 1) -> tuple[Int64, Int64]:
@@ -259,15 +277,15 @@ def first_points(context: SceneContext, task: str, look: int = 1) -> tuple[Int64
         before = chosen[:, :k]
         at = point_views(context, frames, before).uv
 
-        def passes(
-            queries: Int64, points: Int64, before: Int64 = before, at: Float64 = at
-        ) -> NDArray[np.bool_]:
+        def tests(
+            queries: Int64, points: Int64, views: Views, before: Int64 = before, at: Float64 = at
+        ) -> list[tuple[str, NDArray[np.bool_]]]:
             if not before.shape[1]:
-                return np.ones(points.shape, dtype=bool)
-            uv = point_views(context, frames[queries], points).uv
-            return apart_from(points, uv, before[queries], at[queries], least[queries])
+                return []
+            free = apart_from(points, views.uv, before[queries], at[queries], least[queries])
+            return [("points_too_close", free)]
 
-        chosen[asked, k] = _first(context, frames, states, passes, asked, looked[asked])
+        chosen[asked, k] = _first(context, frames, states, tests, asked, looked[asked])
         asked = asked[chosen[asked, k] >= 0]
     given = chosen >= 0
     return np.repeat(frames, given.sum(axis=1)), chosen[given]

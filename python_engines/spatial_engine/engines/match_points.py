@@ -34,6 +34,7 @@ _PAIRS_OF_BIN = 40  # of which moves are known
 _POINTS_OF_PAIR = 12
 _BIN_STEP = 0.03  # of the image: how much nearer a move of the same overlap counts than of the next
 _LOOK = 160  # moves that a pair chooses from
+_FIRST = 32  # of these are looked at first: most pairs need no more
 _SNAP_SHARE = 0.03  # of W: surface may lie so far from where a move leads
 _AT_ONCE = 2048
 
@@ -129,8 +130,18 @@ def _shares(context: SceneContext, frames: Int64, points: Int64) -> Float64:
 
 def _chosen(context: SceneContext, moves: _Moves, rows: Matched, chosen: Int64) -> Int64:
     """The distractors of rows of one second image."""
-    guards = context.recipe.guards
-    points, uv, usable = _led_to(context, moves, rows)
+    led = _Led.of(context, moves, rows)
+    out = _among(context, rows, chosen, led.first(_FIRST))
+    short = np.flatnonzero((out < 0).any(axis=1))
+    if len(short):
+        few = rows.take(short)
+        out[short] = _among(context, few, chosen[short], led.take(short).first(_LOOK))
+    return out
+
+
+def _among(context: SceneContext, rows: Matched, chosen: Int64, offered: _Offered) -> Int64:
+    """The first of the points that are offered to each row that are apart from the others."""
+    guards, (points, uv, usable) = context.recipe.guards, offered
     target = point_views(context, rows.second, chosen[:, :1])
     W = target.width.astype(np.float64)
     least, reach = guards.distractor_pixel_share * W, np.nextafter(HARD_SHARE * W, np.inf)
@@ -138,11 +149,12 @@ def _chosen(context: SceneContext, moves: _Moves, rows: Matched, chosen: Int64) 
     out = chosen.copy()
     for k in range(DISTRACTOR_COUNT):
         at = point_views(context, rows.second, out[:, : k + 1]).uv
-        free = usable & apart_from(points, uv, out[:, : k + 1], at, least)
-        for c in range(k + 1):
-            metres = metres_between(context, points, out[:, c : c + 1])
-            free &= metres >= guards.distractor_distance_m
-        free &= ~(rows.hard[:, None] & pixels_apart(uv, base, reach))
+        # What is too near to the points before the last one is no longer usable.
+        free = usable & apart_from(points, uv, out[:, k : k + 1], at[:, k : k + 1], least)
+        metres = metres_between(context, points, out[:, k : k + 1])
+        free &= metres >= guards.distractor_distance_m
+        usable = free
+        free = free & ~(rows.hard[:, None] & pixels_apart(uv, base, reach))
         found, best = np.asarray(free.any(axis=1)), free.argmax(axis=1)
         row = np.arange(len(best))
         out[:, k + 1] = np.where(found, points[row, best], -1)
@@ -152,22 +164,62 @@ def _chosen(context: SceneContext, moves: _Moves, rows: Matched, chosen: Int64) 
     return out
 
 
-def _led_to(
-    context: SceneContext, moves: _Moves, rows: Matched
-) -> tuple[Int64, Float64, NDArray[np.bool_]]:
-    """Points (n, k) of the second image that moves of other pairs lead to, in order of draws."""
-    from scipy.spatial import cKDTree
+class _Offered(NamedTuple):
+    """Points (n, k) of the second image that moves lead to, their pixels, and which may be used."""
 
-    frame, look = rows.second[:1], min(_LOOK, len(moves.by))
-    start = _shares(context, rows.first, rows.point[:, None])
-    query = np.hstack([start, rows.bin[:, None] * _BIN_STEP])
-    near = moves.tree.query(query, k=list(range(1, look + 1)))[1]
-    order = np.argsort(fold_array(rows.state[:, None], near), axis=1, kind="stable")
-    near = np.take_along_axis(near, order, axis=1)
-    every = context.scene.askable.indices(int(mask_rows(context, frame)[0])).astype(np.int64)
-    views = point_views(context, frame, every[None])
-    size = views.size[0, 0].astype(np.float64)
-    away, which = cKDTree(views.uv[0]).query((start[:, None] + moves.by[near]) * size)
-    key = (np.minimum(rows.first, rows.second) << 32) | np.maximum(rows.first, rows.second)
-    usable = (away <= _SNAP_SHARE * size[0]) & (moves.key[near] != key[:, None])
-    return every[which], views.uv[0][which], usable
+    point: Int64
+    uv: Float64
+    usable: NDArray[np.bool_]
+
+
+class _Led(NamedTuple):
+    """Where moves of other pairs lead to from the points of rows of one second image (n rows).
+
+    Attributes:
+        start: (n, 2) where the points lie in their first images, in shares.
+        by: (n, k, 2) the moves, in the order of draws.
+        own: (n, k) whether a move is one of the row's own pair.
+        every: (p,) the points that the second image may ask about.
+        uv: (p, 2) their pixels.
+        size: (2,) width and height of the second image.
+        tree: Of `uv`.
+    """
+
+    start: Float64
+    by: Float64
+    own: NDArray[np.bool_]
+    every: Int64
+    uv: Float64
+    size: Float64
+    tree: Any
+
+    @classmethod
+    def of(cls, context: SceneContext, moves: _Moves, rows: Matched) -> _Led:
+        """The moves from about the same places, in pairs of about the same overlap."""
+        from scipy.spatial import cKDTree
+
+        frame, look = rows.second[:1], min(_LOOK, len(moves.by))
+        start = _shares(context, rows.first, rows.point[:, None])
+        query = np.hstack([start, rows.bin[:, None] * _BIN_STEP])
+        near = moves.tree.query(query, k=list(range(1, look + 1)))[1]
+        order = np.argsort(fold_array(rows.state[:, None], near), axis=1, kind="stable")
+        near = np.take_along_axis(near, order, axis=1)
+        every = context.scene.askable.indices(int(mask_rows(context, frame)[0])).astype(np.int64)
+        views = point_views(context, frame, every[None])
+        key = (np.minimum(rows.first, rows.second) << 32) | np.maximum(rows.first, rows.second)
+        tree = cKDTree(views.uv[0], balanced_tree=False, compact_nodes=False)
+        return cls(
+            start, moves.by[near], moves.key[near] == key[:, None], every, views.uv[0],
+            views.size[0, 0].astype(np.float64), tree,
+        )  # fmt: skip
+
+    def take(self, rows: Int64) -> _Led:
+        """Some of the rows."""
+        return self._replace(start=self.start[rows], by=self.by[rows], own=self.own[rows])
+
+    def first(self, count: int) -> _Offered:
+        """The surface of the second image that the first moves lead to."""
+        ends = (self.start[:, None] + self.by[:, :count]) * self.size
+        away, which = self.tree.query(ends)
+        usable = (away <= _SNAP_SHARE * self.size[0]) & ~self.own[:, :count]
+        return _Offered(self.every[which], self.uv[which], usable)
