@@ -7,11 +7,11 @@ float64 reference for `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from spatialcore.io.categories import confusable
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
 from spatialcore.relations.pairs import RelationRules
-from spatialcore.relations.room import room_size
+from spatialcore.relations.room import floor_area, room_size
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
     from spatial_engine.reference.scene import ReferenceScene
     from spatialcore.bitmask import BitMask
+
+T = TypeVar("T")
 
 OBJECTS = Subject("objects", of_items=True)
 """What all questions about the places of the same objects are about."""
@@ -73,6 +75,7 @@ class LayoutScene:
         seen_points: Gives the (P,) points that some shown frame sees; None where all count as seen.
         pool: Ids of the objects that questions are about; None is all that may be named.
         whole: The layout that this one has some objects of, which knows the room.
+        of_any: What does not depend on the shown frames: one for all layouts of a scene.
     """
 
     place: Place
@@ -88,7 +91,9 @@ class LayoutScene:
     seen_points: Callable[[], NDArray[np.bool_]] | None = None
     pool: frozenset[int] | None = None
     whole: LayoutScene | None = None
+    of_any: dict[Hashable, Any] = field(default_factory=dict)
     _by_id: dict[int, SceneObject] = field(default_factory=dict)
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
     _directions: dict[str, Directions] = field(default_factory=dict)
 
     @cached_property
@@ -199,8 +204,10 @@ class LayoutScene:
 
     @cached_property
     def room(self) -> Answer[float] | Rejection:
-        """The room's floor area."""
-        return room_size(self.points) if self.whole is None else self.whole.room
+        """The room's floor area, whatever frames show of it."""
+        if self.whole is not None:
+            return self.whole.room
+        return self.of_whole("room", lambda: room_size(self.points))
 
     @property
     def room_area(self) -> float:
@@ -212,7 +219,7 @@ class LayoutScene:
         """Share of the room's floor area that the shown frames show."""
         if self.seen_points is None or not self.room_area:
             return 1.0
-        return _area(room_size(self.points[self.seen_points()])) / self.room_area
+        return floor_area(self.points[self.seen_points()]) / self.room_area
 
     @cached_property
     def floor_level(self) -> float:
@@ -235,6 +242,20 @@ class LayoutScene:
     def turn_of(self) -> Mapping[tuple[int, ...], int]:
         """Where `turns` holds the ids of a set."""
         return {tuple(ids): k for k, ids in enumerate(self.turns.object_ids.tolist())}
+
+    def of_whole(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed once for all layouts of the scene: it must not ask what is shown."""
+        if key not in self.of_any:
+            self.of_any[key] = make()
+        value: T = self.of_any[key]
+        return value
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed once for the frames that are shown."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        value: T = self._kept[key]
+        return value
 
     def seen_part(self, item: SceneObject, frames: Sequence[int] = ()) -> SceneObject | None:
         """What some of the shown frames, or all of them, show of an object; None is nothing."""
@@ -326,7 +347,7 @@ def _from_index(context: SceneContext) -> LayoutScene:
 
     return LayoutScene(
         context.place, recipe, frames, times, objects, counts, points, surface, parts, one_cluster,
-        seen_points,
+        seen_points, of_any=context.shared("scene_layout.of_any", dict),
     )  # fmt: skip
 
 
@@ -386,5 +407,5 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
 
     return LayoutScene(
         reference.place, recipe, frames, times, objects, counts, points, surface, parts,
-        one_cluster, seen_points,
+        one_cluster, seen_points, of_any=reference.cached("scene_layout.of_any", dict),
     )  # fmt: skip

@@ -155,7 +155,9 @@ class NavigationInstructions(Engine):
 
 def _place(scene: NavigationScene, start: int, facing: int) -> Answer[StartPlace] | Rejection:
     """Where one stands at an object and sees the one that is faced; or why nowhere."""
-    return scene.kept(("place", start, facing), lambda: _seen_place(scene, start, facing))
+    return scene.layout.of_whole(
+        ("place", start, facing), lambda: _seen_place(scene, start, facing)
+    )
 
 
 def _seen_place(scene: NavigationScene, start: int, facing: int) -> Answer[StartPlace] | Rejection:
@@ -170,6 +172,15 @@ def _seen_place(scene: NavigationScene, start: int, facing: int) -> Answer[Start
 
 
 def _route(scene: NavigationScene, start: int, facing: int, goal: int) -> Answer[Route] | Rejection:
+    """The way from where one stands to the goal; or why there is none."""
+    return scene.layout.of_whole(
+        ("route", start, facing, goal), lambda: _walked_route(scene, start, facing, goal)
+    )
+
+
+def _walked_route(
+    scene: NavigationScene, start: int, facing: int, goal: int
+) -> Answer[Route] | Rejection:
     floor, place = scene.roomy, _place(scene, start, facing)
     if isinstance(floor, Rejection):
         return floor
@@ -203,7 +214,7 @@ def _described(
         **route.evidence, **found.evidence, **place.evidence, "face_xy": face_xy,
         "goal_xy": goal_xy, "start_slack_m": _RULES.start_slack_m, "starts": len(starts),
         "target_side": found.value.target_side,
-        "floor": scene.kept("floor", lambda: _floor(scene.space)),
+        "floor": layout.of_whole("floor", lambda: _floor(scene.space)),
     }  # fmt: skip
     if share < 1:
         return Rejection(Reason.START_UNSURE, {**evidence, "arrive": share})

@@ -43,16 +43,10 @@ class NavigationScene:
     @cached_property
     def roomy(self) -> FreeSpace | Rejection:
         """The floor whose free cells leave room for a slip."""
-        if isinstance(self.space, Rejection):
-            return self.space
-        return roomy(self.space, DEFAULT_RULES.roomy_m)
-
-    def kept(self, key: Any, make: Callable[[], T]) -> T:
-        """`make()`, computed on the first call with this key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        value: T = self._kept[key]
-        return value
+        space = self.space
+        if isinstance(space, Rejection):
+            return space
+        return self.layout.of_whole("roomy", lambda: roomy(space, DEFAULT_RULES.roomy_m))
 
     def answer(self, key: Any, make: Callable[[], Answer[T] | Rejection]) -> Answer[T] | Rejection:
         """`make()`; an answer is kept, since the facts of a row need what its guards found."""

@@ -141,7 +141,7 @@ class RoutePlan(Engine):
         if isinstance(space, Rejection):
             return space
         rules = TurnRules(border_deg=scene.layout.recipe.guards.turn_border_deg)
-        return scene.answer(
+        return scene.layout.of_whole(
             (self.task, items),
             lambda: route_turns(space, [scene.layout.object(k) for k in items], rules=rules),
         )

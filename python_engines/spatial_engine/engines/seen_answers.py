@@ -19,15 +19,33 @@ if TYPE_CHECKING:
 
 def nearest_category(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[str] | Rejection:
     """Which category of the others is nearest to the first object, whole and by what is seen."""
-    groups = {item.category: layout.by_category[item.category] for item in things[1:]}
+    first, names = things[0], [item.category for item in things[1:]]
     area, rules = layout.room_area, layout.rules
-    whole = geometry.relative_distance(things[0], groups, room_area_m2=area, rules=rules)
+    gaps = {name: _whole_gap(layout, first, name) for name in names}
+    whole = geometry.nearest_of(first.object_id, gaps, room_area_m2=area, rules=rules)
     if isinstance(whole, Rejection):
         return whole
-    parts = {name: layout.seen_parts(items) for name, items in groups.items()}
-    primary = layout.seen_parts(things[:1])[0]
-    seen = geometry.relative_distance(primary, parts, room_area_m2=area, rules=rules)
-    return agreed(whole, seen)
+    gaps = {name: _seen_gap(layout, first, name) for name in names}
+    return agreed(
+        whole, geometry.nearest_of(first.object_id, gaps, room_area_m2=area, rules=rules)
+    )
+
+
+def _whole_gap(layout: LayoutScene, first: SceneObject, category: str) -> float:
+    items = layout.by_category[category]
+    return layout.of_whole(
+        ("gap", first.object_id, category), lambda: geometry.category_gap(first, items)
+    )
+
+
+def _seen_gap(layout: LayoutScene, first: SceneObject, category: str) -> float:
+    """The same of the parts that the frames show."""
+
+    def make() -> float:
+        parts = layout.seen_parts(layout.by_category[category])
+        return geometry.category_gap(layout.seen_parts([first])[0], parts)
+
+    return layout.kept(("gap", first.object_id, category), make)
 
 
 def gap_between(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[float] | Rejection:

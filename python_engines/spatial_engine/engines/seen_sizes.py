@@ -67,6 +67,10 @@ def size_fault(layout: LayoutScene, item: SceneObject, by: str) -> Rejection | N
         As `extent_unsure`, or `ends_unseen` (an end of a side that counts is not seen), or for the
         floor area `off_floor`.
     """
+    return layout.kept(("size", item.object_id, by), lambda: _size_fault(layout, item, by))
+
+
+def _size_fault(layout: LayoutScene, item: SceneObject, by: str) -> Rejection | None:
     if by == "floor_area" and (hung := off_floor(layout, item)):
         return hung
     part, axes = layout.seen_part(item), sides_of(item.box, by)

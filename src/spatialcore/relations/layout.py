@@ -159,11 +159,37 @@ def relative_distance(
     """
     if len(candidates) < 2 or not all(candidates.values()):
         raise ValueError("candidates need at least two categories, each with an instance")
-    gaps = {name: min(gap(primary, item) for item in items) for name, items in candidates.items()}
+    gaps = {name: category_gap(primary, items) for name, items in candidates.items()}
+    return nearest_of(primary.object_id, gaps, room_area_m2=room_area_m2, rules=rules)
+
+
+def category_gap(primary: SceneObject, items: Sequence[SceneObject]) -> float:
+    """Metres from an object to the nearest instance of a category."""
+    return min(gap(primary, item) for item in items)
+
+
+def nearest_of(
+    object_id: int,
+    gaps: Mapping[str, float],
+    *,
+    room_area_m2: float | None = None,
+    rules: LayoutRules = DEFAULT_RULES,
+) -> Answer[str] | Rejection:
+    """Which category is nearest to an object, from the `category_gap` of each.
+
+    Args:
+        object_id: The object's.
+        gaps: Category to metres; at least two categories.
+        room_area_m2: As in `relative_distance`.
+        rules: Thresholds.
+
+    Returns:
+        As `relative_distance`.
+    """
     order = sorted(gaps, key=lambda name: (gaps[name], name))
     large = room_area_m2 is not None and room_area_m2 > rules.large_room_m2
     step = rules.min_difference_large_m if large else rules.min_difference_m
-    evidence = {"gaps_m": gaps, "object_id": primary.object_id, "min_difference_m": step}
+    evidence = {"gaps_m": gaps, "object_id": object_id, "min_difference_m": step}
     if gaps[order[0]] < rules.min_nearest_m:
         return Rejection(Reason.DISTANCE_RANGE, evidence)
     seen = tells_apart(

@@ -119,6 +119,19 @@ def room_size(
     return Answer(area, evidence)
 
 
+def floor_area(points: ArrayLike, *, rules: RoomRules | None = None) -> float:
+    """The area that `room_size` reads, in square metres, whether or not it is asked.
+
+    Args:
+        points: (P, 3) or (P, 2) finite vertices, metres, world z up.
+        rules: Thresholds; None are the defaults.
+    """
+    chosen = RoomRules() if rules is None else rules
+    xy = np.asarray(points)[:, :2]
+    read = alpha_areas(thin_points(xy, chosen.voxel), (chosen.alpha,))[0]
+    return read.shape + read.holes
+
+
 def open_share(outline: Float64, points: Float64, rules: RoomRules) -> float:
     """Share of an outline's length that has no wall beside it.
 
