@@ -281,7 +281,7 @@ class DepthComparison(Engine):
             gap = np.abs(
                 views_norm1000(other.uv, other.size) - views_norm1000(first.uv, first.size)
             )
-            units = gap.max(axis=-1)
+            units = np.maximum(gap[..., 0], gap[..., 1])
             tests.append(("coordinates_equal", units >= max(1, guards.min_coordinate_gap)))
         return tests
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Subject
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.seen_parts import SeenParts, stored_in_image, union_of
+from spatial_engine.engines.seen_parts import SeenParts, counts_in, stored_in_image, union_of
 from spatial_engine.records.place import Place
 from spatial_engine.reference.clusters import largest_cluster
 from spatialcore.index.clusters import clusters_of
@@ -284,22 +284,6 @@ def answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]
     return found
 
 
-def _counts(
-    objects: Sequence[SceneObject],
-    instance: NDArray[Any],
-    frames: Sequence[int],
-    visible: Callable[[int], NDArray[Any]],
-) -> NDArray[np.int64]:
-    """(O, F) visible vertices, by one counting pass over each frame."""
-    counts = np.zeros((len(objects), len(frames)), dtype=np.int64)
-    ids = [item.object_id for item in objects]
-    size = max([int(instance.max(initial=-1)), *ids], default=0) + 2
-    for column, frame in enumerate(frames):
-        found = np.bincount(instance[visible(frame)] + 1, minlength=size + 1)
-        counts[:, column] = found[np.array(ids, dtype=np.int64) + 1]
-    return counts
-
-
 def layout_of(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     """The layout that some frames show, by the index or by the reference."""
     if isinstance(scene, SceneContext):
@@ -326,13 +310,13 @@ def _from_index(context: SceneContext) -> LayoutScene:
     def points_of(masks: BitMask, frame: int) -> NDArray[np.intp]:
         return np.asarray(masks.indices(scene.row_of_frame[frame]))
 
-    counts = _counts(objects, instance, frames, partial(points_of, scene.visible))
+    counts = counts_in(objects, instance, frames, partial(points_of, scene.visible))
     clock = [float(scene.frames.time[scene.table_row_of_frame[f]]) for f in frames]
     times = tuple(clock) if np.isfinite(clock).all() else None
     points, surface, masks = np.asarray(scene.points), None, scene.visible
     if recipe.rules.objects == "surface":
         masks = scene.surface
-        on_surface = _counts(objects, instance, frames, partial(points_of, scene.surface))
+        on_surface = counts_in(objects, instance, frames, partial(points_of, scene.surface))
         surface = Surface(on_surface, stored_in_image(scene.object_frames, objects, frames))
     parts, voxel = SeenParts(points, instance, partial(points_of, masks)), scene.voxel
     one_cluster = None
@@ -378,7 +362,7 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     def counts_of(name: str, mask: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
         for frame in frames:
             if (name, frame) not in known_counts:
-                known_counts[name, frame] = _counts(objects, cloud.instance, (frame,), mask)
+                known_counts[name, frame] = counts_in(objects, cloud.instance, (frame,), mask)
         return np.concatenate([known_counts[name, frame] for frame in frames], axis=1)
 
     counts = counts_of("visible", reference.visible)

@@ -198,7 +198,8 @@ def _end_shares(
         uv, z = camera.project(transform_points(scene.cam_from_world(frame), points))
         edge = context.recipe.guards.object_end_margin * camera.size[0]
         with np.errstate(invalid="ignore"):  # NaN compares false: no pixel
-            clear = ((uv >= edge) & (uv < np.array(camera.size) - edge)).all(axis=1) & (z > 0)
+            (u, v), (W, H) = uv.T, camera.size
+            clear = (u >= edge) & (u < W - edge) & (v >= edge) & (v < H - edge) & (z > 0)
         words = _object_masks(context).words[scene.row_of_frame[frame]]
         clear &= (words[rows >> 6] >> (rows & 63).astype(np.uint64) & np.uint64(1)) != 0
         found = {}

@@ -80,7 +80,7 @@ class View:
     camera: Camera
     world_from_cam: Float64
     _sole: dict[int, Reason | None] = field(default_factory=dict, init=False, repr=False)
-    _ranges: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+    _ranges: dict[tuple[int, bool], float] = field(default_factory=dict, init=False, repr=False)
 
     def instances(self, object_id: int) -> Answer[int] | Rejection:
         """How many of the object's category the frame sees, when it sees each well or not at all.
@@ -148,15 +148,14 @@ class View:
             image does not show the word would be another, or none). Evidence: `range_a_m` and
             `range_b_m` of what is seen, `whole_a_m` and `whole_b_m` of the objects.
         """
-        parts, rules = [self.seen_part(k) for k in (a, b)], self.layout.relation_rules
-        if parts[0] is None or parts[1] is None:
+        part_a, part_b, rules = self.seen_part(a), self.seen_part(b), self.layout.relation_rules
+        if part_a is None or part_b is None:
             return Rejection(Reason.CATEGORY_NOT_SEEN)
-        viewer = self.world_from_cam[:3, 3]
-        seen = pairs.nearer_to_viewer(*(viewer_range(viewer, part) for part in parts if part),
-                                      rules=rules)  # fmt: skip
+        near = self._range_of(a, part_a), self._range_of(b, part_b)
+        seen = pairs.nearer_to_viewer(*near, rules=rules)
         if isinstance(seen, Rejection):
             return seen
-        ranges = [self._range_of(k) for k in (a, b)]
+        ranges = [self._range_of(k, self.layout.object(k), whole=True) for k in (a, b)]
         whole = pairs.nearer_to_viewer(*ranges, rules=rules)
         evidence = seen.evidence | {"whole_a_m": ranges[0], "whole_b_m": ranges[1]}
         if isinstance(whole, Rejection) or whole.value != seen.value:
@@ -184,12 +183,12 @@ class View:
             return Rejection(Reason.HIDDEN_PART, evidence)
         return Answer(found.value, evidence)
 
-    def _range_of(self, object_id: int) -> float:
-        """Metres from the camera to the nearest vertex of an object, seen or not."""
-        if object_id not in self._ranges:
-            item = self.layout.object(object_id)
-            self._ranges[object_id] = viewer_range(self.world_from_cam[:3, 3], item)
-        return self._ranges[object_id]
+    def _range_of(self, object_id: int, item: SceneObject, *, whole: bool = False) -> float:
+        """Metres from the camera to the nearest vertex of an object, or of what is seen of it."""
+        if (object_id, whole) not in self._ranges:
+            viewer = self.world_from_cam[:3, 3]
+            self._ranges[object_id, whole] = viewer_range(viewer, item)
+        return self._ranges[object_id, whole]
 
     def _rival_rows(self, object_id: int) -> NDArray[np.intp]:
         """Rows of the objects whose names the object's may be taken for."""

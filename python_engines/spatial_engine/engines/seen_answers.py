@@ -26,9 +26,7 @@ def nearest_category(layout: LayoutScene, things: Sequence[SceneObject]) -> Answ
     if isinstance(whole, Rejection):
         return whole
     gaps = {name: _seen_gap(layout, first, name) for name in names}
-    return agreed(
-        whole, geometry.nearest_of(first.object_id, gaps, room_area_m2=area, rules=rules)
-    )
+    return agreed(whole, geometry.nearest_of(first.object_id, gaps, room_area_m2=area, rules=rules))
 
 
 def _whole_gap(layout: LayoutScene, first: SceneObject, category: str) -> float:

@@ -62,7 +62,8 @@ class SeenParts:
         if key not in self._parts:
             rows = np.unique(np.concatenate([self._rows(item.object_id, f) for f in frames]))
             seen: Float64 = self._points[rows].astype(np.float64)
-            seen = seen[np.isfinite(seen).all(axis=1)]
+            if not np.isfinite(seen).all():
+                seen = seen[np.isfinite(seen).all(axis=1)]
             self._parts[key] = (
                 SceneObject(item.object_id, item.category, box=item.box, points=seen)
                 if len(seen) else None
@@ -126,3 +127,19 @@ def agreed(whole: Answer[T] | Rejection, seen: Answer[T] | Rejection) -> Answer[
     if isinstance(seen, Rejection) or seen.value != whole.value:
         return Rejection(Reason.HIDDEN_PART, evidence)
     return Answer(whole.value, evidence)
+
+
+def counts_in(
+    objects: Sequence[SceneObject],
+    instance: NDArray[Any],
+    frames: Sequence[int],
+    visible: Callable[[int], NDArray[Any]],
+) -> NDArray[np.int64]:
+    """(O, F) visible vertices, by one counting pass over each frame."""
+    counts = np.zeros((len(objects), len(frames)), dtype=np.int64)
+    ids = [item.object_id for item in objects]
+    size = max([int(instance.max(initial=-1)), *ids], default=0) + 2
+    for column, frame in enumerate(frames):
+        found = np.bincount(instance[visible(frame)] + 1, minlength=size + 1)
+        counts[:, column] = found[np.array(ids, dtype=np.int64) + 1]
+    return counts

@@ -198,7 +198,7 @@ def _jobs(plan: Plan, folder: Path | None) -> list[SceneJob]:
     return [
         SceneJob(
             plan.index, plan.recipe, plan.config.seed, _tasks_for(plan.tasks, scene), scene,
-            plan.quotas_of(scene), None if folder is None else folder / f"{k}.npz",
+            plan.quotas_of(scene), None if folder is None else folder / f"{k}.scene",
         )
         for k, scene in enumerate(plan.scenes)
     ]  # fmt: skip

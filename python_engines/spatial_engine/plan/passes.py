@@ -12,8 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import NamedTuple
-from zipfile import ZipFile
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +25,10 @@ from spatial_engine.plan.open import open_context, open_index
 from spatial_engine.plan.plan import PlannedScene
 from spatial_engine.plan.quotas import Cell
 from spatial_engine.plan.thresholds import Offer
+from spatial_engine.plan.waiting import WaitingArrays, write_arrays
 from spatial_engine.recipe import Recipe
 from spatialcore.draws import smallest_of_groups
-from spatialcore.files import whole_file, write_json
+from spatialcore.files import write_json
 
 Tables = Iterator[tuple[str, CandidateTable]]  # by task
 _COLUMNS = tuple(f.name for f in fields(CandidateTable) if f.name != "rejected")
@@ -65,7 +65,7 @@ class SceneJob:
 
     def waiting(self, number: int) -> Path | None:
         """File of the candidates of a round."""
-        return None if self.spill is None else self.spill.with_suffix(f".{number}.npz")
+        return None if self.spill is None else self.spill.with_suffix(f".{number}.listed")
 
     @property
     def picked(self) -> Path | None:
@@ -192,19 +192,22 @@ def offered(path: Path, tasks: Sequence[str]) -> Iterator[tuple[str, Offer]]:
     """What a scene offers of some tasks, of the file that `pick_hashes` or `keep_offer` left."""
     if not path.exists():
         return
-    with np.load(path, allow_pickle=False) as columns:
-        for task in tasks:
-            if f"{task}:hash.npy" in columns.zip.namelist():
-                yield task, Offer(*(columns[f"{task}:{name}"] for name in Offer._fields))
+    columns = WaitingArrays(path)
+    for task in tasks:
+        if f"{task}:hash" in columns:
+            yield task, Offer(*(columns[f"{task}:{name}"] for name in Offer._fields))
 
 
 def keep_offer(path: Path, offer: Mapping[str, Offer]) -> None:
     """Write down what a scene offers, as it came from another machine."""
-    with ZipFile(path, "w") as archive:
-        for task, columns in offer.items():
-            for name, column in zip(Offer._fields, columns, strict=True):
-                with archive.open(f"{task}:{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.asarray(column), allow_pickle=False)
+    write_arrays(
+        path,
+        (
+            (f"{task}:{name}", np.asarray(column))
+            for task, columns in offer.items()
+            for name, column in zip(Offer._fields, columns, strict=True)
+        ),
+    )
 
 
 def picked_candidates(job: SceneJob) -> dict[str, CandidateTable]:
@@ -232,15 +235,18 @@ def _write(path: Path | None, tables: Tables) -> None:
         for _ in tables:
             continue
         return
-    with whole_file(path, durable=False) as temporary, ZipFile(temporary, "w") as archive:
-        for task, table in tables:
-            for name in _COLUMNS:
-                with archive.open(f"{task}:{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, getattr(table, name), allow_pickle=False)
+    write_arrays(
+        path,
+        (
+            (f"{task}:{name}", getattr(table, name))
+            for task, table in tables for name in _COLUMNS
+        ),
+    )  # fmt: skip
 
 
 def _read(path: Path, tasks: tuple[str, ...]) -> Tables:
     """The tables that `_write` wrote, in the order of the tasks."""
-    with np.load(path, allow_pickle=False) as columns:
-        for task in tasks:
-            yield task, CandidateTable(*(columns[f"{task}:{name}"] for name in _COLUMNS))
+    columns = WaitingArrays(path)
+    for task in tasks:
+        found: list[Any] = [columns[f"{task}:{name}"] for name in _COLUMNS]
+        yield task, CandidateTable(*found)
