@@ -9,7 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from benchmarks.ops import ceilings, compare, harness
+from benchmarks.ops.compare import Comparison, Variant
+from spatialcore import _cpu
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,3 +78,89 @@ def test_a_short_run_leaves_the_stored_figures_alone():
     host = {"cpu": "Some CPU @ 2.0 GHz"}
     assert result_path(host, False).name == "some-cpu-2-0-ghz.json"
     assert result_path(host, True).name == "some-cpu-2-0-ghz-short.json"
+
+
+@pytest.mark.parametrize("selection", ["overlap", "greedy or view"])
+def test_peers_are_rows_of_one_group_with_ours(selection):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "benchmarks/peers",
+        "--benchmark-disable",
+    ]
+    done = subprocess.run(
+        [*command, "-k", selection], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+
+
+def test_rounds_alternate_and_every_variant_has_all_of_them():
+    calls = []
+    runs = [(name, lambda name=name: calls.append(name), "") for name in "ab"]
+    times = harness.alternating(runs, 5, lambda: calls.append("|"))
+    assert [len(one) for one in times] == [5, 5]
+    rounds = "".join(calls).split("|")[1:]
+    assert len(rounds) == 5
+    assert all(set(one) == set("ab") and one == "".join(sorted(one)) for one in rounds)
+
+
+def test_a_row_has_its_median_its_spread_and_the_ratio_of_its_rounds(monkeypatch):
+    times = [[1.0, 2.0, 4.0, 2.0, 2.0], [3.0, 6.0, 12.0, 30.0, 1.0]]
+    monkeypatch.setattr(compare, "alternating", lambda *_: times)
+    table = Comparison("input", "units/s", 8.0, np.zeros(3))
+    same = np.zeros(3)
+    table.measure([Variant("ours", lambda: same), Variant("peer", lambda: same, part=0.5)])
+    ours, peer = table.rows
+    assert (ours.milliseconds, ours.least, ours.most, ours.rate) == (2000, 1000, 4000, 4.0)
+    assert (peer.milliseconds, peer.ratio, peer.rounds) == (12000, 6.0, 5)
+
+
+def test_a_variant_with_another_output_is_not_timed():
+    table = Comparison("input", "units/s", 1.0, np.zeros(3))
+    with pytest.raises(SystemExit, match="peer differs by 2"):
+        table.measure(
+            [Variant("ours", lambda: np.zeros(3)), Variant("peer", lambda: 2 * np.ones(3))]
+        )
+    assert table.rows == []
+
+
+def test_a_peer_that_is_not_installed_is_named(capsys):
+    table = Comparison("input", "units/s", 1.0, np.zeros(3))
+    variants = [
+        Variant("ours", lambda: np.zeros(3)),
+        Variant("peer", list, needs="no_such_package"),
+    ]
+    table.measure(variants)
+    assert [row.name for row in table.rows] == ["ours"]
+    assert "no_such_package is not installed" in capsys.readouterr().out
+
+
+def test_a_share_above_its_ceiling_stops_the_run():
+    assert ceilings.share("loop", 3.0, 4.0) == 0.75
+    with pytest.raises(SystemExit, match="loop runs at 120% of its ceiling"):
+        ceilings.share("loop", 6.0, 5.0)
+
+
+def test_a_run_on_two_threads_stops_the_run(monkeypatch):
+    clocks = {"perf_counter": iter([0.0, 1.0]), "process_time": iter([0.0, 1.9])}
+    for name, ticks in clocks.items():
+        monkeypatch.setattr(harness.time, name, lambda ticks=ticks: next(ticks))
+    with pytest.raises(SystemExit, match="peer used more than one thread"):
+        harness._seconds(lambda: None, 1, "peer")
+
+
+@pytest.mark.skipif("neon" in _cpu.isas(), reason="ceilings are measured on x86-64")
+def test_ceilings_are_compiled_for_the_set_of_the_loop():
+    assert "-mavx512vpopcntdq" in ceilings.flags_of("avx512")
+    assert set(ceilings.flags_of("avx2")) < set(ceilings.flags_of("avx512"))
+    assert ceilings.flags_of("baseline") == ["-march=x86-64-v2"]
+    measured = ceilings.Ceilings()
+    rates = [measured.rate("sqrt_float32", isa) for isa in _cpu.isas()]
+    if None in rates:
+        pytest.skip("no C++ compiler")
+    assert min(rates) > 1e6
+    assert set(measured.as_json()) == {f"sqrt_float32, {isa}" for isa in _cpu.isas()}

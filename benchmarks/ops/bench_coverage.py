@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.ops.compare import Comparison, one_thread, options, write
+from benchmarks.ops.compare import Comparison, Variant, options, write
+from benchmarks.ops.harness import one_thread
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
 from spatialcore.coverage import max_coverage, minimal_view_sets
@@ -31,7 +32,7 @@ def search_sets(lo: np.ndarray, hi: np.ndarray, most: int) -> np.ndarray:
     return np.array([len(minimal)])
 
 
-def compare_view_sets(frame_count: int, search: bool) -> Comparison:
+def view_sets(frame_count: int, search: bool) -> tuple[Comparison, list[Variant]]:
     lo, hi = intervals(frame_count)
 
     def counts(sets: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -42,19 +43,18 @@ def compare_view_sets(frame_count: int, search: bool) -> Comparison:
 
     expected = counts(minimal_view_sets(lo, hi, 1.0, backend="reference")).astype(float)
     table = Comparison(f"view sets: {frame_count} frames", "pairs/s", frame_count**2 / 2, expected)
-    table.add("ours", kernel, result=counts, repeats=50)
-    table.add(
-        "numpy reference",
-        lambda: minimal_view_sets(lo, hi, 1.0, backend="reference"),
-        result=counts,
-        repeats=2,
-    )
+    variants = [
+        Variant("ours", kernel, counts),
+        Variant(
+            "numpy reference", lambda: minimal_view_sets(lo, hi, 1.0, backend="reference"), counts
+        ),
+    ]
     if search:
-        table.add("search of sets up to 3", lambda: search_sets(lo, hi, 3), repeats=1)
-    return table
+        variants.append(Variant("search of sets up to 3", lambda: search_sets(lo, hi, 3)))
+    return table, variants
 
 
-def compare_greedy(row_count: int, point_count: int) -> Comparison:
+def greedy(row_count: int, point_count: int) -> tuple[Comparison, list[Variant]]:
     sets = BitMask.from_bool(np.random.default_rng(0).random((row_count, point_count)) < 0.01)
     expected = max_coverage(sets, 32, backend="reference").order.astype(float)
     table = Comparison(
@@ -63,19 +63,17 @@ def compare_greedy(row_count: int, point_count: int) -> Comparison:
         32.0 * row_count * point_count,
         expected,
     )
-    table.add("ours, lazy", lambda: _cpu.max_coverage(sets, 32)[0])
-    table.add("numpy greedy", lambda: max_coverage(sets, 32, backend="reference").order, repeats=1)
-    return table
+    return table, [
+        Variant("ours, lazy", lambda: _cpu.max_coverage(sets, 32)[0]),
+        Variant("numpy greedy", lambda: max_coverage(sets, 32, backend="reference").order),
+    ]
 
 
 def main() -> None:
     one_thread()
-    tables = [
-        compare_view_sets(25, search=True),
-        compare_view_sets(400, search=False),
-        compare_greedy(300, 100_000),
-    ]
-    write("coverage", tables, {}, options().output)
+    inputs = [view_sets(25, search=True), view_sets(400, search=False), greedy(300, 100_000)]
+    tables = [table.measure(variants) for table, variants in inputs]
+    write("coverage", tables, output=options().output)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ops.compare import Comparison, write
+from benchmarks.ops.compare import Comparison, Variant, write
+from benchmarks.ops.harness import one_thread
 from benchmarks.ops.room import make
 from spatialcore import _cpu
 from spatialcore.files import write_bytes
@@ -46,40 +46,72 @@ def encoded(depth: np.ndarray) -> dict[str, list[bytes]]:
     }
 
 
-def png_peers() -> dict[str, tuple[str, Callable[[bytes], Any]]]:
-    def opencv(png: bytes) -> Any:
-        import cv2
+def opencv(png: bytes) -> Any:
+    import cv2
 
-        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-
-    def pillow(png: bytes) -> Any:
-        from PIL import Image
-
-        return np.asarray(Image.open(io.BytesIO(png)))
-
-    def codecs(png: bytes) -> Any:
-        import imagecodecs
-
-        return imagecodecs.png_decode(png)
-
-    return {
-        "OpenCV": ("cv2", opencv),
-        "Pillow": ("PIL", pillow),
-        "imagecodecs": ("imagecodecs", codecs),
-    }
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def compare_png(title: str, images: list[bytes]) -> Comparison:
-    def every(decode: Callable[[bytes], Any]) -> Callable[[], np.ndarray]:
+def pillow(png: bytes) -> Any:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def codecs(png: bytes) -> Any:
+    import imagecodecs
+
+    return imagecodecs.png_decode(png)
+
+
+def kornia(png: bytes) -> Any:
+    """Rust's png; it is told the size."""
+    from kornia_rs import io as kornia_io
+
+    width, height = struct.unpack(">II", png[16:24])
+    return kornia_io.decode_image_png_u16(png, (height, width), "mono")[..., 0]
+
+
+def wuffs(png: bytes) -> Any:
+    from pywuffs import ImageDecoderType, PixelFormat
+    from pywuffs.aux import ImageDecoder, ImageDecoderConfig
+
+    settings = ImageDecoderConfig()
+    settings.enabled_decoders = [ImageDecoderType.PNG]
+    settings.pixel_format = PixelFormat.Y_16LE
+    pixels = ImageDecoder(settings).decode(png).pixbuf
+    return pixels.reshape(len(pixels), -1).view(np.uint16)
+
+
+def spng(png: bytes) -> Any:
+    """Its only form of 16 bits has an alpha channel too."""
+    import pyspng
+
+    return pyspng.load(png)[..., 0]
+
+
+PNG_PEERS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
+    "OpenCV": ("cv2", opencv),
+    "Pillow": ("PIL", pillow),
+    "imagecodecs (libpng)": ("imagecodecs", codecs),
+    "kornia-rs": ("kornia_rs", kornia),
+    "pywuffs": ("pywuffs", wuffs),
+    "pyspng": ("pyspng", spng),
+}
+
+
+def png_table(title: str, images: list[bytes]) -> tuple[Comparison, list[Variant]]:
+    def every(decode: Callable[[bytes], Any]) -> Callable[[], list[Any]]:
         return lambda: [decode(png) for png in images]
 
-    expected = np.stack(every(lambda png: _cpu.decode_depth_png(png, MAX_PIXELS))())
+    ours = every(lambda png: _cpu.decode_depth_png(png, MAX_PIXELS))
+    expected = np.stack([opencv(png) for png in images])
     table = Comparison(f"16-bit PNG, {title}", "pixels/s", expected.size, expected)
-    table.add("ours", every(lambda png: _cpu.decode_depth_png(png, MAX_PIXELS)), result=np.stack)
-    for name, (needs, decode) in png_peers().items():
-        if find_spec(needs):
-            table.add(name, every(decode), result=np.stack, needs=needs)
-    return table
+    peers = [
+        Variant(name, every(decode), np.stack, needs=needs)
+        for name, (needs, decode) in PNG_PEERS.items()
+    ]
+    return table, [Variant("ours", ours, np.stack), *peers]
 
 
 def image_data(png: bytes) -> bytes:
@@ -93,29 +125,26 @@ def image_data(png: bytes) -> bytes:
     return b"".join(parts)
 
 
-def compare_inflate(title: str, images: list[bytes]) -> Comparison:
+def inflate_table(title: str, images: list[bytes]) -> tuple[Comparison, list[Variant]]:
     streams = [image_data(png) for png in images]
     plain = [zlib.decompress(stream) for stream in streams]
-    sizes = [len(one) for one in plain]
     expected = np.frombuffer(b"".join(plain), np.uint8)
     table = Comparison(f"inflate, {title}", "bytes/s", expected.size, expected)
 
     def joined(parts: list[Any]) -> np.ndarray:
         return np.concatenate([np.frombuffer(part, np.uint8) for part in parts])
 
-    pairs = list(zip(streams, sizes, strict=True))
-    table.add("ours", lambda: [_cpu.inflate(s, n) for s, n in pairs], result=joined)
-    table.add("zlib", lambda: [zlib.decompress(s) for s in streams], result=joined)
-    if find_spec("imagecodecs"):
+    def libdeflate() -> list[Any]:
         import imagecodecs
 
-        table.add(
-            "libdeflate (imagecodecs)",
-            lambda: [imagecodecs.deflate_decode(s, out=n) for s, n in pairs],
-            result=joined,
-            needs="imagecodecs",
-        )
-    return table
+        return [imagecodecs.deflate_decode(s, out=n) for s, n in pairs]
+
+    pairs = list(zip(streams, map(len, plain), strict=True))
+    return table, [
+        Variant("ours", lambda: [_cpu.inflate(s, n) for s, n in pairs], joined),
+        Variant("zlib", lambda: [zlib.decompress(s) for s in streams], joined),
+        Variant("libdeflate (imagecodecs)", libdeflate, joined, needs="imagecodecs"),
+    ]
 
 
 VERTEX = np.dtype(
@@ -143,7 +172,7 @@ def write_mesh(path: Path, vertex_count: int) -> NDArray[np.void]:
     return vertices
 
 
-def compare_ply(path: Path, vertex_count: int) -> list[Comparison]:
+def ply_tables(path: Path, vertex_count: int) -> list[tuple[Comparison, list[Variant]]]:
     """A mesh read for its vertices alone, and with its faces; each among its like."""
     vertices = write_mesh(path, vertex_count)
     expected = np.stack([vertices[n] for n in "xyz"], axis=1).astype(np.float64)
@@ -176,28 +205,33 @@ def compare_ply(path: Path, vertex_count: int) -> list[Comparison]:
         return np.asarray(o3d.io.read_triangle_mesh(str(path)).vertices)
 
     points = Comparison(f"{title}: vertices", "vertices/s", vertex_count, expected)
-    points.add("ours", lambda: read_ply(path).points_world)
-    points.add("plyfile", plyfile, needs="plyfile")
-    points.add("open3d", open3d_points, needs="open3d")
-    points.add("open3d, as tensors", open3d_tensors, needs="open3d")
     whole = Comparison(f"{title}: all", "vertices/s", vertex_count, expected)
-    whole.add("ours", lambda: read_ply(path, triangles=True).points_world)
-    whole.add("trimesh", trimesh, needs="trimesh")
-    whole.add("open3d", open3d_mesh, needs="open3d")
-    return [points, whole]
+    return [
+        (points, [
+            Variant("ours", lambda: read_ply(path).points_world),
+            Variant("plyfile", plyfile, needs="plyfile"),
+            Variant("open3d", open3d_points, needs="open3d"),
+            Variant("open3d, as tensors", open3d_tensors, needs="open3d"),
+        ]),
+        (whole, [
+            Variant("ours", lambda: read_ply(path, triangles=True).points_world),
+            Variant("trimesh", trimesh, needs="trimesh"),
+            Variant("open3d", open3d_mesh, needs="open3d"),
+        ]),
+    ]  # fmt: skip
 
 
-def compare_jpeg_size() -> Comparison:
+def jpeg_size_table() -> tuple[Comparison, list[Variant]]:
     import cv2
 
     noise = np.random.default_rng(0).integers(0, 256, (484, 648, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", cv2.resize(noise, (1296, 968)))[1].tobytes()
     table = Comparison("size of a 1296x968 JPEG", "images/s", 1, np.array([1296, 968]))
-    table.add("ours, from the header", lambda: image_size(jpeg))
-    table.add(
-        "OpenCV, decoded", lambda: cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape[1::-1]
-    )
-    return table
+    decoded = lambda: cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape[1::-1]  # noqa: E731
+    return table, [
+        Variant("ours, from the header", lambda: image_size(jpeg)),
+        Variant("OpenCV, decoded", decoded),
+    ]
 
 
 def main() -> None:
@@ -206,18 +240,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--real", type=Path, help="folder of scenes in the exported layout")
     given = parser.parse_args()
+    one_thread()
     count = 8 if given.short else 24
     sets = encoded(make(100, count).depth)
     if given.real:
         for scene in sorted(p for p in given.real.iterdir() if p.is_dir()):
             files = sorted((scene / "posed_images").glob("*.png"))[:count]
             sets[scene.name] = [path.read_bytes() for path in files]
-    tables = [compare_png(title, images) for title, images in sets.items()]
-    tables += [compare_inflate(title, images) for title, images in sets.items()]
+    inputs = [png_table(title, images) for title, images in sets.items()]
+    inputs += [inflate_table(title, images) for title, images in sets.items()]
     with tempfile.TemporaryDirectory() as folder:
-        tables += compare_ply(Path(folder) / "mesh.ply", 200_000)
-    tables.append(compare_jpeg_size())
-    write("decode", tables, {}, given.output)
+        inputs += [*ply_tables(Path(folder) / "mesh.ply", 200_000), jpeg_size_table()]
+        tables = [table.measure(variants) for table, variants in inputs]
+    write("decode", tables, output=given.output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pairwise overlap against array libraries and bit-vector libraries, one core.
 
-Run with OPENBLAS_NUM_THREADS=1. The coherent mask has frames that see neighbouring runs of points,
+The coherent mask has frames that see neighbouring runs of points,
 as frames of a spatially sorted scan do; the random one has no structure to use.
 """
 
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
+from benchmarks.ops.ceilings import Ceilings
+from benchmarks.ops.compare import Comparison, Variant, options, write
+from benchmarks.ops.harness import one_thread
 from spatialcore import _cpu
 from spatialcore.bitmask import BitMask
 
@@ -37,30 +39,32 @@ def random_mask(frame_count: int, point_count: int) -> BitMask:
     return BitMask.from_bool(np.random.default_rng(0).random((frame_count, point_count)) < 0.3)
 
 
-def compare(
-    name: str, mask: BitMask, rates: dict[str, float], *, every: bool = False
-) -> Comparison:
+def table_of(name: str, mask: BitMask) -> Comparison:
+    """The table of a mask; our paths on every set agree before anything is timed."""
     F, P = mask.shape
-    expected = _cpu.pairwise_overlap(mask, 1, "dense").astype(np.float64)
-    _cpu.set_isa("baseline")
-    if not (_cpu.pairwise_overlap(mask, 1, "sparse") == expected).all():
-        raise SystemExit("the sparse baseline differs")
-    _cpu.set_isa("")
-    table = Comparison(
+    expected = _cpu.pairwise_overlap(mask, 1, "dense")
+    return Comparison(
         f"{name}: {F} frames x {P} points, {np.mean(mask.counts()) / P:.1%} seen",
         "bit pairs/s",
         F * (F - 1) / 2 * P,
-        expected,
-        rates.get("and_popcount_add_bits"),
+        expected.astype(np.float64),
     )
-    table.add("ours (path by density)", lambda: _cpu.pairwise_overlap(mask, 1))
-    table.add("ours, dense", lambda: _cpu.pairwise_overlap(mask, 1, "dense"))
-    table.add("ours, sparse", lambda: _cpu.pairwise_overlap(mask, 1, "sparse"))
-    _cpu.set_isa("baseline")
-    table.add("ours, dense, baseline set", lambda: _cpu.pairwise_overlap(mask, 1, "dense"))
-    _cpu.set_isa("")
-    add_peers(table, mask, every)
-    return table
+
+
+def ours(mask: BitMask) -> list[Variant]:
+    """By density, and either path by every set. A dense loop also counts the diagonal."""
+
+    def path(name: str, isa: str) -> Variant:
+        return Variant(
+            f"ours, {name}, {isa}",
+            lambda: _cpu.pairwise_overlap(mask, 1, name),
+            isa=isa,
+            ceiling="overlap_bits" if name == "dense" else "",
+        )
+
+    chosen = Variant("ours (path by density)", lambda: _cpu.pairwise_overlap(mask, 1))
+    sets = [*reversed(_cpu.isas())]
+    return [chosen, *(path(name, isa) for name in ("dense", "sparse") for isa in sets)]
 
 
 def from_jaccard(distance: Any, count: np.ndarray) -> np.ndarray:
@@ -87,33 +91,25 @@ def numkong_jaccards(octets: np.ndarray) -> Any:
     return numkong.jaccards_symmetric(octets, dtype="uint1")
 
 
-def add_peers(table: Comparison, mask: BitMask, every: bool) -> None:
+def peers(mask: BitMask, every: bool) -> list[Variant]:
+    """Libraries that count common bits or give what they follow from; all of them, or the best."""
     words, count = mask.words, mask.counts().astype(np.float64)
-    octets = octets_of(mask)
     bits = mask.to_bool().view(np.int8)
-
-    for name, run, needs, result in peer_runs(octets, bits, every):
-        counted: dict[str, Callable[[Any], np.ndarray]] = {
-            "jaccard": lambda d: from_jaccard(d, count),
-            "hamming": lambda d: from_hamming(d, count),
-            "count": np.asarray,
-        }
-        table.add(
-            name,
-            run,
-            needs=needs,
-            result=counted[result],
-            tolerance=1.0 if result == "jaccard" else 0.0,
-            repeats=2,
-        )
+    counted: dict[str, Callable[[Any], np.ndarray]] = {
+        "jaccard": lambda d: from_jaccard(d, count),
+        "hamming": lambda d: from_hamming(d, count),
+        "count": np.asarray,
+    }
+    made = [
+        Variant(name, run, counted[kind], 1.0 if kind == "jaccard" else 0.0, needs)
+        for name, run, needs, kind in peer_runs(octets_of(mask), bits, every)
+    ]
     if every:
         few = words[:20]
-        table.add(
-            "numpy bitwise_count, row by row",
-            lambda: np.stack([np.bitwise_count(words & row).sum(1) for row in few]),
-            part=len(few) / len(words) * 2,
-            repeats=2,
-        )
+        row_by_row = lambda: np.stack([np.bitwise_count(words & row).sum(1) for row in few])  # noqa: E731
+        part = len(few) / len(words) * 2
+        made.append(Variant("numpy bitwise_count, row by row", row_by_row, part=part))
+    return made
 
 
 def peer_runs(
@@ -163,14 +159,18 @@ def peer_runs(
 
 def main() -> None:
     one_thread()
-    rates = ceilings()
+    ceilings, given = Ceilings(), options()
+    masks = {"coherent": coherent_mask(300, 200_000), "random": random_mask(300, 200_000)}
     tables = [
-        compare("coherent", coherent_mask(300, 200_000), rates, every=True),
-        compare("random", random_mask(300, 200_000), rates),
+        table_of(name, mask).measure([*ours(mask), *peers(mask, name == "coherent")], ceilings)
+        for name, mask in masks.items()
     ]
-    if not options().short:
-        tables.append(compare("coherent", coherent_mask(1000, 200_000), rates))
-    write("overlap", tables, rates, options().output)
+    if not given.short:
+        mask = coherent_mask(1000, 200_000)
+        tables.append(
+            table_of("coherent", mask).measure([*ours(mask), *peers(mask, False)], ceilings)
+        )
+    write("overlap", tables, ceilings, given.output)
 
 
 if __name__ == "__main__":

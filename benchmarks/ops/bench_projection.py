@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.ops.harness import Table, fastest, write
+from benchmarks.ops.compare import Comparison, Variant, write
+from benchmarks.ops.harness import one_thread
 from benchmarks.ops.room import K, make
 from spatialcore import _cpu, project_points
 
@@ -26,7 +28,6 @@ def numpy_float64(points, poses):
 def torch_float64(points, poses):
     import torch
 
-    torch.set_num_threads(1)
     xyz, k = torch.from_numpy(points).double(), torch.from_numpy(K)
     pose = torch.from_numpy(poses)
     camera = xyz @ pose[:, :3, :3].transpose(1, 2) + pose[:, None, :3, 3]
@@ -36,42 +37,46 @@ def torch_float64(points, poses):
     return uv.numpy(), z.numpy()
 
 
-def bench(point_count: int, frame_count: int) -> Table:
+def prepared(point_count: int, frame_count: int) -> tuple[Comparison, list[Variant]]:
     scene = make(point_count, frame_count)
     points, poses = scene.points_world, scene.cam_from_world
-    table = Table(f"{point_count} points, {frame_count} frames", "point-frames/s, one core")
+
+    def stacked(found: Any) -> np.ndarray:
+        return np.nan_to_num(np.concatenate([found[0], found[1][..., None]], axis=-1), nan=-1.0)
+
     truth = project_points(points, K, poses, backend="reference")
-    peers = {"numpy float64": numpy_float64}
-    if importlib.util.find_spec("torch"):
-        peers["torch float64"] = torch_float64
-    work = point_count * frame_count
-    for isa in _cpu.isas():
-        _cpu.set_isa(isa)
-        uv, z = project_points(points, K, poses, threads=1)
-        if not (np.array_equal(uv, truth.uv, equal_nan=True) and np.array_equal(z, truth.depth)):
-            raise SystemExit("our numbers differ from the reference")
-        seconds = fastest(lambda: project_points(points, K, poses, threads=1))
-        table.add(f"spatialcore {isa}", work, seconds, "every bit equal")
-    _cpu.set_isa("")
-    for name, run in peers.items():
-        uv, _ = run(points, poses)
-        if not np.allclose(uv, truth.uv, rtol=1e-6, atol=1e-5, equal_nan=True):
-            raise SystemExit(f"{name} disagrees with the reference")
-        table.add(name, work, fastest(lambda run=run: run(points, poses), 3), "within 1e-6")
-    return table
+    table = Comparison(
+        f"{point_count} points, {frame_count} frames", "point-frames/s, one core",
+        point_count * frame_count, stacked(truth), relative_error,
+    )  # fmt: skip
+    ours = [
+        Variant(
+            f"ours {isa}", lambda: project_points(points, K, poses, threads=1), stacked, isa=isa
+        )
+        for isa in reversed(_cpu.isas())
+    ]
+    return table, [
+        *ours,
+        Variant("numpy float64", lambda: numpy_float64(points, poses), stacked, 1e-6),
+        Variant("torch float64", lambda: torch_float64(points, poses), stacked, 1e-6, "torch"),
+    ]
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest error against the size of the number, in parts; pixels near 0 against ten."""
+    return float((np.abs(found - expected) / (np.abs(expected) + 10)).max(initial=0.0))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", default="50000,200000")
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--output", help="write the tables as JSON")
-    options = parser.parse_args()
-    tables = [bench(int(count), options.frames) for count in options.points.split(",")]
-    for table in tables:
-        table.show()
-    if options.output:
-        write(options.output, tables)
+    parser.add_argument("--output", type=Path, help="write the tables as JSON")
+    given = parser.parse_args()
+    one_thread()
+    inputs = [prepared(int(count), given.frames) for count in given.points.split(",")]
+    tables = [table.measure(variants) for table, variants in inputs]
+    write("projection", tables, output=given.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ops.compare import Comparison, ceilings, one_thread, options, write
+from benchmarks.ops.ceilings import Ceilings
+from benchmarks.ops.compare import Comparison, Variant, options, write
+from benchmarks.ops.harness import one_thread
 from spatialcore import _cpu
 
 FLOOR = 0.01
@@ -23,31 +25,41 @@ def clip(step_count: int, track_count: int) -> np.ndarray:
     return tracks.astype(np.float32).astype(np.float64)
 
 
-def compare(step_count: int, track_count: int, rates: dict[str, float]) -> Comparison:
-    tracks = clip(step_count, track_count)
+def table_of(step_count: int, track_count: int, tracks: np.ndarray) -> Comparison:
     expected = _cpu.accumulate_distance_change(tracks, FLOOR, "float64", 1)
-    table = Comparison(
+    return Comparison(
         f"accumulate: {track_count} tracks x {step_count} steps",
         "pair steps/s",
         len(expected) * (step_count - 1),
         expected,
-        rates.get("sqrt_float32"),
     )
-    for precision, tolerance in (("exact", 1e-3), ("float32", 0.2), ("float64", 0.0)):
-        if precision == "float64":
-            table.ceiling = rates.get("sqrt_float64")
-        table.add(
-            f"ours, {precision}",
-            lambda p=precision: _cpu.accumulate_distance_change(tracks, FLOOR, p, 1),
+
+
+def ours(tracks: np.ndarray) -> list[Variant]:
+    """Each precision by the best set, float32 by every other too. A step takes one root a pair."""
+
+    def by(precision: str, tolerance: float, isa: str = "") -> Variant:
+        return Variant(
+            f"ours, {precision}{isa and f', {isa}'}",
+            lambda: _cpu.accumulate_distance_change(tracks, FLOOR, precision, 1),
             tolerance=tolerance,
+            isa=isa,
+            ceiling="sqrt_float64" if precision == "float64" else "sqrt_float32",
         )
-    table.ceiling = None
-    table.add("numba float32", numba_sum(tracks), needs="numba", tolerance=0.2, repeats=2)
-    if track_count <= 1100:
-        table.add("scipy pdist, one a step", lambda: scipy_sum(tracks), tolerance=1e-9, repeats=1)
-        table.add("torch.cdist float32", torch_sum(tracks), needs="torch", tolerance=0.2, repeats=1)
-        table.add("published loop", lambda: published_sum(tracks), tolerance=1e-9, repeats=1)
-    return table
+
+    best = [by("exact", 1e-3), by("float32", 0.2), by("float64", 0.0)]
+    return best + [by("float32", 0.2, isa) for isa in _cpu.isas()[:-1]]
+
+
+def peers(tracks: np.ndarray, every: bool) -> list[Variant]:
+    made = [Variant("numba float32", numba_sum(tracks), needs="numba", tolerance=0.2)]
+    if every:
+        made += [
+            Variant("scipy pdist, one a step", lambda: scipy_sum(tracks), tolerance=1e-9),
+            Variant("torch.cdist float32", torch_sum(tracks), needs="torch", tolerance=0.2),
+            Variant("published loop", lambda: published_sum(tracks), tolerance=1e-9),
+        ]
+    return made
 
 
 def scipy_sum(tracks: np.ndarray) -> np.ndarray:
@@ -127,10 +139,13 @@ def numba_sum(tracks: np.ndarray) -> Any:
 
 def main() -> None:
     one_thread()
-    rates = ceilings()
-    short = options().short
-    tables = [compare(150, n, rates) for n in ((1008,) if short else (304, 1008, 2000))]
-    write("rigidity", tables, rates, options().output)
+    ceilings, given = Ceilings(), options()
+    tables = []
+    for track_count in (1008,) if given.short else (304, 1008, 2000):
+        tracks = clip(150, track_count)
+        variants = [*ours(tracks), *peers(tracks, track_count <= 1008)]
+        tables.append(table_of(150, track_count, tracks).measure(variants, ceilings))
+    write("rigidity", tables, ceilings, given.output)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.ops import occlusion_peers
 from benchmarks.ops.bench_overlap import coherent_mask, from_jaccard, numkong_jaccards, octets_of
 from benchmarks.ops.bench_rigidity import FLOOR, clip, numba_sum
-from benchmarks.ops.compare import RESULTS, one_thread
-from benchmarks.ops.harness import fastest, fastest_wall, machine
+from benchmarks.ops.compare import RESULTS
+from benchmarks.ops.harness import fastest, fastest_wall, machine, one_thread
 from benchmarks.ops.room import SIZE, K, make
 from benchmarks.table import PERFORMANCE, SCALING, scaling_line, scaling_table, with_table
 from spatialcore import _cpu, visible_points

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +53,6 @@ def numpy_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
 def torch_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     import torch
 
-    torch.set_num_threads(1)
     H, W = depth[0].shape
     xyz = torch.from_numpy(np.ascontiguousarray(points.T))
     k = torch.from_numpy(K).float()
@@ -114,14 +112,10 @@ def numba_float32(points: Any, poses: Any, depth: Any, K: Any) -> Any:
     return out
 
 
-def installed() -> dict[str, Callable[..., Any]]:
-    """Peers that this environment has."""
-    peers: dict[str, Callable[..., Any]] = {
-        "numpy float64, as published": numpy_float64,
-        "numpy float32, best effort": numpy_float32,
-    }
-    if importlib.util.find_spec("torch"):
-        peers["torch float32"] = torch_float32
-    if importlib.util.find_spec("numba"):
-        peers["numba float32, fastmath"] = numba_float32
-    return peers
+# Name: the package it needs, and the function.
+PEERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "numpy float64, as published": ("numpy", numpy_float64),
+    "numpy float32, best effort": ("numpy", numpy_float32),
+    "torch float32": ("torch", torch_float32),
+    "numba float32, fastmath": ("numba", numba_float32),
+}

@@ -265,7 +265,7 @@ def main() -> None:
         if given.real:
             real = index_of([str(given.real)], Path(folder) / "real", stride=None)
             tables.append(measured("all, captured scenes", real, every, quota))
-    write("generate", [table for table in tables if table is not None], {}, given.output)
+    write("generate", [table for table in tables if table is not None], output=given.output)
 
 
 if __name__ == "__main__":

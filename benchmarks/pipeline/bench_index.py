@@ -168,7 +168,7 @@ def main() -> None:
     if given.real:
         for scene_id in sorted(open_source(given.real).scene_ids()):
             tables.append(compare(f"index of {scene_id}", real_files(given.real, scene_id)))
-    write("index", tables, {}, given.output)
+    write("index", tables, output=given.output)
 
 
 if __name__ == "__main__":
