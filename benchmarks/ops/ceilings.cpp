@@ -42,27 +42,25 @@ using Vector = __m512i;
 constexpr double kBitPairs = 512;
 inline Vector filled(int x) { return _mm512_set1_epi32(x); }
 inline Vector load(const char* p) { return _mm512_loadu_si512(p); }
-#define COUNT(i)                                                                 \
-  {                                                                              \
-    Vector t;                                                                    \
-    asm volatile("vpandq %2, %3, %1\n vpopcntq %1, %1\n vpaddq %1, %0, %0"       \
-                 : "+v"(q##i), "=&v"(t)                                          \
-                 : "v"(r##i), "v"(x));                                           \
+#define COUNT(i)                                                           \
+  {                                                                        \
+    Vector t;                                                              \
+    asm volatile("vpandq %2, %3, %1\n vpopcntq %1, %1\n vpaddq %1, %0, %0" \
+                 : "+v"(q##i), "=&v"(t)                                    \
+                 : "v"(r##i), "v"(x));                                     \
   }
 #define SQRT(kind, i) asm volatile("vsqrt" kind " %1, %0" : "=v"(q##i) : "v"(r##i));
 #elif defined(__AVX2__)
 using Vector = __m256i;
 constexpr double kBitPairs = 128;  // a byte of the table counts a nibble of each of 32 pairs
 inline Vector filled(int x) { return _mm256_set1_epi32(x); }
-inline Vector load(const char* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p));
-}
-#define COUNT(i)                                                 \
-  {                                                              \
-    Vector t;                                                    \
-    asm volatile("vpshufb %2, %3, %1\n vpaddb %1, %0, %0"        \
-                 : "+x"(q##i), "=&x"(t)                          \
-                 : "x"(r##i), "x"(x));                           \
+inline Vector load(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
+#define COUNT(i)                                          \
+  {                                                       \
+    Vector t;                                             \
+    asm volatile("vpshufb %2, %3, %1\n vpaddb %1, %0, %0" \
+                 : "+x"(q##i), "=&x"(t)                   \
+                 : "x"(r##i), "x"(x));                    \
   }
 #define SQRT(kind, i) asm volatile("vsqrt" kind " %1, %0" : "=x"(q##i) : "x"(r##i));
 #else
@@ -70,12 +68,12 @@ using Vector = __m128i;
 constexpr double kBitPairs = 64;
 inline Vector filled(int x) { return _mm_set1_epi32(x); }
 inline Vector load(const char* p) { return _mm_loadu_si128(reinterpret_cast<const Vector*>(p)); }
-#define COUNT(i)                                                             \
-  {                                                                          \
-    uint64_t t;                                                              \
-    asm volatile("mov %3, %1\n and %2, %1\n popcnt %1, %1\n add %1, %0"      \
-                 : "+r"(sum[i & 3]), "=&r"(t)                                \
-                 : "r"(word[i & 3]), "r"(other));                            \
+#define COUNT(i)                                                        \
+  {                                                                     \
+    uint64_t t;                                                         \
+    asm volatile("mov %3, %1\n and %2, %1\n popcnt %1, %1\n add %1, %0" \
+                 : "+r"(sum[i & 3]), "=&r"(t)                           \
+                 : "r"(word[i & 3]), "r"(other));                       \
   }
 #define SQRT(kind, i) asm volatile("sqrt" kind " %1, %0" : "=x"(q##i) : "x"(r##i));
 #endif
