@@ -35,6 +35,7 @@ _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 # A file of filler bytes must not keep the marker walk busy.
 _MAX_SEGMENTS = 4096
+_TAIL_BYTES = 1 << 20
 
 
 def _jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
@@ -89,32 +90,59 @@ def _size_of(stream: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
-def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, int]:
-    r"""(width, height) of a JPEG, PNG or WebP, from its header alone.
+def _is_cut(stream: BinaryIO) -> bool:
+    """Whether a picture lacks the mark or the bytes that it ends with; what follows is let be.
+
+    The stream stands behind the size: an embedded preview, which has marks of its own, is before.
+    """
+    start, length = stream.tell(), stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    head = stream.read(12)
+    if head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little") > length
+    mark = b"\xff\xd9" if head[:2] == b"\xff\xd8" else b"IEND"
+    end, block = length, len(mark) + 4  # behind IEND is its checksum
+    while end > start:
+        begin = max(start, end - block)
+        stream.seek(begin)
+        if mark in stream.read(end - begin):
+            return False
+        end, block = begin + (len(mark) - 1 if begin > start else 0), _TAIL_BYTES
+    return True
+
+
+def image_size(
+    image: Path | bytes, path: Path | str = "image", *, whole: bool = False
+) -> tuple[int, int]:
+    r"""(width, height) of a JPEG, PNG or WebP, from its header, without decoding.
 
     Args:
         image: A file, or the bytes of one.
         path: Named in errors when `image` is bytes.
+        whole: Whether bytes are all of a file, whose end is then looked at as a file's is.
 
     Raises:
-        SceneFormatError: Missing, empty, of another format, or larger than 64 megapixels; code
-            "image_bad".
+        SceneFormatError: Missing, empty, of another format, larger than 64 megapixels, or cut off
+            before its end; code "image_bad".
 
     Example:
         >>> image_size(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x03")
         (5, 3)
     """
     if isinstance(image, bytes):
-        size = _size_of(io.BytesIO(image))
+        stream = io.BytesIO(image)
+        size = _size_of(stream)
+        cut = whole and size is not None and _is_cut(stream)
     else:
         path = image
         try:
             if not image.is_file():  # opening a pipe would wait for its other end
                 raise SceneFormatError(path, "is no file", code="image_bad")
-            with image.open("rb", buffering=4096) as stream:
-                if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
+            with image.open("rb", buffering=4096) as file:
+                if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                     raise SceneFormatError(path, "is larger than 256 MiB", code="image_bad")
-                size = _size_of(stream)
+                size = _size_of(file)
+                cut = size is not None and _is_cut(file)
         except (OSError, ValueError) as error:
             raise SceneFormatError(path, f"cannot be read: {error}", code="image_bad") from error
     if size is None:
@@ -125,6 +153,8 @@ def image_size(image: Path | bytes, path: Path | str = "image") -> tuple[int, in
             f"declares {size[0]}x{size[1]} pixels, at most {MAX_PIXELS} are allowed",
             code="image_bad",
         )
+    if cut:
+        raise SceneFormatError(path, "is cut off before its end", "copy it again", "image_bad")
     return size
 
 
@@ -229,7 +259,7 @@ def image_bytes(root: Path, uri: str) -> bytes:
         image = _READERS[path.suffix.lower()](path, uri)
     else:
         raise SceneFormatError(path, f"holds no image bytes under #{fragment[:80]}", code="uri")
-    image_size(image, path)
+    image_size(image, path, whole=True)
     return without_turn(image)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.images import image_size
+from spatialcore.io.images import MAX_FILE_BYTES, image_size
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import make_camera, pose_reason
 from spatialcore.io.orientation import resolve_orientation
@@ -28,6 +28,8 @@ STRIDE = 5
 _SCAN_FOLDERS = ("scans", "scans_test")
 # Enough for the frame header of every camera's JPEG, which carries no large metadata.
 _HEAD_BYTES = 64 << 10
+# How a whole JPEG or PNG ends, but for what some cameras write behind it.
+_ENDS, _END_BYTES = (b"\xff\xd9", b"IEND"), 16
 
 
 def _frame_fault(sens: SensFile, number: int) -> str:
@@ -39,7 +41,9 @@ def _frame_fault(sens: SensFile, number: int) -> str:
     if color_bytes == 0:
         return "image_missing"
     try:
-        size = image_size(sens.image_bytes(number, _HEAD_BYTES))
+        ends = any(mark in sens.image_end(number, _END_BYTES) for mark in _ENDS)
+        head = sens.image_bytes(number, _HEAD_BYTES if ends else MAX_FILE_BYTES)
+        size = image_size(head, whole=not ends)
     except SceneFormatError:
         return "image_bad"
     if size != sens.header.color_size:

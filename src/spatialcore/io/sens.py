@@ -196,6 +196,12 @@ class SensFile:
             )
         return self._read(record.color_offset, min(record.color_bytes, limit), frame)
 
+    def image_end(self, frame: int, count: int) -> bytes:
+        """The last `count` bytes of the colour payload; all of a shorter one."""
+        record = self._record(frame)
+        count = min(count, record.color_bytes)
+        return self._read(record.color_offset + record.color_bytes - count, count, frame)
+
     def depth(self, frame: int) -> NDArray[np.uint16]:
         """(h, w) uint16 as stored, 0 = no reading.
 

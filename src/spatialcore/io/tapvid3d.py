@@ -209,7 +209,8 @@ def _frame_faults(cam_from_world: Float64, images: Sequence[bytes], camera: Came
         fault = pose_reason(matrix)
         if not fault and len(images):
             try:
-                fault = "" if image_size(images[t]) == camera.size else "image_size_differs"
+                size = image_size(images[t], whole=True)
+                fault = "" if size == camera.size else "image_size_differs"
             except SceneFormatError:
                 fault = "image_bad"
         faults.append(fault)
