@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dual-encoder multimodal model: architecture, samplers, training and evaluation.
 
-The names below are imported on first use, so importing the package loads no torch.
+The names below are imported on first use, so importing the package loads no torch. It makes
+`AutoConfig`, `AutoModelForImageTextToText` and `AutoProcessor` of transformers open our folders.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from spatialmllm.auto.registration import register_when_imported
 
 if TYPE_CHECKING:
     from spatialmllm.checkpoints import load, save
@@ -26,6 +29,9 @@ _HOME = {
     "select_frames": "spatialmllm.sampling",
     "spatial_tokens": "spatialmllm.model.features",
 }
+
+
+register_when_imported()
 
 
 def __getattr__(name: str) -> object:

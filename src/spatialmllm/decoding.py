@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy and sampled decoding with a cache of our own loop, for batches of unequal prompts.
+"""Greedy and sampled decoding of batches of unequal prompts, by the library's `generate`.
 
-Prompts are padded on the right: a row's first new token is predicted at its own last position,
-and pads stay masked in the cache for good, so every row decodes as it would alone.
+Prompts are padded on the left (`collate(..., pad="left")`): every row decodes as it would alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from transformers import GenerationConfig
 
-from spatialmllm.model.backbone import cached
 from spatialmllm.model.model import SpatialMLLM
 
 
@@ -45,82 +43,45 @@ def generate(
 
     Args:
         model: The model; it is used in evaluation mode and left in the mode it had.
-        batch: What `batches.collate` makes of prompts, on the model's device.
+        batch: What `collate` makes of prompts with `pad="left"`, on the model's device.
         sampling: Length and choice of tokens.
         end_ids: Tokens that end a row; None = the end of a turn. The end token is not returned.
 
     Returns:
         New token ids of each row.
+
+    Raises:
+        ValueError: The prompts are padded on the right.
     """
     sampling = Sampling() if sampling is None else sampling
-    ends = {model.settings.ids.end, model.settings.ids.pad} if end_ids is None else set(end_ids)
-    rows: list[list[int]] = [[] for _ in range(batch["input_ids"].shape[0])]
-    done = [False] * len(rows)
+    ids = model.settings.ids
+    ends = {ids.end, ids.pad} if end_ids is None else set(end_ids)
+    prompts = batch["input_ids"]
+    shown = {key: value for key, value in batch.items() if key != "labels"}
     was_training = model.training
     model.eval()
-    with torch.no_grad():
-        for tokens in _steps(model, batch, sampling):
-            for i, token in enumerate(tokens):
-                done[i] = done[i] or token in ends
-                if not done[i]:
-                    rows[i].append(token)
-            if all(done):
-                break
+    devices = [prompts.device] if prompts.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(sampling.seed)
+        made = model.generate(**shown, generation_config=library_config(sampling, ends, ids.pad))
     model.train(was_training)
-    return rows
+    return [_until(row, ends) for row in made[:, prompts.shape[1] :].tolist()]
 
 
-def _steps(model: SpatialMLLM, batch: Mapping[str, Any], sampling: Sampling) -> Iterator[list[int]]:
-    """Yield one token for each row, at most max_new_tokens times."""
-    mask, positions = batch["attention_mask"], batch["position_ids"]
-    lengths = mask.sum(dim=1)
-    generator = torch.Generator(device=mask.device).manual_seed(sampling.seed)
-    cache = cached(model.model)
-    embeddings = model.embed(batch["input_ids"], _visual(model, batch))
-    hidden = model.model(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        position_ids=positions,
-        **cache,
-    ).last_hidden_state
-    last = hidden[torch.arange(len(lengths), device=mask.device), lengths - 1]
-    # The next id is one more than the largest of the row's real positions, in all three rows.
-    next_ids = positions.masked_fill(mask[None] == 0, -1).amax(dim=(0, 2)) + 1
-    for step in range(sampling.max_new_tokens):
-        tokens = choose(model.logits(last).float(), sampling, generator)
-        yield tokens.tolist()
-        if step + 1 == sampling.max_new_tokens:
-            return
-        mask = torch.cat([mask, mask.new_ones(len(tokens), 1)], dim=1)
-        hidden = model.model(
-            inputs_embeds=model.model.embed_tokens(tokens[:, None]),
-            attention_mask=mask,
-            position_ids=(next_ids + step)[None, :, None].expand(3, -1, 1),
-            **cache,
-        ).last_hidden_state
-        last = hidden[:, -1]
-
-
-def _visual(model: SpatialMLLM, batch: Mapping[str, Any]) -> Tensor | None:
-    if batch.get("pixel_values") is None:
-        return None
-    return model.encode_visual(
-        batch["pixel_values"],
-        batch["grid_thw"],
-        # A model without a spatial encoder takes none of these.
-        frames=batch.get("frames", ()),
-        context_rows=batch.get("context_rows", ()),
-        still=batch.get("still", ()),
+def library_config(sampling: Sampling, ends: Collection[int], pad: int) -> GenerationConfig:
+    """The library's configuration of the same choice of tokens."""
+    drawn = sampling.temperature > 0
+    choice = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+    return GenerationConfig(
+        max_new_tokens=sampling.max_new_tokens,
+        do_sample=drawn,
+        # Without ends a row runs to its full length.
+        eos_token_id=sorted(ends) or None,
+        pad_token_id=pad,
+        **(choice if drawn else {}),
     )
 
 
-def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """Next tokens (B,) of logits (B, vocabulary): the largest, or a draw within top_p."""
-    if sampling.temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = (logits / sampling.temperature).softmax(dim=-1)
-    ordered, order = probabilities.sort(dim=-1, descending=True)
-    # A token stays while the mass before it is below top_p; the first always stays.
-    ordered = ordered * (ordered.cumsum(dim=-1) - ordered < sampling.top_p)
-    drawn = torch.multinomial(ordered, 1, generator=generator)
-    return order.gather(1, drawn).squeeze(1)
+def _until(row: list[int], ends: Collection[int]) -> list[int]:
+    stop = next((at for at, token in enumerate(row) if token in ends), len(row))
+    return row[:stop]

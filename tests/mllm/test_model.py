@@ -56,8 +56,10 @@ def test_frozen_parts_have_no_gradient_and_stay_in_evaluation_mode(model, batch,
 
 
 def test_a_frozen_encoder_builds_no_graph(model, batch):
+    from spatialmllm.model.contexts import encode_contexts
+
     model.freeze(["spatial", "vision", "merger"]).train()
-    features = model._encode_contexts(batch["frames"])
+    features = encode_contexts(model, batch["frames"])
     assert not any(f.requires_grad for f in features)
     with pytest.raises(ValueError, match="unknown parts"):
         model.freeze(["head"])

@@ -123,7 +123,7 @@ def _ask_own(options: Options) -> dict[str, object]:
     builder = SampleBuilder(model.settings, ChatTokenizer.from_file(folder))
     media = _media(options, model.settings.processor)
     sample = builder.ask(question_text(options.question, options.options), media)
-    batch = to_device(collate([sample], model.settings), device)
+    batch = to_device(collate([sample], model.settings, pad="left"), device)
     sampling = Sampling(options.max_new_tokens, options.temperature, seed=options.seed)
     began = time.monotonic()
     (ids,) = generate(model, batch, sampling)

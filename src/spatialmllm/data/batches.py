@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialmllm.config import SpatialMLLMConfig
-from spatialmllm.data.positions import sequence_positions
+from spatialmllm.data.positions import sequence_positions, time_stride
 from spatialmllm.data.preprocessing import Medium, medium_rows, still, target_size
 from spatialmllm.data.tokens import (
     IGNORE,
@@ -191,14 +191,18 @@ def contexts(media: Sequence[Medium]) -> list[list[int]]:
     return runs
 
 
-def time_stride(config: SpatialMLLMConfig) -> float:
-    """Time ids that one frame pair advances; one value for training and inference."""
-    seconds = config.vision.temporal_patch_size / config.processor.nominal_fps
-    return seconds * config.vision.tokens_per_second
-
-
-def collate(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, Any]:
+def collate(
+    samples: Sequence[Sample],
+    config: SpatialMLLMConfig,
+    *,
+    pad: Literal["left", "right"] = "right",
+) -> dict[str, Any]:
     """Pad samples to one batch, the arguments of `SpatialMLLM.forward`.
+
+    Args:
+        samples: The samples.
+        config: The model's configuration.
+        pad: Side of the padding: "left" for prompts that are to be continued.
 
     Returns:
         input_ids (B, L), attention_mask (B, L), position_ids (3, B, L), labels (B, L); and where
@@ -212,11 +216,12 @@ def collate(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, A
     positions = torch.ones((3, len(samples), length), dtype=torch.long)
     stride = time_stride(config)
     for row, sample in enumerate(samples):
-        count = len(sample.ids)
-        ids[row, :count] = torch.tensor(sample.ids)
-        labels[row, :count] = torch.tensor(sample.labels)
+        start = length - len(sample.ids) if pad == "left" else 0
+        own = slice(start, start + len(sample.ids))
+        ids[row, own] = torch.tensor(sample.ids)
+        labels[row, own] = torch.tensor(sample.labels)
         # By length, not by comparing with the pad token, which may be a real one.
-        mask[row, :count] = 1
+        mask[row, own] = 1
         made = sequence_positions(
             sample.ids,
             [medium.grid for medium in sample.media],
@@ -224,7 +229,7 @@ def collate(samples: Sequence[Sample], config: SpatialMLLMConfig) -> dict[str, A
             stride=stride,
             merge=config.vision.spatial_merge_size,
         )
-        positions[:, row, :count] = torch.from_numpy(made.ids)
+        positions[:, row, own] = torch.from_numpy(made.ids)
     batch: dict[str, Any] = {
         "input_ids": ids,
         "attention_mask": mask,

@@ -18,12 +18,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialmllm.config import SpatialMLLMConfig
+
 
 class Positions(NamedTuple):
     """`ids` (3, L) int64 and `next_id`, the id of the first generated token in all three rows."""
 
     ids: NDArray[np.int64]
     next_id: int
+
+
+def time_stride(config: SpatialMLLMConfig) -> float:
+    """Time ids that one frame pair advances; one value for training and inference."""
+    seconds = config.vision.temporal_patch_size / config.processor.nominal_fps
+    return seconds * config.vision.tokens_per_second
 
 
 def block_positions(grid: Sequence[int], stride: float, merge: int = 2) -> NDArray[np.int64]:

@@ -139,7 +139,7 @@ class OwnModel:
 
     def _decode(self, samples: Sequence[Sample], replies: Replies) -> None:
         began = time.monotonic()
-        batch = to_device(collate(samples, self._builder.config), self._model.device)
+        batch = to_device(collate(samples, self._builder.config, pad="left"), self._model.device)
         made = generate(self._model, batch, self._sampling)
         seconds = (time.monotonic() - began) / len(samples)
         for sample, ids in zip(samples, made, strict=True):

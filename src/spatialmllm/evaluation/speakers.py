@@ -78,7 +78,7 @@ def _own(folder: Path, device: torch.device, dtype: torch.dtype, longest: int) -
                 )
                 for prompt in prompts[start : start + _TOGETHER]
             ]
-            batch = to_device(collate(samples, model.settings), device)
+            batch = to_device(collate(samples, model.settings, pad="left"), device)
             made = generate(model, batch, Sampling(max_new_tokens=longest))
             said += [builder.tokenizer.decode(ids) for ids in made]
         return said

@@ -26,6 +26,9 @@ from spatialmllm.config import TextConfig, VisionConfig
 
 # What the library calls the decoder's attention where ours is asked for "sdpa".
 PACKED = "sdpa_packed"
+# The library renames the argument in 5.24, and says so at every call by the old name.
+_FORWARD = signature(Qwen2_5_VLTextModel.forward).parameters
+CACHE = "cache" if "cache" in _FORWARD else "past_key_values"
 _NEW_CONFIGS = int(transformers.__version__.partition(".")[0]) >= 5
 
 
@@ -180,13 +183,31 @@ def run_tower(tower: nn.Module, pixels: Tensor, grids: Tensor) -> Tensor:
     return result if isinstance(result, Tensor) else result.pooler_output
 
 
-def cached(decoder: Any) -> dict[str, Any]:
-    """Arguments that have the decoder keep keys and values, in an empty cache of their own.
+def empty_cache(decoder: Any) -> DynamicCache:
+    """A cache for keys and values of this decoder."""
+    return DynamicCache(config=decoder.config)
 
-    The library renames the argument in 5.24, and says so at every call by the old name.
+
+def run_decoder_cached(
+    decoder: Any, embeddings: Tensor, mask: Tensor | None, positions: Tensor, cache: Any
+) -> Tensor:
+    """Hidden states (B, L, d) of what follows a cache, to which its keys and values are added.
+
+    Args:
+        decoder: What `build_decoder` made.
+        embeddings: (B, L, d).
+        mask: (B, cached + L), 1 on real tokens; None: all are.
+        positions: (3, B, L).
+        cache: What the library's caches are; an empty one at first.
     """
-    name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
-    return {name: DynamicCache(config=decoder.config), "use_cache": True}
+    result = decoder(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=True,
+        **{CACHE: cache},
+    )
+    return result.last_hidden_state
 
 
 def set_checkpointing(tower: Any, enabled: bool) -> None:

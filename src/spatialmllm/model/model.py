@@ -2,8 +2,9 @@
 """The dual-encoder model: 2-D tower, spatial encoder, connector and decoder, with its own forward.
 
 Choices worth knowing:
-- The library gives the inner modules alone; positions, merging, loss and decoding are ours.
-- Parameter names in memory are those of the published files, so saving needs no renaming.
+- The library gives the inner modules and `generate`; positions, merging and loss are ours.
+- Parameter names in memory are those of the published files, so saving needs no renaming; files
+  are read and written by `spatialmllm.checkpoints` alone, which is strict.
 - Frames that belong together form a context and are encoded once: clips and stills of one sample
   with equal size meet in the global attention of the spatial encoder.
 - The loss is a sum over supervised tokens divided by a count that the trainer gives for the whole
@@ -12,24 +13,37 @@ Choices worth knowing:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import (
+    AutoModel,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from spatialmllm.auto.config import SpatialMLLMPreTrainedConfig
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.model.backbone import (
+    CACHE,
     build_decoder,
     build_tower,
-    restore_rotary,
+    empty_cache,
     run_decoder,
+    run_decoder_cached,
     run_tower,
     set_checkpointing,
 )
-from spatialmllm.model.connectors import PairedFeatures, build_connector
-from spatialmllm.model.merge import pair_frames
+from spatialmllm.model.connectors import build_connector
+from spatialmllm.model.contexts import spatial_contexts
+from spatialmllm.model.generation import VisualGeneration
+from spatialmllm.model.initial import MATCHING, initialise
+from spatialmllm.model.pretrained import PretrainedFolder
 from spatialmllm.model.vggt.aggregator import Aggregator
 
 if TYPE_CHECKING:
@@ -41,35 +55,47 @@ PARTS = {
     "vision": ("visual.patch_embed.", "visual.blocks."),
     "merger": ("visual.merger.",),
     # Within the spatial encoder, and frozen with it; it may also be frozen alone.
-    "matching": ("spatial_encoder.vggt_model.aggregator.matching.",),
+    "matching": (MATCHING,),
     "spatial": ("spatial_encoder.",),
     "connector": ("connector.",),
     "decoder": ("model.", "lm_head."),
 }
 
 
-class ModelOutput(NamedTuple):
-    """`loss` is a float32 scalar or None, `logits` (B, L, vocabulary) or None."""
-
-    loss: Tensor | None
-    logits: Tensor | None
-
-
-class SpatialMLLM(nn.Module):
+class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, GenerationMixin):
     """Qwen2.5-VL with a spatial encoder beside its 2-D tower (Spatial-MLLM, arXiv 2505.23747).
 
     Args:
-        config: Sizes; `connector="none"` builds no spatial encoder.
-        attention: "sdpa", "eager" or "flash_attention_2", for tower and decoder.
+        config: Sizes; `connector="none"` builds no spatial encoder. The library's view of them is
+            taken too.
+        attention: "sdpa", "eager" or "flash_attention_2", for tower and decoder; None: what the
+            library's view says, or "sdpa".
+
+    Attributes:
+        settings: The sizes; `config` is the library's view, into which it writes.
     """
 
-    # It is called `settings`: the library writes into a `config` that it finds on a model.
+    config_class = SpatialMLLMPreTrainedConfig
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = _supports_flash_attn = True
     # The trainer passes the token count of the whole batch; without this it rescales silently.
     accepts_loss_kwargs = True
 
-    def __init__(self, config: SpatialMLLMConfig, *, attention: str = "sdpa") -> None:
-        super().__init__()
-        self.settings = config
+    def __init__(
+        self,
+        config: SpatialMLLMConfig | SpatialMLLMPreTrainedConfig,
+        *,
+        attention: str | None = None,
+    ) -> None:
+        if isinstance(config, SpatialMLLMConfig):
+            config = SpatialMLLMPreTrainedConfig.of(config, attention or "sdpa")
+        elif attention is not None:
+            config._attn_implementation = attention
+        super().__init__(config)
+        attention = str(self.config._attn_implementation)
+        self.settings: SpatialMLLMConfig = self.config.settings
+        config = self.settings
         self.visual = build_tower(config.vision, attention)
         self.model = build_decoder(config.text, attention)
         self.lm_head: nn.Linear | None = None
@@ -83,6 +109,7 @@ class SpatialMLLM(nn.Module):
         self._frozen: frozenset[str] = frozenset()
         # Low-rank adapters that the decoder's layers were wrapped with; see training/lora.py.
         self.adapter: AdapterConfig | None = None
+        self.post_init()
 
     @property
     def aggregator(self) -> Aggregator | None:
@@ -97,45 +124,23 @@ class SpatialMLLM(nn.Module):
         return self.model.embed_tokens.weight.device
 
     def reset(self, seed: int = 0) -> SpatialMLLM:
-        """Initialise every parameter from `seed`: matrices N(0, initializer_range), norms 1.
-
-        The generator is local, so the process's random state is neither read nor changed.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        for name, parameter in self.named_parameters():
-            if name.startswith(PARTS["matching"]):
-                continue  # last, so that all others are what they are without it
-            std = self._init_std(name)
-            with torch.no_grad():
-                if name.endswith("gamma"):
-                    parameter.fill_(self._layer_scale(name))
-                elif parameter.ndim < 2:
-                    # The only weights of one dimension are those of norms.
-                    parameter.fill_(1.0 if name.endswith(".weight") else 0.0)
-                else:
-                    values = torch.empty(parameter.shape).normal_(std=std, generator=generator)
-                    parameter.copy_(values)
-        if self.connector is not None:
-            self.connector.reset(generator)
-        if self.aggregator is not None and self.aggregator.matching is not None:
-            self.aggregator.matching.reset(generator)
-        restore_rotary(self, self.device)
+        """Initialise every parameter from `seed`, as `initialise` says; returns the model."""
+        initialise(self, seed)
         return self
 
-    def _init_std(self, name: str) -> float:
-        if name.startswith("visual."):
-            return self.settings.vision.initializer_range
-        if name.startswith("spatial_encoder.") and self.settings.spatial is not None:
-            spatial = self.settings.spatial
-            if name.endswith("pos_embed") and spatial.position_range is not None:
-                return spatial.position_range
-            return spatial.initializer_range
-        return self.settings.text.initializer_range
+    def init_weights(self) -> None:
+        """Random weights from the process's generator, unless the model has no memory yet."""
+        if self.device.type != "meta":
+            self.reset(int(torch.randint(1 << 31, ())))
 
-    def _layer_scale(self, name: str) -> float:
-        if ".patch_embed." in name or self.settings.spatial is None:
-            return 1.0
-        return self.settings.spatial.layer_scale_init
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embeddings."""
+        embeddings: nn.Module = self.model.embed_tokens
+        return embeddings
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """The head; None where it is tied to the embeddings."""
+        return self.lm_head
 
     def freeze(self, parts: Iterable[str]) -> SpatialMLLM:
         """Freeze the named parts and train all others; frozen parts stay in evaluation mode.
@@ -179,6 +184,17 @@ class SpatialMLLM(nn.Module):
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
 
+    def gradient_checkpointing_enable(self, *_: Any, **__: Any) -> None:
+        """The library's name of `set_checkpointing(True)`; recomputation is never reentrant."""
+        self.set_checkpointing(True)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """The library's name of `set_checkpointing(False)`."""
+        self.set_checkpointing(False)
+
+    activation_checkpointing_enable = gradient_checkpointing_enable
+    activation_checkpointing_disable = gradient_checkpointing_disable
+
     def encode_visual(
         self,
         pixel_values: Tensor,
@@ -205,7 +221,7 @@ class SpatialMLLM(nn.Module):
             visual = run_tower(self.visual, pixel_values.to(self.visual.dtype), grid_thw)
         if self.connector is None:
             return visual
-        contexts = self._spatial_features(frames, grid_thw.tolist(), context_rows, still)
+        contexts = spatial_contexts(self, frames, grid_thw.tolist(), context_rows, still)
         count = sum(c.features.shape[0] * c.height * c.width // 8 for c in contexts)
         if count != visual.shape[0]:
             raise ValueError(
@@ -213,47 +229,6 @@ class SpatialMLLM(nn.Module):
                 f"the grids {visual.shape[0]} visual tokens"
             )
         return self.connector(visual, contexts)
-
-    def _spatial_features(
-        self,
-        frames: Sequence[Tensor],
-        grids: list[list[int]],
-        context_rows: Sequence[int],
-        still: Sequence[bool],
-    ) -> list[PairedFeatures]:
-        """Features of each context, its frames in pairs."""
-        if sum(context_rows) != len(grids) or len(context_rows) != len(frames):
-            raise ValueError(
-                f"{len(frames)} contexts with rows {list(context_rows)} for {len(grids)} grid rows"
-            )
-        encoded = self._encode_contexts(frames)
-        contexts: list[PairedFeatures] = []
-        at = 0
-        for features, rows in zip(encoded, context_rows, strict=True):
-            own = grids[at : at + rows]
-            paired = pair_frames(features, own, still[at : at + rows])
-            contexts.append(PairedFeatures(paired, own[0][1], own[0][2]))
-            at += rows
-        return contexts
-
-    def _encode_contexts(self, frames: Sequence[Tensor]) -> list[Tensor]:
-        """Patch features (S, h * w, D) of each context."""
-        aggregator = self.aggregator
-        if aggregator is None:
-            raise ValueError("this model has no spatial encoder")
-        results: dict[int, Tensor] = {}
-        grad = torch.is_grad_enabled() and "spatial" not in self._frozen
-        groups = list(_groups_by_shape(frames))
-        stacked = [torch.stack([frames[i] for i in group]) for group in groups]
-        with torch.set_grad_enabled(grad):
-            encoded = aggregator(stacked, self.settings.connector.layers)
-        mix = None if self.connector is None else self.connector.mix
-        for group, layers in zip(groups, encoded, strict=True):
-            patches = [layer[:, :, aggregator.patch_start :] for layer in layers]
-            features = patches[0] if mix is None else mix(patches)
-            for row, i in enumerate(group):
-                results[i] = features[row]
-        return [results[i] for i in range(len(frames))]
 
     def embed(self, input_ids: Tensor, visual: Tensor | None) -> Tensor:
         """Token embeddings (B, L, d) with placeholders replaced in order by visual tokens.
@@ -280,9 +255,9 @@ class SpatialMLLM(nn.Module):
 
     def forward(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        position_ids: Tensor,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
         grid_thw: Tensor | None = None,
         frames: Sequence[Tensor] = (),
@@ -290,13 +265,20 @@ class SpatialMLLM(nn.Module):
         still: Sequence[bool] = (),
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> ModelOutput:
+        visual: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        cache: Any = None,
+        past_key_values: Any = None,
+        use_cache: bool = False,
+        logits_to_keep: int = 0,
+        return_dict: bool = True,  # noqa: ARG002 - the library passes it
+    ) -> CausalLMOutputWithPast:
         """Loss of a training batch, or logits without labels.
 
         Args:
-            input_ids: (B, L), padded on the right.
-            attention_mask: (B, L), 1 on real tokens.
-            position_ids: (3, B, L).
+            input_ids: (B, L).
+            attention_mask: (B, L), 1 on real tokens, (B, cached + L) with a cache; None: all are.
+            position_ids: (3, B, L); None: they are computed, where nothing is cached.
             pixel_values: As in `encode_visual`; None for a batch of text.
             grid_thw: As in `encode_visual`.
             frames: As in `encode_visual`.
@@ -304,20 +286,52 @@ class SpatialMLLM(nn.Module):
             still: As in `encode_visual`.
             labels: (B, L), -100 = not supervised; the logits are then computed where they count.
             num_items_in_batch: Supervised tokens of the whole global batch; None = of this batch.
+            visual: What `encode_visual` has made, instead of its arguments.
+            inputs_embeds: (B, L, d), instead of ids and what is seen.
+            cache: Keys and values of what came before; new ones are added to it.
+            past_key_values: The older name of `cache`.
+            use_cache: Return a cache; made where none is given.
+            logits_to_keep: Only so many of the last logits of a row; 0: all.
+            return_dict: For the library's sake; a named output is returned in any case.
 
         Returns:
-            ModelOutput(loss, None) with labels, else ModelOutput(None, logits).
+            An output with `loss` (with labels), or `logits` and, when asked for, the cache.
+
+        Raises:
+            ValueError: Placeholders do not match what is seen, or nothing is given.
         """
-        visual = None
-        if pixel_values is not None and grid_thw is not None:
-            visual = self.encode_visual(
-                pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("give input_ids or inputs_embeds")
+            if visual is None and pixel_values is not None and grid_thw is not None:
+                visual = self.encode_visual(
+                    pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still
+                )
+            inputs_embeds = self.embed(input_ids, visual)
+        kept = past_key_values if cache is None else cache
+        if kept is None and use_cache:
+            kept = empty_cache(self.model)
+        if position_ids is None:
+            position_ids = self._missing_positions(input_ids, attention_mask, grid_thw, kept)
+        if kept is not None:
+            hidden = run_decoder_cached(
+                self.model, inputs_embeds, attention_mask, position_ids, kept
             )
-        embeddings = self.embed(input_ids, visual)
-        hidden = run_decoder(self.model, embeddings, attention_mask, position_ids)
-        if labels is None:
-            return ModelOutput(None, self.logits(hidden))
-        return ModelOutput(self._loss(hidden, labels, num_items_in_batch), None)
+        else:
+            if attention_mask is None:
+                attention_mask = torch.ones_like(position_ids[0])
+            hidden = run_decoder(self.model, inputs_embeds, attention_mask, position_ids)
+        if labels is not None:
+            return CausalLMOutputWithPast(loss=self._loss(hidden, labels, num_items_in_batch))
+        logits = self.logits(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
+        return CausalLMOutputWithPast(logits=logits, **{CACHE: kept})
+
+    def _missing_positions(
+        self, ids: Tensor | None, mask: Tensor | None, grids: Tensor | None, kept: Any
+    ) -> Tensor:
+        if ids is None or (kept is not None and kept.get_seq_length()):
+            raise ValueError("position_ids (3, B, L) are needed with embeddings or a filled cache")
+        return self.positions(ids, mask, grids)
 
     def _loss(self, hidden: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:
         """Next-token cross entropy in float32, summed, over the count of supervised tokens."""
@@ -360,8 +374,5 @@ def parameter_counts(model: nn.Module) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _groups_by_shape(frames: Sequence[Tensor]) -> Iterator[list[int]]:
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, context in enumerate(frames):
-        groups.setdefault(tuple(context.shape), []).append(i)
-    yield from groups.values()
+AutoModel.register(SpatialMLLMPreTrainedConfig, SpatialMLLM, exist_ok=True)
+AutoModelForImageTextToText.register(SpatialMLLMPreTrainedConfig, SpatialMLLM, exist_ok=True)
