@@ -24,6 +24,7 @@ Layers = Annotated[int, Meta(ge=0, le=1000)]
 BlockPair = Annotated[int, Meta(ge=-1000, le=1000)]  # negative: from the last
 Spread = Annotated[float, Meta(ge=0, le=10)]
 Above0 = Annotated[float, Meta(gt=0, le=1e12)]
+Sampler = Literal["uniform", "random", "space_aware", "score", "adaptive"]
 Pixels = Annotated[int, Meta(ge=0, le=1_000_000_000, extra={"unit": "pixels"})]
 
 
@@ -168,7 +169,9 @@ class ProcessorConfig:
 
     `resize="fit"` keeps the aspect and lands between min_pixels and max_pixels (multiples of 28);
     `resize="exact"` makes every image `width` x `height`. `nominal_fps` gives the time stride of
-    a clip's frame pairs: temporal_patch_size / nominal_fps seconds a pair.
+    a clip's frame pairs: temporal_patch_size / nominal_fps seconds a pair. A record that shows at
+    least `clip_from` images of one walk is shown as one clip (0: never, as stills); of a longer
+    clip `sampler` chooses `clip_frames` frames, "adaptive" perhaps fewer.
     """
 
     min_pixels: Pixels = 293_216
@@ -178,6 +181,8 @@ class ProcessorConfig:
     height: Pixels = 0
     nominal_fps: Above0 = 4.0
     clip_frames: Positive = 16
+    clip_from: Count = 0
+    sampler: Sampler = "uniform"
     max_tokens: Positive = 8192
 
     def __post_init__(self) -> None:

@@ -24,6 +24,11 @@ METHODS: tuple[str, ...] = get_args(Method)
 ImageProvider = Callable[[int], NDArray[np.float64]]
 Float64 = NDArray[np.float64]
 SCORE_WEIGHTS = {"depth": 0.35, "normal": 0.25, "edge": 0.20, "motion": 0.20}
+MAX_CANDIDATES = 128
+# Mean change of grey from one candidate to the next that counts as full motion.
+FULL_MOTION = 0.2
+_BASE_FRAMES, _MORE_FRAMES, _MOST_FRAMES = 8, 4, 16
+_LONG_S, _MUCH_MOTION = 60.0, 0.7
 _EDGE_LEVEL = 0.1
 _NEARNESS = 0.8
 
@@ -52,7 +57,7 @@ def select_frames(
     *,
     geometry: GeometryProvider | None = None,
     images: ImageProvider | None = None,
-    max_candidates: int = 128,
+    max_candidates: int = MAX_CANDIDATES,
     divisions: int = DIVISIONS,
     fill: Fill = "uniform",
     seed: int = 0,
@@ -106,6 +111,59 @@ def select_frames(
         raise ValueError("space_aware needs geometry: depth and poses, or point maps")
     voxels = voxel_sets(geometry(candidates), divisions=divisions)
     return _by_coverage(candidates, k, voxels, fill)
+
+
+def adaptive_budget(
+    seconds: float,
+    motion: float,
+    tokens_per_pair: int,
+    available_tokens: int,
+    *,
+    most: int = _MOST_FRAMES,
+) -> int:
+    """Frames that a clip is worth: 8; up to 16 when it is long; 4 more when much moves.
+
+    Args:
+        seconds: Length of the clip; over 60 s it is long.
+        motion: As `motion_of` gives it; over 0.7 much moves.
+        tokens_per_pair: Visual tokens of two frames.
+        available_tokens: Tokens that the sequence has left.
+        most: Frames at most; the result is even where that is.
+
+    Returns:
+        At least 2 where the tokens allow a pair, and never more frames than they pay for.
+
+    Raises:
+        ValueError: Not even one pair fits.
+
+    Source: the adaptive budget of the second article on the model; its 1,000 tokens a frame are
+    replaced by what a pair costs. Example:
+        >>> adaptive_budget(20, 0.2, 391, 8000), adaptive_budget(90, 0.2, 391, 8000)
+        (8, 16)
+        >>> adaptive_budget(20, 0.9, 391, 8000), adaptive_budget(90, 0.9, 391, 3000)
+        (12, 14)
+    """
+    pairs = available_tokens // tokens_per_pair
+    if pairs < 1:
+        raise ValueError(
+            f"a pair of frames takes {tokens_per_pair} tokens, {available_tokens} are left"
+        )
+    frames = _BASE_FRAMES
+    if seconds > _LONG_S:
+        frames = min(_MOST_FRAMES, 2 * pairs)
+    if motion > _MUCH_MOTION:
+        frames += _MORE_FRAMES
+    frames = min(frames, _MOST_FRAMES, most, 2 * pairs)
+    return max(1, frames - frames % 2) if frames > 1 else frames
+
+
+def motion_of(grey: Sequence[Float64]) -> float:
+    """How much moves in a clip, in [0, 1]: mean change of grey between candidates over 0.2.
+
+    Args:
+        grey: Images (H, W) in [0, 1], in time order.
+    """
+    return min(1.0, float(_motion(grey).mean()) / FULL_MOTION)
 
 
 def coverage_of(voxels: VoxelSets, rows: Sequence[int]) -> float:

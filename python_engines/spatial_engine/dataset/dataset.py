@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
 
+    from spatialcore.types import Source
+
 
 def shown_image(root: Path, image: ImageRef, letter_height_share: float) -> Image:
     """An image of a record as it is shown, everywhere: at its recorded size, its marks drawn.
@@ -158,6 +160,17 @@ class Dataset:
         """The index of one of the manifest's parts: as recorded, else OUT/index."""
         recorded = self.path / part.index
         return recorded if recorded.exists() else self.path / "index"
+
+    def source(self, key: str) -> Source:
+        """A source of the data set, opened again as it was read.
+
+        Raises:
+            SceneFormatError: It is not there any more, or not what it was.
+        """
+        from spatial_engine.plan.open import reopen_source
+
+        entry = self.manifest.sources[key]
+        return reopen_source(key, entry.kind, self.roots[key], entry.options)
 
     @cached_property
     def shards(self) -> tuple[ShardFile, ...]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,21 +58,25 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """Size, and the time of every frame in the order shown; no times where packets have none."""
+def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, ...], float]:
+    """Size, the time of every frame in the order shown, and seconds of a tick.
+
+    There are no times where packets have none.
+    """
     del stamp
 
-    def packets(container: Any, stream: Any) -> tuple[tuple[int, int], tuple[int, ...]]:
+    def packets(container: Any, stream: Any) -> tuple[tuple[int, int], tuple[int, ...], float]:
         times: list[int] = []
+        tick = float(stream.time_base or 0)
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
                 continue
             if packet.pts is None or len(times) >= _MAX_FRAMES:
-                return (stream.width, stream.height), ()
+                return (stream.width, stream.height), (), tick
             times.append(packet.pts)
         shown = tuple(sorted(times))
         distinct = len(set(shown)) == len(shown)
-        return (stream.width, stream.height), shown if distinct else ()
+        return (stream.width, stream.height), shown if distinct else (), tick
 
     return _with_video(path, packets)
 
@@ -93,6 +97,16 @@ def video_frame_count(path: Path) -> int | None:
         SceneFormatError: As `video_size`.
     """
     return len(_times(path, _stamp(path))[1]) or None
+
+
+def video_seconds(path: Path) -> float | None:
+    """Seconds from a video's first frame to its last; None where its packets do not tell.
+
+    Raises:
+        SceneFormatError: As `video_size`.
+    """
+    _, times, tick = _times(path, _stamp(path))
+    return (times[-1] - times[0]) * tick if times and tick else None
 
 
 def video_frame(path: Path, number: int) -> Image.Image:
@@ -126,6 +140,29 @@ def video_frame(path: Path, number: int) -> Image.Image:
     if image is None:
         raise _bad(path, f"has no frame {number} that can be decoded")
     return image
+
+
+def video_frames(path: Path, numbers: Sequence[int]) -> list[Image.Image]:
+    """Several frames, in the order of their numbers, decoded in one pass from the beginning.
+
+    Raises:
+        SceneFormatError: As `video_frame`.
+    """
+    wanted = set(numbers)
+
+    def decode(container: Any, stream: Any) -> dict[int, Image.Image]:
+        found: dict[int, Image.Image] = {}
+        for number, frame in enumerate(container.decode(stream)):
+            if number in wanted:
+                found[number] = _picture(frame)
+            if len(found) == len(wanted):
+                break
+        return found
+
+    made = _with_video(path, decode)
+    if missing := sorted(wanted - made.keys()):
+        raise _bad(path, f"has no frame {missing[0]} that can be decoded")
+    return [made[number] for number in numbers]
 
 
 def _picture(frame: Any) -> Image.Image:

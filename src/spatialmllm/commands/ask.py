@@ -4,6 +4,7 @@
 Examples:
   spatialcore ask --model runs/tiny/model --images a.jpg b.jpg --question "How did the camera move?"
   spatialcore ask --model QWEN --video walk.mp4 --question "How many chairs are there?" --frames 16
+  spatialcore ask --model M --video walk --question "Is there a lamp?" --sampler adaptive
   spatialcore ask --model hf:./llava --images a.jpg --question "How many chairs are there?"
 """
 
@@ -14,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from spatialmllm.config import ProcessorConfig
-    from spatialmllm.data.preprocessing import Medium
+    from spatialmllm.data.preprocessing import ClipFile, Medium
+    from spatialmllm.geometry import GeometryProvider
 
+# Written out: the command's help loads no settings.
+Sampler = Literal["uniform", "random", "space_aware", "score", "adaptive"]
 CHOICE_SUFFIX = "Answer with the option's letter from the given choices directly."
 
 
@@ -43,7 +47,12 @@ class Options:
         images: Image files, in the order they are numbered.
         video: A video file or a folder of frames.
         options: Choices; they are lettered A, B, ...
-        frames: Frames of the video, spread uniformly.
+        frames: Frames of the video at most; default: the model's own, 16 for others.
+        sampler: How they are chosen: uniform, random, space_aware, score or adaptive; default: as
+            the model says, uniform for others.
+        geometry: Where the pixels of the video lie, for space_aware: an npz file of point maps, a
+            row for each frame, or `vggt` (the images alone, with --geometry-model).
+        geometry_model: VGGT or Spatial-MLLM folder for --geometry vggt.
         max_new_tokens: Longest answer.
         temperature: 0 takes the likeliest token.
         seed: Seed of the draws at a temperature above 0.
@@ -58,7 +67,10 @@ class Options:
     images: tuple[Path, ...] = ()
     video: Path | None = None
     options: tuple[str, ...] = ()
-    frames: int = 16
+    frames: int | None = None
+    sampler: Sampler | None = None
+    geometry: str | None = None
+    geometry_model: Path | None = None
     max_new_tokens: int = 1024
     temperature: float = 0.0
     seed: int = 0
@@ -172,12 +184,13 @@ def _ask_other(options: Options) -> dict[str, object]:
 
 
 def _shown(options: Options) -> tuple[Image, ...]:
-    from spatialmllm.data.preprocessing import read_clip
+    from spatialmllm.config import ProcessorConfig
 
-    shown = list(_images(options))
-    if options.video is not None:
-        shown += read_clip(options.video, options.frames)
-    return tuple(shown)
+    images = tuple(_images(options))
+    if options.video is None:
+        return images
+    found, chosen = _chosen(options, options.video, ProcessorConfig(), options.question)
+    return (*images, *found.frames(chosen))
 
 
 def _images(options: Options) -> Iterator[Image]:
@@ -191,9 +204,45 @@ def _images(options: Options) -> Iterator[Image]:
 
 
 def _media(options: Options, processor: ProcessorConfig) -> list[Medium]:
-    from spatialmllm.data.preprocessing import clip, read_clip, still
+    from spatialmllm.data.preprocessing import clip, still
 
     media: list[Medium] = [still(image, processor) for image in _images(options)]
     if options.video is not None:
-        media.append(clip(read_clip(options.video, options.frames), processor))
+        found, chosen = _chosen(options, options.video, processor, options.question)
+        media.append(clip(found.frames(chosen), processor))
     return media
+
+
+def _chosen(
+    options: Options, video: Path, processor: ProcessorConfig, text: str
+) -> tuple[ClipFile, list[int]]:
+    """The video, and the numbers of its frames that the model is shown."""
+    from spatialmllm.data.clips import Walk, check_sampler, choose_frames, shown_settings
+    from spatialmllm.data.preprocessing import open_clip
+
+    shown = shown_settings(processor, sampler=options.sampler, frames=options.frames)
+    check_sampler(shown, has_geometry=options.geometry is not None)
+    found = open_clip(video)
+    height, width = found.size
+    walk = Walk(
+        video.name, found.count, height, width, found.frames, found.seconds,
+        None if options.geometry is None else _geometry(options, found),
+    )  # fmt: skip
+    # A word is rarely more than two tokens, and a turn's frame not more than twenty.
+    left = shown.max_tokens - 2 * len(text.split()) - 40 - options.max_new_tokens
+    return found, choose_frames(walk, shown, max(left, 0))
+
+
+def _geometry(options: Options, found: ClipFile) -> GeometryProvider:
+    from spatialcore.errors import UsageError
+    from spatialmllm.data.walk_geometry import NO_VGGT, vggt_of
+    from spatialmllm.geometry import from_npz
+
+    if options.geometry == "vggt":
+        if options.geometry_model is None:
+            raise UsageError(NO_VGGT)
+        return vggt_of(str(options.geometry_model), "depth", options.device)(found.frame)
+    path = Path(str(options.geometry))
+    if not path.is_file():
+        raise UsageError(f"--geometry takes vggt or an npz file of point maps; {path} is no file")
+    return from_npz(path)

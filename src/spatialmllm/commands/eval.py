@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -27,7 +27,11 @@ from spatialcore.files import write_text
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
     from spatialmllm.data.records import RecordSet
+    from spatialmllm.data.walk_geometry import ClipRequest
     from spatialmllm.evaluation.answerers import Answerer
+
+# Written out: the command's help loads no settings.
+Sampler = Literal["uniform", "random", "space_aware", "score", "adaptive"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Options:
         blind_trained: Model trained on grey images (`train --blind`), asked on them, and compared.
         training: Split that frequency and random answers are learned from, where there is one.
         cache: Folder for decoded images, as of `train`.
+        clip_from: Show records of so many images of one walk, or more, as one clip; 0: never;
+            default: as the model was trained.
+        frames: Frames of a clip at most; default: as the model was trained.
+        sampler: How they are chosen: uniform, random, space_aware, score or adaptive; default: as
+            the model was trained.
+        geometry: Where their pixels lie, for space_aware: `depth` (depth images and poses), a
+            folder of point maps, SCENE.npz, or `vggt` (the images alone, with --geometry-model).
+        geometry_model: VGGT or Spatial-MLLM folder for --geometry vggt.
         device: cpu or cuda; default: the GPU where there is one.
         dtype: float32 or bfloat16; default: bfloat16 on a GPU.
         json: Print one JSON object instead of text.
@@ -75,6 +87,11 @@ class Options:
     blind_trained: str | None = None
     training: str = "train"
     cache: Path | None = None
+    clip_from: int | None = None
+    frames: int | None = None
+    sampler: Sampler | None = None
+    geometry: str | None = None
+    geometry_model: Path | None = None
     device: str | None = None
     dtype: str | None = None
     json: bool = False
@@ -151,8 +168,15 @@ def _answer(options: Options, records: RecordSet, model: str, out: Path, *, blin
 
 def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
     """Who is asked: an endpoint, a model of transformers, or one of ours."""
+    from spatialcore.errors import UsageError
     from spatialmllm.evaluation.run import open_answerer, pick_device, pick_dtype
 
+    clips = _clips(options)
+    if clips.given and (options.endpoint is not None or name.startswith("hf:")):
+        raise UsageError(
+            "--clip-from, --frames, --sampler and --geometry are for models of this package; "
+            "others are shown every image of a record"
+        )
     if options.endpoint is not None:
         from spatialmllm.evaluation.endpoint import Endpoint
 
@@ -171,7 +195,15 @@ def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
         max_new_tokens=options.max_new_tokens,
         blind=blind,
         cache=options.cache,
+        clips=clips,
     )
+
+
+def _clips(options: Options) -> ClipRequest:
+    from spatialmllm.data.walk_geometry import ClipRequest
+
+    return ClipRequest(options.sampler, options.frames, options.clip_from, options.geometry,
+                       options.geometry_model, options.device)  # fmt: skip
 
 
 def _responses(out: Path, records: RecordSet) -> dict[str, str]:

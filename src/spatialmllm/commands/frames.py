@@ -120,18 +120,12 @@ def _from_vggt(options: Options) -> Callable[[Scene], GeometryProvider]:
 
     if options.model is None:
         raise ValueError("--geometry vggt needs --model, a VGGT or Spatial-MLLM folder")
-    from spatialmllm.checkpoints.vggt import load_vggt
-    from spatialmllm.evaluation.run import pick_device
-    from spatialmllm.model.vggt.geometry import from_vggt
+    from spatialmllm.data.walk_geometry import vggt_of
 
-    heads = ("camera", "depth") if options.point_source == "depth" else ("point",)
-    model = load_vggt(options.model, heads=heads, device=pick_device(options.device))
+    through = vggt_of(str(options.model), options.point_source, options.device)
 
     def provider(scene: Scene) -> GeometryProvider:
-        def image(index: int) -> Any:
-            return open_image(scene.root, _uri(scene, index))
-
-        return from_vggt(model, image, point_source=options.point_source)
+        return through(lambda index: open_image(scene.root, _uri(scene, index)))
 
     return provider
 

@@ -47,6 +47,13 @@ class Options:
         set: `section.key=value`, a setting of the recipe.
         blind: Train on grey images, for the baseline.
         cache: Folder for decoded images, filled on first use; runs of any recipe may share it.
+        clip_from: Show records of so many images of one walk, or more, as one clip; 0: never;
+            default: the recipe's `processor.clip_from`.
+        sampler: How the frames of a clip are chosen: uniform, random, space_aware, score or
+            adaptive; default: the recipe's `processor.sampler`.
+        geometry: Where their pixels lie, for space_aware: `depth` (depth images and poses), a
+            folder of point maps, SCENE.npz, or `vggt` (the images alone, with --geometry-model).
+        geometry_model: VGGT or Spatial-MLLM folder for --geometry vggt.
         max_minutes: Save and stop after this time.
         max_steps: Steps of the whole run, instead of the recipe's.
         launch: Start one process on each GPU, sharded by FSDP2 or DeepSpeed ZeRO.
@@ -70,6 +77,10 @@ class Options:
     set: tuple[str, ...] = ()
     blind: bool = False
     cache: Path | None = None
+    clip_from: int | None = None
+    sampler: Literal["uniform", "random", "space_aware", "score", "adaptive"] | None = None
+    geometry: str | None = None
+    geometry_model: Path | None = None
     max_minutes: float | None = None
     max_steps: int | None = None
     launch: Literal["fsdp2", "zero2", "zero3"] | None = None
@@ -131,6 +142,7 @@ def _launch(kind: str, argv: list[str]) -> int:
 
 
 def _request(options: Options) -> TrainRequest:
+    from spatialmllm.data.walk_geometry import ClipRequest
     from spatialmllm.training.recipe import load_recipe
     from spatialmllm.training.sft import TrainRequest
 
@@ -143,6 +155,10 @@ def _request(options: Options) -> TrainRequest:
     settings = list(options.set)
     if options.max_steps is not None:
         settings.append(f"schedule.max_steps={options.max_steps}")
+    if options.clip_from is not None:
+        settings.append(f"processor.clip_from={options.clip_from}")
+    if options.sampler is not None:
+        settings.append(f"processor.sampler={options.sampler}")
     given = (options.init, options.init_qwen, options.init_vggt)
     return TrainRequest(
         records=options.records,
@@ -160,6 +176,7 @@ def _request(options: Options) -> TrainRequest:
         skip_bad=options.skip_bad,
         attention=options.attention,
         cache=options.cache,
+        clips=ClipRequest(geometry=options.geometry, geometry_model=options.geometry_model),
     )
 
 

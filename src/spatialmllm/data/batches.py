@@ -18,8 +18,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialmllm.config import SpatialMLLMConfig
+from spatialmllm.data.clips import (
+    Walk,
+    check_sampler,
+    choose_frames,
+    clip_text,
+    clip_tokens,
+    is_walk,
+    user_text,
+)
 from spatialmllm.data.positions import sequence_positions, time_stride
-from spatialmllm.data.preprocessing import Medium, medium_rows, still, target_size
+from spatialmllm.data.preprocessing import (
+    Medium,
+    medium_rows,
+    paired,
+    still,
+    target_size,
+    uniform_indices,
+)
 from spatialmllm.data.tokens import (
     IGNORE,
     IMAGE_TAG,
@@ -34,6 +50,7 @@ if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
     from spatialmllm.data.cache import ImageCache
     from spatialmllm.data.records import RecordSet
+    from spatialmllm.data.walk_geometry import WalkGeometry
 
 Target = Literal["sentence", "span"]
 GREY = 128  # what a blind model sees
@@ -58,9 +75,11 @@ class SampleBuilder:
         target: "sentence" trains on the record's answer, "span" on the machine answer alone.
         blind: Show grey images of the same size.
         cache: Keeps decoded images on disk; None decodes every time.
+        geometry: Where the pixels of a record's frames lie, for samplers that ask for it.
 
     Raises:
         SettingsError: The tokenizer is another model's.
+        UsageError: The model's sampler needs geometry, and there is none.
     """
 
     def __init__(
@@ -71,15 +90,18 @@ class SampleBuilder:
         target: Target = "sentence",
         blind: bool = False,
         cache: ImageCache | None = None,
+        geometry: WalkGeometry | None = None,
     ) -> None:
         if target not in ("sentence", "span"):
             raise ValueError(f"target must be 'sentence' or 'span', got {target!r}")
         tokenizer.check_fits(config)
+        check_sampler(config.processor, has_geometry=geometry is not None or blind)
         self.config = config
         self.tokenizer = tokenizer
         self.target = target
         self.blind = blind
         self.cache = cache
+        self.geometry = geometry
 
     def answer(self, record: QARecord) -> str:
         """The assistant's text for a record."""
@@ -95,33 +117,55 @@ class SampleBuilder:
             raise ValueError(f"a prompt asks one question, got {len(records)}")
         turns = [Turn("system", SYSTEM_PROMPT)]
         for number, record in enumerate(records):
-            turns.append(Turn("user", prompt_text(record) if number == 0 else record.question))
+            turns.append(Turn("user", record.question if number else self._first_text(record)))
             if answers:
                 turns.append(Turn("assistant", self.answer(record)))
         return turns
 
-    def token_counts(self, record: QARecord) -> list[int]:
-        """Visual tokens of each image, from the recorded sizes alone: nothing is decoded."""
+    def _first_text(self, record: QARecord) -> str:
+        walk = is_walk(record, self.config.processor)
+        return clip_text(record) if walk else user_text(record)
+
+    def visual_counts(self, record: QARecord) -> list[tuple[str, int]]:
+        """Tag and visual tokens of each medium, from the recorded sizes alone: nothing is decoded.
+
+        A clip is counted with as many frames as it can have.
+        """
         processor = self.config.processor
+        if is_walk(record, processor):
+            image, count = record.images[0], len(record.images)
+            most = min(count, processor.clip_frames)
+            return [(VIDEO_TAG, clip_tokens(most, image.height, image.width, processor))]
         counts = []
         for image in record.images:
             rows, columns = target_size(image.height, image.width, processor)
-            counts.append((rows // 28) * (columns // 28))
+            counts.append((IMAGE_TAG, (rows // 28) * (columns // 28)))
         return counts
 
-    def encode(self, records: Sequence[QARecord], *, answers: bool = True) -> Encoded:
+    def encode(
+        self,
+        records: Sequence[QARecord],
+        *,
+        answers: bool = True,
+        visual: Sequence[tuple[str, int]] | None = None,
+    ) -> Encoded:
         """Token ids and labels of a conversation, without opening an image.
+
+        Args:
+            records: Records that show the same images with the same marks.
+            answers: Add the answers, for training.
+            visual: Tag and visual tokens of each medium; None: as `visual_counts` has it.
 
         Raises:
             ValueError: The record cannot be written with this tokenizer, or is longer than
                 `max_tokens`; nothing is ever cut.
         """
-        visual = [(IMAGE_TAG, count) for count in self.token_counts(records[0])]
+        shown = self.visual_counts(records[0]) if visual is None else visual
         turns = self.turns(records, answers=answers)
         if answers:
-            encoded = self.tokenizer.conversation(turns, visual)
+            encoded = self.tokenizer.conversation(turns, shown)
         else:
-            ids = self.tokenizer.prompt(turns, visual)
+            ids = self.tokenizer.prompt(turns, shown)
             encoded = Encoded(ids, [IGNORE] * len(ids))
         limit = self.config.processor.max_tokens
         if len(encoded.ids) > limit:
@@ -131,17 +175,49 @@ class SampleBuilder:
     def sample(
         self, records: Sequence[QARecord], images: RecordSet, *, answers: bool = True
     ) -> Sample:
-        """A sequence with its images.
+        """A sequence with its images, or the frames that the model's sampler chooses of a clip.
 
         Args:
             records: Records that show the same images with the same marks.
             images: Where their images are.
             answers: Add the answers, for training.
         """
-        encoded = self.encode(records, answers=answers)
         shown = records[0]
-        media = [self._still(shown, k, images) for k in range(len(shown.images))]
+        if is_walk(shown, self.config.processor):
+            media = [self._clip(records, images, answers=answers)]
+        else:
+            media = [self._still(shown, k, images) for k in range(len(shown.images))]
+        visual = [(IMAGE_TAG if m.still else VIDEO_TAG, m.token_count) for m in media]
+        encoded = self.encode(records, answers=answers, visual=visual)
         return Sample(encoded.ids, encoded.labels, tuple(media), tuple(r.id for r in records))
+
+    def chosen(
+        self, records: Sequence[QARecord], images: RecordSet, *, answers: bool = True
+    ) -> list[int]:
+        """Positions of the images that are shown of records that show a walk as a clip.
+
+        A blind model is shown as many frames as there may be, spread evenly: how many a sampler
+        takes of a clip would tell about what is in it.
+        """
+        shown, processor = records[0], self.config.processor
+        count, first = len(shown.images), shown.images[0]
+        if self.blind:
+            return uniform_indices(count, processor.clip_frames)
+        text = self.encode(records, answers=answers, visual=[(VIDEO_TAG, 0)])
+        walk = Walk(
+            key=f"{shown.source}/{shown.scene}/{','.join(map(str, shown.frames))}",
+            count=count,
+            height=first.height,
+            width=first.width,
+            frames=lambda at: [images.image(shown, number) for number in at],
+            geometry=None if self.geometry is None else self.geometry(shown, images),
+        )
+        return choose_frames(walk, processor, processor.max_tokens - len(text.ids))
+
+    def _clip(self, records: Sequence[QARecord], images: RecordSet, *, answers: bool) -> Medium:
+        at = self.chosen(records, images, answers=answers)
+        frames = np.concatenate([self._still(records[0], k, images).frames for k in at])
+        return Medium(paired(frames), still=False)
 
     def _still(self, record: QARecord, number: int, images: RecordSet) -> Medium:
         processor = self.config.processor
@@ -170,14 +246,6 @@ class SampleBuilder:
         visual = [(tag, m.token_count) for tag, m in zip(tags, media, strict=True)]
         ids = self.tokenizer.prompt(turns, visual)
         return Sample(ids, [IGNORE] * len(ids), tuple(media))
-
-
-def prompt_text(record: QARecord) -> str:
-    """The user's text of a record, with one `<image>` for each image."""
-    for turn in record.messages:
-        if turn.role == "user":
-            return turn.content
-    return "\n".join([IMAGE_TAG] * len(record.images) + [record.question])
 
 
 def contexts(media: Sequence[Medium]) -> list[list[int]]:

@@ -29,7 +29,6 @@ MERGED_PATCH = 28
 PAIR = 2
 MAX_ASPECT = 200
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-_VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +119,12 @@ def clip(images: Sequence[Image], config: ProcessorConfig) -> Medium:
     if len({image.size for image in images}) > 1:
         raise ValueError("the frames of a clip must have one size")
     frames = np.stack([np.asarray(resize_image(i, config), dtype=np.uint8) for i in images])
-    if len(frames) % PAIR:
-        frames = np.concatenate([frames, frames[-1:]])
-    return Medium(frames, still=False)
+    return Medium(paired(frames), still=False)
+
+
+def paired(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) of a clip in pairs: an odd number repeats the last frame."""
+    return np.concatenate([frames, frames[-1:]]) if len(frames) % PAIR else frames
 
 
 def medium_rows(medium: Medium) -> NDArray[np.float32]:
@@ -180,34 +182,70 @@ def numbered_images(folder: Path) -> list[Path]:
     return sorted(found, key=order)
 
 
-def read_clip(path: Path, k: int) -> list[Image]:
-    """K frames, uniform over time, of a folder of images or of a video file.
+@dataclass(frozen=True, slots=True)
+class ClipFile:
+    """A folder of images or a video file, whose frames are opened by number.
+
+    Attributes:
+        path: The folder or file.
+        count: Frames.
+        size: (height, width) of the first frame.
+        seconds: Length; None where the file does not say.
+        files: Images of a folder in their order; () of a video file.
+    """
+
+    path: Path
+    count: int
+    size: tuple[int, int]
+    seconds: float | None
+    files: tuple[Path, ...] = ()
+
+    def frame(self, number: int) -> Image:
+        """Frame `number` as RGB.
+
+        Raises:
+            SceneFormatError: It is missing or damaged.
+        """
+        from spatialcore.io.images import decode_image
+        from spatialcore.io.videos import video_frame
+
+        if not self.files:
+            return video_frame(self.path, number)
+        file = self.files[number]
+        return decode_image(file.read_bytes(), file)
+
+    def frames(self, numbers: Sequence[int]) -> list[Image]:
+        """Several frames; of a video in one pass."""
+        from spatialcore.io.videos import video_frames
+
+        if not self.files:
+            return video_frames(self.path, numbers)
+        return [self.frame(number) for number in numbers]
+
+
+def open_clip(path: Path) -> ClipFile:
+    """The frames of a folder of images or of a video file; of a folder in order of its numbers.
 
     Raises:
         FileNotFoundError: The path does not exist, or the folder holds no image.
         ValueError: The file is no video that is read.
+        SceneFormatError: It is damaged, or videos need a package that is not installed.
     """
-    import PIL.Image
+    from spatialcore.io.images import decode_image
+    from spatialcore.io.videos import is_video, video_frame_count, video_seconds, video_size
 
     if path.is_dir():
         found = numbered_images(path)
         if not found:
             raise FileNotFoundError(f"{path}: no images")
-        chosen = [found[i] for i in uniform_indices(len(found), k)]
-        return [PIL.Image.open(p).convert("RGB") for p in chosen]
+        first = decode_image(found[0].read_bytes(), found[0])
+        return ClipFile(path, len(found), (first.height, first.width), None, tuple(found))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    if path.suffix.lower() not in _VIDEO_SUFFIXES:
-        raise ValueError(f"{path}: not a video; known: {', '.join(sorted(_VIDEO_SUFFIXES))}")
-    return _read_video(path, k)
-
-
-def _read_video(path: Path, k: int) -> list[Image]:
-    import av
-
-    with av.open(str(path)) as container:
-        count = sum(1 for _ in container.decode(video=0))
-    wanted = set(uniform_indices(count, k))
-    with av.open(str(path)) as container:
-        frames = enumerate(container.decode(video=0))
-        return [frame.to_image() for i, frame in frames if i in wanted]
+    if not is_video(path.name):
+        raise ValueError(f"{path}: not a video that is read (mp4, mkv, mov, avi, webm)")
+    count = video_frame_count(path)
+    if count is None:
+        raise ValueError(f"{path} does not say when its frames are shown: give them as images")
+    width, height = video_size(path)
+    return ClipFile(path, count, (height, width), video_seconds(path))

@@ -7,6 +7,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
 
+    from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.records.record import QARecord
+    from spatialcore.types import Scene
 
 # Strings of one piece have offsets of 32 bits.
 _PIECE_BYTES = 1 << 30
@@ -72,6 +75,7 @@ class RecordSet:
         roots: Root folder of each source key.
         letters: (source key, recipe) -> height of a mark's letter, of the image's width.
         where: The folders that they are from, for errors.
+        datasets: The data sets that they are from, by which scenes are opened again.
 
     Reading a record raises RecordError when it contradicts itself.
     """
@@ -82,6 +86,7 @@ class RecordSet:
         roots: Mapping[str, Path],
         letters: Mapping[tuple[str, str], float] | None = None,
         where: str = "records",
+        datasets: Sequence[Dataset] = (),
     ) -> None:
         from spatial_engine.records.record import record_schema
 
@@ -92,6 +97,7 @@ class RecordSet:
         self.roots = dict(roots)
         self._letters = dict(letters or {})
         self._where = where
+        self._datasets = tuple(datasets)
 
     @staticmethod
     def open(
@@ -145,7 +151,7 @@ class RecordSet:
             _check_tasks(dataset.path, found_here)
             tables += [_shared(table, share) for table in found_here]
         where = ", ".join(str(dataset.path) for dataset, _ in opened)
-        return RecordSet(tables, found, letters, where)
+        return RecordSet(tables, found, letters, where, [dataset for dataset, _ in opened])
 
     @staticmethod
     def of(records: Sequence[QARecord], roots: Mapping[str, Path]) -> RecordSet:
@@ -168,7 +174,8 @@ class RecordSet:
             share = -(-(count - len(taken)) // (len(by_task) - left))
             taken += [row for _, row in sorted(members)[:share]]
         rows = np.array(sorted(taken[:count]), dtype=np.int64)
-        return RecordSet([self._table.take(rows)], self.roots, self._letters, self._where)
+        taken_rows = [self._table.take(rows)]
+        return RecordSet(taken_rows, self.roots, self._letters, self._where, self._datasets)
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""
@@ -250,6 +257,19 @@ class RecordSet:
             )
         return shown_image(root, record.images[number], self.letter_height_share(record))
 
+    def scene(self, record: QARecord) -> Scene:
+        """The scene of a record, opened again from its source.
+
+        Raises:
+            RecordError: No data set says what the source is, or the record is of a clip of tracks.
+            SceneFormatError: The scene is not there any more, or damaged.
+        """
+        for dataset in self._datasets:
+            if record.source in dataset.manifest.sources:
+                place = (dataset.path, record.source, self.roots[record.source], record.scene)
+                return opened_scene(*place)
+        raise RecordError(f"{self._where}: {record.id}: no data set names its source")
+
     def letter_height_share(self, record: QARecord) -> float:
         """Height of the letters of a record's marks, of the image's width."""
         from spatial_engine.dataset.dataset import LETTER_HEIGHT_SHARE
@@ -274,6 +294,18 @@ class RecordSet:
             except SpatialCoreError as error:
                 missing.append(MissingImage(source, scene, record.images[0].uri, str(error)))
         return missing
+
+
+@lru_cache(maxsize=8)
+def opened_scene(out: Path, key: str, root: Path, name: str) -> Scene:
+    """A scene of a data set's source, kept open: records of one scene come together."""
+    from spatial_engine.dataset.dataset import Dataset
+    from spatialcore.types import Scene
+
+    scene = Dataset.open(out, roots={key: root}).source(key).open(name)
+    if not isinstance(scene, Scene):
+        raise RecordError(f"{out}: {name} of {key} is a clip of tracks, and has no depth")
+    return scene
 
 
 def _check_tasks(folder: Path, tables: Iterable[pa.Table]) -> None:

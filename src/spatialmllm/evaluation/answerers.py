@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image
 
 from spatialcore.errors import SpatialCoreError
-from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, prompt_text, to_device
+from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, to_device
+from spatialmllm.data.clips import user_text
 from spatialmllm.data.records import RecordSet
 from spatialmllm.data.tokens import IMAGE_TAG
 from spatialmllm.decoding import Sampling, generate
@@ -98,7 +99,7 @@ def prompts(
         except (SpatialCoreError, ValueError, OSError) as error:
             replies.fail(record.id, str(error))
             continue
-        made.append(Prompt(record.id, prompt_text(record), shown))
+        made.append(Prompt(record.id, user_text(record), shown))
     return made
 
 
@@ -119,10 +120,16 @@ class OwnModel:
         self._folder = folder
 
     def identity(self) -> dict[str, Any]:
-        """Hash of the model folder, and the sampling."""
+        """Hash of the model folder, the sampling, and how clips are shown where they are."""
         from spatialmllm.evaluation.run import model_digest
 
-        return {"model": model_digest(self._folder), "sampling": asdict(self._sampling)}
+        made = {"model": model_digest(self._folder), "sampling": asdict(self._sampling)}
+        shown, geometry = self._builder.config.processor, self._builder.geometry
+        if shown == self._model.settings.processor and geometry is None:
+            return made
+        clips = {key: getattr(shown, key) for key in ("clip_from", "clip_frames", "sampler")}
+        where = None if geometry is None else geometry.identity()
+        return {**made, "clips": {**clips, "geometry": where}}
 
     def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
         """Answer every record of a batch."""

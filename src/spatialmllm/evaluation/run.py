@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet
 from spatialmllm.data.tokens import ChatTokenizer
+from spatialmllm.data.walk_geometry import ClipRequest
 from spatialmllm.decoding import Sampling
 from spatialmllm.evaluation.answerers import Answerer, OwnModel
 
@@ -166,6 +167,7 @@ def open_answerer(
     max_new_tokens: int,
     blind: bool = False,
     cache: Path | None = None,
+    clips: ClipRequest | None = None,
 ) -> Answerer:
     """A model of ours in a folder, or with the prefix `hf:` one of the transformers library.
 
@@ -176,6 +178,7 @@ def open_answerer(
         max_new_tokens: Longest response; decoding is greedy.
         blind: Show grey images of the same size.
         cache: Folder for decoded images of a model of ours; None decodes every time.
+        clips: What is said of clips, instead of the settings of a model of ours.
     """
     if name.startswith("hf:"):
         from spatialmllm.evaluation.library import LibraryModel
@@ -191,7 +194,11 @@ def open_answerer(
     model = load(folder, dtype=dtype, device=device).eval()
     images = None if cache is None else ImageCache(cache)
     tokenizer = ChatTokenizer.from_file(folder)
-    builder = SampleBuilder(model.settings, tokenizer, blind=blind, cache=images)
+    clips = ClipRequest() if clips is None else clips
+    settings = replace(model.settings, processor=clips.settings(model.settings.processor))
+    builder = SampleBuilder(
+        settings, tokenizer, blind=blind, cache=images, geometry=clips.walk_geometry()
+    )
     return OwnModel(model, builder, folder, Sampling(max_new_tokens=max_new_tokens))
 
 

@@ -27,6 +27,7 @@ from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet, parse_folder, shared_spaces
 from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
+from spatialmllm.data.walk_geometry import ClipRequest
 from spatialmllm.model.model import SpatialMLLM, build, build_meta, parameter_counts
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import EventSink, StopRequest
@@ -65,6 +66,7 @@ class TrainRequest:
         skip_bad: Bad samples that may be left out.
         attention: As in `SpatialMLLM`.
         cache: Folder for decoded images.
+        clips: Where the pixels of clips lie, for samplers that ask for it.
     """
 
     records: tuple[str, ...]
@@ -82,6 +84,7 @@ class TrainRequest:
     skip_bad: int = 0
     attention: str = "sdpa"
     cache: Path | None = None
+    clips: ClipRequest = field(default_factory=ClipRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def prepare(request: TrainRequest) -> Prepared:
         target=recipe.data.target,
         blind=request.blind,
         cache=None if request.cache is None else ImageCache(request.cache),
+        geometry=request.clips.walk_geometry(),
     )
     order = SequenceOrder(
         records,
@@ -340,6 +344,8 @@ def _write_manifest(prepared: Prepared) -> None:
     }
     if request.text is not None:
         manifest["text"] = request.text.name
+    if prepared.builder.geometry is not None:
+        manifest["geometry"] = prepared.builder.geometry.identity()
     claim(request.out, "train", known=is_run)
     path = request.out / "manifest.json"
     if path.is_file():
