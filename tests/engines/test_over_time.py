@@ -185,7 +185,7 @@ def context_story(context: SceneContext):
 
 @pytest.mark.parametrize("quantity", sorted(STORY))
 def test_the_reference_finds_the_same(quantity: str) -> None:
-    clip = clip_of({0: 0, 1: 14, 2: 18}, {0: 10})
+    clip = with_clock(clip_of({0: 0, 1: 14, 2: 18}, {0: 10}), lambda t: t / 30)
     context = context_of(clip)
     rows, facts = rows_of(quantity, context)
     reference = ReferenceScene(clip, load_recipe(), 7, "train")
@@ -195,6 +195,29 @@ def test_the_reference_finds_the_same(quantity: str) -> None:
         assert not broken
         assert (again.answer, again.options) == (one.answer, one.options)
         assert np.allclose(again.evidence["uv"], one.evidence["uv"])
+
+
+def with_clock(clip: Track3D, seconds) -> Track3D:
+    frames = tuple(dataclasses.replace(f, time=seconds(f.index)) for f in clip.frames)
+    return dataclasses.replace(clip, frames=frames)
+
+
+def test_a_speed_is_the_way_over_the_time_that_the_question_tells() -> None:
+    """3 cm a frame, a frame every 0.04 s: 75 cm/s, however many frames lie between images."""
+    clip = clip_of({0: 0, 1: 0})
+    rows, facts = rows_of("point_speed", context_of(with_clock(clip, lambda t: 0.04 * t)))
+    assert rows
+    for row, one in zip(rows, facts, strict=True):
+        stride = row.frames[1] - row.frames[0]
+        assert one.slots["gap"] == f"{0.04 * stride:.2g}"
+        assert one.answer.number == (75.0,)
+    table = STORY["point_speed"].candidates(context_of(clip))
+    assert not len(table)
+    assert table.rejected["time_unknown"] > 0
+    ragged = with_clock(clip, lambda t: 0.04 * t + 0.03 * (t % 2))
+    strides = {row.frames[1] - row.frames[0] for row in
+               rows_of("point_speed", context_of(ragged))[0]}  # fmt: skip
+    assert strides <= {2, 8}
 
 
 def test_still_clips_are_not_asked_about() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from spatial_engine.commands import generate, verify
 from spatial_engine.dataset.dataset import open_records
-from spatial_engine.engines import engines, select_tasks
+from spatial_engine.engines import engine_of, engines, select_tasks
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import PlanConfig
 from spatial_engine.recipe import load_recipe
@@ -26,7 +26,7 @@ def test_the_published_subtasks_are_26() -> None:
     """Nine of camera movement, four of depth, two of correspondence, three of objects, 4 x 2."""
     tasks = select_tasks((), load_recipe("multispa-paper"))
     assert len(tasks) == 22
-    clips = {engine.task for engine in engines() if engine.kind == "clip"}
+    clips = {t for t in tasks if engine_of(t).kind == "clip"}
     assert len([t for t in tasks if t not in clips]) + 2 * len(clips) == 26
 
 

@@ -63,6 +63,7 @@ def test_every_form_of_every_type(form):
         ("The answer is 1.5 m. It is 3 times 2.", "mm", 1500),
         ("1.2 metres from the camera of frame 12", "mm", 1200),
         ("12 m\xb2", "m2", 12), ("100 sq ft", "m2", 9.290304), ("30\xb0", "degree", 30),
+        ("0.3 m/s", "cm/s", 30), ("30 cm per second", "cm/s", 30), ("1.8 km/h", "cm/s", 50),
     ],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text, unit, value):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import ANY, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at
 from spatial_engine.engines.layout_scene import answered
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from spatial_engine.reference.scene import ReferenceScene
 
 Float64 = NDArray[np.float64]
-Quantity = Literal["point_direction", "which_moved", "moved_first"]
+Quantity = Literal["point_direction", "point_speed", "which_moved", "moved_first"]
 LETTERS = ("A", "B", "C", "D")
 # Word for a positive and a negative component on x, y, z of the first image's camera.
 DIRECTIONS = ("right", "left", "down", "up", "away", "closer")
@@ -51,6 +52,7 @@ STRIDES = (1, 2, 3, 5, 8)
 STARTS = 8  # of stretches of one length
 LEAST_MOVE_M = 0.10  # of a direction
 DOMINANCE = 2.0  # of the largest component over each other one
+MOST_UNEVEN = 0.05  # of the gap that is told, by which one between two frames may differ
 RIM_SHARE = 0.04  # of the width: a mark at the rim sits on something that is cut off
 MOST_DETOUR = 1.3  # of the path over the straight line
 
@@ -70,6 +72,7 @@ class ClipStory:
         axes: (T, 3, 3) rows are the axes of each camera in the world.
         label: (N,) rigid part, -1 none.
         size: (W, H).
+        clock: (T,) seconds, None where the source does not tell.
     """
 
     place: Place
@@ -82,6 +85,18 @@ class ClipStory:
     axes: Float64
     label: NDArray[np.int64]
     size: tuple[int, int]
+    clock: tuple[float | None, ...] = ()
+
+    def gap_s(self, times: Sequence[int]) -> float | None:
+        """Seconds from each of evenly spaced frames to the next, as told; None where unknown."""
+        clock = [self.clock[t] if self.clock else None for t in times]
+        known = [second for second in clock if second is not None]
+        if len(known) < len(clock):
+            return None
+        gaps = [b - a for a, b in pairwise(known)]
+        gap = float(f"{(known[-1] - known[0]) / len(gaps):.2g}")
+        even = gap > 0 and all(abs(one - gap) <= MOST_UNEVEN * gap for one in gaps)
+        return gap if even else None
 
     @cached_property
     def time_of(self) -> Mapping[int, int]:
@@ -149,18 +164,29 @@ class TrackStory(Engine):
         return f"over_time.{self.quantity}"
 
     @property
+    def of_point(self) -> bool:
+        """Whether one marked point is asked about, not several things."""
+        return self.quantity in ("point_direction", "point_speed")
+
+    @property
     def words(self) -> tuple[str, ...]:
-        """Directions, or letters of marks."""
-        return DIRECTIONS if self.quantity == "point_direction" else LETTERS
+        """Directions, or letters of marks; () for a speed."""
+        if self.of_point:
+            return DIRECTIONS if self.quantity == "point_direction" else ()
+        return LETTERS
 
     @property
     def answer(self) -> AnswerForm:
-        """A word or a letter."""
-        return WORD if self.quantity == "point_direction" else LETTER
+        """A word, a speed or a letter."""
+        if self.quantity == "point_speed":
+            return AnswerForm("integer", "cm/s")
+        return WORD if self.of_point else LETTER
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """One for each word or letter."""
-        return equal_shares(self.words) if recipe.word_strata else (("", 1.0),)
+        """One for each word or letter, or size of a speed."""
+        if not recipe.word_strata:
+            return (("", 1.0),)
+        return equal_shares(self.words) if self.words else number_strata("cm/s", 1.0)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Stretches of the clip with the points that are asked about."""
@@ -176,7 +202,9 @@ class TrackStory(Engine):
                 rejected[str(found.reason)] += 1
             else:
                 kept.append(row)
-                stratum.append(self.words.index(found.value))
+                stratum.append(
+                    self.words.index(found.value) if self.words else number_stratum(found.value)
+                )
         if not kept:
             return CandidateTable.empty(rejected)
         frames = np.array([_filled(row.frames, max(IMAGES)) for row in kept])
@@ -184,7 +212,12 @@ class TrackStory(Engine):
         chosen = context.place.draw_rows(self.task, [*frames.T, *items.T], "select")
         balanced = context.recipe.word_strata
         return CandidateTable.build(
-            frames, items, chosen, stratum=stratum if balanced else 0, rejected=rejected
+            frames,
+            items,
+            chosen,
+            stratum=stratum if balanced else 0,
+            rejected=rejected,
+            content=0 if self.words or not balanced else ANY,
         )
 
     def _possible(self, story: ClipStory) -> Iterator[Row]:
@@ -194,7 +227,7 @@ class TrackStory(Engine):
         order = [n for n in np.argsort(draws, kind="stable").tolist() if story.label[n] >= 0]
         for times in story.stretches:
             frames = tuple(story.frame[list(times)].tolist())
-            if self.quantity == "point_direction":
+            if self.of_point:
                 taken: Counter[int] = Counter()
                 for n in order:
                     label = int(story.label[n])
@@ -211,8 +244,8 @@ class TrackStory(Engine):
                 letters = [place.draw(self.task, (*frames, k), "letters") for k in things]
                 yield Row(frames, tuple(k for _, k in sorted(zip(letters, things, strict=True))))
 
-    def _ask(self, story: ClipStory, row: Row) -> Answer[str] | Rejection:
-        """The word or letter, or why there is none."""
+    def _ask(self, story: ClipStory, row: Row) -> Answer[Any] | Rejection:
+        """The word, letter or speed, or why there is none."""
         times = [story.time_of[frame] for frame in row.frames]
         columns = [story.column_of[track] for track in row.items]
         if not all(story.whole(times, n) for n in columns):
@@ -221,6 +254,8 @@ class TrackStory(Engine):
         guards = story.place.recipe.guards
         if self.quantity == "point_direction":
             return _direction(points[:, 0], story.axes[times[0]])
+        if self.quantity == "point_speed":
+            return _speed(points[:, 0], story.gap_s(times))
         if len(set(story.label[columns].tolist())) < len(columns):
             return Rejection(Reason.ORDER_AMBIGUOUS)
         if not story.movable[columns].all():
@@ -257,17 +292,22 @@ class TrackStory(Engine):
         colour = drawn_colours(
             np.array([story.place.draw(self.task, (*row.frames, *row.items), "colour")], np.uint64)
         )
-        letters = "" if self.quantity == "point_direction" else "".join(LETTERS[: len(columns)])
+        letters = "" if self.of_point else "".join(LETTERS[: len(columns)])
         share = story.place.recipe.rules.guards.mark_radius_share
         marks = marks_at(story.uv[t, columns][None], story.size, share, colour, letters)[0]
         evidence = found.evidence | {"uv": story.uv[t, columns].tolist()}
         empty = ((),) * (len(row.frames) - 1)
-        if self.quantity == "point_direction":
+        slots = {}
+        if self.quantity == "point_speed":
+            answer = answers.integer(found.value, "cm/s")
+            slots["gap"] = f"{found.evidence['gap_s']:g}"
+        elif self.of_point:
             answer = answers.word(found.value)
         else:
             answer = answers.letter(found.value)
         options = LETTERS[: len(letters)]
-        return Facts(answer, evidence, {"answer": answer.span}, (marks, *empty), options)
+        slots["answer"] = answer.span
+        return Facts(answer, evidence, slots, (marks, *empty), options)
 
     def recompute(self, reference: ReferenceScene, row: Row) -> tuple[Facts, str]:
         """The same from the clip's readings by matrix products, its parts by the reference."""
@@ -294,6 +334,17 @@ def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:
     return Answer(DIRECTIONS[2 * axis + ((x, y, z)[axis] < 0)], evidence)
 
 
+def _speed(points: Float64, gap_s: float | None) -> Answer[float] | Rejection:
+    """Centimetres per second of a point (k, 3), along the straight lines from image to image."""
+    path = float(sum(_way(np.stack(pair))[-1] for pair in pairwise(points)))
+    if gap_s is None:
+        return Rejection(Reason.TIME_UNKNOWN)
+    evidence: Evidence = {"path_m": path, "gap_s": gap_s}
+    if path < LEAST_MOVE_M:
+        return Rejection(Reason.DEAD_ZONE, evidence)
+    return Answer(100.0 * path / (gap_s * (len(points) - 1)), evidence)
+
+
 def _filled(numbers: Sequence[int], width: int) -> list[int]:
     return [*numbers, *[-1] * (width - len(numbers))]
 
@@ -312,7 +363,7 @@ def _index_story(context: SceneContext) -> ClipStory:
         context.place, view.frame, track, view.world, view.seen, view.inside, view.uv,
         np.asarray(clip.cam_from_world)[:, :3, :3],
         np.array([label_of.get(k, -1) for k in track.tolist()], dtype=np.int64),
-        clip.camera.size,
+        clip.camera.size, tuple(frame.time for frame in clip.frames),
     )  # fmt: skip
 
 
@@ -345,6 +396,7 @@ def _reference_story(reference: ReferenceScene) -> ClipStory:
         reference.place, np.array([frame.index for frame in clip.frames]), track, world, seen,
         seen & inside, uv, np.stack([np.linalg.inv(p)[:3, :3].T for p in clip.cam_from_world]),
         np.array([labels.get(k, -1) for k in track.tolist()]), clip.camera.size,
+        tuple(frame.time for frame in clip.frames),
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ LEAST_PATH_M, LEAST_NET_M = 1.0, 0.5
 LEAST_TURN_DEG, MOST_TURN_DEG = 30.0, 170.0
 MOST_OTHER_TURN = 0.6  # of the largest, that any other turn may be
 LONG_WALK = 32  # images
-LEAST_WALK = 24
+LEAST_WALK = 10
 
 
 @dataclass(frozen=True, slots=True)

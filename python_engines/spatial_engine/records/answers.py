@@ -38,7 +38,7 @@ Place = tuple[str, int, int]
 
 ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 UNITS = (
-    "mm", "m", "cm", "m2", "degree", "norm1000", "count", "word", "letter", "steps", "cell"
+    "mm", "m", "cm", "m2", "cm/s", "degree", "norm1000", "count", "word", "letter", "steps", "cell"
 )  # fmt: skip
 METRES_PER = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2, "box": 4}

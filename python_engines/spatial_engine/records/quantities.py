@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from spatial_engine.records.answers import METRES_PER
 
-# To the base of each dimension: metres, square metres, degrees.
+# To the base of each dimension: metres, square metres, metres per second, degrees.
 _SCALES: dict[str, tuple[str, float]] = {
     **{name: ("length", metres) for name, metres in METRES_PER.items()},
     "km": ("length", 1000.0),
@@ -26,11 +26,20 @@ _SCALES: dict[str, tuple[str, float]] = {
     "m2": ("area", 1.0),
     "cm2": ("area", 1e-4),
     "ft2": ("area", 0.3048**2),
+    "mm/s": ("speed", 0.001),
+    "cm/s": ("speed", 0.01),
+    "m/s": ("speed", 1.0),
+    "km/h": ("speed", 1.0 / 3.6),
     "degree": ("angle", 1.0),
     "rad": ("angle", math.degrees(1.0)),
 }
 _SQUARE = r"(?:sq(?:uare|\.)?[ -]?)"
+_PER_SECOND = r"\s*(?:/|per|a)\s*(?:s|sec(?:ond)?)"
 _UNITS: tuple[tuple[str, str], ...] = (
+    ("mm_per_s", rf"(?:mm|millimet(?:re|er)s?){_PER_SECOND}|mmps"),
+    ("cm_per_s", rf"(?:cm|centimet(?:re|er)s?){_PER_SECOND}|cmps"),
+    ("m_per_s", rf"(?:m|met(?:re|er)s?){_PER_SECOND}|mps"),
+    ("km_per_h", r"(?:km|kilomet(?:re|er)s?)\s*(?:/|per|an)\s*h(?:our)?|kmh|kph"),
     ("m2", rf"m\^?2|sqm|{_SQUARE}(?:m|met(?:re|er)s?)"),
     ("cm2", rf"cm\^?2|{_SQUARE}(?:cm|centimet(?:re|er)s?)"),
     ("ft2", rf"ft\^?2|sqft|{_SQUARE}(?:ft|feet|foot)"),
@@ -184,8 +193,8 @@ def _unit_after(text: str, start: int, at: int) -> tuple[str | None, int]:
     if match is None:
         return None, at
     name = match.lastgroup
-    if name != "sign":
-        return name, match.end()
+    if name is not None and name != "sign":
+        return name.replace("_per_", "/"), match.end()
     quoted = match["sign"] != "\xb0" and text[:start].rstrip("+-").endswith(match["sign"])
     return (None, at) if quoted else (_SIGNS[match["sign"]], match.end())
 

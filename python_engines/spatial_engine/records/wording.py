@@ -29,7 +29,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 Texts = Annotated[tuple[Text, ...], Meta(min_length=1)]
 Slot = Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")]
 Variant = Annotated[str, Meta(pattern=r"^[a-z0-9_]*$")]
-Unit = Literal["", "mm", "cm", "m", "m2", "degree", "count"]
+Unit = Literal["", "mm", "cm", "m", "m2", "cm/s", "degree", "count"]
 Pieces = tuple[str, ...]  # a template as text, slot, text, slot, ..., text
 
 

@@ -23,6 +23,7 @@ UNIT_WORDS = {
     "cm": r"centimet(?:re|er)s?|\bcm\b",
     "m": r"\bmet(?:re|er)s?\b|\bm\b",
     "m2": r"square met(?:re|er)s?|\bm2\b",
+    "cm/s": r"centimet(?:re|er)s? (?:per|a|each) second|\bcm/s\b",
     "degree": r"degrees?",
     "count": r"how many|number|count",
 }

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     NO_OVERLAP = "no_overlap"
     VIEW_SHARED = "view_shared"
     MARKS_CLOSE = "marks_close"
+    TIME_UNKNOWN = "time_unknown"
     POSITION_FAR = "position_far"
     DISTRACTOR_SHORT = "distractor_short"
     BOX_SMALL = "box_small"
