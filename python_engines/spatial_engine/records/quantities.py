@@ -34,7 +34,7 @@ _SCALES: dict[str, tuple[str, float]] = {
     "rad": ("angle", math.degrees(1.0)),
 }
 _SQUARE = r"(?:sq(?:uare|\.)?[ -]?)"
-_PER_SECOND = r"\s*(?:/|per|a)\s*(?:s|sec(?:ond)?)"
+_PER_SECOND = r"\s*(?:/|per|a)\s*(?:seconds?|sec|s)"
 _UNITS: tuple[tuple[str, str], ...] = (
     ("mm_per_s", rf"(?:mm|millimet(?:re|er)s?){_PER_SECOND}|mmps"),
     ("cm_per_s", rf"(?:cm|centimet(?:re|er)s?){_PER_SECOND}|cmps"),
