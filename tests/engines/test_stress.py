@@ -244,3 +244,9 @@ def test_a_pruned_set_is_whole_and_verifies(made: Path, tmp_path: Path) -> None:
     report = verify(tmp_path / "less", sample=60, workers=1)
     assert report.ok
     assert report.total == summary.rows
+
+
+def test_one_number_alone_is_known_to_all() -> None:
+    """A single bin leaves the models nothing to choose."""
+    found_one = found(lambda dice: Told("", "", "number", 2.0, {"x": dice.uniform()}, ()))
+    assert found_one.blind == 1.0

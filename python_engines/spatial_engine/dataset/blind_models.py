@@ -132,6 +132,7 @@ def by_numbers(model: str) -> Attack:
         bins = _number_bins(_truths(train))
         names, truth = np.unique(bins, return_inverse=True)
         score = _fitted(model, [row.said for row in train], truth)([row.said for row in test])
+        score = score[:, : len(names)]  # of a single bin there is a second, empty class
         middles = np.where(names < 0, 0.0, _NUMBER_BIN ** (names + 0.5))
         allowed = np.array([_near(guess, middles) for guess in middles])  # guess x bin
         mass = score @ allowed.T

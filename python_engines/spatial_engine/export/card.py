@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dataset card of an export."""
+"""The dataset card of an export: README.md, and croissant.json for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spatial_engine.dataset.stress import kept_blind
 from spatial_engine.engines import engine_or_none
+from spatial_engine.export.croissant import write_croissant
 from spatial_engine.export.request import Exported, part_files
 from spatialcore.files import write_text
 
@@ -55,6 +57,9 @@ def write_card(folder: Path, dataset: Dataset, counts: Exported) -> None:
     targets = sorted(path.parent.name for path in folder.glob("*/export.json"))
     text = _header(folder, targets, counts) + _body(dataset, targets, counts) + _notes(targets)
     write_text(folder / "README.md", "\n".join(text) + "\n")
+    version = dataset.manifest.versions.get("spatialcore", "")
+    licences = dict.fromkeys(_licence(dataset, source) for source in sorted(counts.sources))
+    write_croissant(folder, targets, counts, version, list(licences))
 
 
 def _header(folder: Path, targets: Sequence[str], counts: Exported) -> list[str]:
@@ -110,17 +115,30 @@ def _body(dataset: Dataset, targets: Sequence[str], counts: Exported) -> list[st
         where = "PATH_OF_THIS_FOLDER"
         lines += [f'questions = load_dataset("{where}", "{name}")' for name in loadable]
         lines += ["```", ""]
-    lines += ["| task | questions | blind guess |", "|---|---|---|"]
-    for task, count in sorted(counts.tasks.items()):
-        lines.append(f"| {task} | {count:,} | {_chance(task)} |")
+    lines += _tasks(dataset, counts)
     lines += ["", "| source | questions | licence of the source |", "|---|---|---|"]
     for source, count in sorted(counts.sources.items()):
-        terms = licence_of(manifest.sources[source].kind, dataset.roots[source])
-        lines.append(f"| {source} | {count:,} | {terms} |")
+        lines.append(f"| {source} | {count:,} | {_licence(dataset, source)} |")
     if counts.left_out:
         lines += ["", f"{counts.left_out:,} questions show frames on both sides of the stretch of "
                   "the walk that is held out as val, and are in neither split."]  # fmt: skip
     return lines
+
+
+def _licence(dataset: Dataset, source: str) -> str:
+    return licence_of(dataset.manifest.sources[source].kind, dataset.roots[source])
+
+
+def _tasks(dataset: Dataset, counts: Exported) -> list[str]:
+    """Questions of each task, its chance, and what was scored without looking where it is known."""
+    blind = kept_blind(dataset)
+    lines = ["| task | questions | chance | blind |", "|---|---|---|---|"]
+    for task, count in sorted(counts.tasks.items()):
+        found = f"{100 * blind[task]:.0f} %" if task in blind else ""
+        lines.append(f"| {task} | {count:,} | {_chance(task)} | {found} |")
+    told = "best score of a reader of the text alone, rooms held out"
+    ask = "not measured: `spatialcore stats OUT --stress` before the export"
+    return [*lines, "", f"blind: {told if blind else ask}."]
 
 
 def _chance(task: str) -> str:
