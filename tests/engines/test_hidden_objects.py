@@ -19,7 +19,7 @@ from spatial_engine.engines import engines
 from spatial_engine.engines.base import Named, candidates_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import layout_scene, reference_layout
-from spatial_engine.engines.one_image import ONE_IMAGE, _views
+from spatial_engine.engines.one_image import ONE_IMAGE, views_of
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.scene import ReferenceScene
@@ -142,7 +142,7 @@ def test_nothing_hidden_is_named_or_counted(context, reference) -> None:
 
 def test_a_count_beside_a_hidden_instance_is_refused_or_right(context: SceneContext) -> None:
     open_cup, reasons = 8, set()
-    for view in _views(context).values():
+    for view in views_of(context).values():
         found = ONE_IMAGE[0]._ask(view, (open_cup,))
         reasons.add(str(getattr(found, "reason", "")))
         assert getattr(found, "value", 1) == 1

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.engines.base import Engine
-from spatial_engine.records.answers import WRITTEN
+from spatial_engine.records.answers import WRITTEN, box_centre
 from spatial_engine.records.wording import SLOT, wording_of
 from spatialcore.errors import SpatialCoreError
 
@@ -118,6 +118,8 @@ def _asked(
         return "number", numbers[0], ()
     if row["answer_unit"] != "norm1000":
         return "vector", numbers, ()
+    if row["answer_type"] == "box":  # where its middle is
+        return "point", box_centre(numbers), ()
     try:
         points = [(float(slots[f"x{k}"]), float(slots[f"y{k}"])) for k in (1, 2)]
     except (KeyError, ValueError):

@@ -40,6 +40,7 @@ _OWN = (
     "spatial_relation:SPATIAL_RELATION",
     "one_image:ONE_IMAGE",
     "referred:REFERRED",
+    "grounding:GROUNDING",
     "comparisons:COMPARISONS",
     "floor_plan:FLOOR_PLAN",
     "cognitive_map:COGNITIVE_MAP",

@@ -251,7 +251,7 @@ class OneImage(Engine):
         rows: list[Row] = []
         stratum: list[int] = []
         names: list[list[str]] = []
-        for frame, view in _views(context).items():
+        for frame, view in views_of(context).items():
             for items in self._possible(view):
                 found = self._ask(view, items)
                 if isinstance(found, Rejection):
@@ -304,7 +304,7 @@ class OneImage(Engine):
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""
-        views = _views(context)
+        views = views_of(context)
         return [self._facts(views[row.frames[0]], row) for row in rows]
 
     def _facts(self, view: View, row: Row) -> Facts:
@@ -324,24 +324,24 @@ class OneImage(Engine):
         Raises:
             ValueError: The row names an object that the source does not have, or has no answer.
         """
-        return self._facts(_reference_view(reference, row), row), ""
+        return self._facts(reference_view(reference, row.frames, row.frames[0]), row), ""
 
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects of a row, or all instances that are counted."""
         ids = list(row.items)
         if self.quantity == "object_count":
-            ids = _reference_view(reference, row).shown_ids(ids[0])
+            ids = reference_view(reference, row.frames, row.frames[0]).shown_ids(ids[0])
         return [Named(k, row.frames) for k in ids]
 
 
-def _reference_view(reference: ReferenceScene, row: Row) -> View:
-    """The frame of a row as the source and the reference give it."""
-    layout, frame = reference_layout(reference, row.frames), row.frames[0]
+def reference_view(reference: ReferenceScene, frames: tuple[int, ...], frame: int) -> View:
+    """One of some frames as the source and the reference give it."""
+    layout = reference_layout(reference, frames)
     column = layout.frames.index(frame)
     return View(layout, column, reference.camera(frame), reference.world_from_cam(frame))
 
 
-def _views(context: SceneContext) -> dict[int, View]:
+def views_of(context: SceneContext) -> dict[int, View]:
     """The shown frames; what is found of them serves all tasks."""
 
     def make() -> dict[int, View]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_of
 from spatial_engine.records.answers import norm1000
-from spatial_engine.records.marks import Mark, Refer, box_mark, mark_radius
+from spatial_engine.records.marks import Mark, Refer, box_mark, cell_of, mark_radius
 from spatial_engine.records.place import Place
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Reason
@@ -188,6 +188,31 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     whole = areas[0] + areas[1] - wide * high
     return wide * high / whole if whole > 0 else 0.0
+
+
+def seen_runs(
+    uv: Float64, truth: Sequence[float], size: tuple[int, int]
+) -> list[tuple[int, int, int]]:
+    """The cells of an image that show an object, as (row, first column, last column) of runs.
+
+    Cells are `marks.CELLS` to the width and as high as wide. Those with a visible vertex, those
+    between two of them, and that of the truth, which is one of them but for its rounding.
+
+    Args:
+        uv: (n, 2) pixels of the visible vertices.
+        truth: The point in 0..1000.
+        size: (W, H) of the image.
+    """
+    shares = 1000 * uv / np.array(size)
+    cells = {cell_of(float(x), float(y), size) for x, y in shares.tolist()}
+    cells.add(cell_of(truth[0], truth[1], size))
+    runs: list[tuple[int, int, int]] = []
+    for column, row in sorted(cells, key=lambda cell: (cell[1], cell[0])):
+        if runs and runs[-1][0] == row and column - runs[-1][2] <= 2:
+            runs[-1] = (row, runs[-1][1], column)
+        else:
+            runs.append((row, column, column))
+    return runs
 
 
 def sights_of(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> Sights:

@@ -23,8 +23,8 @@ from spatialcore.relations.walks import Step
 
 __all__ = [
     "ANSWER_TYPES", "CLOSED", "COLOURS", "NUMBER_COUNT", "UNITS", "WRITTEN", "Answer", "Mark",
-    "Place", "Step", "answer_span", "box", "coordinate", "integer", "integers", "letter",
-    "map_places", "mark_radius", "norm1000", "number", "option_lines", "places_text",
+    "Place", "Step", "answer_span", "box", "box_centre", "coordinate", "integer", "integers",
+    "letter", "map_places", "mark_radius", "norm1000", "number", "option_lines", "places_text",
     "round_number", "round_numbers", "steps", "vector", "vectors", "word",
 ]  # fmt: skip
 
@@ -151,6 +151,11 @@ def coordinate(x: float, y: float) -> Answer:
 def box(x0: float, y0: float, x1: float, y1: float) -> Answer:
     """A box of an image in 0..1000: its left, upper, right and lower side."""
     return Answer("box", "norm1000", number=(float(x0), float(y0), float(x1), float(y1)))
+
+
+def box_centre(sides: Sequence[float]) -> tuple[float, float]:
+    """The middle of a box of 0..1000."""
+    return 0.5 * (sides[0] + sides[2]), 0.5 * (sides[1] + sides[3])
 
 
 def map_places(places: Sequence[Place]) -> Answer:

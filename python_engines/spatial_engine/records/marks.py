@@ -31,6 +31,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 Refer = Literal["", "boxed", "pointed"]
 """How a question points at objects; "" where it names them."""
+CELLS = 50
+"""Cells across an image, of what it shows of an object."""
 _SUPERSAMPLING = 4  # the drawing is made this much larger and reduced, for smooth rings
 _CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down, left-down
 
@@ -83,6 +85,19 @@ class Mark:
         if self.colour not in COLOURS or len(self.letter) > 1:
             return f"a mark of colour {self.colour[:20]!r} with the letter {self.letter[:20]!r}"
         return ""
+
+
+def cell_of(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
+    """Column and row of the cell that holds a point in 0..1000 of an image of W x H pixels.
+
+    Example:
+        >>> cell_of(500, 1000, (640, 480))
+        (25, 37)
+    """
+    width, height = size
+    last = math.ceil(CELLS * height / width) - 1
+    column, row = math.floor(CELLS * x / 1000), math.floor(CELLS * y * height / (1000 * width))
+    return min(max(column, 0), CELLS - 1), min(max(row, 0), last)
 
 
 def box_mark(corners: tuple[float, float, float, float], width: int, colour: str) -> Mark:

@@ -122,13 +122,14 @@ class _Task:
     """A table `[tasks.NAME]`; the fields are those of `Wording`, which has their meaning.
 
     `like` names a task of the file that is asked in the same words, with phrases in the place of
-    names: the table then holds a description alone.
+    names unless `named`: the table then holds a description alone.
     """
 
     description: Name
     questions: Texts | Mapping[Variant, Texts] = ()
     answers: Texts | Mapping[Variant, Texts] = ()
     like: str = ""
+    named: bool = False
     question_slots: tuple[Slot, ...] = ()
     answer_slots: tuple[Slot, ...] = ()
     repeated: tuple[Slot, ...] = ()
@@ -172,11 +173,12 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
             what = f"{task.like!r} is none of the [tasks]"
             raise SettingsError(file, f"{at}.like", what, nearest(task.like, tables.tasks))
         said = tables.tasks[task.like] if task.like else task
+        phrased = task.like and not task.named and said.names
         wording = made[f"{family}.{name}"] = Wording(
             f"{family}.{name}", shared[task.description], _lists(said.questions),
             _lists(said.answers), said.question_slots, said.answer_slots, said.repeated,
-            () if task.like else said.names, said.names if task.like else said.phrases,
-            said.unit, said.words, said.forbid, task.coordinates, said.least,
+            () if phrased else said.names, said.names if phrased else said.phrases, said.unit,
+            said.words, said.forbid, task.coordinates, said.least,
         )  # fmt: skip
         if problems := lint(wording):
             raise SettingsError(file, at, problems[0])

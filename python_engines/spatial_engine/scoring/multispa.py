@@ -28,7 +28,7 @@ from spatial_engine.engines.base import Metric
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import Dialect, parse_answer
 from spatial_engine.records.record import QARecord
-from spatial_engine.scoring.places import iou_score, map_score, turn_error
+from spatial_engine.scoring.places import iou_score, map_score, on_cells, turn_error
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
 from spatialcore.relations.starts import arrivals, possible_starts
@@ -107,6 +107,10 @@ def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> f
         return float(turn_error(answer.number[0], truth.number[0]) <= TURN_TOLERANCE_DEG)
     if metric == "IoU":
         return iou_score(answer.number, truth.number)
+    if metric == "on the object":
+        image = record.images[-1]
+        seen = record.facts["seen_runs"]
+        return float(on_cells(answer.number, seen, (image.width, image.height)))
     if metric == "map":
         anchors = [(str(name), int(x), int(y)) for name, x, y in record.facts["anchors"]]
         return map_score(answer.places, truth.places, anchors)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from spatial_engine.records.answers import Place
+from spatial_engine.records.marks import cell_of
 from spatial_engine.records.names import spoken
 
 IOU_STEPS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -41,6 +42,19 @@ def iou_score(answer: Sequence[float], truth: Sequence[float]) -> float:
     whole = areas[0] + areas[1] - wide * high
     found = wide * high / whole if whole > 0 else 0.0
     return sum(found >= step for step in IOU_STEPS) / len(IOU_STEPS)
+
+
+def on_cells(point: Sequence[float], runs: Sequence[Sequence[int]], size: tuple[int, int]) -> bool:
+    """Whether a point in 0..1000 of an image (W, H) lies on one of the cells of runs.
+
+    Example:
+        >>> on_cells((500, 500), [(18, 20, 30)], (640, 480))
+        True
+    """
+    if not all(0 <= share <= 1000 for share in point):
+        return False
+    column, row = cell_of(point[0], point[1], size)
+    return any(row == r and first <= column <= last for r, first, last in runs)
 
 
 def map_score(answer: Sequence[Place], truth: Sequence[Place], anchors: Sequence[Place]) -> float:
