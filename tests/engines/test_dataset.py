@@ -93,7 +93,8 @@ def test_export_show_view_and_the_model_draw_the_same_pixels(
     assert (images / picture.file).read_bytes() == jpeg(plain)
     laid = plain.convert("RGB")
     for patch in picture.patches:
-        laid.paste(Image.open(images / patch.file), (patch.x, patch.y))
+        with Image.open(images / patch.file) as drawn:
+            laid.paste(drawn, (patch.x, patch.y), drawn)
     assert np.array_equal(laid, expected)
 
 

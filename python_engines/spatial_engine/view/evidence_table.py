@@ -11,7 +11,8 @@ _LISTED = 6  # numbers of a list that are written out; of a longer one the count
 _DEEPEST = 3
 _UNITS = {"_m2": "m²", "_m3": "m³", "_m": "m", "_mm": "mm", "_deg": "°", "_px": "px"}
 _LEAST_HASH = 12
-_TEXT = 80  # characters
+_TEXT = 80  # characters of a word
+_WHOLE = 160  # of a value
 
 
 def evidence_table(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -30,6 +31,8 @@ def _row(name: str, value: Any) -> tuple[str, str]:
     if suffix and isinstance(value, dict | list) and _is_deep(value):
         unit = ""
     text = _short(value, 0)
+    if len(text) > _WHOLE:
+        text = f"{text[:_WHOLE]}…"
     return name.removesuffix(suffix).replace("_", " "), f"{text} {unit}" if unit else text
 
 

@@ -2,7 +2,7 @@
 """The pictures of a gallery: every image once, and what marks change of it as patches.
 
 A file is named after the pixels it holds, so equal images are one file. A marked image is the plain
-one with small exact patches on it: a frame that is asked about a hundred times is stored once.
+one with an exact patch on it: a frame that is asked about a hundred times is stored once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatial_engine.dataset.dataset import OpenedRecord
 from spatialcore.errors import RecordError, SpatialCoreError
@@ -25,12 +24,11 @@ PICTURE_WIDTH = 960  # pixels at most
 JPEG_QUALITY = 85
 _KEPT = 48  # decoded images that are kept for the next records
 _BELIEVED = 32  # lost images, from which a source that is not there is known before the end
-_JOIN = 9  # pixels: what marks change nearer than this is one patch
-_MOST_PATCHED = 0.2  # of the image's area; beyond, the marked image is a picture of its own
+_MOST_PATCHED = 0.2  # of the image's pixels; beyond, the marked image is a picture of its own
 
 
 class Patch(NamedTuple):
-    """Pixels that marks have changed: a file, and its place in the image at its recorded size."""
+    """The pixels that marks have changed, the others transparent: a file, and its place."""
 
     file: str
     x: int
@@ -117,19 +115,25 @@ class Pictures:
     def _marked(
         self, name: str, plain: PilImage, marked: PilImage
     ) -> tuple[str, tuple[Patch, ...]]:
-        changed = (np.asarray(plain) != np.asarray(marked)).any(axis=2)
-        boxes = _boxes(changed)
-        if sum(w * h for _, _, w, h in boxes) > _MOST_PATCHED * changed.size:
+        from PIL import Image
+
+        pixels = np.asarray(marked)
+        changed = (np.asarray(plain) != pixels).any(axis=2)
+        if changed.mean() > _MOST_PATCHED:
             return self._save(marked), ()
-        patches = []
-        for x, y, w, h in boxes:
-            pixels = marked.crop((x, y, x + w, y + h))
-            file = f"{_digest(pixels)}.png"
-            if file not in self._written:
-                pixels.save(self._folder / file, "PNG")
-                self._written.add(file)
-            patches.append(Patch(file, x, y, w, h))
-        return name, tuple(patches)
+        if not changed.any():
+            return name, ()
+        rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
+        y, x, height, width = rows[0], columns[0], np.ptp(rows) + 1, np.ptp(columns) + 1
+        part = slice(y, y + height), slice(x, x + width)
+        patch = np.dstack([pixels[part], np.where(changed[part], 255, 0).astype(np.uint8)])
+        patch[~changed[part]] = 0
+        drawn = Image.fromarray(patch, "RGBA")
+        file = f"{_digest(drawn)}.png"
+        if file not in self._written:
+            drawn.save(self._folder / file, "PNG")
+            self._written.add(file)
+        return name, (Patch(file, int(x), int(y), int(width), int(height)),)
 
     def _save(self, image: PilImage) -> str:
         name = f"{_digest(image)}.jpg"
@@ -145,22 +149,3 @@ class Pictures:
 def _digest(image: PilImage) -> str:
     size = f"{image.width}x{image.height}".encode()
     return hashlib.blake2b(image.tobytes(), digest_size=8, key=size).hexdigest()
-
-
-def _boxes(changed: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
-    """x, y, width and height around the pixels of (H, W) that differ, near ones together."""
-    from scipy.ndimage import find_objects, label, maximum_filter
-
-    if not changed.any():
-        return []
-    near = maximum_filter(changed, size=_JOIN)
-    parts = find_objects(label(near)[0])
-    half = _JOIN // 2
-    found = []
-    for rows, columns in parts:
-        top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
-        inner = changed[top:bottom, left:right]
-        if inner.any():
-            bottom, right = min(bottom + half, len(changed)), min(right + half, changed.shape[1])
-            found.append((left, top, right - left, bottom - top))
-    return found
