@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -59,6 +60,10 @@ def test_show_draws_the_marks_that_the_question_names(
         drawn = opened.images()[0].convert("RGB").crop(box)
         plain = open_image(opened.root, record.images[0].uri).convert("RGB").crop(box)
         assert difference(written, drawn) < 40 < difference(plain, drawn)
+        drawing = ElementTree.parse(tmp_path / f"{record.id.replace('/', '-')}-why.svg").getroot()
+        classes = {one.get("class") for one in drawing.iter()}
+        assert {"cloud", "camera", "ray", "point"} <= classes
+        assert any(one.tag.endswith("style") for one in drawing)
 
 
 def test_show_is_the_same_for_one_seed(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,26 +4,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.browser import NoBrowser, headless, set_window
 from spatial_engine.view.scene_files import ScenePlans
 from spatial_engine.view.serve import make_server
 from spatial_engine.view.why import image_shapes, top_view
 from tests.view.conftest import Gallery
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage",
-)  # fmt: skip
 DESK, PHONE = (1440, 900), (390, 844)
 
 
@@ -40,11 +35,7 @@ class Page:
                    " || !document.getElementById('none').hidden")  # fmt: skip
 
     def size(self, size: tuple[int, int], *, dark: bool = False) -> None:
-        width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        set_window(self.driver, size, dark=dark)
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -92,22 +83,13 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    helper = shutil.which("chromedriver")
-    if browser is None or helper is None:
-        pytest.skip("no chromium with its chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(helper))
-    yield found
-    found.quit()
+def driver() -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(headless())
+        except NoBrowser as error:
+            pytest.skip(str(error))
+        yield found
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print records with their evidence, and write their images with the marks drawn.
+"""Print records with their evidence; write their marked images and a map that says why.
 
 Examples:
   spatialcore show out                               the first record
@@ -24,10 +24,11 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
 from spatialcore.commands.text import printable
-from spatialcore.files import child, whole_file
+from spatialcore.files import child, whole_file, write_text
 
 if TYPE_CHECKING:
-    from spatial_engine.dataset.dataset import OpenedRecord
+    from spatial_engine.dataset.dataset import Dataset, OpenedRecord
+    from spatial_engine.view.scene_files import ScenePlans
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,27 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
-    chosen = _choose(options)
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.view.scene_files import ScenePlans
+
+    dataset = Dataset.open(options.records, roots=roots_of(options.root))
+    chosen = _choose(options, dataset)
     if not chosen:
         wanted = options.id or f"task {options.task}"
         raise ValueError(f"{options.records} has no record of {wanted}")
     folder = options.images
     if folder is None and not options.json:
         folder = Path(tempfile.mkdtemp(prefix="spatialcore-show-"))
+    plans = ScenePlans(dataset)
     for opened in chosen:
         if folder is None or options.json:
             print(json.dumps(asdict(opened.record)))
         else:
-            _print(opened, folder)
+            _print(opened, folder, plans)
     return exit_codes.OK
 
 
-def _choose(options: Options) -> list[OpenedRecord]:
-    from spatial_engine.dataset.dataset import Dataset
-
-    dataset = Dataset.open(options.records, roots=roots_of(options.root))
+def _choose(options: Options, dataset: Dataset) -> list[OpenedRecord]:
     if options.id is not None:
         found = dataset.find(options.id)
         return [] if found is None else [found]
@@ -105,17 +108,27 @@ def _smallest(records: Iterable[OpenedRecord], count: int, seed: int) -> list[Op
     return heapq.nsmallest(count, records, key=key)
 
 
-def _print(opened: OpenedRecord, folder: Path) -> None:
+def _print(opened: OpenedRecord, folder: Path, plans: ScenePlans) -> None:
+    from spatial_engine.view.shapes import svg
+    from spatial_engine.view.why import top_view, view_box
+
     record = opened.record
+    plan, why = plans.explain(record)
     lines = [record.id]
     lines.append(f"  {record.source}/{record.scene} frames {', '.join(record.frame_names)}")
     lines += [f"  {line}" for line in record.question.splitlines()]
     lines.append(f"  -> {record.answer}")
-    lines += [f"     {name}: {json.dumps(value)}" for name, value in record.facts.items()]
+    lines += [f"     {name}: {text}" for name, text in why.table]
     print("\n".join(map(printable, lines)))
     for k, image in enumerate(opened.images()):
         path = child(folder, f"{record.id.replace('/', '-')}-{k + 1}.jpg")
         with whole_file(path, durable=False) as temporary:
             image.convert("RGB").save(temporary, "JPEG", quality=95)
         print(f"  image {k + 1}: {printable(str(path))}")
+    box = view_box(plan, why)
+    if box is not None:
+        path = child(folder, f"{record.id.replace('/', '-')}-why.svg")
+        title = f"{record.scene} {why.said}"
+        write_text(path, svg(top_view(record, plan, why), box, title=title, style=True))
+        print(f"  why: {printable(str(path))}")
     print()

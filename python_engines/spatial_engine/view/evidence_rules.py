@@ -26,6 +26,7 @@ from spatialcore.relations.free_space import space_of_runs
 
 Float64 = NDArray[np.float64]
 _RING = 0.025  # of an image's width: radius of what is drawn around a pixel
+_MOST_RAYS = 6  # cameras that a line is drawn from
 _MOST_CELLS = 1 << 22  # of a floor that is drawn
 
 
@@ -40,6 +41,7 @@ class Canvas:
         above: The plane of the map.
         objects: Ids of the objects that the answer is about, in the order named.
         top: Shapes of the map, centimetres.
+        floor: Shapes that lie below all others.
         images: Number of an image -> shapes on it, pixels.
         points: Places of the map that must be seen on it.
     """
@@ -50,6 +52,7 @@ class Canvas:
     above: Above
     objects: list[int] = field(default_factory=list)
     top: list[Shape] = field(default_factory=list)
+    floor: list[Shape] = field(default_factory=list)
     images: dict[int, list[Shape]] = field(default_factory=dict)
     points: list[Float64] = field(default_factory=list)
 
@@ -193,7 +196,7 @@ def free_floor(canvas: Canvas) -> None:
     H, W = space.free.shape
     origin = np.array([*space.origin, 0.0])
     corner, _ = canvas.on_map(origin, origin + np.array([W * space.cell_m, H * space.cell_m, 0.0]))
-    canvas.top.append(cells("floor", space.free, corner, space.cell_m * CM))
+    canvas.floor.append(cells("floor", space.free, corner, space.cell_m * CM))
 
 
 def places_and_route(canvas: Canvas) -> None:
@@ -211,8 +214,13 @@ def places_and_route(canvas: Canvas) -> None:
         (path,) = canvas.on_map(np.pad(walked, ((0, 0), (0, 1))))
         canvas.top.append(line("route", path))
         canvas.top.append(arrow("route", path[-2] + 0.5 * (path[-1] - path[-2]), path[-1]))
+    faced = numbers(facts.get("face_xy"), (2,))
+    if faced is not None and start is not None:
+        ends = canvas.on_map(np.array([*start, 0.0]), np.array([*faced, 0.0]))
+        canvas.top.append(arrow("facing", *ends))
     for name, value in facts.items():
-        xy = numbers(value, (2,)) if name.endswith("_xy") else None
+        named = name.endswith("_xy") and name != "face_xy"
+        xy = numbers(value, (2,)) if named else None
         if xy is not None:
             (place,) = canvas.on_map(np.array([*xy, 0.0]))
             canvas.top += [dot("point", place), label("name", place - (0, 12), name[:-3])]
@@ -232,6 +240,21 @@ def gaps(canvas: Canvas) -> None:
         first, second = boxes[a], boxes[b]
         if first is not None and second is not None:
             canvas.top.append(line("measure", [(first.x, first.y), (second.x, second.y)]))
+
+
+def seen_from(canvas: Canvas) -> None:
+    """`ranges_m`, `range_a_m`, `turn_deg`, `bearing_deg`: lines from the cameras to the objects."""
+    facts, count = canvas.facts, len(canvas.record.images)
+    boxes = [box for box in map(canvas.box, canvas.objects) if box is not None]
+    if "bearing_deg" in facts:
+        images = [0]
+    elif count <= _MOST_RAYS and any(n in facts for n in ("ranges_m", "range_a_m", "turn_deg")):
+        images = list(range(count))
+    else:
+        return
+    for camera in filter(None, map(canvas.camera, images)):
+        for box in boxes:
+            canvas.top.append(line("measure", [(camera.x, camera.y), (box.x, box.y)]))
 
 
 def turns_between(canvas: Canvas) -> None:
@@ -294,9 +317,9 @@ def _ring(canvas: Canvas, number: int, uv: Float64, text: str, name: str = "ring
     radius = _RING * width
     canvas.on_image(number, ring(name, uv, radius))
     if text:
-        left = uv[0] < 0.8 * width
-        place = uv + np.array([1.4 if left else -1.4, 0.4]) * radius
-        canvas.on_image(number, label("depth" if left else "depth-left", place, text))
+        low = uv[1] > 0.85 * canvas.record.images[number].height
+        place = uv + np.array([0.0, -1.5 if low else 2.4]) * radius
+        canvas.on_image(number, label("depth", place, text))
 
 
 def _metres(value: Any) -> str:
@@ -306,5 +329,5 @@ def _metres(value: Any) -> str:
 
 RULES: tuple[Callable[[Canvas], None], ...] = (
     free_floor, named_objects, stored_cameras, camera_moves, items_are_points, world_points,
-    places_and_route, gaps, turns_between, measured_side, pixels,
+    places_and_route, gaps, seen_from, turns_between, measured_side, pixels,
 )  # fmt: skip

@@ -65,6 +65,8 @@ def _list(value: list[Any], depth: int) -> str:
             return f"{len(value)} values, {_short(min(numbers), 0)} to {_short(max(numbers), 0)}"
         shape = " by ".join(map(str, _shape(value)))
         return f"{shape} values" if " by " in shape else f"{shape} entries"
+    if _size(value) > _LISTED and any(isinstance(one, dict) for one in value):
+        return f"{len(value)} entries"
     parts = [_short(one, depth + 1) for one in value]
     if any(isinstance(one, dict | list) for one in value):
         return "; ".join(f"({part})" for part in parts)

@@ -152,6 +152,7 @@ class _Writer:
             "images": [_picture(self.pictures.add(opened, k)) for k in range(len(record.images))],
             "objects": why.objects,
             "top": why.top,
+            "floor": why.floor,
             "on": why.images,
             "table": why.table,
             "by": self._made_by.setdefault(made_by, len(self._made_by)),

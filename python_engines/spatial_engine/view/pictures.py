@@ -115,25 +115,23 @@ class Pictures:
     def _marked(
         self, name: str, plain: PilImage, marked: PilImage
     ) -> tuple[str, tuple[Patch, ...]]:
-        from PIL import Image
+        from PIL import Image, ImageChops
 
-        pixels = np.asarray(marked)
-        changed = (np.asarray(plain) != pixels).any(axis=2)
-        if changed.mean() > _MOST_PATCHED:
-            return self._save(marked), ()
-        if not changed.any():
+        box = ImageChops.difference(plain, marked).getbbox()
+        if box is None:
             return name, ()
-        rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
-        y, x, height, width = rows[0], columns[0], np.ptp(rows) + 1, np.ptp(columns) + 1
-        part = slice(y, y + height), slice(x, x + width)
-        patch = np.dstack([pixels[part], np.where(changed[part], 255, 0).astype(np.uint8)])
-        patch[~changed[part]] = 0
+        before, after = (np.asarray(image.crop(box)) for image in (plain, marked))
+        changed = (before != after).any(axis=2)
+        if changed.sum() > _MOST_PATCHED * plain.width * plain.height:
+            return self._save(marked), ()
+        patch = np.dstack([after, np.full(changed.shape, 255, np.uint8)])
+        patch[~changed] = 0
         drawn = Image.fromarray(patch, "RGBA")
         file = f"{_digest(drawn)}.png"
         if file not in self._written:
             drawn.save(self._folder / file, "PNG")
             self._written.add(file)
-        return name, (Patch(file, int(x), int(y), int(width), int(height)),)
+        return name, (Patch(file, box[0], box[1], drawn.width, drawn.height),)
 
     def _save(self, image: PilImage) -> str:
         name = f"{_digest(image)}.jpg"

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from spatial_engine.dataset.dataset import Dataset, OpenedRecord
 from spatial_engine.dataset.stats import DatasetStats, TaskStats, dataset_stats
+from spatial_engine.records.record import QARecord
 from spatial_engine.view.choose import choose_examples
+from spatial_engine.view.scene_files import ScenePlans
+from spatial_engine.view.shapes import drawing_style, svg, symbol
+from spatial_engine.view.why import above_base, view_box
 from spatialcore.errors import SpatialCoreError
 from spatialcore.files import write_text
 
@@ -77,7 +82,8 @@ def _page(dataset: Dataset, stats: DatasetStats) -> dict[str, Any]:
         "rejections": [(task, _counts(why)) for task, why in sorted(stats.rejections.items())],
         "skipped": [(f"{s.source}/{s.scene}", f"{s.reason}: {s.message}")
                     for s in stats.skipped_scenes],
-        "examples": list(_examples(dataset)),
+        "drawing_style": Markup(drawing_style()),
+        **_examples(dataset),
     }  # fmt: skip
 
 
@@ -128,16 +134,35 @@ def _counts(why: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in ranked)
 
 
-def _examples(dataset: Dataset) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _examples(dataset: Dataset) -> dict[str, Any]:
     """A few records of each task, of shards that are spread evenly over the data set."""
     numbers = [file.done.shard for file in dataset.shards]
     some = np.unique(np.linspace(0, len(numbers) - 1, SAMPLED_SHARDS).astype(int))
     opened = (one for k in some.tolist() for one in dataset.opened_file(numbers[k]))
-    for task, records in choose_examples(opened, PER_TASK).items():
-        yield task, [_card(record) for record in records]
+    plans, bases = ScenePlans(dataset), dict[int, Markup]()
+    examples = [
+        (task, [_card(record, plans, bases) for record in records])
+        for task, records in choose_examples(opened, PER_TASK).items()
+    ]
+    return {"examples": examples, "bases": list(bases.values())}
 
 
-def _card(opened: OpenedRecord) -> dict[str, Any]:
+def _map(record: QARecord, plans: ScenePlans, bases: dict[int, Markup]) -> Markup | None:
+    """The drawing of a record's evidence; what all records of a scene share goes into `bases`."""
+    plan, why = plans.explain(record)
+    box = view_box(plan, why)
+    if box is None:
+        return None
+    number, base = plans.number(record), ""
+    if plan is not None:
+        base = f"plan-{number}"
+        bases.setdefault(number, Markup(symbol(plan.base, base)))
+    title = f"The scene {why.said}"
+    shapes = above_base(record, plan, why)
+    return Markup(svg(shapes, box, title=title, floor=why.floor, base=base))
+
+
+def _card(opened: OpenedRecord, plans: ScenePlans, bases: dict[int, Markup]) -> dict[str, Any]:
     record = opened.record
     count = min(len(record.images), _IMAGES)
     width = _WIDTH.get(count, _LEAST_WIDTH)
@@ -154,6 +179,7 @@ def _card(opened: OpenedRecord) -> dict[str, Any]:
         "images": images,
         "more": len(record.images) - count,
         "lost": lost,
+        "map": _map(record, plans, bases),
     }
 
 

@@ -109,7 +109,15 @@ def font_size(box: Box) -> float:
     return max(box[2], box[3]) / 26
 
 
-def svg(shapes: Sequence[Shape], box: Box, *, title: str, style: bool = False) -> str:
+def svg(
+    shapes: Sequence[Shape],
+    box: Box,
+    *,
+    title: str,
+    style: bool = False,
+    floor: Sequence[Shape] = (),
+    base: str = "",
+) -> str:
     """The shapes as the text of an SVG picture.
 
     Args:
@@ -117,17 +125,31 @@ def svg(shapes: Sequence[Shape], box: Box, *, title: str, style: bool = False) -
         box: The part of the drawing that is shown.
         title: Said by screen readers.
         style: Whether the picture carries its own rules, to be looked at alone.
+        floor: What lies below everything else.
+        base: Id of the `symbol` that lies below the shapes, or "".
     """
     view = " ".join(map(str, box))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="{view}" role="img"'
     parts = [f'{head} font-size="{font_size(box):.4g}"><title>{escape(title)}</title>']
     if style:
         parts.append(f"<style>{drawing_style()}</style>")
-    for shape in shapes:
-        name = escape(str(shape[0]), {'"': "&quot;"})
-        if len(shape) == 2:
-            parts.append(f'<path class="{name}" d="{shape[1]}"/>')
-        else:
-            _, x, y, text = shape
-            parts.append(f'<text class="{name}" x="{x}" y="{y}">{escape(str(text))}</text>')
-    return "".join([*parts, "</svg>"])
+    parts += map(_element, floor)
+    if base:
+        parts.append(f'<use href="#{base}"/>')
+    return "".join([*parts, *map(_element, shapes), "</svg>"])
+
+
+def symbol(shapes: Sequence[Shape], name: str) -> str:
+    """An unseen picture whose shapes other pictures of the page lie on; see `svg`."""
+    inner = "".join(map(_element, shapes))
+    return (
+        f'<svg class="drawing" width="0" height="0"><defs><g id="{name}">{inner}</g></defs></svg>'
+    )
+
+
+def _element(shape: Shape) -> str:
+    name = escape(str(shape[0]), {'"': "&quot;"})
+    if len(shape) == 2:
+        return f'<path class="{name}" d="{shape[1]}"/>'
+    _, x, y, text = shape
+    return f'<text class="{name}" x="{x}" y="{y}">{escape(str(text))}</text>'

@@ -35,6 +35,7 @@ class Why:
     Attributes:
         objects: Ids of the objects that the answer is about.
         top: Shapes of the map above the plan's base, centimetres.
+        floor: Shapes below it.
         images: Number of an image -> shapes on it, pixels.
         box: What of the map is shown where no plan says it; None where nothing is drawn.
         said: How the map is seen.
@@ -43,6 +44,7 @@ class Why:
 
     objects: list[int]
     top: list[Shape]
+    floor: list[Shape]
     images: dict[int, list[Shape]]
     box: Box | None
     said: str
@@ -65,14 +67,19 @@ def explain(record: QARecord, plan: ScenePlan | None) -> Why:
         reach = np.concatenate(canvas.points)
         box = bounds(reach, 0.12 * max(float(np.ptp(reach, axis=0).max()), 60.0))
     return Why(
-        canvas.objects, canvas.top, canvas.images, None if plan else box,
+        canvas.objects, canvas.top, canvas.floor, canvas.images, None if plan else box,
         canvas.above.said, evidence_table(facts),
     )  # fmt: skip
 
 
 def top_view(record: QARecord, plan: ScenePlan | None, why: Why) -> list[Shape]:
     """The whole map of a record: the scene, its cameras, its objects, its evidence."""
-    shapes: list[Shape] = list(plan.base) if plan else []
+    return [*why.floor, *(plan.base if plan else ()), *above_base(record, plan, why)]
+
+
+def above_base(record: QARecord, plan: ScenePlan | None, why: Why) -> list[Shape]:
+    """What lies on the plan's base: the record's cameras, objects and evidence."""
+    shapes: list[Shape] = []
     if plan:
         placed = [(k, plan.camera(frame)) for k, frame in enumerate(record.frames)]
         known = [(k, camera) for k, camera in placed if camera is not None]
@@ -97,6 +104,11 @@ def image_shapes(record: QARecord, plan: ScenePlan | None, why: Why, number: int
             if seen is not None:
                 shapes += [["seen", seen.d], ["seen-name", seen.x, seen.y, seen.name]]
     return [*shapes, *why.images.get(number, [])]
+
+
+def view_box(plan: ScenePlan | None, why: Why) -> Box | None:
+    """What of the map is shown; None where there is nothing to show."""
+    return plan.box if plan else why.box
 
 
 def _plane(facts: Mapping[str, Any], plan: ScenePlan | None) -> Above:

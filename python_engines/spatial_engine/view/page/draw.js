@@ -47,7 +47,7 @@ function isWalk(frames) {
 }
 
 function topShapes(card, scene) {
-  const shapes = scene ? [...scene.base] : [];
+  const shapes = [...(card.floor || []), ...(scene ? scene.base : [])];
   if (scene) {
     const cameras = card.frames.map((frame, k) => [k, scene.cameras[frame]]).filter((one) => one[1]);
     if (isWalk(card.frames) && cameras.length > 1) {
