@@ -100,8 +100,8 @@ def test_a_report_holds_all_it_shows(
     page.feed(text)
     assert [link for link in page.loads if not link.startswith("#")] == []  # within the page
     assert {f'id="{link[1:]}"' in text for link in page.loads} == {True}  # the scenes' maps
-    assert text.count("<title>The scene from above</title>") >= len(tasks)
     tasks = {record.task for record in Dataset.open(out).records()}
+    assert text.count("<title>The scene from above</title>") >= len(tasks)
     assert len(page.pictures) >= len(tasks)
     for content in page.pictures:
         Image.open(io.BytesIO(content)).verify()
