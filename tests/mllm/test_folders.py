@@ -61,7 +61,7 @@ def test_a_damaged_mark_is_no_checkpoint(content, tmp_path):
 
 
 def test_a_run_claims_its_folder(tmp_path):
-    from spatialmllm.training.sft import RequestError, is_run
+    from spatialmllm.training.manifest import RequestError, is_run
 
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(RequestError, match="not the manifest"):

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
+from spatialcore.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
     from spatialmllm.training.callbacks import TrainEvent
+    from spatialmllm.training.recipe import Recipe
     from spatialmllm.training.sft import Prepared, TrainRequest
-
-_BAR_AFTER_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Options:
         init_text: GGUF file of a language model (Llama or Qwen2) to start the decoder from; sizes
             of all other parts are the recipe's, their weights random. Needs gguf.
         split: Split to train on.
-        eval_records: Folders that will be evaluated; a space on both sides is an error.
+        eval_records: Folders whose split val is asked during training: loss and score of each task
+            go to validation.jsonl; a space on both sides is an error.
         root: `KEY=PATH`, where the images of a source lie now.
         set: `section.key=value`, a setting of the recipe.
         blind: Train on grey images, for the baseline.
@@ -57,7 +58,7 @@ class Options:
         max_minutes: Save and stop after this time.
         max_steps: Steps of the whole run, instead of the recipe's.
         launch: Start one process on each GPU, sharded by FSDP2 or DeepSpeed ZeRO.
-        report_to: Where else metrics go.
+        report_to: Where else figures go: loss, tokens/s, memory, validation of each task.
         skip_bad: Bad samples that may be left out (exit code 3).
         attention: sdpa, eager or flash_attention_2.
         dry_run: Check everything and show what would be trained; trains nothing.
@@ -97,11 +98,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options, argv: list[str]) -> int:
+    # What is written wrongly is said before torch is loaded and a process is started.
+    recipe = _recipe(options)
     if options.launch is not None and "WORLD_SIZE" not in os.environ and not options.dry_run:
         return _launch(options.launch, argv)
     from spatialmllm.training.sft import prepare
 
-    prepared = prepare(_request(options))
+    prepared = prepare(_request(options, recipe))
     return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
 
 
@@ -141,10 +144,8 @@ def _launch(kind: str, argv: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def _request(options: Options) -> TrainRequest:
-    from spatialmllm.data.walk_geometry import ClipRequest
+def _recipe(options: Options) -> Recipe:
     from spatialmllm.training.recipe import load_recipe
-    from spatialmllm.training.sft import TrainRequest
 
     if options.init is not None and (options.init_qwen or options.init_vggt):
         raise ValueError("give --init, or --init-qwen and --init-vggt, not both")
@@ -159,10 +160,17 @@ def _request(options: Options) -> TrainRequest:
         settings.append(f"processor.clip_from={options.clip_from}")
     if options.sampler is not None:
         settings.append(f"processor.sampler={options.sampler}")
+    return load_recipe(options.config, settings)
+
+
+def _request(options: Options, recipe: Recipe) -> TrainRequest:
+    from spatialmllm.data.walk_geometry import ClipRequest
+    from spatialmllm.training.sft import TrainRequest
+
     given = (options.init, options.init_qwen, options.init_vggt)
     return TrainRequest(
         records=options.records,
-        recipe=load_recipe(options.config, settings),
+        recipe=recipe,
         out=options.out,
         init=tuple(path for path in given if path is not None),
         text=options.init_text,
@@ -269,7 +277,7 @@ def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:
 
     from spatialcore.files import whole_file
     from spatialcore.folders import claim
-    from spatialmllm.training.sft import is_run
+    from spatialmllm.training.manifest import is_run
 
     rows = prepared.order.step(0)[0].rows
     records = [prepared.records[row] for row in rows]
@@ -291,42 +299,26 @@ def _first_sample(options: Options, prepared: Prepared) -> tuple[str, str]:
 
 
 class _Progress:
-    """A bar on stderr once the run has lasted two seconds and a terminal is there."""
+    """What the events of a run show: a bar on a terminal, a line a minute elsewhere."""
 
     def __init__(self, steps: int) -> None:
         self.loss: float | None = None
         self._steps = steps
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar = ProgressBar()
 
     def __enter__(self) -> _Progress:
-        import time
-
-        self._began = time.monotonic()
+        self._bar.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
 
     def __call__(self, event: TrainEvent) -> None:
         if event.kind == "step":
             self.loss = event.loss
         elif event.kind == "stopping":
             print(f"stopping after step {event.step}: {event.text}", file=sys.stderr)
-        self._draw(event)
-
-    def _draw(self, event: TrainEvent) -> None:
-        import time
-
-        if not sys.stderr.isatty() or time.monotonic() - self._began < _BAR_AFTER_S:
-            return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("train", total=self._steps)
-        text = "train" if self.loss is None else f"train  loss {self.loss:.4f}"
-        self._bar.update(self._task, completed=event.step, description=text)
+        elif event.kind == "validated":
+            print(f"step {event.step}: {event.text}", file=sys.stderr, flush=True)
+        name = "steps" if self.loss is None else f"steps, loss {self.loss:.4f}"
+        self._bar.show(name, event.step, self._steps)

@@ -203,8 +203,24 @@ def open_answerer(
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The named device, or the GPU where there is one."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The named device, or the GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device takes cpu, cuda or cuda:N, got {name!r}") from error
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = f"the GPUs here are numbered 0 to {count - 1}" if count else "there is none here"
+        raise UsageError(f"--device {name} needs a GPU that torch can use; {found}")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device takes cpu, cuda or cuda:N, got {name!r}")
+    return device
 
 
 def pick_dtype(name: str | None, device: torch.device) -> torch.dtype:

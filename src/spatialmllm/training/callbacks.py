@@ -18,7 +18,7 @@ from spatialcore.files import write_text
 
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
-    """Progress of a run: kind is "step", "saved", "stopping" or "bad"."""
+    """Progress of a run: kind is "step", "saved", "validated", "stopping" or "bad"."""
 
     kind: str
     step: int
@@ -27,6 +27,9 @@ class TrainEvent:
     text: str = ""
 
 
+# What the trainer says of a step beside its loss.
+MEASURES = ("epoch", "tokens", "tokens_per_s", "seconds", "cpu_s", "data_wait_s", "bad_samples",
+            "memory_gb")  # fmt: skip
 EventSink = Callable[[TrainEvent], None]
 
 
@@ -74,8 +77,8 @@ class MetricsCallback(TrainerCallback):
     twice.
     """
 
-    def __init__(self, path: Path, measures: Callable[[], dict[str, Any]], sink: EventSink) -> None:
-        self._path, self._measures, self._sink = path, measures, sink
+    def __init__(self, path: Path, sink: EventSink) -> None:
+        self._path, self._sink = path, sink
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Drop lines of steps that will be made again."""
@@ -109,7 +112,7 @@ class MetricsCallback(TrainerCallback):
             "loss_hex": loss.hex(),
             "grad_norm": logs.get("grad_norm"),
             "lr": rates,
-            **self._measures(),
+            **{key: logs[key] for key in MEASURES if key in logs},
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

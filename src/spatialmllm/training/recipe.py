@@ -116,7 +116,8 @@ class OptimiserRecipe:
 class ScheduleRecipe:
     """Steps and batches; the global batch is fixed, its split over processes is not.
 
-    `max_steps` 0 means `epochs` passes over the data.
+    `max_steps` 0 means `epochs` passes over the data. With `--eval-records` the run is validated
+    every `eval_every` steps (0: at every save) on `eval_limit` records, drawn evenly over tasks.
     """
 
     epochs: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
@@ -127,12 +128,15 @@ class ScheduleRecipe:
     shape: Literal["cosine", "linear", "constant"] = "cosine"
     save_every: Positive = 500
     keep_last: Positive = 2
+    eval_every: Count = 0
+    eval_limit: Positive = 200
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self.accumulation(1)
 
     def accumulation(self, world_size: int) -> int:
         """Micro-batches of one process in a step.
@@ -163,6 +167,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.model.random_init:
+            # Sizes that do not fit together are said before any record is read.
+            self.model.config(SpecialIds(), self.model.text.vocab_size, self.processor)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as JSON takes it."""

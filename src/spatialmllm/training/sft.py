@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -15,34 +13,29 @@ import torch
 import yaml
 from transformers import TrainingArguments
 
-import spatialcore
-from spatialcore.errors import UsageError
-from spatialcore.files import write_text
-from spatialcore.folders import claim
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.checkpoints.text import TextModel, load_text_weights, read_text_model
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.cache import ImageCache
-from spatialmllm.data.records import RecordSet, parse_folder, shared_spaces
+from spatialmllm.data.records import RecordSet, parse_folder
 from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
 from spatialmllm.data.walk_geometry import ClipRequest
 from spatialmllm.model.model import SpatialMLLM, build, build_meta, parameter_counts
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import EventSink, StopRequest
 from spatialmllm.training.loader import SequenceData
+from spatialmllm.training.loggers import check_logger
 from spatialmllm.training.lora import add_adapter
+from spatialmllm.training.manifest import RequestError, write_manifest
 from spatialmllm.training.order import SequenceOrder
 from spatialmllm.training.plot import plot_loss
 from spatialmllm.training.recipe import Recipe
 from spatialmllm.training.trainer import SpatialTrainer
+from spatialmllm.training.validation import Validation, held_out_records
 
 LAUNCHES = ("fsdp2", "zero2", "zero3")
-
-
-class RequestError(UsageError):
-    """What was asked for does not fit together: missing images, leaks, another run's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,8 @@ class TrainRequest:
         text: GGUF file of a language model, whose decoder and tokenizer a model starts with whose
             other parts are random.
         split: Split to train on.
-        eval_records: Folders that will be evaluated; a space on both sides is an error.
+        eval_records: Folders whose split `val` is validated on during training; a space on both
+            sides is an error.
         roots: Root folders of sources, instead of the recorded ones.
         blind: Show grey images.
         max_minutes: Save and stop after this time.
@@ -99,6 +93,7 @@ class Prepared:
     order: SequenceOrder
     steps: int
     text: TextModel | None = None
+    held_out: RecordSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +117,21 @@ def prepare(request: TrainRequest) -> Prepared:
     Raises:
         RequestError: Images are missing, a space is on both sides, or no record can be used.
         MissingInput: A folder is no data set, or lacks the split.
+        ModuleNotFoundError: What `report_to` needs is not installed.
     """
+    check_logger(request.report_to)
+    if request.eval_records and request.launch is not None:
+        raise RequestError(
+            f"--eval-records does not go with --launch {request.launch}: parameters are spread "
+            "over processes; ask the saved models with `spatialcore eval`"
+        )
     records = RecordSet.open(
         map(parse_folder, request.records), split=request.split, roots=request.roots
     )
     if not request.blind and (missing := records.missing_images()):
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
         raise RequestError(f"images of {len(missing)} scenes are missing: {first}")
-    _check_leaks(request, records)
+    held_out = _held_out(request, records)
     text = None if request.text is None else read_text_model(request.text)
     tokenizer = _tokenizer(request, records) if text is None else text.tokenizer
     config = _config(request, tokenizer, text)
@@ -155,7 +157,7 @@ def prepare(request: TrainRequest) -> Prepared:
         what = reasons or "there are none"
         raise RequestError(f"{where}: no record can be used; refused: {what}")
     steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
-    return Prepared(request, records, tokenizer, config, builder, order, steps, text)
+    return Prepared(request, records, tokenizer, config, builder, order, steps, text, held_out)
 
 
 def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult:
@@ -168,7 +170,7 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
     request = prepared.request
     args = training_arguments(prepared)
     if args.should_save:
-        _write_manifest(prepared)
+        write_manifest(prepared)
     model = make_model(prepared)
     trainer = SpatialTrainer(
         model,
@@ -183,7 +185,7 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
     )
     resume = checkpoints.newest_valid(request.out)
     if resume is None or checkpoints.step_of(resume) < prepared.steps:
-        trainer.run(resume)
+        trainer.run(resume, report_to=request.report_to, validation=_validation(prepared))
         step = trainer.state.global_step
     else:
         step = checkpoints.step_of(resume)
@@ -257,7 +259,7 @@ def training_arguments(prepared: Prepared) -> TrainingArguments:
         logging_nan_inf_filter=False,
         save_strategy="no",
         disable_tqdm=True,
-        report_to=[] if request.report_to == "none" else [request.report_to],
+        report_to=[],  # the trainer adds the logger, which goes on where it stopped
         ddp_find_unused_parameters=False,
         **launch,
     )
@@ -279,14 +281,20 @@ def estimate_memory(model: SpatialMLLM, precision: str) -> tuple[float, float]:
     return trained * 16 / 1e9, frozen * frozen_bytes / 1e9
 
 
-def _check_leaks(request: TrainRequest, records: RecordSet) -> None:
-    for folder in request.eval_records:
-        held_out = RecordSet.open([parse_folder(folder)], split="val")
-        if shared := shared_spaces(records, held_out):
-            raise RequestError(
-                f"{len(shared)} spaces are in the training records and in {folder}: "
-                f"{', '.join(shared[:10])}"
-            )
+def _held_out(request: TrainRequest, records: RecordSet) -> RecordSet | None:
+    if not request.eval_records:
+        return None
+    return held_out_records(
+        request.eval_records, records, roots=request.roots, blind=request.blind,
+        limit=request.recipe.schedule.eval_limit,
+    )  # fmt: skip
+
+
+def _validation(prepared: Prepared) -> Validation | None:
+    if prepared.held_out is None:
+        return None
+    batch = prepared.request.recipe.schedule.micro_batch
+    return Validation(prepared.held_out, prepared.builder, batch)
 
 
 def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
@@ -319,64 +327,6 @@ def _config(
     return replace(config, processor=recipe.processor)
 
 
-def _write_manifest(prepared: Prepared) -> None:
-    """Say once what the run is made of; a folder with another manifest is refused."""
-    request = prepared.request
-    recipe = request.recipe.to_json()
-    manifest = {
-        "version": spatialcore.__version__,
-        "recipe": hashlib.blake2b(
-            json.dumps(recipe, sort_keys=True).encode(), digest_size=8
-        ).hexdigest(),
-        "records": [
-            {
-                "folder": Path(text).name,
-                "manifest": _digest(parse_folder(text).path / "manifest.json"),
-            }
-            for text in request.records
-        ],
-        "split": request.split,
-        "blind": request.blind,
-        "steps": prepared.steps,
-        "sequences": prepared.order.sequences,
-        "refused": dict(sorted(prepared.order.refused.items())),
-        "init": [path.name for path in request.init],
-    }
-    if request.text is not None:
-        manifest["text"] = request.text.name
-    if prepared.builder.geometry is not None:
-        manifest["geometry"] = prepared.builder.geometry.identity()
-    claim(request.out, "train", known=is_run)
-    path = request.out / "manifest.json"
-    if path.is_file():
-        found = _read_manifest(path)
-        for key in manifest:
-            if found.get(key) != manifest[key]:
-                raise RequestError(
-                    f"{request.out} holds another run: {key} was {found.get(key)!r}, "
-                    f"is now {manifest[key]!r}"
-                )
-        return
-    write_text(path, json.dumps(manifest, indent=1) + "\n")
-    write_text(request.out / "recipe.json", json.dumps(recipe, indent=1) + "\n")
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is damaged; choose another --out") from error
-    if not isinstance(found, dict):
-        raise RequestError(f"{path} is not the manifest of a run; choose another --out")
-    return found
-
-
-def is_run(out: Path) -> bool:
-    """Whether a folder without our mark is a run's all the same."""
-    path = out / "manifest.json"
-    return path.is_file() and _read_manifest(path).keys() >= {"recipe", "sequences", "refused"}
-
-
 def _write_model(prepared: Prepared, trainer: SpatialTrainer, *, made: bool) -> None:
     target = prepared.request.out / "model"
     if target.is_dir() and not made:
@@ -387,10 +337,6 @@ def _write_model(prepared: Prepared, trainer: SpatialTrainer, *, made: bool) -> 
 
 def _step(path: Path) -> int:
     return checkpoints.step_of(path)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _world_size() -> int:

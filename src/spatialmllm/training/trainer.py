@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import resource
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,10 +30,12 @@ from spatialmllm.training.callbacks import (
     TrainEvent,
 )
 from spatialmllm.training.loader import SequenceData, make_loader
+from spatialmllm.training.loggers import logger_of
 from spatialmllm.training.lora import read_trained, save_trained
 from spatialmllm.training.order import MicroBatches, SequenceOrder
 from spatialmllm.training.parameters import parameter_groups
 from spatialmllm.training.recipe import Recipe, ScheduleRecipe
+from spatialmllm.training.validation import VALIDATION, Validation, ValidationCallback
 
 STATE, OPTIMIZER, SCHEDULER = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 
@@ -73,11 +77,28 @@ class SpatialTrainer(Trainer):
             self.remove_callback(printing)
         self.add_callback(StepCallback(stop, recipe.schedule.save_every, sink))
         metrics = Path(args.output_dir) / "metrics.jsonl"
-        self.add_callback(MetricsCallback(metrics, self._measures, sink))
+        self.add_callback(MetricsCallback(metrics, sink))
 
-    def run(self, resume: Path | None = None) -> None:
-        """Train from the start, or from a checkpoint of this run."""
+    def run(
+        self, resume: Path | None = None, *, report_to: str = "none",
+        validation: Validation | None = None,
+    ) -> None:  # fmt: skip
+        """Train from the start, or from a checkpoint of this run.
+
+        Args:
+            resume: The checkpoint.
+            report_to: Where else figures go; see `loggers.logger_of`.
+            validation: Held-out records that are asked now and then.
+        """
         self._start = 0 if resume is None else checkpoints.step_of(resume)
+        out, schedule = Path(self.args.output_dir), self.recipe.schedule
+        if self.is_world_process_zero() and report_to != "none":
+            self.add_callback(logger_of(report_to, out, self._start))
+        if validation is not None:
+            every = schedule.eval_every or schedule.save_every
+            self.add_callback(
+                ValidationCallback(validation, every, out / VALIDATION, self._log_apart, self._sink)
+            )
         self.train(resume_from_checkpoint=None if resume is None else str(resume))
 
     # Data
@@ -239,13 +260,25 @@ class SpatialTrainer(Trainer):
         if self.args.world_size > 1:
             torch.distributed.barrier()
 
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Hand a step's figures on, with what it cost, to every callback."""
+        self.state.epoch = round(self.order.epoch_at(self.state.global_step), 6)
+        super().log({**logs, **self._measures()} if "loss" in logs else logs, start_time)
+
+    def _log_apart(self, logs: dict[str, float]) -> None:
+        """Figures that are no step's; their time counts to no step either."""
+        # The library takes any figures for the step's own, and would leave those out.
+        due = self.control.should_log
+        self.log(logs)
+        self.control.should_log = due
+        self._measured |= {"began": time.monotonic(), "cpu": time.process_time()}
+
     def _measures(self) -> dict[str, Any]:
         now, cpu = time.monotonic(), time.process_time()
         seconds, cpu_seconds = now - self._measured["began"], cpu - self._measured["cpu"]
         self._measured |= {"began": now, "cpu": cpu}
         tokens = self._measured["tokens"]
         measures = {
-            "epoch": round(self.order.epoch_at(self.state.global_step), 6),
             "tokens": tokens,
             "tokens_per_s": round(tokens / seconds, 1) if seconds > 0 else None,
             "seconds": round(seconds, 4),
@@ -253,9 +286,16 @@ class SpatialTrainer(Trainer):
             "data_wait_s": round(self._measured["data_wait_s"], 4),
             "bad_samples": len(self.bad_samples),
         }
-        if torch.cuda.is_available():
-            measures["memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 3)
-        return measures
+        measures["memory_gb"] = round(_peak_bytes() / 1e9, 3)
+        return {key: value for key, value in measures.items() if value is not None}
+
+
+def _peak_bytes() -> int:
+    """Most memory of this process so far: the GPU's where there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def learning_rate_shape(schedule: ScheduleRecipe, steps: int) -> Callable[[int], float]:
