@@ -293,7 +293,7 @@ class SpatialTrainer(Trainer):
 def _peak_bytes() -> int:
     """Most memory of this process so far: the GPU's where there is one."""
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+        return int(torch.cuda.max_memory_allocated())
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
