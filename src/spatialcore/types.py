@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,6 +146,11 @@ class Scene:
             f"Scene({self.source}/{self.id}: {usable} of {len(self.frames)} frames, "
             f"{self.color.width}x{self.color.height}, {len(self.objects)} objects)"
         )
+
+    def show(self, path: Path | str | None = None, *, most_frames: int = 60) -> None:
+        """Open it in the Rerun viewer, or write it to `path`; see `spatialcore.recording.show`."""
+        # By name: these types know no reader.
+        import_module("spatialcore.recording").show(self, path, most_frames=most_frames)
 
     def color_of(self, frame: Frame) -> Camera:
         """Camera of a frame's colour image."""
@@ -290,6 +296,10 @@ class Track3D:
     kind: str = "tapvid3d"
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def show(self, path: Path | str | None = None, *, most_frames: int = 60) -> None:
+        """Open it in the Rerun viewer, or write it to `path`; see `spatialcore.recording.show`."""
+        import_module("spatialcore.recording").show(self, path, most_frames=most_frames)
 
     def __repr__(self) -> str:
         steps, tracks = self.visible.shape

@@ -5,6 +5,7 @@ Examples:
   spatialcore view out                        writes out/gallery/index.html
   spatialcore view out --per-task 20 --tasks 'depth_perception.*'
   spatialcore view out --serve                and shows it on http://127.0.0.1:8765
+  spatialcore view out --rerun out.rrd --per-task 5    the evidence in 3-D, for the Rerun viewer
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, roots_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.text import printable
+from spatialcore.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spatial_engine.dataset.dataset import Dataset, OpenedRecord
     from spatial_engine.view import GalleryReport
 
+_ON_PAGE, _RECORDED = 100_000, 500
 _NAMED = 3  # scenes or images that a message names
 
 
@@ -38,10 +44,11 @@ class Options:
         records: Folder made by `spatialcore generate`.
         output: Folder of the page; default: RECORDS/gallery.
         per_task: Records of each task; default: all that --limit leaves room for.
-        limit: Records on the page; beyond, as many of each task as gives that.
+        limit: Records shown; beyond, as many of each task as gives that; default: 100,000.
         tasks: Globs of task names, also joined by commas; default: all.
         serve: Show the page on this machine until interrupted.
         port: Port of `--serve`.
+        rerun: Write a Rerun recording to this file instead of a page; --limit is 500 there.
         root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
@@ -49,10 +56,11 @@ class Options:
     records: Annotated[Path, tyro.conf.Positional]
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     per_task: int | None = None
-    limit: int = 100_000
+    limit: int | None = None
     tasks: tuple[str, ...] = ()
     serve: bool = False
     port: int = 8765
+    rerun: Path | None = None
     root: tuple[str, ...] = ()
     json: bool = False
 
@@ -70,17 +78,23 @@ def _run(options: Options) -> int:
     for name, value in (("--per-task", options.per_task), ("--limit", options.limit)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be positive, got {value}")
+    if options.rerun is not None and (options.serve or options.output is not None):
+        raise UsageError("--rerun writes a recording and no page: leave out --serve and --output")
     folder = options.records / "gallery" if options.output is None else options.output
-    check_free(folder, "view")
+    if options.rerun is None:
+        check_free(folder, "view")
     dataset = Dataset.open(options.records, roots=roots_of(options.root))
     globs = globs_of(options.tasks, dataset.manifest.tasks) or ("*",)
     known = {task for file in dataset.shards for task in file.done.tasks}
     tasks = {task for task in known if any(fnmatchcase(task, glob) for glob in globs)}
-    chosen = choose(dataset, tasks, per_task=options.per_task, limit=options.limit)
+    limit = options.limit or (_ON_PAGE if options.rerun is None else _RECORDED)
+    chosen = choose(dataset, tasks, per_task=options.per_task, limit=limit)
     if not chosen.counts:
         raise ValueError(
             f"{options.records}: no record of {', '.join(options.tasks) or 'any task'}"
         )
+    if options.rerun is not None:
+        return _record(dataset, dataset.chosen(tasks, chosen.ids), options, options.rerun)
     total = sum(chosen.counts.values()) if chosen.ids is None else len(chosen.ids)
     with ProgressBar() as bar:
         report = write_gallery(
@@ -91,6 +105,26 @@ def _run(options: Options) -> int:
     if options.serve:
         _serve(folder, options.port)
     return exit_codes.SKIPPED if report.lost_images else exit_codes.OK
+
+
+def _record(dataset: Dataset, records: Iterable[OpenedRecord], options: Options, path: Path) -> int:
+    from spatial_engine.view.recording import record_dataset
+
+    done = record_dataset(dataset, records, path)
+    if options.json:
+        print(json.dumps({
+            "recording": str(path), "shown": done.records, "lost_images": len(done.lost_images),
+            "scenes_without_map": len(done.without_map),
+        }))  # fmt: skip
+    else:
+        print(f"{path}: {done.records:,} records; `rerun {path}` shows them")
+    if done.lost_images:
+        lost = [f"{name}: {why}" for name, why in done.lost_images.items()]
+        _warn(f"images of {len(lost):,} records cannot be opened", lost)
+    if done.without_map:
+        named = [f"{'/'.join(key)}: {why}" for key, why in done.without_map.items()]
+        _warn(f"{len(named):,} scenes have no map; their records show no evidence in 3-D", named)
+    return exit_codes.SKIPPED if done.lost_images else exit_codes.OK
 
 
 def _tell(options: Options, report: GalleryReport, records: int) -> None:

@@ -22,7 +22,7 @@ from spatial_engine.engines import engine_or_none
 from spatial_engine.records.record import QARecord
 from spatial_engine.view.scene_plan import CM, Above, Placed, PlacedCamera, ScenePlan
 from spatial_engine.view.shapes import Shape, arrow, cells, dot, label, line, lines, ring
-from spatialcore.relations.free_space import space_of_runs
+from spatialcore.relations.free_space import FreeSpace, space_of_runs
 
 Float64 = NDArray[np.float64]
 _RING = 0.025  # of an image's width: radius of what is drawn around a pixel
@@ -123,16 +123,19 @@ def named_objects(canvas: Canvas) -> None:
             canvas.top.append(line("object", corners, closed=True))
 
 
+def cloud_points_of(record: QARecord, plan: ScenePlan | None) -> list[tuple[int, int, Float64]]:
+    """`items` of a task about points of the cloud: position, id, (3,) world; those still there."""
+    engine = engine_or_none(record.task)
+    if plan is None or engine is None or engine.needs_objects or engine.kind != "scene":
+        return []
+    found = [(k, i, plan.point(i)) for k, i in enumerate(_ids(record.facts.get("items")))]
+    return [(k, i, place) for k, i, place in found if place is not None]
+
+
 def items_are_points(canvas: Canvas) -> None:
-    """`items` of a task about points of the cloud: dots, and the rays that see them."""
-    engine = engine_or_none(canvas.record.task)
-    if canvas.plan is None or engine is None or engine.needs_objects or engine.kind != "scene":
-        return
+    """Points of the cloud: dots, and the rays that see them."""
     letters = canvas.facts.get("letters")
-    for k, number in enumerate(_ids(canvas.facts.get("items"))):
-        point = canvas.plan.point(number)
-        if point is None:
-            continue
+    for k, _, point in cloud_points_of(canvas.record, canvas.plan):
         (place,) = canvas.on_map(point)
         if k == 0 or "distractor_uv" not in canvas.facts:
             rays = [canvas.camera(j) for j in range(len(canvas.record.images))]
@@ -181,17 +184,22 @@ def camera_moves(canvas: Canvas) -> None:
         canvas.top.append(arrow("arrow", (first.x, first.y), (second.x, second.y)))
 
 
-def free_floor(canvas: Canvas) -> None:
-    """`floor`: the cells that may be walked on."""
-    floor = canvas.facts.get("floor")
-    if not isinstance(floor, dict):
-        return
-    shape = numbers(floor.get("shape"), (2,))
+def free_space_of(facts: Mapping[str, Any]) -> FreeSpace | None:
+    """`floor`: the cells that may be walked on, or None."""
+    floor = facts.get("floor")
+    shape = numbers(floor.get("shape"), (2,)) if isinstance(floor, dict) else None
     if shape is None or not (shape >= 1).all() or shape.prod() > _MOST_CELLS:
-        return
+        return None
     try:
-        space = space_of_runs(floor)
+        return space_of_runs(floor)
     except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def free_floor(canvas: Canvas) -> None:
+    """The cells that may be walked on."""
+    space = free_space_of(canvas.facts)
+    if space is None:
         return
     H, W = space.free.shape
     origin = np.array([*space.origin, 0.0])
@@ -199,18 +207,24 @@ def free_floor(canvas: Canvas) -> None:
     canvas.floor.append(cells("floor", space.free, corner, space.cell_m * CM))
 
 
-def places_and_route(canvas: Canvas) -> None:
-    """`*_xy`: places with their names; `start_xy`, `heading_deg`, `turns_deg`, `legs_m`: a walk."""
-    facts = canvas.facts
+def route_of(facts: Mapping[str, Any]) -> Float64 | None:
+    """`start_xy`, `heading_deg`, `turns_deg`, `legs_m`: (N, 2) metres of a walk, or None."""
     start, heading = numbers(facts.get("start_xy"), (2,)), _number(facts.get("heading_deg"))
     turns, legs = numbers(facts.get("turns_deg"), (None,)), numbers(facts.get("legs_m"), (None,))
-    if (
-        start is not None and heading is not None and turns is not None and legs is not None
-        and len(turns) == len(legs)
-    ):  # fmt: skip
-        angles = np.radians(heading + np.cumsum(turns))
-        steps = legs[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        walked = np.concatenate([[start], start + np.cumsum(steps, axis=0)])
+    if start is None or heading is None or turns is None or legs is None:
+        return None
+    if len(turns) != len(legs):
+        return None
+    angles = np.radians(heading + np.cumsum(turns))
+    steps = legs[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.concatenate([[start], start + np.cumsum(steps, axis=0)])
+
+
+def places_and_route(canvas: Canvas) -> None:
+    """`*_xy`: places with their names; and a walk."""
+    facts = canvas.facts
+    walked = route_of(facts)
+    if walked is not None:
         (path,) = canvas.on_map(np.pad(walked, ((0, 0), (0, 1))))
         canvas.top.append(line("route", path))
         canvas.top.append(arrow("route", path[-2] + 0.5 * (path[-1] - path[-2]), path[-1]))

@@ -33,6 +33,7 @@ EXTRAS = {
     "dist": ("ray",),
     "video": ("av",),
     "plot": ("matplotlib",),
+    "viz": ("rerun-sdk",),
 }
 
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write scenes or clips as a Rerun recording: cloud, cameras with images and depth, boxes, tracks.
+
+Examples:
+  spatialcore inspect scans/scene0000_00 --rerun scene.rrd
+  spatialcore inspect scans --scene scene0000_00 --rerun scene.rrd --frames 200
+  rerun scene.rrd                                          looks at it
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from spatialcore.commands import exit_codes
+from spatialcore.commands.guard import run_verb
+from spatialcore.errors import UsageError, printable
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `spatialcore inspect`.
+
+    Attributes:
+        source: A scene, a clip, or a folder of them; `kind:path` names the reader.
+        rerun: The recording to write; an older one is replaced.
+        scene: Which of several scenes.
+        frames: Frames at most, evenly spread.
+        stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
+        world_up: x,y,z or +x ... -z or auto; default: what the layout says.
+        json: Print one JSON object instead of text.
+    """
+
+    source: Annotated[str, tyro.conf.Positional]
+    rerun: Path
+    scene: str | None = None
+    frames: int = 60
+    stride: int | None = None
+    world_up: str | None = None
+    json: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    return run_verb("inspect", Options, __doc__, argv, _run)
+
+
+def _run(options: Options) -> int:
+    from spatialcore.recording import record_source, recording_file
+    from spatialcore.scenes import open_scene
+
+    if options.frames < 1:
+        raise UsageError(f"--frames must be positive, got {options.frames}")
+    read = {"stride": options.stride, "world_up": options.world_up}
+    scene = open_scene(options.source, options.scene, **read)
+    with recording_file(options.rerun, scene.id) as stream:
+        lost = record_source(stream, scene, most_frames=options.frames)
+    if options.json:
+        print(json.dumps({"recording": str(options.rerun), "scene": scene.id, "lost": lost}))
+    else:
+        print(f"{options.rerun}: {scene!r}")
+    if lost:
+        name, why = next(iter(lost.items()))
+        what = f"images or depth maps of {len(lost):,} frames are missing; {name}: {why}"
+        print(printable(what), file=sys.stderr)
+    return exit_codes.SKIPPED if lost else exit_codes.OK
