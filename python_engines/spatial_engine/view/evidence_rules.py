@@ -228,7 +228,7 @@ def places_and_route(canvas: Canvas) -> None:
         (path,) = canvas.on_map(np.pad(walked, ((0, 0), (0, 1))))
         canvas.top.append(line("route", path))
         canvas.top.append(arrow("route", path[-2] + 0.5 * (path[-1] - path[-2]), path[-1]))
-    faced = numbers(facts.get("face_xy"), (2,))
+    start, faced = numbers(facts.get("start_xy"), (2,)), numbers(facts.get("face_xy"), (2,))
     if faced is not None and start is not None:
         ends = canvas.on_map(np.array([*start, 0.0]), np.array([*faced, 0.0]))
         canvas.top.append(arrow("facing", *ends))
