@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,9 +123,9 @@ def _record_scene(stream: RecordingStream, scene: Scene, most_frames: int) -> di
         stream.set_time("frame", sequence=frame.index)
         camera = scene.color_of(frame)
         record_camera(stream, "world/camera", frame.world_from_cam, camera)
-        _try(lost, frame, lambda f=frame: _log_image(stream, scene.root, f))
+        _try(lost, frame, partial(_log_image, stream, scene.root, frame))
         if frame.depth is not None:
-            _try(lost, frame, lambda f=frame: _log_depth(stream, scene, f))
+            _try(lost, frame, partial(_log_depth, stream, scene, frame))
     return lost
 
 
@@ -148,7 +149,7 @@ def _record_clip(stream: RecordingStream, clip: Track3D, most_frames: int) -> di
         tails = world[max(0, t - _TAIL) : t + 1].transpose(1, 0, 2)[there]
         whole = np.isfinite(tails).all(axis=(1, 2))
         stream.log("world/tails", rr.LineStrips3D(tails[whole], colors=colours[there][whole]))
-        _try(lost, frame, lambda f=frame: _log_image(stream, clip.root, f))
+        _try(lost, frame, partial(_log_image, stream, clip.root, frame))
     return lost
 
 

@@ -187,7 +187,9 @@ def camera_moves(canvas: Canvas) -> None:
 def free_space_of(facts: Mapping[str, Any]) -> FreeSpace | None:
     """`floor`: the cells that may be walked on, or None."""
     floor = facts.get("floor")
-    shape = numbers(floor.get("shape"), (2,)) if isinstance(floor, dict) else None
+    if not isinstance(floor, dict):
+        return None
+    shape = numbers(floor.get("shape"), (2,))
     if shape is None or not (shape >= 1).all() or shape.prod() > _MOST_CELLS:
         return None
     try:
