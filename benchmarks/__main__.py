@@ -42,14 +42,20 @@ def slug(name: str) -> str:
 
 
 def result_path(host: dict[str, Any], short: bool) -> Path:
-    """Where the figures of a machine are stored; a short run's stay out of the repository."""
-    return RESULTS / f"{slug(host['cpu'])}{'-short' if short else ''}.json"
+    """Where the figures of a machine are stored; a short run's stay out of the repository.
+
+    Machines that call themselves alike may differ in their instruction sets.
+    """
+    name = slug(f"{host['cpu']} {host['instruction_sets'][-1]}")
+    return RESULTS / f"{name}{'-short' if short else ''}.json"
 
 
 def kept(stored: Path, only: list[str] | None) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Tables and missing suites of an earlier run that `--only` leaves as they are."""
-    if not only or not stored.exists():
+    if not only:
         return [], {}
+    if not stored.exists():
+        return [], {name: "not asked for" for name in SUITES if name not in only}
     earlier = json.loads(stored.read_text(encoding="utf-8"))
     tables = [table for table in earlier["tables"] if table["suite"] not in only]
     return tables, {k: v for k, v in earlier["left_out"].items() if k not in only}
@@ -102,7 +108,7 @@ def main() -> int:
     result = result_path(host, given.short)
     write_text(result, json.dumps(content, indent=1) + "\n")
     print(f"\n{result.relative_to(ROOT)}")
-    return 1 if left_out else 0
+    return 1 if any(left_out.get(name) for name in given.only or SUITES) else 0
 
 
 if __name__ == "__main__":

@@ -75,9 +75,18 @@ def test_every_kernel_gives_the_bits_of_the_baseline_before_it_is_timed():
 def test_a_short_run_leaves_the_stored_figures_alone():
     from benchmarks.__main__ import result_path
 
-    host = {"cpu": "Some CPU @ 2.0 GHz"}
-    assert result_path(host, False).name == "some-cpu-2-0-ghz.json"
-    assert result_path(host, True).name == "some-cpu-2-0-ghz-short.json"
+    host = {"cpu": "Some CPU @ 2.0 GHz", "instruction_sets": ["baseline", "avx2"]}
+    assert result_path(host, False).name == "some-cpu-2-0-ghz-avx2.json"
+    assert result_path(host, True).name == "some-cpu-2-0-ghz-avx2-short.json"
+
+
+def test_suites_that_were_not_asked_for_are_named(tmp_path):
+    from benchmarks.__main__ import SUITES, kept
+
+    only = ["ops.bench_overlap"]
+    tables, left_out = kept(tmp_path / "none.json", only)
+    assert tables == []
+    assert set(left_out) == set(SUITES) - set(only)
 
 
 @pytest.mark.parametrize("selection", ["overlap", "greedy or view"])

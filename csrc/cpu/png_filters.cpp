@@ -4,9 +4,9 @@
 //   raw    (height, 1 + 2 * width)  bytes  in/out
 //
 // Sub runs 8 pixels at a time as a prefix sum. Paeth needs the pixel to the left, so one row is a
-// chain of dependent steps; four consecutive Paeth rows run as a wavefront instead: lane k holds
-// row r + k, one column behind lane k - 1, so the row above of every lane is what its neighbour
-// made one step earlier. Depth images are mostly Paeth (92 % of the rows of the captured scenes).
+// chain of dependent steps; four rows run as a wavefront instead, and two wavefronts side by side.
+// Rows of other filters, Average apart, may be among them: scanners' writers change the filter
+// every few rows (66 % of the shelf's rows are Paeth, in runs of four; 99 % of HoloLens').
 // Tests: tests/io/test_depth_png.py. Figures: docs/ops/decode.md.
 #include "cpu/png_filters.h"
 
@@ -20,7 +20,6 @@ namespace spatialcore {
 namespace {
 
 constexpr int kPixelBytes = 2;
-enum Filter : uint8_t { kNone, kSub, kUp, kAverage, kPaeth };
 
 void undo_sub(uint8_t* row, size_t bytes) {
   size_t i = 0;
@@ -82,15 +81,18 @@ void undo_filter(uint8_t filter, uint8_t* row, const uint8_t* above, size_t byte
   }
 }
 
-// Rows from `row` on that may run as one wavefront: kLanes, or 0.
+// Rows from `row` on that run together: two wavefronts, one or none. The first of them is Paeth,
+// since the others run alone in a fraction of its time.
 int wavefront_rows([[maybe_unused]] const uint8_t* row, [[maybe_unused]] size_t stride,
                    [[maybe_unused]] int64_t rows_left, [[maybe_unused]] int64_t width) {
 #if defined(__SSE4_1__)
-  if (rows_left < kLanes || width < kLanes) return 0;
-  for (int k = 0; k < kLanes; ++k) {
-    if (row[k * stride] != kPaeth) return 0;
+  if (row[0] != kPaeth || width < kLanes) return 0;
+  int count = 1;
+  for (; count < 2 * kLanes && count < rows_left; ++count) {
+    const uint8_t filter = row[count * stride];
+    if (filter > kPaeth || filter == kAverage) break;
   }
-  return kLanes;
+  return count / kLanes * kLanes;
 #else
   return 0;
 #endif
@@ -106,9 +108,8 @@ void undo_filters(uint8_t* raw, const uint8_t* zeros, int64_t width, int64_t hei
     const int together = wavefront_rows(row, stride, height - r, width);
     if (together) {
 #if defined(__SSE4_1__)
-      uint8_t* const rows[kLanes] = {row + 1, row + stride + 1, row + 2 * stride + 1,
-                                     row + 3 * stride + 1};
-      undo_paeth_wavefront(rows, above, width);
+      const auto undo = together == kLanes ? undo_paeth_wavefront : undo_two_paeth_wavefronts;
+      undo(row + 1, stride, above, width);
 #endif
     } else {
       undo_filter(row[0], row + 1, above, row_bytes);

@@ -85,6 +85,21 @@ def test_mixed_filters_and_chunks(seed: int) -> None:
     np.testing.assert_array_equal(_cpu.decode_depth_png(png, LIMIT), depth)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 33])
+def test_rows_of_other_filters_among_paeth(width: int) -> None:
+    """Wavefronts of four and of eight rows at every width around their lag, and what is left."""
+    rng = np.random.default_rng(width)
+    for height in (4, 5, 7, 8, 9, 12, 16, 19, 27):
+        depth = rng.integers(0, 1 << 16, (height, width)).astype(np.uint16)
+        filters = [PAETH, *map(int, rng.choice([NONE, SUB, UP, PAETH, PAETH], height - 1))]
+        if height > 16:
+            filters[int(rng.integers(1, height))] = AVERAGE
+        png = write_png(depth, filters)
+        np.testing.assert_array_equal(
+            _cpu.decode_depth_png(png, LIMIT), depth, err_msg=f"{filters}"
+        )
+
+
 def test_another_kind_of_png_is_refused() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (5, 4)).save(buffer, "PNG")

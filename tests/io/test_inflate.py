@@ -127,6 +127,18 @@ def test_overlapping_matches() -> None:
         assert by_us(zlib.compress(payload), len(payload)) == payload
 
 
+@pytest.mark.parametrize("distance", [*range(1, 41), 63, 64, 65, 300])
+def test_matches_of_every_length_near_and_far(distance: int) -> None:
+    """A copy repeats what lies `distance` bytes back, also where it reads its own bytes."""
+    rng = np.random.default_rng(distance)
+    for length in (*range(3, 70), 100, 257, 258):
+        head = rng.integers(0, 256, distance, dtype=np.uint8).tobytes()
+        run = (head * (length // distance + 1))[:length]
+        tail = rng.integers(0, 256, int(rng.integers(0, 330)), dtype=np.uint8).tobytes()
+        plain = head + run + tail
+        assert by_us(compress(plain, 9), len(plain)) == plain, length
+
+
 def test_size_must_be_exact() -> None:
     stream = zlib.compress(b"0123456789" * 10)
     with pytest.raises(ValueError, match="less data"):
