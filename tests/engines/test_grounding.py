@@ -12,6 +12,7 @@ import pytest
 from spatial_engine.commands import generate, verify
 from spatial_engine.dataset.compose import make
 from spatial_engine.dataset.dataset import open_records
+from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.grounding import GROUNDING
@@ -20,6 +21,7 @@ from spatial_engine.recipe import load_recipe
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.places import on_cells
+from spatial_engine.view.evidence_rules import Canvas, boxes_of_objects
 from tests.engines.worlds import MIRROR_X, QUARTER, moved, opened, sample_room
 
 ONE_SET = dataclasses.replace(load_recipe("default"), name="custom", walks=1)
@@ -124,3 +126,20 @@ def test_another_world_shows_the_same_places(sample_dir: Path, tmp_path: Path, w
             assert np.abs(np.array(want) - two.facts["box"]).max() <= 1
             compared += 1
     assert compared > 12
+
+
+def test_the_gallery_frames_what_is_asked_about(records: list[QARecord]) -> None:
+    for record in records:
+        canvas = Canvas(record, record.facts, None, None)  # type: ignore[arg-type]
+        boxes_of_objects(canvas)
+        match = record.task.startswith("grounding.match")
+        assert sorted(canvas.images) == ([0, 1] if match else [0])
+        u0, v0, u1, v1 = record.facts["box"]
+        name, path = canvas.images[len(record.images) - 1][0]
+        assert (name, path) == ("object", f"M{u0} {v0}L{u1} {v0}L{u1} {v1}L{u0} {v1}Z")
+
+
+def test_a_diameter_is_no_point_of_the_cloud() -> None:
+    assert not engine_of("floor_plan.fits").of_points
+    assert engine_of("depth_perception.value.marked").of_points
+    assert not engine_of("grounding.named.box").of_points

@@ -141,6 +141,11 @@ class Engine(ABC):
         return False
 
     @property
+    def of_points(self) -> bool:
+        """Whether the items of its rows are points of the cloud."""
+        return self.kind == "scene" and not self.needs_objects
+
+    @property
     def needs_metres(self) -> bool:
         """Whether lengths must be metres; directions and correspondences need no scale."""
         return True

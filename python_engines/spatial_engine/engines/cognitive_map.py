@@ -8,7 +8,7 @@ how it lies. Where maps are compared, none of them is mirrored, and no turn make
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -75,6 +75,15 @@ class CognitiveMap(WalkEngine):
         if recipe.word_strata and self.quantity == "cell":
             return equal_shares(("first", "second"))
         return (("", 1.0),)
+
+    def left_out(self, walk: WalkScene) -> Mapping[str, int]:
+        """Objects whose names a map cannot list, and those that are longer than a few cells."""
+        unique = walk.layout.unique
+        named = [item for item in unique if spoken(item.category) == item.category]
+        long = sum(item.box.longest_side > WIDEST_M for item in named)
+        return {
+            str(Reason.NAME_AMBIGUOUS): len(unique) - len(named), str(Reason.OBJECT_LARGE): long,
+        }  # fmt: skip
 
     def possible(self, walk: WalkScene) -> Iterator[tuple[int, ...]]:
         """Two objects that are given and those that are asked; or two pairs of objects."""

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -65,6 +66,11 @@ class FloorPlan(WalkEngine):
     def needs_objects(self) -> bool:
         """The free floor needs no labels."""
         return self.quantity in ("bearing", "same_wall")
+
+    @property
+    def of_points(self) -> bool:
+        """A diameter is no point, either."""
+        return False
 
     @property
     def needs_metres(self) -> bool:
@@ -141,6 +147,16 @@ class FloorPlan(WalkEngine):
             others.sort(key=lambda k: (place.draw(self.task, (a, b, k), "distractor"), k))
             if len(others) >= 2:
                 yield (a, b, *others[:3])
+
+    def left_out(self, walk: WalkScene) -> Mapping[str, int]:
+        """Rooms without four walls, and objects that stand at none or at two of them."""
+        room = walk.four_walls if self.quantity == "same_wall" else None
+        if isinstance(room, Rejection):
+            return {str(room.reason): 1}
+        if room is None:
+            return {}
+        found = [wall_of(item, room) for item in walk.layout.unique]
+        return Counter(str(one.reason) for one in found if isinstance(one, Rejection))
 
     def ask(self, walk: WalkScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """Degrees clockwise, square metres, a word, or a name."""
@@ -236,7 +252,7 @@ def _bearing(things: list[SceneObject]) -> Answer[float] | Rejection:
         max(abs(bearing_deg(stand, item.centroid, corner)) for corner in item.box.corners)
         for item in things[1:]
     ]
-    evidence = {"turn_left_deg": turn, "floor_m": away, "spread_deg": spread}
+    evidence = {"angle_deg": turn, "floor_m": away, "spread_deg": spread}
     if min(away) < LEAST_AWAY_M:
         return Rejection(Reason.DISTANCE_RANGE, evidence)
     if max(spread) > WIDEST_DEG:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -171,6 +171,11 @@ class WalkEngine(Engine):
     def tell(self, walk: WalkScene, row: Row, found: Answer[Any]) -> Facts:
         """Answer, evidence and slots."""
 
+    def left_out(self, walk: WalkScene) -> Mapping[str, int]:
+        """What `possible` leaves out before it lists anything, by reason."""
+        del walk
+        return {}
+
     def said(self, walk: WalkScene, items: tuple[int, ...], value: Any) -> tuple[int, int]:
         """Stratum and content of an answer."""
         del walk, items, value
@@ -190,7 +195,8 @@ class WalkEngine(Engine):
         frames = context.shown
         if len(frames) < 2:
             return CandidateTable.empty({"few_frames": 1})
-        walk, rejected = walk_scene(context, frames), Counter[str]()
+        walk = walk_scene(context, frames)
+        rejected = Counter(self.left_out(walk))
         kept: list[tuple[int, ...]] = []
         said: list[tuple[int, int]] = []
         for items in self.possible(walk):

@@ -126,7 +126,7 @@ def named_objects(canvas: Canvas) -> None:
 def cloud_points_of(record: QARecord, plan: ScenePlan | None) -> list[tuple[int, int, Float64]]:
     """`items` of a task about points of the cloud: position, id, (3,) world; those still there."""
     engine = engine_or_none(record.task)
-    if plan is None or engine is None or engine.needs_objects or engine.kind != "scene":
+    if plan is None or engine is None or not engine.of_points:
         return []
     found = [(k, i, plan.point(i)) for k, i in enumerate(_ids(record.facts.get("items")))]
     return [(k, i, place) for k, i, place in found if place is not None]
@@ -326,6 +326,22 @@ def pixels(canvas: Canvas) -> None:
             _ring(canvas, 0, uv, _metres(one.get("z_m")))
 
 
+def boxes_of_objects(canvas: Canvas) -> None:
+    """`box`, `before` and `references`: what is to be seen of objects, framed on the images."""
+    facts, last = canvas.facts, len(canvas.record.images) - 1
+    framed = [(last, facts.get("box")), (0, facts.get("before"))]
+    listed = facts.get("references")
+    for one in listed if isinstance(listed, list) else []:
+        if isinstance(one, Mapping) and type(one.get("image")) is int:
+            framed.append((one["image"] - 1, one.get("box")))
+    for number, stored in framed:
+        box = numbers(stored, (4,))
+        if box is not None:
+            u0, v0, u1, v1 = box.tolist()
+            corners = [(u0, v0), (u1, v0), (u1, v1), (u0, v1)]
+            canvas.on_image(number, line("object", corners, closed=True))
+
+
 def _ring(canvas: Canvas, number: int, uv: Float64, text: str, name: str = "ring") -> None:
     if not 0 <= number < len(canvas.record.images):
         return
@@ -346,4 +362,5 @@ def _metres(value: Any) -> str:
 RULES: tuple[Callable[[Canvas], None], ...] = (
     free_floor, named_objects, stored_cameras, camera_moves, items_are_points, world_points,
     places_and_route, gaps, seen_from, turns_between, measured_side, pixels,
+    boxes_of_objects,
 )  # fmt: skip

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     OFF_FLOOR = "off_floor"
     SIZE_DISAGREES = "size_disagrees"
     EXTENT_UNSURE = "extent_unsure"
+    OBJECT_LARGE = "object_large"
     OBJECT_SMALL = "object_small"
     OBJECT_PARTIAL = "object_partial"
     ROOM_SMALL = "room_small"
