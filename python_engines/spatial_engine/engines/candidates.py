@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+BEYOND_QUOTA = "beyond_quota"
+"""The reason of candidates that nobody looked at: the quota of the scene does not need them."""
+
 
 class Row(NamedTuple):
     """One candidate: frames in the order shown, and point, object or track ids."""

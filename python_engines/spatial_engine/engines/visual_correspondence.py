@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import BEYOND_QUOTA, CandidateTable, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_pairs import (
     band_pairs,
@@ -60,8 +60,8 @@ if TYPE_CHECKING:
 Form = Literal["choice", "coordinate"]
 LETTERS = ("A", "B", "C", "D")
 PIXEL_RIM = 10  # the published distractors keep off the right and lower rim by this much
-# Pairs of a bin that are looked at, in quotas of the scene: what the plan can take and more.
-_LOOK_AHEAD = 4
+# Pairs that are looked at, in quotas of the scene: what the plan takes of it and as much again.
+_LOOK_AHEAD = 2
 _HALF = np.uint64(1 << 63)
 
 
@@ -71,12 +71,25 @@ class _Pairs(NamedTuple):
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     bin: NDArray[np.int64]
+    left_out: dict[str, int]  # the others, by reason
 
 
 def _key_columns(rows: Sequence[Row]) -> list[Int64]:
     """Frames ascending, then the items: a column each."""
     key = np.array([(min(r.frames), max(r.frames), *r.items) for r in rows], dtype=np.int64)
     return list(key.reshape(len(rows), -1).T)
+
+
+def _looked_at(sizes: Int64, quota: int | None) -> int:
+    """How many pairs of a bin are looked at: as few as give some quotas of the scene together."""
+    wanted = int(sizes.sum()) if quota is None else _LOOK_AHEAD * quota
+    low, high = 0, int(sizes.max(initial=0))
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (
+            (low, middle) if np.minimum(sizes, middle).sum() >= wanted else (middle + 1, high)
+        )
+    return low
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +142,7 @@ class Match(Engine):
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs in the band, each with its point and, for a choice, its distractors."""
-        pairs, out_of_band = self._pairs(context)
+        pairs = self._pairs(context)
         first, second = pairs.first, pairs.second
         key = [np.minimum(first, second), np.maximum(first, second)]
         scene = context.scene
@@ -138,7 +151,7 @@ class Match(Engine):
             mask_rows(context, first), scene.source_row, 1, others=mask_rows(context, second),
         )  # fmt: skip
         kept = np.flatnonzero(point[:, 0] >= 0)
-        rejected = Counter(out_of_band=out_of_band, no_common_point=len(point) - len(kept))
+        rejected = Counter(pairs.left_out, no_common_point=len(point) - len(kept))
         items = point[kept]
         if self.form == "choice" and context.recipe.rules.askable != "visible":
             items = self._with_distractors(context, pairs, kept, items[:, 0])
@@ -153,22 +166,24 @@ class Match(Engine):
             shown, point_ids(context, items), select, bin=pairs.bin[kept], rejected=rejected
         )
 
-    def _pairs(self, context: SceneContext) -> tuple[_Pairs, int]:
+    def _pairs(self, context: SceneContext) -> _Pairs:
         """The pairs, in each bin those with the smallest draws, grouped by the second image."""
         pairs = band_pairs(context)
         swap = pair_swap(context, self.task, pairs)
         keys = context.place.draw_rows(self.task, (pairs.i, pairs.j), "select")
         order = np.lexsort((keys, pairs.bin))
-        first_of_bin = np.searchsorted(pairs.bin[order], pairs.bin[order], side="left")
-        most = _LOOK_AHEAD * context.scene_quota.get(self.task, len(order))
-        kept = order[np.arange(len(order)) - first_of_bin < most]
+        sizes = np.bincount(pairs.bin, minlength=self.bin_count(context.recipe))
+        most = _looked_at(sizes, context.scene_quota.get(self.task))
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        kept = order[rank < most]
+        left_out = {"out_of_band": pairs.out_of_band, BEYOND_QUOTA: len(order) - len(kept)}
         if context.takes is not None:
             kept = kept[context.takes(self.task, pairs.bin[kept], 0, keys[kept])]
         shown = np.where(
             swap[:, None], np.stack([pairs.j, pairs.i], 1), np.stack([pairs.i, pairs.j], 1)
         )
         kept = kept[np.argsort(shown[kept, 1], kind="stable")]
-        return _Pairs(shown[kept, 0], shown[kept, 1], pairs.bin[kept]), pairs.out_of_band
+        return _Pairs(shown[kept, 0], shown[kept, 1], pairs.bin[kept], left_out)
 
     def _with_distractors(
         self, context: SceneContext, pairs: _Pairs, kept: Int64, points: Int64

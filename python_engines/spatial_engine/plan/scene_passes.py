@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spatial_engine.engines import engine_of
+from spatial_engine.engines.candidates import BEYOND_QUOTA
 from spatial_engine.plan.contents import Cells, summed
 from spatial_engine.plan.limit import Given, spread_limit
 from spatial_engine.plan.passes import Counted, SceneJob
@@ -145,19 +146,23 @@ def given_by_cell(
 def limited(
     plan: Plan, weights: Mapping[Cell, int], passes: Passes, count: Count
 ) -> tuple[Plan, dict[Cell, int]]:
-    """The plan's quotas of a scene and the cells' quotas for its limit.
+    """The plan's quotas of a scene and the cells' quotas for its limit, or those of the recipe.
 
     A task that lists candidates within the quota of a scene is listed further while others fall
-    short and it may take their rows; it is exhausted when more quota brings no more candidates.
+    short and it may take their rows, or it falls short itself because other scenes give none; it is
+    exhausted when more quota brings no more candidates.
     """
     limit = plan.config.limit
-    if limit is None:
-        return plan, dict(weights)
     growing = {cell for cell in weights if engine_of(cell[0]).within_quota}
+    if limit is None:
+        # Only what engines say that they left out can bring more.
+        growing = {cell for cell in growing if _left_out(plan, passes.counted, cell)}
     while True:
         given = given_by_cell(plan, weights, passes.counted)
 
-        wanted = spread_limit(limit, weights, partial(_rows, given, frozenset(growing)))
+        wanted = dict(weights)
+        if limit is not None:
+            wanted = spread_limit(limit, weights, partial(_rows, given, frozenset(growing)))
         short = {cell for cell in growing if given[cell].rows(wanted[cell]) < wanted[cell]}
         if not short:
             return plan, wanted
@@ -165,6 +170,15 @@ def limited(
         passes.recount(count, plan, sorted({cell[0] for cell in short}))
         again = given_by_cell(plan, weights, passes.counted)
         growing -= {cell for cell in short if again[cell].available <= given[cell].available}
+
+
+def _left_out(plan: Plan, counted: Sequence[Counted], cell: Cell) -> bool:
+    """Whether an engine left candidates of a cell out because the quota did not need them."""
+    task, *place = cell
+    return any(
+        [scene.source, scene.split] == place and found.rejected.get(task, {}).get(BEYOND_QUOTA)
+        for scene, found in zip(plan.scenes, counted, strict=True)
+    )
 
 
 def _rows(given: Mapping[Cell, Given], growing: frozenset[Cell], cell: Cell, quota: int) -> int:
