@@ -13,7 +13,7 @@ CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
 	@echo "make tiny        train a tiny model and a blind one, and hold them against each other; small: on a GPU"
-	@echo "make gate-blind  24 rooms of a seed nobody set a rule on: what every task gives away without its images"
+	@echo "make gate-blind  24 rooms of a seed nobody set a rule on: what every task gives away without its images; continues"
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from spatial_engine.engines.contents import (
     number_strata,
     number_stratum,
     of_form,
+    pair_content,
     room_capped,
 )
 from spatial_engine.plan.contents import Cells, constant, in_bins, summed, take_by_content
@@ -89,6 +91,33 @@ def test_never_more_than_asked_nor_than_there_is(
     assert (out[varied, 0] == out[varied, 1]).all()
     if total >= have.counts.sum():
         assert (out[varied].min(axis=1) == have.counts[varied, :, 0].min(axis=1)).all()
+
+
+@given(st.randoms(use_true_random=False), st.integers(2, 12), st.integers(1, 60))
+def test_no_name_of_pairs_that_never_vary_is_more_than_less(dice, count: int, room: int) -> None:
+    """Whoever knows how often each name was the larger one knows nothing of the others."""
+    names = [f"thing {k:02d}" for k in range(count)]
+    size = {name: dice.random() for name in names}
+    rows = {}
+    for pair in combinations(names, 2):
+        word = int(size[pair[0]] + dice.gauss(0, 0.2) < size[pair[1]] + dice.gauss(0, 0.2))
+        rows[pair_content(*pair)] = (pair, word)
+    contents = sorted(rows)
+    counts = np.zeros((len(rows), 3, 1), np.int64)
+    counts[np.arange(len(rows)), [rows[c][1] for c in contents], 0] = 3
+    have = Cells(np.array(contents, np.uint64), counts)
+    found = np.array(taken(have, 10_000, room=room, paired=True))
+    assert found.max(initial=0) <= 1
+    assert 1 <= found.sum() <= room
+    net: Counter[str] = Counter()
+    for content, said in zip(contents, found.tolist(), strict=True):
+        pair, _ = rows[content]
+        net[pair[0]] += said[0] - said[1]
+        net[pair[1]] += said[1] - said[0]
+    assert max(map(abs, net.values())) <= 1
+    # With few rooms nobody could learn the names.
+    few = np.array(taken(have, 10_000, spaces=2, paired=True))
+    assert few.sum() == len(rows)
 
 
 def test_bins_share_what_a_stratum_gives() -> None:

@@ -210,6 +210,14 @@ class Engine(ABC):
         """
         return False
 
+    @property
+    def paired_contents(self) -> bool:
+        """Whether contents are pairs of names whose first strata say that one or the other is more.
+
+        They are `contents.pair_content`. Each name is then as often more as it is less.
+        """
+        return False
+
     def bin_count(self, recipe: Recipe) -> int:
         """Quota bins, empty ones included; one where rows have no overlap or size to balance."""
         del recipe

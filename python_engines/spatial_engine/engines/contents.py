@@ -41,6 +41,24 @@ def content_of(*names: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 2
 
 
+def pair_content(first: str, second: str) -> int:
+    """The content of two names in any order, of which `names_of` tells either again.
+
+    Example:
+        >>> pair_content("bed", "lamp") == pair_content("lamp", "bed")
+        True
+        >>> names_of(pair_content("bed", "lamp"))[1] == names_of(pair_content("lamp", "desk"))[1]
+        True
+    """
+    low, high = (content_of(name) & 0xFFFF_FFFF for name in sorted((first, second)))
+    return low << 32 | high
+
+
+def names_of(content: int) -> tuple[int, int]:
+    """Numbers that stand for the two names of a `pair_content`, the first in the alphabet first."""
+    return content >> 32, content & 0xFFFF_FFFF
+
+
 def in_order(word: str, names: Sequence[str], opposite: Mapping[str, str]) -> str:
     """What a word about the first of two names says when they are asked in alphabetical order.
 

@@ -26,7 +26,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
-from spatial_engine.engines.contents import content_of, in_order
+from spatial_engine.engines.contents import content_of, in_order, pair_content
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -97,6 +97,11 @@ class SpatialRelation(Engine):
         """The closed set of answers; they exclude each other."""
         return WORDS[self.relation]
 
+    @property
+    def paired_contents(self) -> bool:
+        """Of sizes: a bed is mostly larger than what it stands beside, whatever that is."""
+        return self.relation.startswith("size")
+
     def bin_count(self, recipe: Recipe) -> int:
         """Asked in the order of the alphabet, or the other way round."""
         return 2 if recipe.word_strata else 1
@@ -131,7 +136,8 @@ class SpatialRelation(Engine):
             return CandidateTable.build(shown, items_table, chosen, rejected=rejected)
         # On sides decides where one looks from: no pair of categories tells them. What stands at
         # walls is mostly behind what does not.
-        told = [0 if self.relation == "side" else content_of(*both) for both in names]
+        content = pair_content if self.paired_contents else content_of
+        told = [0 if self.relation == "side" else content(*both) for both in names]
         return CandidateTable.build(
             shown, items_table, chosen, stratum=stratum, rejected=rejected,
             bin=[a > b for a, b in names], content=told,

@@ -10,13 +10,14 @@ such rows together are at most a fifth. See docs/blind.md.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.engines.contents import ANY
+from spatial_engine.engines.contents import ANY, names_of
 from spatial_engine.plan.balance import allocate, most_of_a_word
 
 Counts = NDArray[np.int64]
@@ -77,7 +78,14 @@ def constant(counts: Counts, *, whole: bool) -> NDArray[np.bool_]:
 
 
 def take_by_content(
-    cells: Cells, total: int, *, whole: bool, worded: bool, spaces: int, room: int
+    cells: Cells,
+    total: int,
+    *,
+    whole: bool,
+    worded: bool,
+    spaces: int,
+    room: int,
+    paired: bool = False,
 ) -> Counts:
     """(G, S) rows to take of each content and stratum, at most `total`.
 
@@ -88,6 +96,7 @@ def take_by_content(
         worded: Whether no stratum may be more than 55 % of the rows.
         spaces: Rooms that the cells come from.
         room: Rows asked of each of them: so many constant ones where nothing else is.
+        paired: Whether contents are pairs of names, as `Engine.paired_contents`.
     """
     there: Counts = cells.counts.sum(axis=2)
     free = cells.contents == ANY
@@ -100,8 +109,14 @@ def take_by_content(
     rows = min(total, varied + int(np.minimum(once, 1).sum()))
     once = _at_most(once, max(1, rows // CONSTANT_ROWS))
     if spaces >= FEW_SPACES:
+        if paired:
+            limit = _as_often(cells.contents, limit, total)
+            varied = int(limit.sum())
         share = MOST_CONSTANT / (1 - MOST_CONSTANT)
-        once = _first(once, int(min(varied, total) * share) if varied else room)
+        most = int(min(varied, total) * share) if varied else room
+        if paired:
+            once = _as_often(cells.contents, once, most)
+        once = _first(once, most)
     if worded:
         once = _evened(limit, once)
     return _filled(limit + once, total)
@@ -119,6 +134,34 @@ def _first(once: Counts, most: int) -> Counts:
     """The first contents that together have no more than `most` rows."""
     out = once.copy()
     out[np.cumsum(once.sum(axis=1)) > most] = 0
+    return out
+
+
+def _as_often(contents: NDArray[np.uint64], rows: Counts, most: int) -> Counts:
+    """The rows of pairs of which one name is always more, as far as none is it more often than not.
+
+    Where a pair is asked once, its answer is not learnt by heart, but that of its names is: a bed
+    is larger than most things. No name is therefore more in two rows more than it is less. Rows of
+    pairs that vary, and of no more than one stratum, are left.
+    """
+    out, net = rows.copy(), Counter[int]()
+    sided = (rows[:, 0] > 0) != (rows[:, 1] > 0)
+    waiting = np.flatnonzero(sided & (contents > ANY)).tolist()
+    out[waiting, :2] = 0
+    before = -1
+    while before != len(waiting):  # one that found no room may find it later
+        before, left = len(waiting), []
+        for g in waiting:
+            s = int(rows[g, 1] > 0)
+            more, less = names_of(int(contents[g]))[:: 1 - 2 * s]
+            if most <= 0 or net[more] > 0 or net[less] < 0:
+                left.append(g)
+                continue
+            out[g, s] = 1
+            net[more] += 1
+            net[less] -= 1
+            most -= 1
+        waiting = left
     return out
 
 

@@ -73,7 +73,7 @@ class Given:
         engine = engine_of(self.task)
         return take_by_content(
             self.have, quota, whole=engine.whole_contents, worded=bool(engine.words),
-            spaces=self.spaces, room=self.room,
+            spaces=self.spaces, room=self.room, paired=engine.paired_contents,
         )  # fmt: skip
 
     def _by_strata(self, quota: int) -> Allocated:
