@@ -151,7 +151,8 @@ class Match(Engine):
             mask_rows(context, first), scene.source_row, 1, others=mask_rows(context, second),
         )  # fmt: skip
         kept = np.flatnonzero(point[:, 0] >= 0)
-        rejected = Counter(pairs.left_out, no_common_point=len(point) - len(kept))
+        rejected = Counter(pairs.left_out)
+        rejected["no_common_point"] = len(point) - len(kept)
         items = point[kept]
         if self.form == "choice" and context.recipe.rules.askable != "visible":
             items = self._with_distractors(context, pairs, kept, items[:, 0])
