@@ -50,6 +50,9 @@ VALID = {
     r"world_up\.0: negative": "a direction may point anywhere",
     # Wordings: what the linter takes is said; the rest is known to the engine of the task.
     r"descriptions\.\w+\.0: misspelt": "another text",
+    r"descriptions\.(boxed|pointed): shorter": "its task needs one less of them",
+    r"phrases: shorter": "fewer slots hold phrases",
+    r"repeated: shorter": "fewer slots come again",
     r"(questions|answers)(\.\w*)?\.0: misspelt": "another text",
     r"(questions|answers): table": "an engine may ask for a variant of this name",
     r"(questions|answers)\.\w*: key": "an engine may ask for a variant of this name",
@@ -94,11 +97,18 @@ def wordings(path: Path) -> Any:
 
 
 def one_task_files(path: Path) -> Iterator[dict[str, Any]]:
-    """The wording of each task as a file of its own, which is quick to read."""
+    """The wording of each task as a file of its own, which is quick to read.
+
+    A task in the words of another has that one beside it.
+    """
     whole = tables(path)
     for name, task in whole["tasks"].items():
-        described = {task["description"]: whole["descriptions"][task["description"]]}
-        yield {"descriptions": described, "tasks": {name: task}}
+        tasks = {name: task}
+        if "like" in task:
+            tasks[task["like"]] = whole["tasks"][task["like"]]
+        used = {other["description"] for other in tasks.values() if "description" in other}
+        described = {key: whole["descriptions"][key] for key in sorted(used)}
+        yield {"descriptions": described, "tasks": tasks}
 
 
 def plan_meta() -> dict[str, Any]:
