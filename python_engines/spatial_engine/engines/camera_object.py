@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, pairwise, permutations
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -51,7 +51,7 @@ LEAST_BEARING_DEG, MOST_BEARING_DEG = 25.0, 170.0
 LEAST_ORBIT_DEG = 15.0
 WIDEST_DEG = 25.0  # from the middle of an object to its corners
 AHEAD_DEG, BEHIND_DEG = 35.0, 135.0  # to either side
-MOST_LINKED = 4  # images from one that shows an object to one that does not
+LINKED = 3  # images from one that shows an object to one that does not
 SETS = 12  # of four images, of one object
 
 
@@ -149,15 +149,12 @@ class CameraObject(AskedEngine):
                         yield Row((a, b), (object_id,))
 
     def _chains(self, views: ViewSet) -> list[tuple[int, ...]]:
-        """Images that lead from one to another by overlaps, in both directions; few of the longer.
+        """Three images that lead from one to another by overlaps, in both directions.
 
-        What is behind somebody mostly takes more than two images to know.
+        What is behind somebody takes more than two images to know; were there as many as it takes,
+        their number would tell how far one has to turn.
         """
-        pairs = [p for p in combinations(views.frames, 2) if views.overlapping(*p)]
-        longer = [c for c in shortest_chains(views) if len(c) <= MOST_LINKED]
-        draws = [views.place.draw(self.task, (c[0], c[-1]), "chain") for c in longer]
-        order = sorted(range(len(longer)), key=lambda k: (draws[k], longer[k]))
-        found = [*pairs, *(longer[k] for k in order[: len(pairs)])]
+        found = [chain for chain in shortest_chains(views) if len(chain) == LINKED]
         return [*found, *(chain[::-1] for chain in found)]
 
     def _fours(self, views: ViewSet, object_id: int, shown: list[int]) -> list[tuple[int, ...]]:
