@@ -117,7 +117,9 @@ class CameraObject(AskedEngine):
         return number_strata(form.unit, scale)
 
     def said(self, views: ViewSet, row: Row, value: Any) -> tuple[int, int]:
-        """The word, or the size of the number; a distance from one image is of its category."""
+        """The word, or the size of the number; what one object's name tells is balanced by name."""
+        if self.quantity == "unseen_direction":  # doors are seldom where one looks
+            return self.words.index(value), content_of(views.category(row.items[0]))
         if self.words:
             return self.words.index(value), 0
         stratum = number_stratum(value, _UNITS[self.quantity][1])
