@@ -219,7 +219,7 @@ def _recomputed(model, sample, steps):
     from spatialmllm.data.batches import collate
 
     batch = collate([sample], model.settings)
-    batch.pop("labels")
+    batch.pop("labels"), batch.pop("places")  # the batch grows
     ids, positions = batch.pop("input_ids"), batch.pop("position_ids")
     tokens = []
     with torch.no_grad():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of the published code, recorded once, and ours on weights that anyone can draw.
 
-`parity.npz` holds ids, labels, logits and loss that the published code gave on a CPU for the weights
-and the clip in `../shared/data/parity`; they are compared where those lie. Beside them stand figures
-that our code gave, when it agreed with the published one, for weights and inputs that a frozen
-generator draws: they need no other file, and guard every part in every suite.
+`parity.npz` holds ids, labels, logits and loss that the published code gave on a CPU for the
+weights and the clip in `../shared/data/parity`; they are compared where those lie. Beside them are
+figures that our code gave, when it agreed with the published one, for weights and inputs that a
+frozen generator draws: they need no other file, and guard every part in every suite.
 
     python tests/mllm/test_parity.py FOLDER     # writes parity.npz again
 """
@@ -88,7 +88,7 @@ def drawn(module, seed):
     """Fill a module's parameters from a generator whose numbers never change."""
     import torch
 
-    dice = np.random.RandomState(seed)  # noqa: NPY002 - its stream is frozen for good
+    dice = np.random.RandomState(seed)
     with torch.no_grad():
         for _, parameter in sorted(module.named_parameters()):
             fan_in = prod(parameter.shape[1:]) if parameter.ndim > 1 else 9
@@ -107,7 +107,7 @@ def figures(tiny):
     from spatialmllm.model.vggt.config import HeadsConfig, VGGTConfig
     from spatialmllm.model.vggt.model import VGGT
 
-    dice = np.random.RandomState(3)  # noqa: NPY002
+    dice = np.random.RandomState(3)
     clip = Medium(dice.randint(0, 256, (4, 56, 84, 3)).astype(np.uint8), still=False)
     config = tiny(64, "mlp_add")
     model = drawn(build(config), 5)
@@ -143,7 +143,7 @@ def chosen_frames():
     from spatialmllm.geometry import PointMaps
     from spatialmllm.sampling import select_frames
 
-    dice = np.random.RandomState(11)  # noqa: NPY002
+    dice = np.random.RandomState(11)
     rows = []
     for _ in range(12):
         middle = np.cumsum(dice.standard_normal((20, 1, 1, 3)), axis=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -275,7 +276,7 @@ def collate(
     Returns:
         input_ids (B, L), attention_mask (B, L), position_ids (3, B, L), labels (B, L); and where
         there are media pixel_values (rows, 1176), grid_thw (n, 3), frames [(S, 3, H, W)],
-        context_rows and still.
+        context_rows and still. Batches padded on the right have `places`, too.
     """
     length = max(len(sample.ids) for sample in samples)
     ids = torch.full((len(samples), length), config.ids.pad, dtype=torch.long)
@@ -304,7 +305,26 @@ def collate(
         "position_ids": positions,
         "labels": labels,
     }
+    if pad == "right":
+        batch["places"] = _places(ids, labels, [len(sample.ids) for sample in samples], config)
     return batch | visual_inputs([sample.media for sample in samples], config)
+
+
+def _places(
+    ids: Tensor, labels: Tensor, lengths: list[int], config: SpatialMLLMConfig
+) -> dict[str, Any]:
+    """Positions in the flattened batch, looked up here so that no GPU is waited for."""
+    real = torch.arange(ids.shape[1])[None] < torch.tensor(lengths)[:, None]
+    visual = ((ids == config.ids.image) | (ids == config.ids.video)) & real
+    ahead = torch.zeros_like(real)
+    ahead[:, :-1] = labels[:, 1:] != IGNORE
+    found = {"real": real, "visual": visual, "supervised": ahead}
+    places: dict[str, Any] = {
+        name: mask.flatten().nonzero().squeeze(1) for name, mask in found.items()
+    }
+    places["starts"] = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    places["lengths"] = lengths
+    return places
 
 
 def visual_inputs(shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig) -> dict[str, Any]:
@@ -339,6 +359,8 @@ def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     def moved(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.to(device, non_blocking=True)
+        if isinstance(value, dict):
+            return to_device(value, device)
         if isinstance(value, list) and value and isinstance(value[0], Tensor):
             return [tensor.to(device, non_blocking=True) for tensor in value]
         return value

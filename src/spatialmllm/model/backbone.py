@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from inspect import signature
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -83,16 +85,43 @@ def build_decoder(config: TextConfig, attention: str = "sdpa") -> Any:
     return Qwen2_5_VLTextModel(text_config(config, PACKED if attention == "sdpa" else attention))
 
 
+class Packing(NamedTuple):
+    """Where the real tokens of a padded batch are: all that is needed to lay them end to end.
+
+    Made from host numbers beside the batch, it keeps a GPU from being waited for.
+
+    Attributes:
+        index: (T,) positions of the real tokens in the flattened (B, L).
+        starts: (rows + 1,) int32, where each sequence begins among them, and their number.
+        lengths: Length of each sequence that is not empty.
+    """
+
+    index: Tensor
+    starts: Tensor
+    lengths: tuple[int, ...]
+
+    @staticmethod
+    def of(mask: Tensor) -> Packing:
+        """The packing of a mask (B, L), 1 on real tokens; on a GPU this waits for it."""
+        lengths = tuple(count for count in mask.sum(dim=1).tolist() if count)
+        index = mask.flatten().nonzero().squeeze(1)
+        starts = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=mask.device)
+        return Packing(index, starts, lengths)
+
+
 def packed_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    sequence_lengths: list[int] | None = None,
+    packing: Packing | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The library's causal attention, each of the sequences that lie end to end alone.
+
+    On a GPU in half precision one kernel of variable lengths does it; elsewhere each sequence is
+    one call.
 
     Args:
         module: The attention layer.
@@ -100,25 +129,52 @@ def packed_attention(
         key: (1, key heads, T, head size).
         value: As `key`.
         attention_mask: For sequences side by side: then the library's function does it all.
-        sequence_lengths: Lengths of the sequences, which sum to T; None: they lie side by side.
+        packing: How the sequences lie; None: side by side.
         **kwargs: What the library's function takes.
 
     Returns:
         (1, T, heads, head size), and no weights.
     """
-    if sequence_lengths is None:
+    if packing is None:
         mixed, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
         return mixed, None
-    parts = zip(*(x.split(sequence_lengths, dim=2) for x in (query, key, value)), strict=True)
+    if _has_kernel(query):
+        return _variable_lengths(query, key, value, packing, kwargs.get("scaling"))[None], None
+    lengths = list(packing.lengths)
+    parts = zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True)
     alone = [sdpa_attention_forward(module, *part, None, **kwargs)[0] for part in parts]
     return torch.cat(alone, dim=1), None
+
+
+def _has_kernel(query: Tensor) -> bool:
+    """Whether the kernel of variable lengths takes a tensor: on a GPU, in half precision."""
+    return query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
+
+
+def _variable_lengths(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float | None
+) -> Tensor:
+    """(T, heads, head size): a window that reaches back without end and not ahead is causal."""
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    longest = max(packing.lengths)
+    mixed: Tensor = varlen_attn(
+        q, k, v, packing.starts, packing.starts, longest, longest,
+        scale=scale, window_size=(-1, 0), enable_gqa=q.shape[1] != k.shape[1],
+    )  # fmt: skip
+    return mixed
 
 
 AttentionInterface.register(PACKED, packed_attention)
 AttentionMaskInterface.register(PACKED, sdpa_mask)
 
 
-def run_decoder(decoder: Any, embeddings: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+def run_decoder(
+    decoder: Any,
+    embeddings: Tensor,
+    mask: Tensor,
+    positions: Tensor,
+    packing: Packing | None = None,
+) -> Tensor:
     """Hidden states of a padded batch; with packed attention no layer computes padding.
 
     Args:
@@ -126,6 +182,7 @@ def run_decoder(decoder: Any, embeddings: Tensor, mask: Tensor, positions: Tenso
         embeddings: (B, L, d).
         mask: (B, L), 1 on real tokens.
         positions: (3, B, L).
+        packing: That of the mask; None: it is made here.
 
     Returns:
         (B, L, d); at padding without meaning, and 0 with packed attention.
@@ -135,18 +192,18 @@ def run_decoder(decoder: Any, embeddings: Tensor, mask: Tensor, positions: Tenso
             inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False
         )
         return result.last_hidden_state
-    real = mask.flatten().nonzero().squeeze(1)
+    packing = Packing.of(mask) if packing is None else packing
     flat = embeddings.flatten(0, 1)
     result = decoder(
-        inputs_embeds=flat.index_select(0, real)[None],
+        inputs_embeds=flat.index_select(0, packing.index)[None],
         # Nothing is hidden but what is later, which the attention sees to.
         attention_mask={"full_attention": None},
-        position_ids=positions.flatten(1)[:, None, real],
+        position_ids=positions.flatten(1)[:, None, packing.index],
         use_cache=False,
-        sequence_lengths=[count for count in mask.sum(dim=1).tolist() if count],
+        packing=packing,
     )
     hidden = result.last_hidden_state[0]
-    return hidden.new_zeros(flat.shape).index_copy(0, real, hidden).view_as(embeddings)
+    return hidden.new_zeros(flat.shape).index_copy(0, packing.index, hidden).view_as(embeddings)
 
 
 class PatchRows(nn.Module):

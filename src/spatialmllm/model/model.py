@@ -13,7 +13,7 @@ Choices worth knowing:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +31,7 @@ from spatialmllm.auto.config import SpatialMLLMPreTrainedConfig
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.model.backbone import (
     CACHE,
+    Packing,
     build_decoder,
     build_tower,
     empty_cache,
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from spatialmllm.checkpoints.adapter import AdapterConfig
 
 IGNORE = -100
+# What `collate` says of a batch beside its tensors: "real", "visual" and "supervised" positions in
+# the flattened batch, "starts" and "lengths" of its sequences.
+Places = Mapping[str, Any]
 # Parts that can be frozen, and the prefixes of their parameters.
 PARTS = {
     "vision": ("visual.patch_embed.", "visual.blocks."),
@@ -184,17 +188,6 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         if self.aggregator is not None:
             self.aggregator.checkpointing = enabled and "spatial" not in self._frozen
 
-    def gradient_checkpointing_enable(self, *_: Any, **__: Any) -> None:
-        """The library's name of `set_checkpointing(True)`; recomputation is never reentrant."""
-        self.set_checkpointing(True)
-
-    def gradient_checkpointing_disable(self) -> None:
-        """The library's name of `set_checkpointing(False)`."""
-        self.set_checkpointing(False)
-
-    activation_checkpointing_enable = gradient_checkpointing_enable
-    activation_checkpointing_disable = gradient_checkpointing_disable
-
     def encode_visual(
         self,
         pixel_values: Tensor,
@@ -230,21 +223,31 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             )
         return self.connector(visual, contexts)
 
-    def embed(self, input_ids: Tensor, visual: Tensor | None) -> Tensor:
+    def embed(
+        self, input_ids: Tensor, visual: Tensor | None, places: Places | None = None
+    ) -> Tensor:
         """Token embeddings (B, L, d) with placeholders replaced in order by visual tokens.
+
+        Args:
+            input_ids: (B, L).
+            visual: (N, d) in the order of the placeholders, or None.
+            places: As in `forward`.
 
         Raises:
             ValueError: The placeholders do not match the visual tokens, with both counts.
         """
         embeddings = self.model.embed_tokens(input_ids)
         ids = self.settings.ids
-        places = (input_ids == ids.image) | (input_ids == ids.video)
+        if places is None:
+            found = (input_ids == ids.image) | (input_ids == ids.video)
+            index = found.flatten().nonzero().squeeze(1)
+        else:
+            index = places["visual"]
         count = 0 if visual is None else visual.shape[0]
-        if int(places.sum()) != count:
-            raise ValueError(f"{int(places.sum())} visual placeholders, {count} visual tokens")
+        if len(index) != count:
+            raise ValueError(f"{len(index)} visual placeholders, {count} visual tokens")
         if visual is None:
             return embeddings
-        index = places.flatten().nonzero().squeeze(1)
         flat = embeddings.flatten(0, 1).index_copy(0, index, visual.to(embeddings.dtype))
         return flat.view_as(embeddings)
 
@@ -265,6 +268,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         still: Sequence[bool] = (),
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        places: Places | None = None,
         visual: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         cache: Any = None,
@@ -286,6 +290,8 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             still: As in `encode_visual`.
             labels: (B, L), -100 = not supervised; the logits are then computed where they count.
             num_items_in_batch: Supervised tokens of the whole global batch; None = of this batch.
+            places: Where tokens of each kind are, as `collate` says; None: it is looked up, for
+                which a GPU is waited for.
             visual: What `encode_visual` has made, instead of its arguments.
             inputs_embeds: (B, L, d), instead of ids and what is seen.
             cache: Keys and values of what came before; new ones are added to it.
@@ -307,7 +313,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
                 visual = self.encode_visual(
                     pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still
                 )
-            inputs_embeds = self.embed(input_ids, visual)
+            inputs_embeds = self.embed(input_ids, visual, places)
         kept = past_key_values if cache is None else cache
         if kept is None and use_cache:
             kept = empty_cache(self.model)
@@ -320,9 +326,12 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         else:
             if attention_mask is None:
                 attention_mask = torch.ones_like(position_ids[0])
-            hidden = run_decoder(self.model, inputs_embeds, attention_mask, position_ids)
+            packing = None if places is None else Packing(
+                places["real"], places["starts"], tuple(places["lengths"]))  # fmt: skip
+            hidden = run_decoder(self.model, inputs_embeds, attention_mask, position_ids, packing)
         if labels is not None:
-            return CausalLMOutputWithPast(loss=self._loss(hidden, labels, num_items_in_batch))
+            loss = self._loss(hidden, labels, num_items_in_batch, places)
+            return CausalLMOutputWithPast(loss=loss)
         logits = self.logits(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
         return CausalLMOutputWithPast(logits=logits, **{CACHE: kept})
 
@@ -333,13 +342,20 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             raise ValueError("position_ids (3, B, L) are needed with embeddings or a filled cache")
         return self.positions(ids, mask, grids)
 
-    def _loss(self, hidden: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:
+    def _loss(
+        self, hidden: Tensor, labels: Tensor, count: Tensor | int | None, places: Places | None
+    ) -> Tensor:
         """Next-token cross entropy in float32, summed, over the count of supervised tokens."""
-        targets = labels[:, 1:]
-        supervised = targets != IGNORE
-        logits = self.logits(hidden[:, :-1][supervised]).float()
-        total = F.cross_entropy(logits, targets[supervised], reduction="sum")
-        return total / (supervised.sum() if count is None else count)
+        if places is None:
+            ahead = F.pad(labels[:, 1:] != IGNORE, (0, 1))
+            index = ahead.flatten().nonzero().squeeze(1)
+        else:
+            index = places["supervised"]
+        logits = self.logits(hidden.flatten(0, 1).index_select(0, index)).float()
+        # The token after a position lies after it in the flattened batch too.
+        targets = labels.flatten().index_select(0, index + 1)
+        total = F.cross_entropy(logits, targets, reduction="sum")
+        return total / (len(index) if count is None else count)
 
 
 def build_meta(config: SpatialMLLMConfig, attention: str = "sdpa") -> SpatialMLLM:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`from_pretrained` and `save_pretrained`: the library's names for our strict reader and writer.
+"""`from_pretrained`, `save_pretrained` and others: the library's names for what is ours.
 
 The library's own reader renames keys and fills what is missing with random numbers and a warning;
 ours takes every tensor by its published name, or nothing.
@@ -24,10 +24,11 @@ _FILES = ("*.json", "*.safetensors", "*.jinja", "adapter/*")
 
 
 class PretrainedFolder:
-    """The two methods, for `SpatialMLLM`."""
+    """Methods that the library calls, for `SpatialMLLM`."""
 
     settings: Any
     config: Any
+    set_checkpointing: Any
 
     @classmethod
     def from_pretrained(
@@ -101,6 +102,17 @@ class PretrainedFolder:
         save_beside(
             self, Path(save_directory), state=state_dict, shard_bytes=_bytes(max_shard_size)
         )
+
+    def gradient_checkpointing_enable(self, *_: Any, **__: Any) -> None:
+        """The library's name of `set_checkpointing(True)`; recomputation is never reentrant."""
+        self.set_checkpointing(True)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """The library's name of `set_checkpointing(False)`."""
+        self.set_checkpointing(False)
+
+    activation_checkpointing_enable = gradient_checkpointing_enable
+    activation_checkpointing_disable = gradient_checkpointing_disable
 
 
 def fetched(name: str | os.PathLike[str], fetch: Mapping[str, Any]) -> Path:
