@@ -8,6 +8,7 @@ have one size form a context and are encoded together, every still once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -265,6 +266,7 @@ def collate(
     config: SpatialMLLMConfig,
     *,
     pad: Literal["left", "right"] = "right",
+    keys: bool = False,
 ) -> dict[str, Any]:
     """Pad samples to one batch, the arguments of `SpatialMLLM.forward`.
 
@@ -272,6 +274,7 @@ def collate(
         samples: The samples.
         config: The model's configuration.
         pad: Side of the padding: "left" for prompts that are to be continued.
+        keys: Add `context_keys`, hashes of the frames, for a model with a feature cache.
 
     Returns:
         input_ids (B, L), attention_mask (B, L), position_ids (3, B, L), labels (B, L); and where
@@ -307,7 +310,7 @@ def collate(
     }
     if pad == "right":
         batch["places"] = _places(ids, labels, [len(sample.ids) for sample in samples], config)
-    return batch | visual_inputs([sample.media for sample in samples], config)
+    return batch | visual_inputs([sample.media for sample in samples], config, keys=keys)
 
 
 def _places(
@@ -327,7 +330,16 @@ def _places(
     return places
 
 
-def visual_inputs(shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig) -> dict[str, Any]:
+def content_key(frames: NDArray[np.uint8]) -> str:
+    """Hash of the frames (S, H, W, 3) of a context."""
+    digest = hashlib.blake2b(f"{frames.shape}|".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(frames).data)
+    return digest.hexdigest()
+
+
+def visual_inputs(
+    shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig, *, keys: bool = False
+) -> dict[str, Any]:
     """The visual arguments of `SpatialMLLM.forward` for the media of each sample; {} for none."""
     media = [medium for sample in shown for medium in sample]
     if not media:
@@ -341,14 +353,19 @@ def visual_inputs(shown: Sequence[Sequence[Medium]], config: SpatialMLLMConfig) 
         return visual
     frames: list[Tensor] = []
     context_rows: list[int] = []
+    context_keys: list[str] = []
     for sample in shown:
         for run in contexts(sample):
             pixels = np.concatenate([sample[i].frames for i in run])
             tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
             frames.append(tensor.float().div_(255))
             context_rows.append(len(run))
+            if keys:
+                context_keys.append(content_key(pixels))
     visual["frames"] = frames
     visual["context_rows"] = context_rows
+    if keys:
+        visual["context_keys"] = context_keys
     visual["still"] = [medium.still for medium in media]
     return visual
 

@@ -22,6 +22,7 @@ def spatial_contexts(
     grids: list[list[int]],
     context_rows: Sequence[int],
     still: Sequence[bool],
+    keys: Sequence[str] = (),
 ) -> list[PairedFeatures]:
     """Features of each context, its frames in pairs.
 
@@ -31,6 +32,7 @@ def spatial_contexts(
         grids: (t, h, w) of every grid row.
         context_rows: As in `SpatialMLLM.encode_visual`.
         still: As in `SpatialMLLM.encode_visual`.
+        keys: As in `SpatialMLLM.encode_visual`.
 
     Raises:
         ValueError: The contexts do not cover the grid rows.
@@ -39,7 +41,7 @@ def spatial_contexts(
         raise ValueError(
             f"{len(frames)} contexts with rows {list(context_rows)} for {len(grids)} grid rows"
         )
-    encoded = encode_contexts(model, [context.to(model.device) for context in frames])
+    encoded = encode_contexts(model, [context.to(model.device) for context in frames], keys)
     contexts: list[PairedFeatures] = []
     at = 0
     for features, rows in zip(encoded, context_rows, strict=True):
@@ -50,20 +52,28 @@ def spatial_contexts(
     return contexts
 
 
-def encode_contexts(model: SpatialMLLM, frames: Sequence[Tensor]) -> list[Tensor]:
-    """Patch features (S, h * w, D) of each context."""
+def encode_contexts(
+    model: SpatialMLLM, frames: Sequence[Tensor], keys: Sequence[str] = ()
+) -> list[Tensor]:
+    """Patch features (S, h * w, D) of each context, from the model's cache where it has one."""
     aggregator = model.aggregator
     if aggregator is None:
         raise ValueError("this model has no spatial encoder")
+    layers = model.settings.connector.layers
+    mix = None if model.connector is None else model.connector.mix
     results: dict[int, Tensor] = {}
     grad = torch.is_grad_enabled() and "spatial" not in model.frozen
+    if model.feature_cache is not None and keys and not grad:
+        with torch.no_grad():
+            kept = [model.feature_cache.features(model, f, key)
+                    for f, key in zip(frames, keys, strict=True)]  # fmt: skip
+        return [(each[0] if mix is None else mix(each))[0] for each in kept]
     groups = list(_groups_by_shape(frames))
     stacked = [torch.stack([frames[i] for i in group]) for group in groups]
     with torch.set_grad_enabled(grad):
-        encoded = aggregator(stacked, model.settings.connector.layers)
-    mix = None if model.connector is None else model.connector.mix
-    for group, layers in zip(groups, encoded, strict=True):
-        patches = [layer[:, :, aggregator.patch_start :] for layer in layers]
+        encoded = aggregator(stacked, layers)
+    for group, made in zip(groups, encoded, strict=True):
+        patches = [layer[:, :, aggregator.patch_start :] for layer in made]
         features = patches[0] if mix is None else mix(patches)
         for row, i in enumerate(group):
             results[i] = features[row]

@@ -15,7 +15,7 @@ from transformers.generation import GenerationMixin
 from spatialmllm.data.positions import sequence_positions, time_stride
 
 # Arguments of `forward` that say what is seen; `visual` is what they become.
-SEEN = ("pixel_values", "grid_thw", "frames", "context_rows", "still")
+SEEN = ("pixel_values", "grid_thw", "frames", "context_rows", "still", "context_keys")
 
 
 class VisualGeneration(GenerationMixin):
@@ -55,6 +55,14 @@ class VisualGeneration(GenerationMixin):
         if grids:
             raise ValueError(f"{len(grids)} media have no placeholders in the sequences")
         return made.to(input_ids.device)
+
+    def missing_positions(
+        self, ids: Tensor | None, mask: Tensor | None, grids: Tensor | None, kept: Any
+    ) -> Tensor:
+        """Positions where none were given; ValueError where ids and mask do not tell them."""
+        if ids is None or (kept is not None and kept.get_seq_length()):
+            raise ValueError("position_ids (3, B, L) are needed with embeddings or a filled cache")
+        return self.positions(ids, mask, grids)
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
         """The library's inputs of a step; what a cache holds is not shown again."""

@@ -49,6 +49,7 @@ from spatialmllm.model.vggt.aggregator import Aggregator
 
 if TYPE_CHECKING:
     from spatialmllm.checkpoints.adapter import AdapterConfig
+    from spatialmllm.model.feature_cache import FeatureCache
 
 IGNORE = -100
 # What `collate` says of a batch beside its tensors: "real", "visual" and "supervised" positions in
@@ -113,6 +114,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         self._frozen: frozenset[str] = frozenset()
         # Low-rank adapters that the decoder's layers were wrapped with; see training/lora.py.
         self.adapter: AdapterConfig | None = None
+        self.feature_cache: FeatureCache | None = None
         self.post_init()
 
     @property
@@ -196,6 +198,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         frames: Sequence[Tensor] = (),
         context_rows: Sequence[int] = (),
         still: Sequence[bool] = (),
+        context_keys: Sequence[str] = (),
     ) -> Tensor:
         """Visual tokens of a whole batch, in the order of its grid rows.
 
@@ -205,6 +208,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             frames: One (S, 3, H, W) tensor in [0, 1] for each context.
             context_rows: How many grid rows belong to each context.
             still: For each grid row, whether it is a still image.
+            context_keys: Hash of each context's frames, by which `feature_cache` knows them.
 
         Returns:
             (N, d), N = sum of t * h/2 * w/2.
@@ -214,7 +218,9 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             visual = run_tower(self.visual, pixel_values.to(self.visual.dtype), grid_thw)
         if self.connector is None:
             return visual
-        contexts = spatial_contexts(self, frames, grid_thw.tolist(), context_rows, still)
+        contexts = spatial_contexts(
+            self, frames, grid_thw.tolist(), context_rows, still, context_keys
+        )
         count = sum(c.features.shape[0] * c.height * c.width // 8 for c in contexts)
         if count != visual.shape[0]:
             raise ValueError(
@@ -266,6 +272,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
         frames: Sequence[Tensor] = (),
         context_rows: Sequence[int] = (),
         still: Sequence[bool] = (),
+        context_keys: Sequence[str] = (),
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         places: Places | None = None,
@@ -288,6 +295,7 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             frames: As in `encode_visual`.
             context_rows: As in `encode_visual`.
             still: As in `encode_visual`.
+            context_keys: As in `encode_visual`.
             labels: (B, L), -100 = not supervised; the logits are then computed where they count.
             num_items_in_batch: Supervised tokens of the whole global batch; None = of this batch.
             places: Where tokens of each kind are, as `collate` says; None: it is looked up, for
@@ -311,14 +319,15 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
                 raise ValueError("give input_ids or inputs_embeds")
             if visual is None and pixel_values is not None and grid_thw is not None:
                 visual = self.encode_visual(
-                    pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still
-                )
+                    pixel_values, grid_thw, frames=frames, context_rows=context_rows, still=still,
+                    context_keys=context_keys,
+                )  # fmt: skip
             inputs_embeds = self.embed(input_ids, visual, places)
         kept = past_key_values if cache is None else cache
         if kept is None and use_cache:
             kept = empty_cache(self.model)
         if position_ids is None:
-            position_ids = self._missing_positions(input_ids, attention_mask, grid_thw, kept)
+            position_ids = self.missing_positions(input_ids, attention_mask, grid_thw, kept)
         if kept is not None:
             hidden = run_decoder_cached(
                 self.model, inputs_embeds, attention_mask, position_ids, kept
@@ -334,13 +343,6 @@ class SpatialMLLM(PretrainedFolder, VisualGeneration, PreTrainedModel, Generatio
             return CausalLMOutputWithPast(loss=loss)
         logits = self.logits(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
         return CausalLMOutputWithPast(logits=logits, **{CACHE: kept})
-
-    def _missing_positions(
-        self, ids: Tensor | None, mask: Tensor | None, grids: Tensor | None, kept: Any
-    ) -> Tensor:
-        if ids is None or (kept is not None and kept.get_seq_length()):
-            raise ValueError("position_ids (3, B, L) are needed with embeddings or a filled cache")
-        return self.positions(ids, mask, grids)
 
     def _loss(
         self, hidden: Tensor, labels: Tensor, count: Tensor | int | None, places: Places | None

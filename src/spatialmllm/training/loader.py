@@ -24,10 +24,14 @@ class SequenceData(Dataset[dict[str, Any]]):
     """Builds the batch of a micro-batch's sequences.
 
     A batch carries, beside the model's arguments, `record_ids` and `bad`, the messages of samples
-    that were left out. Without `allow_bad` the first one raises.
+    that were left out. Without `allow_bad` the first one raises. With `keys` it says what frames
+    are, for a feature cache.
     """
 
-    def __init__(self, records: RecordSet, builder: SampleBuilder, *, allow_bad: bool) -> None:
+    def __init__(
+        self, records: RecordSet, builder: SampleBuilder, *, allow_bad: bool, keys: bool = False
+    ) -> None:
+        self._keys = keys
         self._records = records
         self._builder = builder
         self._allow_bad = allow_bad
@@ -47,7 +51,7 @@ class SequenceData(Dataset[dict[str, Any]]):
                 bad.append(message)
         if not samples:
             raise BadSample(f"no sample of a micro-batch can be used: {'; '.join(bad)}")
-        batch = collate(samples, self._builder.config)
+        batch = collate(samples, self._builder.config, keys=self._keys)
         batch["record_ids"] = [i for sample in samples for i in sample.record_ids]
         batch["bad"] = bad
         return batch

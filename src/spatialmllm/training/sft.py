@@ -22,6 +22,7 @@ from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet, parse_folder
 from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
 from spatialmllm.data.walk_geometry import ClipRequest
+from spatialmllm.model.feature_cache import FeatureCache
 from spatialmllm.model.model import SpatialMLLM, build, build_meta, parameter_counts
 from spatialmllm.training import checkpoint as checkpoints
 from spatialmllm.training.callbacks import EventSink, StopRequest
@@ -60,6 +61,7 @@ class TrainRequest:
         skip_bad: Bad samples that may be left out.
         attention: As in `SpatialMLLM`.
         cache: Folder for decoded images.
+        feature_cache: Folder for what a frozen spatial encoder makes of frames.
         clips: Where the pixels of clips lie, for samplers that ask for it.
     """
 
@@ -78,6 +80,7 @@ class TrainRequest:
     skip_bad: int = 0
     attention: str = "sdpa"
     cache: Path | None = None
+    feature_cache: Path | None = None
     clips: ClipRequest = field(default_factory=ClipRequest)
 
 
@@ -172,12 +175,19 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
     if args.should_save:
         write_manifest(prepared)
     model = make_model(prepared)
+    if request.feature_cache is not None:
+        model.feature_cache = FeatureCache.of(request.feature_cache, model)
     trainer = SpatialTrainer(
         model,
         args,
         recipe=request.recipe,
         order=prepared.order,
-        samples=SequenceData(prepared.records, prepared.builder, allow_bad=request.skip_bad > 0),
+        samples=SequenceData(
+            prepared.records,
+            prepared.builder,
+            allow_bad=request.skip_bad > 0,
+            keys=model.feature_cache is not None,
+        ),
         stop=stop,
         sink=sink,
         tokenizer_json=prepared.tokenizer.to_json(),
