@@ -93,6 +93,14 @@ def views_poses(views):
     return [views.pose_of(frame) for frame in views.frames]
 
 
+def test_what_is_out_of_sight_is_asked_of_three_images_that_lead_there() -> None:
+    poses = [CAMERAS[0], look((1.0, 0.0, 1.0), 0.0), CAMERAS[1]]
+    views = views_of([LAMP], poses, [{1}, set(), set()], overlap={(0, 1), (1, 2)})
+    assert list(BY_NAME["unseen_direction"].possible(views)) == [Row((0, 1, 2), (1,))]
+    assert ask("unseen_direction", views, Row((0, 1, 2), (1,))) == "behind"
+    assert ask("unseen_direction", views, Row((0, 2), (1,))) == "no_overlap"
+
+
 def test_the_nearest_of_four_is_told_by_its_place_among_them() -> None:
     poses = [look((0, y, 1), 90) for y in (0.0, 1.0, 2.5, 0.5)]
     views = views_of([LAMP], poses, [{1}] * 4)
@@ -117,14 +125,16 @@ def test_worlds_that_are_turned_mirrored_or_measured_again(seed: int) -> None:
     """No answer changes with the world or the way of measuring; a mirror swaps left and right."""
     rng = np.random.default_rng(seed)
     answered: set[str] = set()
-    for _ in range(4):
+    for _ in range(8):
         things, poses = random_room(rng)
         seen = [{t.object_id for t in things if rng.random() < 0.6} for _ in poses]
-        plain = views_of(things, poses, seen)
+        link = {(0, 1), (1, 2), (2, 3)}
+        plain = views_of(things, poses, seen, overlap=link)
+        mirror = in_world(things, poses, random_world(rng, mirror=True))
         others = {
-            "turned": views_of(*in_world(things, poses, random_world(rng)), seen),
-            "mirrored": views_of(*in_world(things, poses, random_world(rng, mirror=True)), seen),
-            "again": views_of(things, poses, seen, measures=AGAIN),
+            "turned": views_of(*in_world(things, poses, random_world(rng)), seen, overlap=link),
+            "mirrored": views_of(*mirror, seen, overlap=link),
+            "again": views_of(things, poses, seen, overlap=link, measures=AGAIN),
         }
         for engine in OPEN:
             for row in engine.possible(plain):
