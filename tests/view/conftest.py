@@ -41,12 +41,12 @@ def read_data(path: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def gallery(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    """The page of 160 records of rooms and clips, with data files of ten records each."""
+    """The page of 260 records of rooms and clips, with data files of ten records each."""
     from spatial_engine.view import gallery as module
 
     out = tmp_path_factory.mktemp("gallery") / "out"
     sources = [str(sample_dir / name) for name in ("posed_images", "tapvid3d")]
-    assert generate.main([*sources, "-o", str(out), "--limit", "160"]) == 0
+    assert generate.main([*sources, "-o", str(out), "--limit", "260"]) == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAGE_ROWS", 10)
         patch.setattr(module, "TEXT_ROWS", 100)

@@ -36,24 +36,32 @@ class AnswerGroups(NamedTuple):
 def answer_key(record: QARecord) -> str | float:
     """What a record's answer is grouped by: a word, or a number.
 
-    A vector counts by its length, a coordinate by its ninth of the image, a walk by its legs.
+    A vector counts by its length, a coordinate by its ninth of the image, a
+    box too, by its centre; a walk by its legs, a map by its places.
     """
     kind, numbers = record.answer_type, record.answer_number
     if kind in ("integer", "number") and len(numbers) == 1:
         return numbers[0]
     if kind == "vector" and numbers:
         return math.hypot(*numbers)
-    if kind == "coordinate" and len(numbers) == 2:
+    if kind == "box" and len(numbers) == 4:
+        numbers = ((numbers[0] + numbers[2]) / 2, (numbers[1] + numbers[3]) / 2)
+    if kind in ("coordinate", "box") and len(numbers) == 2:
         return ", ".join(
             names[min(max(int(n // 334), 0), 2)] for names, n in zip(_SIDES, numbers, strict=True)
         )
     if kind == "steps":
-        legs = record.answer.count(";") + 1
-        return f"{legs} leg{'s' if legs > 1 else ''}"
+        return _counted(record.answer.count(";") + 1, "leg")
+    if kind == "map":
+        return _counted(record.answer.count(";") + 1, "place")
     if record.answer_text is not None:
         return record.answer_text
     found = re.search(r"`([^`]*)`", record.answer)
     return found.group(1).strip()[:60] if found else record.answer[:60]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def group_answers(keys: Sequence[str | float], unit: str, kind: str) -> AnswerGroups:
@@ -64,7 +72,9 @@ def group_answers(keys: Sequence[str | float], unit: str, kind: str) -> AnswerGr
         unit: The answers' unit.
         kind: The answers' type.
     """
-    about = {"vector": "length", "coordinate": "part of the image"}.get(kind, "")
+    about = {"vector": "length", "coordinate": "part of the image", "box": "part of the image"}.get(
+        kind, ""
+    )
     numbers = [key for key in keys if isinstance(key, float)]
     if len(numbers) != len(keys):
         return _named([str(key) for key in keys], about)

@@ -47,7 +47,8 @@ def choose(dataset: Dataset, tasks: Iterable[str], *, per_task: int | None, limi
         for record_id, task in zip(*columns, strict=True):
             if task in kept:
                 _push(kept[task], (-id_hash(record_id), record_id), share)
-    return Chosen(dict(counts), frozenset(one[1] for heap in kept.values() for one in heap))
+    ids = sorted((-order, record_id) for heap in kept.values() for order, record_id in heap)
+    return Chosen(dict(counts), frozenset(record_id for _, record_id in ids[:limit]))
 
 
 def _fair_share(counts: list[int], limit: int) -> int:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_or_none
 from spatial_engine.records.record import QARecord
+from spatial_engine.view.map_grid import grid_through
 from spatial_engine.view.scene_plan import CM, Above, Placed, PlacedCamera, ScenePlan
 from spatial_engine.view.shapes import Shape, arrow, cells, dot, label, line, lines, ring
 from spatialcore.relations.free_space import FreeSpace, space_of_runs
@@ -176,10 +177,13 @@ def stored_cameras(canvas: Canvas) -> None:
 
 
 def camera_moves(canvas: Canvas) -> None:
-    """`translation_m` between two images: an arrow from camera to camera."""
-    if numbers(canvas.facts.get("translation_m"), (3,)) is None or len(canvas.record.images) != 2:
+    """`translation_m`, `map_m` of two images, `net_m` of more: an arrow from camera to camera."""
+    facts, last = canvas.facts, len(canvas.record.images) - 1
+    moved = [numbers(facts.get("translation_m"), (3,)), numbers(facts.get("map_m"), (2,))]
+    between = last == 1 and any(one is not None for one in moved)
+    if not between and _number(facts.get("net_m")) is None:
         return
-    first, second = canvas.camera(0), canvas.camera(1)
+    first, second = canvas.camera(0), canvas.camera(last)
     if first is not None and second is not None:
         canvas.top.append(arrow("arrow", (first.x, first.y), (second.x, second.y)))
 
@@ -274,15 +278,30 @@ def seen_from(canvas: Canvas) -> None:
 
 
 def turns_between(canvas: Canvas) -> None:
-    """`angle_deg` or `angles_deg` of three or more objects: where one stands, faces and turns."""
-    boxes = [canvas.box(number) for number in canvas.objects]
+    """`angle_deg`, `angles_deg`, `bearings_deg`: where one stands, faces and turns, by objects.
+
+    With `legs_m` the objects are passed one after the other; else one stands at the first, faces
+    the second and looks for the third, the others being wrong answers.
+    """
+    facts, boxes = canvas.facts, [canvas.box(number) for number in canvas.objects]
     known = [(box.x, box.y) for box in boxes if box is not None]
-    if len(known) != len(boxes) or len(known) < 3:
+    if len(known) != len(boxes) or len(known) < 2:
         return
-    if _number(canvas.facts.get("angle_deg")) is not None and len(known) == 3:
-        canvas.top += [arrow("facing", known[0], known[1]), arrow("arrow", known[0], known[2])]
-    elif numbers(canvas.facts.get("angles_deg"), (None,)) is not None:
+    angles = numbers(facts.get("angles_deg"), (None,)) is not None
+    if angles and "legs_m" in facts:
         canvas.top += [arrow("route", a, b) for a, b in pairwise(known)]
+    elif angles or _number(facts.get("angle_deg")) is not None or "bearings_deg" in facts:
+        canvas.top.append(arrow("facing", known[0], known[1]))
+        canvas.top += [line("ray", [known[0], other]) for other in known[3:]]
+        canvas.top += [arrow("arrow", known[0], target) for target in known[2:3]]
+
+
+def grid_of_cells(canvas: Canvas) -> None:
+    """`places` of objects on a map of cells: the map's grid, where those places are."""
+    places = numbers(canvas.facts.get("places"), (None, 2))
+    boxes = [box for box in map(canvas.box, canvas.objects) if box is not None]
+    if places is not None and len(places) == len(boxes) > 2 and "cells" in canvas.facts:
+        canvas.top += grid_through(places, np.array([(box.x, box.y) for box in boxes]))
 
 
 def measured_side(canvas: Canvas) -> None:
@@ -327,8 +346,11 @@ def pixels(canvas: Canvas) -> None:
 
 
 def boxes_of_objects(canvas: Canvas) -> None:
-    """`box`, `before` and `references`: what is to be seen of objects, framed on the images."""
+    """`box`, `before` and `references`: what is to be seen of objects, framed; `point`: a ring."""
     facts, last = canvas.facts, len(canvas.record.images) - 1
+    point = numbers(facts.get("point"), (2,))
+    if point is not None:
+        _ring(canvas, last, point, "")
     framed = [(last, facts.get("box")), (0, facts.get("before"))]
     listed = facts.get("references")
     for one in listed if isinstance(listed, list) else []:
@@ -361,6 +383,6 @@ def _metres(value: Any) -> str:
 
 RULES: tuple[Callable[[Canvas], None], ...] = (
     free_floor, named_objects, stored_cameras, camera_moves, items_are_points, world_points,
-    places_and_route, gaps, seen_from, turns_between, measured_side, pixels,
+    places_and_route, gaps, seen_from, turns_between, grid_of_cells, measured_side, pixels,
     boxes_of_objects,
 )  # fmt: skip

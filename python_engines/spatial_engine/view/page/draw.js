@@ -8,7 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEGEND = [
   ["camera", "camera"], ["walk", "walk"], ["object", "object asked about"], ["box", "other object"],
   ["point", "point"], ["arrow", "change"], ["facing", "facing"], ["route", "route"],
-  ["measure", "measured"], ["floor", "free floor"], ["cloud", "scanned"],
+  ["measure", "measured"], ["grid", "cells"], ["floor", "free floor"], ["cloud", "scanned"],
 ];
 
 function el(tag, attributes = {}, ...children) {

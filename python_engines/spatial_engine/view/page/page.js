@@ -169,6 +169,7 @@ async function readAddress() {
     refresh(first && position >= 0 ? position : shown ? shown.position : undefined);
     first = false;
   });
+  if (position >= 0 && !now.list.includes(position)) showRecord(position); // beside the filters
   if (position >= 0 && isPhone()) document.body.classList.add("reading");
   if (id && position < 0) {
     noRecord();
