@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spatial_engine.export import Exported, Request
 
 TargetName = Literal[
-    "multispa", "internvl", "llava", "qwen", "trl", "llamafactory", "swift", "sharegpt",
+    "multispa", "internvl", "llava", "qwen", "trl", "trl-grpo", "llamafactory", "swift", "sharegpt",
     "vlmevalkit", "prompts", "webdataset", "jsonl",
 ]  # fmt: skip
 

@@ -37,9 +37,9 @@ def licence_of(kind: str, root: Path) -> str:
 
 # Target -> the loader of `datasets` that reads it; others have columns of several types.
 _LOADERS = {
-    "trl": "parquet", "jsonl": "json", "swift": "json", "llamafactory": "json",
-    "sharegpt": "json", "internvl": "json", "prompts": "json", "webdataset": "webdataset",
-    "vlmevalkit": "csv",
+    "trl": "parquet", "trl-grpo": "parquet", "jsonl": "json", "swift": "json",
+    "llamafactory": "json", "sharegpt": "json", "internvl": "json", "prompts": "json",
+    "webdataset": "webdataset", "vlmevalkit": "csv",
 }  # fmt: skip
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"),
           (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),

@@ -18,7 +18,7 @@ CROISSANT_NAME = "croissant.json"
 
 # Target -> media type; the others are no tables of rows.
 _TABLES = {
-    "trl": "application/x-parquet",
+    "trl": "application/x-parquet", "trl-grpo": "application/x-parquet",
     "jsonl": "application/jsonlines", "swift": "application/jsonlines",
     "internvl": "application/jsonlines", "prompts": "application/jsonlines",
 }  # fmt: skip

@@ -31,10 +31,15 @@ if TYPE_CHECKING:
 TARGETS = {
     "multispa": "jsonl", "internvl": "jsonl", "llava": "json", "qwen": "json", "trl": "parquet",
     "llamafactory": "jsonl", "swift": "jsonl", "sharegpt": "jsonl", "vlmevalkit": "tsv",
-    "prompts": "jsonl", "webdataset": "tar", "jsonl": "jsonl",
+    "trl-grpo": "parquet", "prompts": "jsonl", "webdataset": "tar", "jsonl": "jsonl",
 }  # fmt: skip
 EVALUATION = ("prompts", "vlmevalkit")  # these hold no answer and no evidence
 HOLDS_IMAGES = ("webdataset",)  # their rows are made of the images themselves
+
+
+def module_of(target: str) -> Any:
+    """The module of a target."""
+    return import_module(f"spatial_engine.export.{target.replace('-', '_')}")
 
 
 def done_path(folder: Path, target: str, number: int) -> Path:
@@ -141,7 +146,7 @@ class PartFiles:
             self._writer(target, sample).write(shown)
 
     def _writer(self, target: str, sample: Sample) -> Target:
-        module = import_module(f"spatial_engine.export.{target}")
+        module = module_of(target)
         group = module.group_of(sample) if hasattr(module, "group_of") else ""
         key = (target, sample.split, group)
         if key not in self._open:

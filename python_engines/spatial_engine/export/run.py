@@ -12,13 +12,19 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial_engine.export.card import write_card
 from spatial_engine.export.images import count_images
-from spatial_engine.export.part import EVALUATION, HOLDS_IMAGES, TARGETS, export_part, read_done
+from spatial_engine.export.part import (
+    EVALUATION,
+    HOLDS_IMAGES,
+    TARGETS,
+    export_part,
+    module_of,
+    read_done,
+)
 from spatial_engine.export.request import Exported, Part, Request, part_files, parts_of
 from spatialcore.errors import FolderInUse, UsageError
 from spatialcore.files import explained, remove_leftovers, write_json
@@ -160,7 +166,7 @@ def _finish(
         return total
     with locked(folder, "export", wait=True):
         for target in request.targets:
-            module = import_module(f"spatial_engine.export.{target}")
+            module = module_of(target)
             if hasattr(module, "register"):
                 files = list(part_files(folder, target))
                 module.register(folder, files, _counts(folder, target, dataset, request))

@@ -33,6 +33,12 @@ def iou_score(answer: Sequence[float], truth: Sequence[float]) -> float:
         >>> iou_score((0, 0, 100, 100), (0, 0, 100, 75))
         0.6
     """
+    found = iou(answer, truth)
+    return sum(found >= step for step in IOU_STEPS) / len(IOU_STEPS)
+
+
+def iou(answer: Sequence[float], truth: Sequence[float]) -> float:
+    """Intersection over union of two boxes (x0, y0, x1, y1); 0 for one turned inside out."""
     if answer[2] <= answer[0] or answer[3] <= answer[1]:
         return 0.0
     wide, high = (
@@ -40,8 +46,7 @@ def iou_score(answer: Sequence[float], truth: Sequence[float]) -> float:
     )
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (answer, truth)]
     whole = areas[0] + areas[1] - wide * high
-    found = wide * high / whole if whole > 0 else 0.0
-    return sum(found >= step for step in IOU_STEPS) / len(IOU_STEPS)
+    return wide * high / whole if whole > 0 else 0.0
 
 
 def on_cells(point: Sequence[float], runs: Sequence[Sequence[int]], size: tuple[int, int]) -> bool:
