@@ -65,8 +65,9 @@ def test_counts_are_compared_by_hand(by_hand: WalkScene) -> None:
 
 
 def test_orders_by_hand(by_hand: WalkScene) -> None:
-    """Longest sides: shelf 1.8, bed 1.6, lamp 1.4, desk 1.2, clock 0.3 m."""
-    assert ask(by_hand, "comparison.size_order", 8, 2, 6) == ("shelf", "desk", "clock")
+    """Longest sides: shelf 1.8, bed 1.6, lamp 1.4, desk 1.2, chair 0.9, clock 0.3 m."""
+    assert ask(by_hand, "comparison.size_order", 3, 2, 6) == ("shelf", "desk", "chair")
+    assert ask(by_hand, "comparison.size_order", 8, 2, 6) == "size_known"  # four clocks to a desk
     assert ask(by_hand, "comparison.size_order", 6, 1, 8) == "dead_zone"  # 1.8 and 1.6
     # From the bed: 1.3 m up to the clock, 1.65 m to the lamp, 3 m to the shelf; desk at 2.4 m.
     order = ("clock", "lamp", "shelf")

@@ -20,7 +20,7 @@ from spatial_engine.engines.walk_task import WalkEngine, WalkScene, listed
 from spatial_engine.records import answers
 from spatial_engine.records.names import spoken
 from spatialcore.draws import uniform_below
-from spatialcore.relations.floor_plan import CellMap, far_apart, misfit
+from spatialcore.relations.floor_plan import MAP_CELLS, CellMap, far_apart, misfit
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ ASKED = (3, 4, 5)  # objects whose cells are asked
 LEAST_ANCHORS = 4  # cells between the two that are given
 LEAST_CELLS = 3  # between what may be taken for each other
 LEAST_MISFIT = 1.5  # cells, in the mean, between a wrong map and the right one, however turned
+MOST_OUT = 1.0  # cells, by which one of a pair may be nearer to the middle of the map
 WIDEST_M = 2.5  # what is longer stands in many cells
 
 
@@ -91,10 +92,8 @@ class CognitiveMap(WalkEngine):
         plain = [item for item in layout.unique if spoken(item.category) == item.category]
         pool = walk.pool(self.task, (i for i in plain if i.box.longest_side <= WIDEST_M))
         if self.quantity == "choice":
-            for four in combinations(pool, 4):
-                turn = uniform_below(layout.place.draw(self.task, four, "pairs"), 3)
-                a, b, c, d = four
-                yield ((a, b, c, d), (a, c, b, d), (a, d, b, c))[turn]
+            for a, b, c, d in combinations(pool, 4):
+                yield from ((a, b, c, d), (a, c, b, d), (a, d, b, c))
             return
         for anchors in combinations(pool, 2):
             others = [k for k in pool if k not in anchors]
@@ -170,6 +169,12 @@ class CognitiveMap(WalkEngine):
         self, cells: list[tuple[int, int]], evidence: dict[str, Any]
     ) -> Answer[Any] | Rejection:
         """The four maps, the right one first, if no turn of a wrong one is like the right one."""
+        # Rugs lie in the middle and wardrobes at walls: what is exchanged is equally far out.
+        out = [
+            max(abs(2 * x - MAP_CELLS), abs(2 * y - MAP_CELLS)) / 2 for x, y in evidence["places"]
+        ]
+        if max(abs(out[0] - out[1]), abs(out[2] - out[3])) > MOST_OUT:
+            return Rejection(Reason.DEAD_ZONE, evidence)
         maps = _swapped(cells)
         misfits = [misfit(a, b) for a, b in combinations(maps, 2)]
         evidence = {**evidence, "misfits": misfits}

@@ -41,6 +41,7 @@ _TURNED: Mapping[str, str] = {"more": "fewer", "fewer": "more"}
 _ORDERED = (3, 4, 5)  # objects of an order
 _RULES = LayoutRules(min_count=1)  # one lamp is fewer than two chairs
 LETTERS = ("A", "B", "C", "D")
+MOST_RATIO = 2.0  # of neighbouring sizes, which names alone would tell beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,8 @@ def _by_size(walk: WalkScene, things: list[SceneObject]) -> Answer[tuple[str, ..
             share=rules.min_seen_share, metres=rules.min_seen_m,
         ):  # fmt: skip
             return Rejection(Reason.DEAD_ZONE, evidence)
+        if lengths[longer] > MOST_RATIO * lengths[shorter]:  # anybody knows that a bed is larger
+            return Rejection(Reason.SIZE_KNOWN, evidence)
     return Answer(tuple(order), evidence)
 
 

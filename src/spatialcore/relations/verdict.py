@@ -39,6 +39,7 @@ class Reason(StrEnum):
     STEEP_VIEW = "steep_view"
     BORDER = "border"
     OFF_FLOOR = "off_floor"
+    SIZE_KNOWN = "size_known"
     SIZE_DISAGREES = "size_disagrees"
     EXTENT_UNSURE = "extent_unsure"
     OBJECT_LARGE = "object_large"
