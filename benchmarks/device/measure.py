@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.device import ceilings, occlusion, overlap, pipeline, rigidity
+from benchmarks.device import ceilings, covisibility, occlusion, overlap, pipeline, rigidity
 from benchmarks.device.clock import Clock, EventClock, WallClock
 from benchmarks.device.tables import Table
 from spatialcore import visible_points
@@ -36,6 +36,7 @@ class Sizes:
     mask_batch: tuple[int, int, int] = (64, 40, 50_000)
     clip_batch: tuple[int, int, int] = (64, 60, 256)
     rooms: tuple[int, int] = (1, 100)
+    maps: tuple[int, int] = (4, 100)  # every 4th reading of both axes of 100 maps
     scale: int = 1  # divides the sizes of the ceilings
 
 
@@ -88,6 +89,12 @@ def steps(
             ).measure(clock, rigidity.batch_variants(clips, step_count, tracks, device))),
         ]  # fmt: skip
 
+    def covisibility_table() -> Table:
+        every, frames = sizes.maps
+        table = Table(f"covisibility: {frames} maps, every {every}th reading", "map pairs/s",
+                      frames**2)  # fmt: skip
+        return table.measure(clock, covisibility.variants(every, frames, device))
+
     def index_table() -> Table:
         rooms, frames = sizes.rooms
         table = Table(f"index: {rooms} rooms of {frames} frames", "rooms/s", rooms)
@@ -104,6 +111,7 @@ def steps(
         of("distances", clip_table, *short),
         *batch_tables(),
         of("index", index_table),
+        of("covisibility", covisibility_table),
         *(of(f"overlap {f} x {p}", mask_table, "random", overlap.random_mask(f, p))
           for f, p in sizes.masks),
         *(of(f"distances {n}", clip_table, t, n) for t, n in long),
