@@ -187,7 +187,9 @@ def attacked(count: int, rows: Sequence[Told], guess: float | None) -> TaskStres
         fewest = min(share.count for share in tested)
         bound = guess + ERRORS * math.sqrt(guess * (1 - guess) / fewest)
     else:
-        bound = max(level.value, 0.0 if prior is None else prior.value) + WORD_MARGIN
+        # A constant that other rooms teach may do worse than a guess, which is nobody's gain.
+        known = (level.value, 0.0 if prior is None else prior.value, guess or 0.0)
+        bound = max(known) + WORD_MARGIN
         tested = [shares["text"]]
     bias = {row.id: float(sure) for row, sure in zip(rows, best["text"].sure, strict=True)}
     return TaskStress(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import WORD, AnswerForm, Engine, Facts, Subject, equal_shares
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.contents import ANY, number_strata, number_stratums
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_pairs import (
     CameraPoses,
@@ -167,9 +168,14 @@ class CameraMovement(Engine):
         return overlap_bin_count(recipe)
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """Each word has half of the quota, where the recipe balances words."""
+        """Each word has half of the quota, where the recipe balances words, and so do tilts.
+
+        People hold a camera level: without that one number of degrees would be right for half.
+        """
         if self.words and recipe.word_strata:
             return equal_shares(self.words)
+        if self.quantity == "pitch_angle" and recipe.word_strata:
+            return number_strata("degrees")
         return (("", 1.0),)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
@@ -188,15 +194,22 @@ class CameraMovement(Engine):
         for reason, passed, _ in tests:
             rejected[reason] = rejected.get(reason, 0) + int((keep & ~passed).sum())
             keep &= passed
-        balanced = bool(self.words) and context.recipe.word_strata
-        stratum = (~(tests[-1][2] > 0)).astype(np.int8)[keep] if balanced else 0
+        stratum, content = self._said(context.recipe, tests[-1][2][keep])
         i, j = pairs.i[keep], pairs.j[keep]
         shown = np.where(swap[keep, None], np.stack([j, i], 1), np.stack([i, j], 1))
         chosen = context.place.draw_rows(self.task, (i, j), "select")
         return CandidateTable.build(
             shown, np.zeros((len(i), 0)), chosen,
-            bin=pairs.bin[keep], stratum=stratum, rejected=rejected,
+            bin=pairs.bin[keep], stratum=stratum, content=content, rejected=rejected,
         )  # fmt: skip
+
+    def _said(self, recipe: Recipe, value: Float64) -> tuple[NDArray[np.int8] | int, int]:
+        """Stratum of each answer, and the content of all."""
+        if self.words and recipe.word_strata:
+            return (~(value > 0)).astype(np.int8), 0
+        if self.quantity == "pitch_angle" and recipe.word_strata:
+            return number_stratums(np.abs(value)), ANY
+        return 0, 0
 
     def _roll_guarded(self, guards: Guards) -> bool:
         return self.quantity in _ROLL_GUARDED and guards.max_roll_change_deg < 180.0

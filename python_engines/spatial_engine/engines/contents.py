@@ -79,6 +79,16 @@ def number_stratum(value: float, scale: float = 1.0) -> int:
     return int(np.searchsorted(_EDGES[:-1], value / scale, side="left"))
 
 
+def number_stratums(values: NDArray[np.float64]) -> NDArray[np.int8]:
+    """`number_stratum` of each of (n,) numbers.
+
+    Example:
+        >>> number_stratums(np.array([1.0, 6.2])).tolist() == [number_stratum(1.0), 8]
+        True
+    """
+    return np.searchsorted(_EDGES[:-1], values, side="left").astype(np.int8)
+
+
 def of_form(
     table: CandidateTable, context: SceneContext, task: str, *, choice: bool
 ) -> CandidateTable:
