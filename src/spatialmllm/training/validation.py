@@ -18,12 +18,12 @@ import torch
 from transformers import TrainerCallback
 
 from spatial_engine.scoring.multispa import score
-from spatialcore.errors import UsageError
 from spatialcore.files import write_text
 from spatialmllm.data.batches import SampleBuilder, collate, to_device
 from spatialmllm.data.records import RecordSet, parse_folder, shared_spaces
 from spatialmllm.decoding import Sampling, generate
 from spatialmllm.training.callbacks import EventSink, TrainEvent
+from spatialmllm.training.manifest import RequestError
 
 if TYPE_CHECKING:
     from spatialmllm.model.model import SpatialMLLM
@@ -79,19 +79,19 @@ def held_out_records(
         limit: Records at most.
 
     Raises:
-        UsageError: A space is on both sides, or images are missing.
+        RequestError: A space is on both sides, or images are missing.
         MissingInput: A folder is no data set, or lacks the split.
     """
     every = RecordSet.open(map(parse_folder, folders), split="val", roots=roots)
     if shared := shared_spaces(training, every):
-        raise UsageError(
+        raise RequestError(
             f"{len(shared)} spaces are in the training records and in {', '.join(folders)}: "
             f"{', '.join(shared[:10])}"
         )
     drawn = every.spread(limit)
     if not blind and (missing := drawn.missing_images()):
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
-        raise UsageError(f"images of {len(missing)} scenes of {', '.join(folders)}: {first}")
+        raise RequestError(f"images of {len(missing)} scenes of {', '.join(folders)}: {first}")
     return drawn
 
 
