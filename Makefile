@@ -8,11 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo tiny small test test-slow test-real chaos hostile fuzz sanitize lint format stubs bench bench-full docs clean
+.PHONY: help demo proof small test test-slow test-real chaos hostile fuzz sanitize lint format stubs bench bench-full docs clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
-	@echo "make tiny        train a tiny model and a blind one, and hold them against each other; small: on a GPU"
+	@echo "make proof       train tiny models and their blind twins for 10 minutes, again until all are through; small: on a GPU"
 	@echo "make gate-blind  24 rooms of a seed nobody set a rule on: what every task gives away without its images; continues"
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
@@ -50,8 +50,8 @@ demo: $(VENV)/.installed
 # Gates: each continues what an earlier call left in its folder.
 SEEDS ?= 0
 
-tiny: $(VENV)/.developed
-	$(BIN)/python -m benchmarks.gate tiny runs/tiny --seeds $(SEEDS) --page docs/tiny-gate.md
+proof: $(VENV)/.developed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.proof runs/proof --seeds $(SEEDS) --minutes 10 --page docs/proof.md
 
 small: $(VENV)/.developed
 	$(BIN)/python -m benchmarks.gate small runs/small --seeds $(SEEDS) --minutes 9.5

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Acceptance runs: does a model that looks beat everything that does not?"""
+"""Acceptance runs on a GPU: does a model that looks beat everything that does not?"""

@@ -2,7 +2,6 @@
 """Render rooms, train a model that looks and a blind one, and hold them against each other.
 
 Examples:
-  python -m benchmarks.gate tiny runs/tiny --seeds 0 1 2 --page docs/tiny-gate.md
   python -m benchmarks.gate small runs/small --data         the records alone, on any machine
   python -m benchmarks.gate small runs/small --minutes 9.5  again until it is through; on a GPU
   python -m benchmarks.gate full-size runs/full             the published sizes: forward and a step
@@ -32,7 +31,7 @@ class Options:
     """Options of `python -m benchmarks.gate`.
 
     Attributes:
-        gate: Which gate: tiny needs two cores and minutes, the others a GPU.
+        gate: Which gate; both train on a GPU.
         folder: Holds everything that is made; the same command continues.
         seeds: A model that looks and a blind one are trained for each.
         page: Markdown page to write, with its picture in `images/` beside it.
@@ -41,12 +40,12 @@ class Options:
         rooms: Rooms instead of the gate's own number.
         workers: Processes that make records; default: one a core.
         minutes: Stop in an orderly way after this time.
-        threads: Threads of a training process instead of the gate's own number.
+        threads: Threads of a training process; default: all.
         set: `section.key=value`, a setting of the training recipe.
         json: Print one JSON object instead of text.
     """
 
-    gate: Annotated[Literal["tiny", "small", "full-size"], tyro.conf.Positional]
+    gate: Annotated[Literal["small", "full-size"], tyro.conf.Positional]
     folder: Annotated[Path, tyro.conf.Positional]
     seeds: tuple[int, ...] = (0,)
     page: Path | None = None

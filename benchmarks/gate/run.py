@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gates: does a model that looks beat everything that does not look?
+"""Gates of a GPU: does a model that looks beat everything that does not look?
+
+What is learned on two cores is shown by `benchmarks.proof`.
 
 A gate renders rooms, makes records, and for each seed trains a model that sees the images and one
 that sees grey ones, for the same steps; then it asks both about rooms that neither was trained on.
@@ -47,7 +49,6 @@ class Gate:
         batch: Prompts answered together.
         answer_tokens: Longest answer.
         gpu: Whether it needs a GPU.
-        threads: Threads of a training process; None = all.
     """
 
     name: str
@@ -59,27 +60,9 @@ class Gate:
     batch: int
     answer_tokens: int
     gpu: bool
-    threads: int | None = None
 
 
 GATES = {
-    "tiny": Gate(
-        name="tiny",
-        sample=("--preset", "tiny"),
-        rooms=1800,
-        stride=3,
-        tasks=(
-            "spatial_relation.nearer.image",
-            "spatial_relation.image_side",
-            "scene_layout.object_count.image",
-            "camera_movement.z_direction",
-        ),
-        needed=3,
-        batch=64,
-        answer_tokens=8,
-        gpu=False,
-        threads=1,
-    ),
     "small": Gate(
         name="small",
         sample=("--clips", "0", "--frames", "40", "--layouts", "scannet"),
@@ -111,7 +94,7 @@ class GateRequest:
         workers: Processes that make data.
         minutes: Stop in an orderly way after this time.
         settings: Settings of the training recipe, as `train --set` takes them.
-        threads: Threads of a training process instead of the gate's own number.
+        threads: Threads of a training process; None = all.
     """
 
     gate: Gate
@@ -211,9 +194,8 @@ def run_steps(request: GateRequest, steps: Sequence[Step], sink: Callable[[str],
         environment = dict(os.environ)
         if step.trains and left is not None:
             arguments += ["--max-minutes", f"{left:.2f}"]
-        threads = request.threads or request.gate.threads
-        if step.trains and threads is not None:
-            environment["OMP_NUM_THREADS"] = str(threads)
+        if step.trains and request.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(request.threads)
         began = time.monotonic()
         sink(step.name)
         code = run_command(arguments, environment)

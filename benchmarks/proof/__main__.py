@@ -121,7 +121,7 @@ def _judge(options: Options) -> int:
 
     found = read_results(options.results)
     if options.page is not None:
-        write_page(found, options.page)
+        write_page(options.results, options.page)
     judged = [verdict(found, seed) for seed in seeds_of(found)]
     report = {"through": True, "seeds": [one.to_json() for one in judged]}
     print(json.dumps(report) if options.json else "\n".join(one.sentence for one in judged))

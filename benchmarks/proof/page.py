@@ -11,11 +11,13 @@ from typing import Any
 
 from benchmarks.proof.cells import ABLATIONS, MARGIN, NEEDED, TASKS, Z_GOAL, Z_TASK, shipped
 from benchmarks.proof.run import HELD_SEED
-from benchmarks.proof.tally import wilson
+from benchmarks.proof.tally import STRATA, wilson
 from spatialcore.errors import UsageError
 from spatialcore.files import write_text
 from spatialmllm.training.recipe import load_recipe
 
+TEXT_START = "text-start.json"
+"""What `benchmarks.proof.text_start` leaves beside the cells."""
 Results = Mapping[tuple[int, str], Mapping[str, Any]]
 
 
@@ -117,13 +119,15 @@ def verdict(results: Results, seed: int) -> Verdict:
     return Verdict(seed, tuple(rows), enough)
 
 
-def write_page(results: Results, page: Path) -> None:
-    """Write the page of all finished cells."""
+def write_page(folder: Path, page: Path) -> None:
+    """Write the page of the finished cells of a folder of results, and of the start from text."""
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, "\n".join(_lines(results)) + "\n")
+    path = folder / TEXT_START
+    text = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    write_text(page, "\n".join(_lines(read_results(folder), text)) + "\n")
 
 
-def _lines(results: Results) -> Iterator[str]:
+def _lines(results: Results, text: Mapping[str, Any] | None) -> Iterator[str]:
     yield from _introduction(results)
     yield from ("", "## Verdict", "")
     for seed in seeds_of(results):
@@ -153,6 +157,9 @@ def _lines(results: Results) -> Iterator[str]:
         yield from _table(results, "captured", constant=False)
     yield from ("", "## Cost", "")
     yield from _costs(results)
+    if text is not None:
+        yield from ("", "## A decoder from a language model", "")
+        yield from _text_start(text)
 
 
 def _introduction(results: Results) -> Iterator[str]:
@@ -217,9 +224,9 @@ def _strata(results: Results) -> Iterator[str]:
     for task in TASKS:
         for seed in seeds_of(results):
             cell = results.get((seed, "matching"))
-            for name, (n, right) in (
-                cell["sets"]["held"].get(task, {}).get("strata", {}) if cell else {}
-            ).items():
+            parts = cell["sets"]["held"].get(task, {}).get("strata", {}) if cell else {}
+            for name in filter(parts.__contains__, STRATA):
+                n, right = parts[name]
                 shown = _share({"n": n, "right": right})
                 yield f"| {_short(task)} | {seed} | {name} | {n} | {shown} |"
 
@@ -237,6 +244,21 @@ def _costs(results: Results) -> Iterator[str]:
             f"| seed {seed}, {ablation} | {cell['steps']:,} | {cell['epochs']:.2f} | "
             f"{cell['loss']:.4f} | {cell['cpu_s']:,} | {before} |"
         )
+
+
+def _text_start(text: Mapping[str, Any]) -> Iterator[str]:
+    file, random = text["losses"]["file"], text["losses"]["random"]
+    yield (
+        f"`train --init-text {text['file']}` beside random weights of the same sizes and with the "
+        f"same tokenizer: {len(file)} steps of {text['batch']} sequences, the same in the same "
+        "order, no question twice. Loss of each step; a uniform guess over the vocabulary is 10.8. "
+        "This shows the door and a faster start, no more: it is too short to learn from images."
+    )
+    yield ""
+    yield f"| start | {' | '.join(map(str, range(1, len(file) + 1)))} |"
+    yield "|---|" + "---:|" * len(file)
+    yield f"| language model | {' | '.join(f'{loss:.2f}' for loss in file)} |"
+    yield f"| random | {' | '.join(f'{loss:.2f}' for loss in random)} |"
 
 
 def _ordered(results: Results) -> Sequence[tuple[tuple[int, str], Mapping[str, Any]]]:

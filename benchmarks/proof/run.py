@@ -15,19 +15,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.proof.cells import TASKS, Cell, ProofSize, shipped
 from benchmarks.proof.tally import tally
 from spatialcore.errors import SpatialCoreError
 from spatialcore.files import write_json
 
+if TYPE_CHECKING:
+    from spatialmllm.data.records import RecordSet
+
 HELD_SEED = 90210
 """Seed of the rooms that nothing was chosen on."""
 SETS = ("held", "captured")
 """What a finished model is asked, each once; `val` is what settings may be chosen on."""
+_SPLITS = {"train": "train", "val": "val", "held": "train", "captured": "val"}
 _BATCH, _ANSWER_TOKENS = 64, 6
 _VERSION = 1
 
@@ -166,8 +170,6 @@ def _start(
     start = start_folder(request, cell)
     if (start / "config.json").is_file():
         return True
-    from dataclasses import replace
-
     from benchmarks.proof.matching import pretrain
     from benchmarks.proof.pairs import read_rooms
     from benchmarks.proof.start import write_start
@@ -197,7 +199,7 @@ def cell_commands(request: ProofRequest, cell: Cell) -> Iterator[Command]:
         trains=True,
     )  # fmt: skip
     for name in asked_sets(request):
-        split = "train" if name == "held" else "val"
+        split = _SPLITS[name]
         yield Command(
             f"{cell.name}, asked about {name}",
             ("eval", "--model", str(place / "run/model"), "--records", str(folder / name),
@@ -233,8 +235,8 @@ def results_path(request: ProofRequest, cell: Cell) -> Path:
 def made_with(request: ProofRequest, cell: Cell) -> dict[str, Any]:
     """What makes a cell's figures what they are: settings, and the identity of the records.
 
-    Rooms are what `sample` makes of its settings, and records what `generate` makes of its recipe:
-    both are fixed to the byte, so hashes of manifests stand for them.
+    Rooms and records are functions of their settings; the hash of the records' ids says whether
+    the engines still choose the same questions.
     """
     size = asdict(request.size)
     size["stage"].pop("seed")
@@ -244,13 +246,12 @@ def made_with(request: ProofRequest, cell: Cell) -> dict[str, Any]:
         "settings": list(cell.settings(request.size)),
         "size": json.loads(json.dumps(size)),
         "recipe": _digest(shipped("recipe.toml")),
-        "records": {name: _data_digest(request.folder / name) for name in names},
+        "records": {name: _opened(request, name).digest() for name in names},
     }
 
 
 def result(request: ProofRequest, cell: Cell) -> dict[str, Any]:
     """The figures of a finished cell."""
-    from spatialmllm.data.records import RecordFolder, RecordSet
     from spatialmllm.evaluation.run import read_responses
 
     place = request.folder / cell.name
@@ -259,9 +260,7 @@ def result(request: ProofRequest, cell: Cell) -> dict[str, Any]:
     last = lines[-max(1, len(lines) // 50) :]
     sets = {}
     for name in asked_sets(request):
-        split = "train" if name == "held" else "val"
-        records = RecordSet.open([RecordFolder(request.folder / name)], split=split)
-        sets[name] = tally(records, read_responses(place / name))
+        sets[name] = tally(_opened(request, name), read_responses(place / name))
     stage_m = None
     if cell.starts_from_matching:
         done = matching_folder(request, cell) / "matching.json"
@@ -277,6 +276,12 @@ def result(request: ProofRequest, cell: Cell) -> dict[str, Any]:
         "sets": sets,
         "made_with": made_with(request, cell),
     }
+
+
+def _opened(request: ProofRequest, name: str) -> RecordSet:
+    from spatialmllm.data.records import RecordFolder, RecordSet
+
+    return RecordSet.open([RecordFolder(request.folder / name)], split=_SPLITS[name])
 
 
 def _run(command: Command, deadline: float | None, sink: Callable[[str], None]) -> bool:
@@ -308,14 +313,6 @@ def _is_made(path: Path) -> bool:
     if path.name != "index.json":
         return True
     return bool(json.loads(path.read_text(encoding="utf-8"))["complete"])
-
-
-def _data_digest(folder: Path) -> str:
-    """Of the data files of a data set, by name."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*.parquet")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,8 @@ from spatial_engine.scoring.multispa import score
 _Z95 = 1.959963984540054
 _SHARES = ((0.25, "below 0.25"), (0.5, "0.25 to 0.5"), (math.inf, "0.5 and more"))
 _ANGLES = ((10.0, "below 10 deg"), (20.0, "10 to 20 deg"), (math.inf, "20 deg and more"))
+STRATA = tuple(name for _, name in (*_SHARES, *_ANGLES))
+"""Names of the strata, the least to see first."""
 _AXES = {"camera_movement.x_direction": 0, "camera_movement.z_direction": 2}
 _TURNS = {
     "camera_movement.yaw_direction": "dyaw_deg",
@@ -65,14 +67,13 @@ def tally(records: Iterable[QARecord], responses: Mapping[str, str]) -> dict[str
         asked.setdefault(record.task, Counter())[name] += 1
         right.setdefault(record.task, Counter())[name] += good
         answers.setdefault(record.task, Counter())[record.typed_answer.span] += 1
-    order = [name for _, name in (*_SHARES, *_ANGLES)]
     return {
         task: {
             "n": asked[task].total(),
             "right": right[task].total(),
             "constant": max(answers[task].values()),
             "strata": {
-                name: [asked[task][name], right[task][name]] for name in order if asked[task][name]
+                name: [asked[task][name], right[task][name]] for name in STRATA if asked[task][name]
             },
         }
         for task in sorted(asked)

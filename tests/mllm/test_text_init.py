@@ -190,3 +190,21 @@ def test_files_that_cannot_be_read_are_said(tmp_path, folder, capsys):
     assert "none.gguf" in capsys.readouterr().err
     assert main([*argv, str(part), "--init", str(tmp_path)]) == 2
     assert "leave --init out" in capsys.readouterr().err
+
+
+def test_both_starts_are_compared_at_equal_steps(folder, tmp_path, monkeypatch):
+    from benchmarks.proof import text_start
+    from spatialcore.cli import main
+    from spatialmllm.checkpoints import load
+
+    monkeypatch.setattr(text_start, "run_command", lambda arguments: main(list(arguments)))
+    names, _ = _tokens()
+    path = _write(tmp_path / "text.gguf", _llama(len(names)))
+    place = text_start.compare(
+        folder.parent, path, steps=2, batch=2, records=folder.name, split="train"
+    )
+    found = {name: text_start.losses(place / name) for name in text_start.STARTS}
+    assert {len(losses) for losses in found.values()} == {2}
+    assert found["file"][0] != found["random"][0]
+    ours, random = (load(place / name / "model").settings for name in text_start.STARTS)
+    assert ours == random

@@ -135,7 +135,7 @@ def doors() -> Iterator[Door]:
     for path in sorted((ROOT / "src/spatialcore/index/presets").glob("*.toml")):
         yield Door(path.stem + " rules", {"rules": tables(path)}, toml, "mine.toml", load_rules)
     recipes = sorted((ENGINE / "recipes").glob("*.toml"))
-    for path in [*recipes, *sorted((ROOT / "benchmarks/gate/questions").glob("*.toml"))]:
+    for path in [*recipes, *sorted(ROOT.glob("benchmarks/*/questions/*.toml"))]:
         yield Door(path.stem + " recipe", tables(path), toml, "mine.toml", load_recipe)
     whole = json.loads(load_recipe().to_json())
     del whole["name"], whole["families"], whole["truncated_tasks"]
