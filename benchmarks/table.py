@@ -32,6 +32,7 @@ SHOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shared points of all pairs of 300 frames", ("coherent: 300 frames",)),
     ("the same without order in the points", ("random: 300 frames",)),
     ("rigid groups of 1,008 tracks", ("accumulate: 1008 tracks",)),
+    ("covisibility of 40 small depth maps, every pair", ("covisibility: 40 maps",)),
     ("16-bit depth PNG, captured office", ("16-bit PNG, hololens_office_000",)),
     ("16-bit depth PNG, captured shelf", ("16-bit PNG, apc_shelf_0000",)),
     ("16-bit depth PNG, room with noise", ("16-bit PNG, room, written by OpenCV",)),
