@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Things that records name or count, held against a z-buffer of the labelled surfaces.
 
-    python -m benchmarks.hidden OUT --frames 12
+    python -m benchmarks.hidden OUT --frames 12 --label NAME
 
 No depth map is read, and no rule of the engines: of every record about labelled objects the ids in
 its evidence are looked up, and each must have an open part in one of the frames that are shown
@@ -102,11 +102,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--frames", type=int, default=12, help="drawn of a scene at most")
+    parser.add_argument("--label", required=True, help="under which the counts are kept")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     found = {"frames": given.frames, **held(Dataset.open(given.out), given.frames)}
     print(found)
-    write_json(given.results, found)
+    kept = {}
+    if given.results.exists():
+        kept = json.loads(given.results.read_text(encoding="utf-8"))
+    write_json(given.results, {**kept, given.label: found})
     return int(found["hidden"] > 0)
 
 
