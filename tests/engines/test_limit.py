@@ -108,6 +108,6 @@ def test_a_capture_without_labels_gives_what_was_asked(
     source = real_path / "rgbd" / "hololens_office_000"
     assert generate.main([str(source), "-o", str(tmp_path / "out"), "--limit", "5000"]) == 0
     text = capsys.readouterr().out
-    assert re.search(r"5,000 of 5,000 records over the 1\d of \d+ tasks", text)
+    assert re.search(r"5,000 of 5,000 records over the \d\d of \d+ tasks", text)
     assert "not asked, no object is labelled: object_perception.*" in text
     assert "not asked, there is no clip of tracks: object_movement.*" in text
