@@ -202,6 +202,32 @@ def test_some_damage_is_named_by_some_verbs(
     assert not wrong, "\n".join(wrong)
 
 
+def column_name_of_a_group(out: Path) -> None:
+    """The last place of a column's name in the footer is the group's; the schema's is before."""
+    content = bytearray(part_of(out).read_bytes())
+    content[content.rindex(b"messages")] ^= 1
+    part_of(out).write_bytes(content)
+    stamp(out)
+
+
+FOUND = {  # by the whole matrix: the damage, and the verb that ended wrongly
+    "messages": (rows_of(ROWS["no messages"]), VERBS[4]),
+    "binary": (
+        table_of(lambda t: t.set_column(0, "id", t.column("id").cast(pa.binary()))), VERBS[7],
+    ),
+    "name": (column_name_of_a_group, VERBS[0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_the_matrix_found_is_named(
+    name: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage, verb = FOUND[name]
+    wrong = run_all(made, tmp_path, [(name, damage)], each_of([verb]), capsys, NAMED)
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.slow
 def test_every_damage_is_named_by_every_verb(
     made: Path, commands: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

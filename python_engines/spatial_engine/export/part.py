@@ -87,7 +87,12 @@ def export_part(
         data = _opened(dataset, roots, file_stamp(dataset / MANIFEST_NAME))
         matching = (o for o in data.opened_file(part.number) if request.matches(o.record.task))
         records = islice(matching, part.rows)
-        return write_part(records, part, folder, replace(request, targets=missing))
+        try:
+            return write_part(records, part, folder, replace(request, targets=missing))
+        except RecordError as error:
+            if str(dataset) in str(error):
+                raise
+            raise RecordError(f"{dataset}: {error}") from error
 
 
 def write_part(

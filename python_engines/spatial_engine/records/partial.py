@@ -28,10 +28,14 @@ def read_ids(path: str | Path) -> list[str]:
 
     try:
         table = pq.read_table(str(path), columns=["id"], use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        ids = table.column("id")
+        ids.validate(full=True)
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: not a record file: {error}") from error
-    ids: list[str] = table.column("id").to_pylist()
-    return ids
+    if ids.type != pa.string() or ids.null_count:
+        raise RecordError(f"{path}: column 'id' is {ids.type} with {ids.null_count} nulls")
+    found: list[str] = ids.to_pylist()
+    return found
 
 
 def read_rows(path: str | Path, rows: Collection[int]) -> Iterator[QARecord]:
@@ -98,5 +102,6 @@ def _bounds(group: Any, number: int, column: str) -> tuple[str, str] | None:
         found = group.column(k)
         if found.path_in_schema == column:
             known = found.is_stats_set and found.statistics.has_min_max
-            return (found.statistics.min, found.statistics.max) if known else None
+            bounds = (found.statistics.min, found.statistics.max) if known else (None, None)
+            return bounds if all(isinstance(bound, str) for bound in bounds) else None
     return None
