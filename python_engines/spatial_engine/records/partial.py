@@ -102,6 +102,10 @@ def _bounds(group: Any, number: int, column: str) -> tuple[str, str] | None:
         found = group.column(k)
         if found.path_in_schema == column:
             known = found.is_stats_set and found.statistics.has_min_max
-            bounds = (found.statistics.min, found.statistics.max) if known else (None, None)
-            return bounds if all(isinstance(bound, str) for bound in bounds) else None
+            if not known:
+                return None
+            least, greatest = found.statistics.min, found.statistics.max
+            if not (isinstance(least, str) and isinstance(greatest, str)):
+                return None  # ids of another type are told where they are read
+            return least, greatest
     return None
