@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -67,6 +68,12 @@ def listening(pid: int) -> set[str]:
     except OSError:
         return set()
     return {sockets[link] for link in links if link in sockets}
+
+
+def without_minutes(stderr: str) -> str:
+    """What was said but for the line a minute of long work, which a slow machine makes of any."""
+    lines = stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.match(r"[\d,]+ of [\d,]+: ", line))
 
 
 def until(true: Callable[[], object], seconds: float = 60.0) -> bool:
