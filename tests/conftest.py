@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ import tests.seeds  # noqa: F401 - sets the seed of the run before its processes
 
 # A fault of ours is a traceback here, not a sentence: no test may take it for a proper refusal.
 os.environ["SPATIALCORE_TRACEBACK"] = "1"
+
+# Under nohup the children would ignore it, too, and what is sent to them would never arrive.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -60,16 +60,20 @@ def generate(
     shown = {key: value for key, value in batch.items() if key != "labels"}
     was_training = model.training
     model.eval()
+    # A placeholder stands for what is seen; one that is said would have nothing behind it.
+    config = library_config(sampling, ends, ids.pad, never=(ids.image, ids.video))
     devices = [prompts.device] if prompts.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(sampling.seed)
-        made = model.generate(**shown, generation_config=library_config(sampling, ends, ids.pad))
+        made = model.generate(**shown, generation_config=config)
     model.train(was_training)
     return [_until(row, ends) for row in made[:, prompts.shape[1] :].tolist()]
 
 
-def library_config(sampling: Sampling, ends: Collection[int], pad: int) -> GenerationConfig:
-    """The library's configuration of the same choice of tokens."""
+def library_config(
+    sampling: Sampling, ends: Collection[int], pad: int, *, never: Collection[int] = ()
+) -> GenerationConfig:
+    """The library's configuration of the same choice of tokens, of which some are never chosen."""
     drawn = sampling.temperature > 0
     choice = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
     return GenerationConfig(
@@ -78,6 +82,7 @@ def library_config(sampling: Sampling, ends: Collection[int], pad: int) -> Gener
         # Without ends a row runs to its full length.
         eos_token_id=sorted(ends) or None,
         pad_token_id=pad,
+        suppress_tokens=sorted(never) or None,
         **(choice if drawn else {}),
     )
 

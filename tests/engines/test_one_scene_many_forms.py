@@ -137,7 +137,7 @@ CAMERAS: dict[str, Callable[[int], Camera]] = {
     "fisheye": lambda k: Camera(rays.pinhole(160, 120).K, 160, 120, Lens("fisheye", ())),
 }
 # What a picture's own geometry decides, not the room's: where a point lies in the picture.
-OF_THE_PICTURE = ("coordinate",)
+OF_THE_PICTURE = ("coordinate", "box")
 
 
 def mesh(folder: Path) -> None:

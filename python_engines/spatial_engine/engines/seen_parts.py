@@ -44,7 +44,7 @@ class SeenParts:
     ) -> None:
         self._points, self._instance, self._points_of = points, instance, points_of
         self._frames: dict[int, tuple[NDArray[np.intp], NDArray[np.int32]]] = {}
-        self._parts: dict[tuple[int, tuple[int, ...]], SceneObject | None] = {}
+        self._parts: dict[tuple[int, str, tuple[int, ...]], SceneObject | None] = {}
 
     def labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
         """Rows of the points of objects that a frame shows, by object, and their objects."""
@@ -58,7 +58,8 @@ class SeenParts:
 
     def part(self, item: SceneObject, frames: Sequence[int]) -> SceneObject | None:
         """The object as the frames together show it: its box, and the vertices that are seen."""
-        key = item.object_id, tuple(frames)
+        # The name belongs to who asks: what is pointed at has none, and both share these parts.
+        key = item.object_id, item.category, tuple(frames)
         if key not in self._parts:
             rows = np.unique(np.concatenate([self._rows(item.object_id, f) for f in frames]))
             seen: Float64 = self._points[rows].astype(np.float64)

@@ -65,8 +65,13 @@ def row(report: SceneReport) -> tuple[str, ...]:
         str(report.turned_count) if report.turned_count else "-",
         str(report.object_count) if report.kind == "scene" else "-",
         "-" if tasks is None else f"{len(tasks.open)}/{tasks.total}",
-        "-" if asks is None else f"{'' if report.counted else '~'}{asks:,}",
+        "-" if asks is None else f"{'' if report.counted else '~'}{_brief(asks)}",
     )
+
+
+def _brief(count: int) -> str:
+    """A count in at most seven columns."""
+    return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:.1f}M"
 
 
 def middle(text: str, width: int) -> str:
