@@ -51,12 +51,17 @@ def place(tmp_path_factory, in_process):
 
 
 @pytest.fixture(scope="module")
-def rooms(place):
+def rooms(tmp_path_factory):
     from benchmarks.proof.pairs import read_rooms
+    from spatialcore.cli import main
 
-    return read_rooms(place / "out/rooms/scannet", "train", 3)
+    folder = tmp_path_factory.mktemp("rooms") / "rooms"
+    size = ["--preset", "tiny", "--rooms", "12", "--frames", "10", "--layouts", "scannet"]
+    assert main(["sample", str(folder), *size]) == 0
+    return read_rooms(folder / "scannet", "train", 3)
 
 
+@pytest.mark.slow
 def test_every_piece_runs_and_says_what_it_did(place):
     cells = {p.stem: json.loads(p.read_text()) for p in (place / "results").iterdir()}
     assert cells.keys() == {"seed-0-matching", "seed-0-blind"}
@@ -84,6 +89,7 @@ def test_every_piece_runs_and_says_what_it_did(place):
     assert json.loads(first)["config"]["seed"] != json.loads(second)["config"]["seed"]
 
 
+@pytest.mark.slow
 def test_the_page_holds_every_task_and_says_what_is_missing(place):
     page = (place / "page.md").read_text()
     from benchmarks.proof.cells import TASKS
@@ -94,6 +100,7 @@ def test_the_page_holds_every_task_and_says_what_is_missing(place):
     assert "seed 0: missed" in page or "seed 0: passed" in page
 
 
+@pytest.mark.slow
 def test_a_finished_proof_makes_nothing_again(place, capsys):
     made = {p: p.stat().st_mtime_ns for p in (place / "out").rglob("*") if p.is_file()}
     files = {p: p.read_bytes() for p in (place / "results").iterdir()}
@@ -110,6 +117,7 @@ def test_a_finished_proof_makes_nothing_again(place, capsys):
     assert "made with other settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_start_is_the_plain_model_with_what_stage_m_learned(place):
     import torch
 
@@ -135,6 +143,7 @@ def test_the_start_is_the_plain_model_with_what_stage_m_learned(place):
     assert start.keys() - plain.keys() == {n for n in start if n.startswith(prefix)}
 
 
+@pytest.mark.slow
 def test_time_and_wrong_words(place, tmp_path, capsys):
     assert proof(tmp_path / "a", "--minutes", "0", "--results", tmp_path / "r") == 0
     assert "the time is over" in capsys.readouterr().out
@@ -217,6 +226,7 @@ def test_the_interval_is_the_published_one(right, count, low, high):
     assert wilson(0, 0) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_counts_by_hand(place):
     from benchmarks.proof.tally import stratum, tally
     from spatialmllm.data.records import RecordFolder, RecordSet
