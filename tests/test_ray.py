@@ -112,7 +112,8 @@ def test_an_address_reaches_a_running_cluster(cluster: str, planned: Path, tmp_p
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert (done.returncode, without_minutes(done.stderr)) == (0, "")
-    assert done.stdout.count("\n") == 2
+    assert done.stdout.startswith(f"{out}: ")
+    assert " records in " in done.stdout
     assert data_bytes(out) == data_bytes(planned / "out")
 
 

@@ -14,7 +14,7 @@ from spatial_engine.commands import generate
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.plan.open import open_index, reopen_source
 from spatial_engine.recipe import recipe_for
-from spatial_engine.records.answers import steps
+from spatial_engine.records.answers import WRITTEN, steps
 from spatial_engine.records.record import Message, QARecord
 from spatial_engine.reference.scene import ReferenceScene
 
@@ -80,7 +80,10 @@ def test_one_wrong_digit_or_word_is_found(checked: tuple) -> None:
     records, scenes = checked
     for task, record in records.items():
         found = check_against(scenes[record.scene, record.split], falsified(record))
-        assert {m.field for m in found} & {"answer", "answer_number", "answer_text"}, task
+        fields = {m.field for m in found}
+        # A map or a walk that is no longer one cannot be compared at all.
+        unread = {"record"} if record.answer_type in WRITTEN else set()
+        assert fields & {"answer", "answer_number", "answer_text", *unread}, task
 
 
 def test_swapped_pictures_are_found(checked: tuple) -> None:

@@ -72,7 +72,10 @@ class Mark:
 
     def fault(self, width: int, height: int) -> str:
         """What is wrong with it on an image of so many pixels, or ""."""
-        if not all(map(math.isfinite, (self.u, self.v, self.width, self.height))):
+        sizes = (self.u, self.v, self.width, self.height, self.radius)
+        if any(one is None for one in (*sizes, self.colour, self.letter)):  # null in a file
+            return "a mark lacks a number or a word"
+        if not all(map(math.isfinite, sizes)):
             return "a mark is not finite"
         if self.width < 0 or self.height < 0 or bool(self.width) != bool(self.height):
             return f"a mark of {self.width:g}x{self.height:g} pixels is neither disc nor box"
