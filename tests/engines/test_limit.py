@@ -44,6 +44,24 @@ def test_where_all_can_give_it_is_the_plain_share(cells: list[tuple[int, int]], 
     assert spread_limit(limit, weights, lambda _, quota: quota) == shares_of(limit, weights)
 
 
+@given(CELLS, st.lists(st.integers(1, 3), min_size=12, max_size=12), st.integers(1, 600))
+def test_rows_that_come_by_twos_and_threes_do_not_keep_a_limit_from_its_edge(
+    cells: list[tuple[int, int]], steps: list[int], limit: int
+) -> None:
+    """One cell gives row by row; what the others give at once, it makes way for."""
+    sized = [*((*cell, step) for cell, step in zip(cells, steps, strict=False)), (1, 9, 1)]
+    weights = {(f"t{k}", "s", "train"): weight for k, (weight, _, _) in enumerate(sized)}
+    have = {(f"t{k}", "s", "train"): (count, step) for k, (_, count, step) in enumerate(sized)}
+
+    def rows(cell: tuple[str, str, str], quota: int) -> int:
+        count, step = have[cell]
+        return min(quota, count) // step * step
+
+    found = spread_limit(limit, weights, rows)
+    most = sum(rows(cell, 10_000) for cell in have if weights[cell])
+    assert sum(rows(cell, quota) for cell, quota in found.items()) == min(limit, most)
+
+
 @pytest.fixture(scope="module")
 def indexed(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("limit") / "idx"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -150,7 +150,47 @@ def spread_limit(
             # One more row may fall to a word that has none left, and many more to another.
             if rows(cell, 2 * asked + 64) <= given[cell]:
                 rising.discard(cell)
-    return quota
+    return _settled(limit, quota, {cell for cell in weights if weights[cell] > 0}, rows)
+
+
+def _settled(
+    limit: int, quota: Mapping[Cell, int], cells: Set[Cell], rows: Callable[[Cell, int], int]
+) -> dict[Cell, int]:
+    """Quotas that get the last rows of a limit, too, where cells give several rows or none.
+
+    A task whose answers come in twos cannot give one row more; it gives two where another cell
+    gives one up.
+    """
+    out = dict(quota)
+    while (left := limit - sum(rows(cell, q) for cell, q in out.items())) > 0:
+        if (trade := _trade(left, out, sorted(cells), rows)) is None:
+            break
+        out |= trade
+    return out
+
+
+def _trade(
+    left: int, quota: Mapping[Cell, int], cells: Sequence[Cell], rows: Callable[[Cell, int], int]
+) -> dict[Cell, int] | None:
+    """The quota of one cell that gives `left` rows more, or of two that do so together."""
+
+    def changes(cell: Cell, step: int) -> dict[int, int]:
+        """Rows more or less -> the nearest quota that brings them, among the next sixteen."""
+        now, found = quota[cell], dict[int, int]()
+        for asked in range(now + step, max(-1, now + 17 * step), step):
+            found.setdefault(step * (rows(cell, asked) - rows(cell, now)), asked)
+        return found
+
+    more, less = ({cell: changes(cell, step) for cell in cells} for step in (1, -1))
+    for cell in cells:
+        if left in more[cell]:
+            return {cell: more[cell][left]}
+    for cell in cells:
+        for gained in sorted(gain for gain in more[cell] if gain > left):
+            for other in cells:
+                if other != cell and gained - left in less[other]:
+                    return {cell: more[cell][gained], other: less[other][gained - left]}
+    return None
 
 
 def shares_of(limit: int, weights: Mapping[Cell, int]) -> dict[Cell, int]:
