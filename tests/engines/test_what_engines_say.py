@@ -10,11 +10,12 @@ import pytest
 
 from spatial_engine.engines import engine_of, engine_or_none, engines
 from spatial_engine.engines.base import METRICS, Subject
+from spatial_engine.engines.imported import VSI_CHOICES, VSI_NUMBERS
 from spatial_engine.engines.published import ROWS, Published
 from spatial_engine.plan.quotas import in_benchmark
 from spatial_engine.records.answers import ANSWER_TYPES, UNITS
 from spatial_engine.scoring.report import multispa_rows
-from spatial_engine.scoring.vsibench import CHOICE_TYPES, NUMBER_TYPES, aggregate
+from spatial_engine.scoring.vsibench import aggregate
 from spatialcore.errors import TaskError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def test_every_published_row_has_a_task():
     assert found == {(table, row) for table, rows in ROWS.items() for row in rows}
     values = {engine.task: 1.0 for engine in engines()}
     assert tuple(multispa_rows(values)) == (*ROWS["MultiSPA"], "average")
-    types = aggregate([(name, 1.0) for name in (*CHOICE_TYPES, *NUMBER_TYPES)])
+    types = aggregate([(name, 1.0) for name in (*VSI_CHOICES, *VSI_NUMBERS)])
     assert set(types) - {"macro", "micro"} == set(ROWS["VSI-Bench"])
     with pytest.raises(ValueError, match="MultiSPA has no row 'depth'"):
         Published("MultiSPA", "depth")

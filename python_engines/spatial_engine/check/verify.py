@@ -68,6 +68,7 @@ class VerifyReport:
             parsed, not compared.
         unchecked: Shards that were not checked, since their workers died twice.
         dropped: Records of the plan that were never made, and why.
+        imported: Records that were imported: nothing of their answers can be derived.
     """
 
     total: int
@@ -78,11 +79,12 @@ class VerifyReport:
     wording_changed: bool = False
     unchecked: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    imported: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether everything agreed."""
-        return not self.failed and not self.unchecked
+        """Whether everything was checked, and agreed."""
+        return not self.failed and not self.unchecked and not self.imported
 
     @property
     def failed(self) -> bool:
@@ -117,7 +119,8 @@ def _parts(dataset: Dataset) -> list[_Part]:
     for one in dataset.manifest.parts:
         part = _Part(
             one, dataset.roots_of(one), dataset.index_of(one),
-            wording_hash(engine_of(task).templates for task in one.tasks) == one.wording,
+            one.imported is not None
+            or wording_hash(engine_of(task).templates for task in one.tasks) == one.wording,
         )  # fmt: skip
         found += [part] * one.shards
     return found
@@ -160,10 +163,18 @@ def verify(
     )
     total = sum(map(len, keys))
     parts = _parts(dataset)
-    for part in {id(part): part for part in parts}.values():
+    for part in {id(part): part for part in parts if part.manifest.imported is None}.values():
         problems += _check_inputs(part.manifest, part.index, part.roots)
+    foreign = [parts[number].manifest.imported is not None for number in numbers]
     if problems:
         return VerifyReport(total, 0, 0, (), tuple(problems))
+    imported = sum(len(ids) for ids, alien in zip(keys, foreign, strict=True) if alien)
+    mine = [n for n, alien in enumerate(foreign) if not alien]
+    numbers, paths, keys = (
+        [numbers[n] for n in mine],
+        [paths[n] for n in mine],
+        [keys[n] for n in mine],
+    )
     chosen = sampled(keys, limit)
     jobs = [
         _Job(part.manifest, path, rows, part.roots, part.compare_text)
@@ -189,7 +200,7 @@ def verify(
     changed = not all(part.compare_text for part in parts)
     return VerifyReport(
         total, checked, count, tuple(mismatches), (), changed, tuple(sorted(lost)),
-        tuple(map(str, dataset.dropped)),
+        tuple(map(str, dataset.dropped)), imported,
     )  # fmt: skip
 
 

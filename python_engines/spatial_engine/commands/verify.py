@@ -114,5 +114,12 @@ def _as_text(report: VerifyReport) -> str:
         lines.append("the templates have changed since: texts were parsed, not compared")
     of = f" of {report.total:,}" if report.checked != report.total else ""
     verdict = "every answer follows from its source" if report.ok else "NOT verified"
+    if report.imported:
+        lines.append(
+            f"{report.imported:,} records were imported and have no geometry: their files are "
+            "whole, their answers are what was imported"
+        )
+    if report.imported and not report.failed and not report.unchecked:
+        verdict = "every answer follows from its source" if report.checked else "nothing to derive"
     lines.append(f"{report.checked:,}{of} records checked: {verdict}")
     return "\n".join(lines)

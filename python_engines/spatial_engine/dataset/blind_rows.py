@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.engines.base import Engine
-from spatial_engine.records.answers import WRITTEN, box_centre
+from spatial_engine.records.answers import FREE, WRITTEN, box_centre
 from spatial_engine.records.wording import SLOT, wording_of
 from spatialcore.errors import SpatialCoreError
 
@@ -85,7 +85,7 @@ def read_told(dataset: Dataset, engines: Mapping[str, Engine], most: int) -> dic
     for table in dataset.tables():
         for row in table.select(COLUMNS).to_pylist():
             engine = engines.get(row["task"])
-            if engine is None or row["answer_type"] in WRITTEN:
+            if engine is None or row["answer_type"] in (*WRITTEN, FREE):
                 continue
             key = hashlib.blake2b(row["id"].encode(), digest_size=8).digest()
             samples.setdefault(row["task"], Sample(most)).add(key, _told(engine, row))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from spatial_engine.dataset.manifest import (
+    IMPORTED_KIND,
     Dropped,
     Manifest,
     ShardDone,
@@ -166,10 +167,13 @@ class Dataset:
 
         Raises:
             SceneFormatError: It is not there any more, or not what it was.
+            RecordError: It has no geometry: its records were imported.
         """
         from spatial_engine.plan.open import reopen_source
 
         entry = self.manifest.sources[key]
+        if entry.kind == IMPORTED_KIND:
+            raise RecordError(f"{self.path}: {key} was imported: no depth and no poses are known")
         return reopen_source(key, entry.kind, self.roots[key], entry.options)
 
     @cached_property

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 MANIFEST_VERSION = 1
 MANIFEST_NAME, SUMMARY_NAME = "manifest.json", "summary.json"
+IMPORTED_KIND = "imported"
+"""Kind of a source that no reader opens: the pictures of imported records."""
 Split = Literal["train", "val"]
 Whole = Annotated[int, Meta(ge=0)]
 Seed = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
@@ -50,6 +52,25 @@ class SourceEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """Where records without geometry come from.
+
+    Attributes:
+        kind: The form of the files.
+        files: File name -> BLAKE2b-16 of its bytes.
+        rows: Rows that they hold.
+        left_out: Reason -> rows that could not be taken.
+        notes: What was mended -> rows.
+    """
+
+    kind: Name
+    files: Mapping[Name, Hash]
+    rows: Whole
+    left_out: Mapping[str, Whole] = field(default_factory=dict)
+    notes: Mapping[str, Whole] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What decides the bytes of a data set, and where its sources were.
 
@@ -68,6 +89,7 @@ class Manifest:
         shards: Files that the data set has when it is finished.
         rows: Records that it then has, but for those that are dropped.
         merged: The manifests of the data sets that it was merged from, in order of their shards.
+        imported: Of records that nothing was computed for; None: every answer was.
     """
 
     version: int
@@ -84,6 +106,7 @@ class Manifest:
     shards: Annotated[int, Meta(ge=0, le=100_000)]
     rows: Whole
     merged: tuple[Manifest, ...] = ()
+    imported: Imported | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("version", MANIFEST_VERSION), ("record_version", SCHEMA_VERSION)):
@@ -217,7 +240,7 @@ def dropped_of(reports: Iterable[ShardDone]) -> tuple[Dropped, ...]:
 
 def _plain(value: Any) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(value)))
-    for name in ("merged", "dropped"):  # most have none
+    for name in ("merged", "dropped", "imported"):  # most have none
         if not made.get(name, True):
             del made[name]
     return made

@@ -82,6 +82,7 @@ def _merged_manifest(manifests: Sequence[Manifest]) -> Manifest:
         plan_hash=_joined(manifest.plan_hash for manifest in manifests),
         shards=sum(manifest.shards for manifest in manifests),
         rows=sum(manifest.rows for manifest in manifests),
+        imported=None,  # the parts say it of themselves
         merged=tuple(part for manifest in manifests for part in manifest.parts),
     )
 

@@ -34,6 +34,9 @@ _COLUMNS = (
     "answer_unit", "frames", "scene", "images", "options", "evidence",
 )  # fmt: skip
 _ASKED = ("scene", "frames", "question")  # what makes two records the same question
+MOST_ANSWERS = 10_000
+"""Different texts of a task that are counted one by one."""
+OTHERS = "(others)"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -179,7 +182,7 @@ class _Counts:
             self.chance_sum += sum(known)
             self.chance_count += len(known)
         words = rows.column("answer_text").drop_null()
-        self.answers.update(_frequencies(words))
+        self._say(_frequencies(words))
         self.unit = rows.column("answer_unit")[0].as_py() or ""
         if len(words) == len(rows):
             return
@@ -190,11 +193,20 @@ class _Counts:
         self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
         images = rows.column("images").combine_chunks()
         if pc.min(pc.list_value_length(images)).as_py() == 0:
-            raise RecordError("a record has no image")
+            if self.unit == "norm1000":
+                raise RecordError("a record has no image")
+            self.aspects.append(np.ones(len(rows)))
+            return
         # The last image of each row, where a point is asked for; rows may differ in their number.
         last = images.values.take(pc.subtract(images.offsets[1:], 1))
         height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
         self.aspects.append(height / across)
+
+    def _say(self, found: Mapping[str, int]) -> None:
+        """Count words; of free texts the first ones, and the others together."""
+        for word, count in found.items():
+            known = word in self.answers or len(self.answers) < MOST_ANSWERS
+            self.answers[word if known else OTHERS] += count
 
     def finish(self) -> TaskStats:
         """The statistics."""
@@ -206,7 +218,8 @@ class _Counts:
         if self.chance_count:
             stats.chance = self.chance_sum / self.chance_count
         if self.answers:
-            stats.majority = max(self.answers.values()) / rows
+            said = [count for word, count in self.answers.items() if word != OTHERS]
+            stats.majority = max(said) / rows
         if self.numbers:
             values, aspects = np.concatenate(self.numbers), np.concatenate(self.aspects)
             sizes = np.linalg.norm(values, axis=1)

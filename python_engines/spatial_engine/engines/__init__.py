@@ -13,6 +13,7 @@ import fnmatch
 import logging
 import multiprocessing
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
@@ -122,13 +123,12 @@ def _by_task() -> dict[str, Engine]:
 
 
 def engine_of(task: str) -> Engine:
-    """The engine of a task.
+    """The engine of a task; of an imported one, what is known of it.
 
     Raises:
         TaskError: No installed engine makes it; the nearest task is named.
     """
-    known = _by_task()
-    engine = known.get(task)
+    engine, known = engine_or_none(task), _by_task()
     if engine is None:
         near = difflib.get_close_matches(task, known, n=1)
         hint = f"did you mean {near[0]!r}? If not, " if near else ""
@@ -138,7 +138,13 @@ def engine_of(task: str) -> Engine:
 
 def engine_or_none(task: str) -> Engine | None:
     """The engine of a task, or None where the package that brings it is not installed."""
-    return _by_task().get(task)
+    engine = _by_task().get(task)
+    if engine is None:
+        from spatial_engine.engines.imported import imported_task
+
+        with suppress(TaskError):
+            return imported_task(task)
+    return engine
 
 
 def subject_of(record: QARecord) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Kind = Literal["scene", "clip"]
 Metric = Literal[
     "accuracy", "within 20 %", "within 5 % of W", "nearest, within 5 % of W", "MRA", "arrives",
-    "within 15 degrees", "IoU", "on the object", "map",
+    "within 15 degrees", "IoU", "on the object", "map", "same text",
 ]  # fmt: skip
 METRICS: tuple[Metric, ...] = get_args(Metric)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from spatial_engine.records.record import PLACEHOLDER, QARecord
+from spatial_engine.records.record import PLACEHOLDER, Message, QARecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +34,53 @@ class Sample:
         return {"id": self.record.id, "task": self.record.task, "split": self.split}
 
     @property
+    def asked(self) -> tuple[Message, ...]:
+        """The turns up to the answer: one, but of conversations that were imported."""
+        turns = self.record.messages
+        return turns[:-1] if turns[-1].role == "assistant" else turns
+
+    @property
     def prompt(self) -> str:
-        """The user turn, with one `<image>` an image."""
-        return self.record.messages[0].content
+        """The user turn, with one `<image>` an image; earlier turns stand before it by name."""
+        asked = self.asked
+        if len(asked) == 1:
+            return asked[0].content
+        return "\n".join(f"{turn.role}: {turn.content}" for turn in asked)
 
     @property
     def conversations(self) -> list[dict[str, str]]:
-        """Both turns in the `from`/`value` form."""
+        """The turns in the `from`/`value` form."""
+        names = {"user": "human", "assistant": "gpt"}
         return [
-            {"from": "human", "value": self.prompt},
+            *({"from": names.get(turn.role, turn.role), "value": turn.content}
+              for turn in self.asked),
             {"from": "gpt", "value": self.record.answer},
-        ]
+        ]  # fmt: skip
 
     @property
     def turns(self) -> list[dict[str, str]]:
-        """Both turns in the `role`/`content` form."""
+        """The turns in the `role`/`content` form."""
         return [
-            {"role": "user", "content": self.prompt},
+            *({"role": turn.role, "content": turn.content} for turn in self.asked),
             {"role": "assistant", "content": self.record.answer},
         ]
 
     @property
-    def parts(self) -> list[dict[str, str | None]]:
-        """The prompt as alternating image and text parts."""
-        found: list[dict[str, str | None]] = []
-        for text in re.split(f"({PLACEHOLDER})", self.prompt):
-            if text == PLACEHOLDER:
-                found.append({"type": "image", "text": None})
-            elif text:
-                found.append({"type": "text", "text": text})
-        return found
+    def parts(self) -> list[dict[str, Any]]:
+        """The turns up to the answer, each as alternating image and text parts."""
+        return [{"role": turn.role, "content": _parts(turn)} for turn in self.asked]
+
+
+def _parts(turn: Message) -> list[dict[str, str | None]]:
+    if turn.role != "user":
+        return [{"type": "text", "text": turn.content}]
+    found: list[dict[str, str | None]] = []
+    for text in re.split(f"({PLACEHOLDER})", turn.content):
+        if text == PLACEHOLDER:
+            found.append({"type": "image", "text": None})
+        elif text:
+            found.append({"type": "text", "text": text})
+    return found
 
 
 class Target(Protocol):

@@ -19,7 +19,6 @@ class Writer(ParquetRows):
         super().__init__(path, _FEATURES)
 
     def row_of(self, sample: Sample) -> dict[str, Any]:
-        """Question and answer as two turns."""
+        """Question and answer as turns."""
         answer = [{"type": "text", "text": sample.record.answer}]
-        question = {"role": "user", "content": sample.parts}
-        return {"messages": [question, {"role": "assistant", "content": answer}]}
+        return {"messages": [*sample.parts, {"role": "assistant", "content": answer}]}

@@ -26,7 +26,7 @@ class Writer(ParquetRows):
         """The question alone, and its solution."""
         solution = solution_of(sample.record)
         return {
-            "prompt": [{"role": "user", "content": sample.parts}],
+            "prompt": sample.parts,
             "answer": sample.record.typed_answer.span,
             "type": solution.type,
             "tolerance": solution.tolerance,

@@ -2,8 +2,9 @@
 """Presentation is data: how an answer is rounded and written as text.
 
 The answer sentence holds exactly one backticked span, the machine answer: a word, a letter, a
-number, `[ x , y ]`, `[ x , y , z ]`, a box, a list of steps or a map. `reading` reads what is
-written here. This is the one home of the types of answers: what else asks about one asks here.
+number, `[ x , y ]`, `[ x , y , z ]`, a box, a list of steps or a map. The answer of a record that
+was imported may be a free text: it stands without backticks. `reading` reads what is written here.
+This is the one home of the types of answers: what else asks about one asks here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from string import ascii_uppercase
-from typing import Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ from spatial_engine.records.marks import COLOURS, Mark, mark_radius
 from spatialcore.relations.walks import Step
 
 __all__ = [
-    "ANSWER_TYPES", "CLOSED", "COLOURS", "NUMBER_COUNT", "UNITS", "WRITTEN", "Answer", "Mark",
+    "ANSWER_TYPES", "CLOSED", "COLOURS", "FREE", "NUMBER_COUNT", "UNITS", "WRITTEN", "Answer",
+    "Mark",
     "Place", "Step", "answer_span", "box", "box_centre", "coordinate", "integer", "integers",
     "letter", "map_places", "mark_radius", "norm1000", "number", "option_lines", "places_text",
     "round_number", "round_numbers", "steps", "vector", "vectors", "word",
@@ -30,7 +32,7 @@ __all__ = [
 
 Float64 = NDArray[np.float64]
 AnswerType = Literal[
-    "word", "letter", "integer", "number", "vector", "coordinate", "box", "steps", "map"
+    "word", "letter", "integer", "number", "vector", "coordinate", "box", "steps", "map", "text"
 ]
 Rounding = Literal["nearest", "truncate"]
 Place = tuple[str, int, int]
@@ -38,13 +40,16 @@ Place = tuple[str, int, int]
 
 ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 UNITS = (
-    "mm", "m", "cm", "m2", "cm/s", "degree", "norm1000", "count", "word", "letter", "steps", "cell"
+    "mm", "m", "cm", "m2", "cm/s", "degree", "norm1000", "count", "word", "letter", "steps", "cell",
+    "text",
 )  # fmt: skip
 METRES_PER = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 NUMBER_COUNT = {"integer": 1, "number": 1, "vector": 3, "coordinate": 2, "box": 4}
 """Numbers of the types that have any."""
 CLOSED = ("word", "letter")
 """Types of a closed set, stored as text."""
+FREE: Final = "text"
+"""The type of answers in words of their own, which only imported records have; stored as text."""
 WRITTEN = ("steps", "map")
 """Types that only the sentence holds."""
 
@@ -55,7 +60,7 @@ class Answer(NamedTuple):
     Attributes:
         type: One of `ANSWER_TYPES`.
         unit: One of `UNITS`.
-        text: The word or letter, else None.
+        text: The word, letter or free text, else None.
         number: 1 to 4 numbers, else empty; exactly what the text says.
         steps: The legs of a walk, for the type "steps".
         places: Names and cells, for the type "map".
@@ -218,7 +223,7 @@ def answer_span(answer: Answer) -> str:
         >>> answer_span(vector((120.2, -3.0, 0.4), "mm"))
         '[ 120 , -3 , 0 ]'
     """
-    if answer.type in CLOSED:
+    if answer.type in (*CLOSED, FREE):
         return str(answer.text)
     if answer.type == "map":
         return places_text(answer.places)

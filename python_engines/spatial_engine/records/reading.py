@@ -15,6 +15,7 @@ from typing import Literal
 
 from spatial_engine.records.answers import (
     ANSWER_TYPES,
+    FREE,
     NUMBER_COUNT,
     Answer,
     AnswerType,
@@ -109,6 +110,8 @@ places=()), converted=True)
     if dialect not in ("multispa", "lenient"):
         raise ValueError(f"dialect must be 'multispa' or 'lenient', got {dialect!r}")
     lenient = dialect == "lenient"
+    if type == FREE:
+        return _parse_text(response, lenient)
     text = said(response, blocks=lenient)
     if type == "steps":
         return _parse_steps(text)
@@ -123,6 +126,11 @@ places=()), converted=True)
     return _parse_numbers(plain_text(text), type, unit, lenient)
 
 
+def without_thoughts(response: str) -> str:
+    """A response without what it thinks, which is nothing where it only thinks."""
+    return _THOUGHT_END.split(_THOUGHT.sub(" ", response))[-1]
+
+
 def said(response: str, *, blocks: bool = True) -> str:
     """The part of a response that holds its answer; "" where it only thinks.
 
@@ -130,8 +138,7 @@ def said(response: str, *, blocks: bool = True) -> str:
         >>> said("<think>A or B</think> so <answer>B</answer>"), said("<think>and so on")
         ('B', '')
     """
-    text = _THOUGHT.sub(" ", response)
-    text = _THOUGHT_END.split(text)[-1]
+    text = without_thoughts(response)
     if blocks:
         for pattern in (_BLOCK, _BOXED):
             if found := pattern.findall(text):
@@ -141,6 +148,12 @@ def said(response: str, *, blocks: bool = True) -> str:
     text = (spans[-1] if spans else text).strip()
     quoted = len(text) > 1 and text[0] == text[-1] in _QUOTES and text.count(text[0]) == 2
     return text[1:-1] if quoted else text
+
+
+def _parse_text(response: str, lenient: bool) -> Parsed:
+    """A free text: the response as it is, or where it marks its answer; backticks are its own."""
+    text = said(response) if lenient else without_thoughts(response).strip()
+    return Parsed(Answer(FREE, FREE, text=text)) if text else UNPARSED
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -19,14 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatial_engine.records.answers import (
-    ANSWER_TYPES,
-    CLOSED,
-    NUMBER_COUNT,
-    UNITS,
-    WRITTEN,
-    Answer,
-)
+from spatial_engine.records import answers
+from spatial_engine.records.answers import CLOSED, FREE, WRITTEN, Answer
 from spatial_engine.records.marks import Mark
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
@@ -37,18 +31,17 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 ROW_GROUP_ROWS = 16_384
-# What a row group may say it holds, of a file from elsewhere: its reader allocates by it.
 # Level 3 takes a third longer and makes 4 % larger files: texts repeat over long distances.
 ZSTD_LEVEL = 1
 PLACEHOLDER = "<image>"
+IMPORTED = "imported"
 
 # Strings with few distinct values are stored as a dictionary; ids and texts are not.
 _DICTIONARY = [
     "source", "space", "scene", "split", "task", "question_type", "form", "answer_type",
     "answer_text", "answer_unit", "recipe", "rule", "depth_map", "templates.list.element",
     "options.list.element", "messages.list.element.role", "images.list.element.uri",
-    "images.list.element.marks.list.element.colour",
-    "images.list.element.marks.list.element.letter",
+    *(f"images.list.element.marks.list.element.{name}" for name in ("colour", "letter")),
 ]  # fmt: skip
 
 
@@ -81,7 +74,9 @@ class QARecord:
         answer: The sentence, with the machine answer as its one backticked span.
         options: What a choice offers, empty when there is none.
         evidence: Canonical JSON of the numbers that the answer came from, in SI units.
-        rule: The depth rule and its numbers, e.g. "tolerance(0.1,0.05)".
+        messages: The conversation, which ends in the answer; imported ones may have earlier turns.
+        rule: The depth rule and its numbers, e.g. "tolerance(0.1,0.05)"; `IMPORTED`
+            of an imported record, whose answer nothing computes.
         templates: Ids of the description, question and answer that were used.
     """
 
@@ -122,6 +117,11 @@ class QARecord:
         if not isinstance(found, dict):
             raise RecordError(f"{self.id}: the evidence is not a JSON object")
         return found
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether the answer was computed; False of a record that was imported."""
+        return self.rule != IMPORTED
 
     @property
     def typed_answer(self) -> Answer:
@@ -179,33 +179,48 @@ def check_record(record: QARecord) -> None:
 def _problem(record: QARecord) -> str:
     if record.record_version != SCHEMA_VERSION:
         return f"record_version is {record.record_version}, this release reads {SCHEMA_VERSION}"
-    if record.answer_type not in ANSWER_TYPES:
+    if record.answer_type not in answers.ANSWER_TYPES:
         return f"unknown answer_type {record.answer_type!r}"
-    if record.answer_unit not in UNITS:
+    if record.answer_unit not in answers.UNITS:
         return f"unknown answer_unit {record.answer_unit!r}"
-    expected = NUMBER_COUNT.get(record.answer_type, 0)
+    expected = answers.NUMBER_COUNT.get(record.answer_type, 0)
     if len(record.answer_number) != expected:
         return f"a {record.answer_type} has {expected} numbers, got {len(record.answer_number)}"
     if not all(math.isfinite(value) for value in record.answer_number):
         return "answer_number is not finite"
-    for image in record.images:
-        if found := _image_problem(image):
-            return found
-    if (record.answer_text is not None) != (record.answer_type in CLOSED):
+    if found := next(filter(None, map(_image_problem, record.images)), ""):
+        return found
+    if (record.answer_text is not None) != (record.answer_type in (*CLOSED, FREE)):
         return f"answer_text is {record.answer_text!r} for a {record.answer_type}"
     if len(record.frames) != len(record.frame_names):
         return f"{len(record.frames)} frames but {len(record.frame_names)} names"
-    if record.answer.count("`") != 2 or "`" in record.question:
+    return _text_problem(record) or _turns_problem(record) or _evidence_problem(record)
+
+
+def _text_problem(record: QARecord) -> str:
+    """Whether the sentence says another answer than the value."""
+    if record.answer_type == FREE:
+        differs = record.answer != record.answer_text
+        return "the answer is not the text that it is said to be" if differs else ""
+    if record.answer.count("`") != 2 or ("`" in record.question and record.has_geometry):
         return "the answer needs exactly one backticked span, the question none"
     span = record.answer.split("`")[1]
     if span != record.typed_answer.span:
         return f"the answer says {span!r}, its value is {record.typed_answer.span!r}"
-    for turn in record.messages:
-        if turn.role == "assistant" and turn.content != record.answer:
-            return "the assistant turn differs from the answer"
-    if record.messages and record.messages[0].content.count(PLACEHOLDER) != len(record.images):
+    return ""
+
+
+def _turns_problem(record: QARecord) -> str:
+    """Whether the conversation ends in another answer, or shows other images."""
+    said = [turn.content for turn in record.messages if turn.role == "assistant"]
+    if said and said[-1] != record.answer:
+        return "the assistant turn differs from the answer"
+    if len(said) > 1 and record.has_geometry:
+        return "a record that was made asks one question, this has several answers"
+    shown = sum(turn.content.count(PLACEHOLDER) for turn in record.messages if turn.role == "user")
+    if record.messages and shown != len(record.images):
         return "the prompt's placeholders differ from the images"
-    return _evidence_problem(record)
+    return ""
 
 
 def _evidence_problem(record: QARecord) -> str:
@@ -276,8 +291,8 @@ def records_to_table(records: Sequence[QARecord]) -> pa.Table:
     arrays = []
     for entry in record_schema():
         column = [getattr(record, entry.name) for record in records]
-        nested = pa.types.is_list(entry.type)
-        arrays.append(list_array(column, entry.type) if nested else pa.array(column, entry.type))
+        make = list_array if pa.types.is_list(entry.type) else pa.array
+        arrays.append(make(column, entry.type))
     return pa.Table.from_arrays(arrays, schema=record_schema())
 
 
@@ -314,8 +329,7 @@ def record_from_row(row: dict[str, Any]) -> QARecord:
     """
     try:
         fields = {name: row[name] for name in COLUMNS}
-        unknown = sorted(set(row) - set(COLUMNS))
-        if unknown:
+        if unknown := sorted(set(row) - set(COLUMNS)):
             raise RecordError(f"unknown field {unknown[0]!r}")
         empty = [name for name in COLUMNS if row[name] is None and name != "answer_text"]
         if empty:

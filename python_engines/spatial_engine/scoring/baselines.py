@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
 from spatial_engine.engines import engine_of
-from spatial_engine.records.answers import CLOSED, WRITTEN
+from spatial_engine.records.answers import CLOSED, FREE, WRITTEN
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score
 from spatialcore.draws import draw, uniform_below
@@ -17,7 +17,7 @@ from spatialcore.draws import draw, uniform_below
 Baseline = Literal["random", "frequency", "oracle"]
 BASELINES: tuple[str, ...] = get_args(Baseline)
 _CANDIDATES = 200
-_SAID = (*CLOSED, *WRITTEN)  # answers that are no numbers
+_SAID = (*CLOSED, *WRITTEN, FREE)  # answers that are no numbers
 Records = Callable[[], Iterable[QARecord]]
 
 

@@ -11,7 +11,6 @@ The files are read as their authors publish them; nothing of them comes with thi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from spatial_engine.scoring.extract import Extractor
 from spatial_engine.scoring.report import ResponseError
 from spatial_engine.scoring.vsibench import MraDialect, aggregate, score_row
 from spatialcore.errors import RecordError
+from spatialcore.io.json_rows import json_rows
 
 Benchmark = Literal["vsibench", "sqa3d", "scanqa"]
 BENCHMARKS: tuple[str, ...] = get_args(Benchmark)
@@ -60,18 +60,23 @@ def read_entries(benchmark: Benchmark, path: Path) -> Entries:
     """As `read_questions`, and each question's whole entry of the file."""
     if benchmark not in BENCHMARKS:
         raise ValueError(f"benchmark must be one of {', '.join(BENCHMARKS)}, got {benchmark!r}")
-    read = {"vsibench": _vsibench, "sqa3d": _sqa3d, "scanqa": _scanqa}[benchmark]
     found: Entries = []
-    for number, entry in enumerate(_entries(path)):
+    for row in json_rows(path):
         try:
-            question = read(entry)
+            question = question_of(benchmark, row.value)
         except (KeyError, TypeError, IndexError) as error:
-            what = f"{path}: entry {number} is no {benchmark} question: {error!r}"
+            what = f"{row.where}: no {benchmark} question: {error!r}"
             raise RecordError(what) from error
         if not question.references:
-            raise RecordError(f"{path}: entry {number} ({question.id}) has no answer")
-        found.append((question, entry))
+            raise RecordError(f"{row.where}: {question.id} has no answer")
+        found.append((question, row.value))
     return found
+
+
+def question_of(benchmark: Benchmark, entry: Mapping[str, Any]) -> BenchmarkQuestion:
+    """What is scored of an entry; KeyError, TypeError or IndexError where it is none."""
+    read = {"vsibench": _vsibench, "sqa3d": _sqa3d, "scanqa": _scanqa}[benchmark]
+    return read(entry)
 
 
 def score_benchmark(
@@ -147,21 +152,6 @@ def _share(
 ) -> float:
     hits = [matches(text, q.references) for q, text in zip(questions, said, strict=True)]
     return sum(hits) / len(hits) if hits else 0.0
-
-
-def _entries(path: Path) -> list[Mapping[str, Any]]:
-    text = path.read_text(encoding="utf-8")
-    try:
-        if path.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RecordError(f"{path}: not JSON: {error}") from error
-    if isinstance(value, dict):
-        value = value.get("annotations")
-    if not isinstance(value, list):
-        raise RecordError(f"{path}: neither a list of questions nor an object with `annotations`")
-    return value
 
 
 def _vsibench(entry: Mapping[str, Any]) -> BenchmarkQuestion:

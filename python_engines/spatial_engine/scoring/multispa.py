@@ -15,6 +15,7 @@ A task's engine names its rule, the metric:
 | IoU                      | share of the steps 0.5, 0.6 ... 0.9 that the IoU of a box reaches    |
 | on the object            | the point lies on a cell of the image that shows the object          |
 | map                      | mean of right places and right orders of pairs (`places`)            |
+| same text                | equal to an accepted answer, as `free_text.plain` writes both        |
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from spatial_engine.engines.base import Metric
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import Dialect, parse_answer
 from spatial_engine.records.record import QARecord
+from spatial_engine.scoring.free_text import same_text
 from spatial_engine.scoring.places import iou_score, map_score, on_cells, turn_error
 from spatial_engine.scoring.vsibench import mean_relative_accuracy
 from spatialcore.relations.free_space import space_of_runs
@@ -99,6 +101,8 @@ def closed_set(record: QARecord) -> tuple[str, ...]:
 def _value(record: QARecord, answer: Answer, truth: Answer, metric: Metric) -> float:
     if metric == "arrives":
         return _arrives(record, answer)
+    if metric == "same text":
+        return float(same_text(str(answer.text), record.facts.get("references", [truth.text])))
     if metric == "accuracy":
         return float(str(answer.text).casefold() == str(truth.text).casefold())
     if metric == "MRA":

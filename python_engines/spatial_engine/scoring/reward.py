@@ -23,6 +23,7 @@ from spatial_engine.engines import engine_of
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import QARecord
+from spatial_engine.scoring.free_text import same_text
 from spatial_engine.scoring.multispa import (
     COORDINATE_TOLERANCE,
     RELATIVE_TOLERANCE,
@@ -39,8 +40,8 @@ FORMAT_SHARE = 0.1
 _FALL = 4.0  # a grade falls to 0 where an answer is off by so many tolerances
 # What of a record's evidence a grade needs.
 _FACTS = ("norm1000", "seen_runs", "anchors", "floor", "start_xy", "start_slack_m", "face_xy",
-          "goal_xy")  # fmt: skip
-_GRADED = {"nearest, within 5 % of W", "on the object", "map", "arrives"}
+          "goal_xy", "references")  # fmt: skip
+_GRADED = {"nearest, within 5 % of W", "on the object", "map", "arrives", "same text"}
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ def solution_of(record: QARecord) -> Solution:
     """
     metric = engine_of(record.task).metric
     facts = record.facts if metric in _GRADED else {}
-    last = record.images[-1]
+    size = (record.images[-1].width, record.images[-1].height) if record.images else (0, 0)
     return Solution(
         metric, record.answer, record.answer_type, record.answer_unit, tuple(closed_set(record)),
-        tuple(record.options), (last.width, last.height),
+        tuple(record.options), size,
         {name: facts[name] for name in _FACTS if name in facts},
     )  # fmt: skip
 
@@ -160,6 +161,8 @@ def _read(solution: Solution, text: str, *, lenient: bool = False) -> Answer | N
 def _grade(solution: Solution, answer: Answer, truth: Answer) -> float:
     """How right an answer is, 0 to 1."""
     metric, facts = solution.metric, solution.facts
+    if metric == "same text":
+        return float(same_text(str(answer.text), facts.get("references", [truth.text])))
     if metric == "accuracy":
         return float(str(answer.text).casefold() == str(truth.text).casefold())
     if metric in ("MRA", "within 20 %"):

@@ -10,24 +10,10 @@ from typing import Literal
 
 import numpy as np
 
+from spatial_engine.engines.imported import VSI_CHOICES, VSI_NUMBERS
 from spatial_engine.scoring.extract import Extractor, extract_choice, extract_number
 
 MraDialect = Literal["official", "spatial-mllm", "exact"]
-CHOICE_TYPES = (
-    "object_rel_direction_easy",
-    "object_rel_direction_medium",
-    "object_rel_direction_hard",
-    "object_rel_distance",
-    "route_planning",
-    "obj_appearance_order",
-)
-# With the unit that each question asks for.
-NUMBER_TYPES = {
-    "object_abs_distance": "m",
-    "object_counting": "count",
-    "object_size_estimation": "cm",
-    "room_size_estimation": "m2",
-}
 _DIRECTION = "object_rel_direction"
 _OFFICIAL = np.linspace(0.5, 0.95, int((0.95 - 0.5) / 0.05 + 2))
 _PUBLISHED = np.float32(1) - np.arange(0.5, 0.975, 0.05).astype(np.float32)
@@ -89,12 +75,12 @@ def score_row(
     Raises:
         ValueError: Unknown question type.
     """
-    if question_type in CHOICE_TYPES:
+    if question_type in VSI_CHOICES:
         said = extract_choice(response, extractor)
         return float(said == ground_truth.strip().lower())
-    if question_type not in NUMBER_TYPES:
+    if question_type not in VSI_NUMBERS:
         raise ValueError(f"unknown question type {question_type!r}")
-    number = extract_number(response, extractor, NUMBER_TYPES[question_type])
+    number = extract_number(response, extractor, VSI_NUMBERS[question_type])
     truth = float(str(ground_truth).replace(",", ""))
     return 0.0 if number is None else mean_relative_accuracy(number, truth, dialect)
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64 << 20
 # Four hours at 60 frames a second.
 _MAX_FRAMES = 1 << 20
-_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 
 T = TypeVar("T")
 
 
 def is_video(name: str) -> bool:
     """Whether the suffix of a file name is a video's."""
-    return Path(name).suffix.lower() in _SUFFIXES
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def _bad(path: Path, what: str) -> SceneFormatError:

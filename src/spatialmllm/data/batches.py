@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spatial_engine.records.answers import FREE
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.data.clips import (
     Walk,
@@ -26,6 +27,7 @@ from spatialmllm.data.clips import (
     choose_frames,
     clip_text,
     clip_tokens,
+    earlier_turns,
     is_walk,
     user_text,
 )
@@ -106,17 +108,24 @@ class SampleBuilder:
         self.geometry = geometry
 
     def answer(self, record: QARecord) -> str:
-        """The assistant's text for a record."""
-        return record.answer if self.target == "sentence" else f"`{record.typed_answer.span}`"
+        """The assistant's text for a record; a free text is always said as it is."""
+        if self.target == "sentence" or record.answer_type == FREE:
+            return record.answer
+        return f"`{record.typed_answer.span}`"
 
     def turns(self, records: Sequence[QARecord], *, answers: bool) -> list[Turn]:
         """The conversation about the images that the records share.
 
         The first question shows the images, the others are asked about them. Without answers only
-        one record is allowed.
+        one record is allowed. An imported conversation keeps all its turns.
         """
         if not answers and len(records) != 1:
             raise ValueError(f"a prompt asks one question, got {len(records)}")
+        if earlier := earlier_turns(records[0]):
+            last = [Turn("assistant", self.answer(records[0]))] if answers else []
+            named = any(turn.role == "system" for turn in earlier)
+            first = [] if named else [Turn("system", SYSTEM_PROMPT)]
+            return [*first, *(Turn(t.role, t.content) for t in earlier), *last]
         turns = [Turn("system", SYSTEM_PROMPT)]
         for number, record in enumerate(records):
             turns.append(Turn("user", record.question if number else self._first_text(record)))

@@ -26,7 +26,7 @@ from spatialmllm.sampling import adaptive_budget, motion_of, select_frames
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from spatial_engine.records.record import QARecord
+    from spatial_engine.records.record import Message, QARecord
 
 # Frames by position in the walk; read only where a sampler looks at them.
 Frames = Callable[[Sequence[int]], "Sequence[Image]"]
@@ -68,6 +68,8 @@ def is_walk(record: QARecord, processor: ProcessorConfig) -> bool:
     text = user_text(record)
     if VIDEO_TAG in text:
         return True
+    if earlier_turns(record) or not record.images:
+        return False
     if not processor.clip_from or len(record.images) < processor.clip_from:
         return False
     if any(image.marks for image in record.images):
@@ -96,6 +98,11 @@ def user_text(record: QARecord) -> str:
         if turn.role == "user":
             return turn.content
     return "\n".join([IMAGE_TAG] * len(record.images) + [record.question])
+
+
+def earlier_turns(record: QARecord) -> tuple[Message, ...]:
+    """All turns up to the answer of a record that has more of them than its question; else ()."""
+    return record.messages[:-1] if len(record.messages) > 2 else ()
 
 
 def clip_tokens(count: int, height: int, width: int, processor: ProcessorConfig) -> int:

@@ -7,7 +7,7 @@ All get the same prompts and images, write the same files and are scored in the 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,13 +16,13 @@ from PIL import Image
 
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, to_device
-from spatialmllm.data.clips import user_text
+from spatialmllm.data.clips import earlier_turns, user_text
 from spatialmllm.data.records import RecordSet
 from spatialmllm.data.tokens import IMAGE_TAG
 from spatialmllm.decoding import Sampling, generate
 
 if TYPE_CHECKING:
-    from spatial_engine.records.record import QARecord
+    from spatial_engine.records.record import Message, QARecord
     from spatialmllm.model.model import SpatialMLLM
 
 Line = dict[str, Any]
@@ -30,28 +30,43 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What any model can be asked: a text with one `<image>` for each image, and the images."""
+    """What any model can be asked: a text with one `<image>` for each image, and the images.
+
+    `earlier` turns of a conversation stand before the text; their tags are counted alike.
+    """
 
     id: str
     text: str
     images: tuple[Image.Image, ...] = ()
+    earlier: tuple[Message, ...] = ()
 
-    def parts(self) -> list[str | Image.Image]:
-        """Text and images in the order in which they are read; empty texts are left out.
+    def turns(self) -> list[tuple[str, list[str | Image.Image]]]:
+        """Role and parts of every turn, in the order in which they are read.
 
         Raises:
-            ValueError: The text names another number of images than there are.
+            ValueError: The texts name another number of images than there are.
         """
-        texts = self.text.split(IMAGE_TAG)
-        if len(texts) != len(self.images) + 1:
-            raise ValueError(f"{len(texts) - 1} image tags for {len(self.images)} images")
-        parts: list[str | Image.Image] = []
-        for number, text in enumerate(texts):
-            if text.strip():
-                parts.append(text.strip("\n"))
-            if number < len(self.images):
-                parts.append(self.images[number])
-        return parts
+        turns = [*((turn.role, turn.content) for turn in self.earlier), ("user", self.text)]
+        tags = sum(text.count(IMAGE_TAG) for role, text in turns if role == "user")
+        if tags != len(self.images):
+            raise ValueError(f"{tags} image tags for {len(self.images)} images")
+        images = iter(self.images)
+        return [(role, _parts(text, images if role == "user" else None)) for role, text in turns]
+
+    def parts(self) -> list[str | Image.Image]:
+        """Text and images of the last turn; empty texts are left out."""
+        return self.turns()[-1][1]
+
+
+def _parts(text: str, images: Iterator[Image.Image] | None) -> list[str | Image.Image]:
+    """A text with the images that its tags stand for; None: tags are text."""
+    parts: list[str | Image.Image] = []
+    for number, piece in enumerate([text] if images is None else text.split(IMAGE_TAG)):
+        if number and images is not None:
+            parts.append(next(images))
+        if piece.strip():
+            parts.append(piece.strip("\n"))
+    return parts
 
 
 @dataclass(slots=True)
@@ -99,7 +114,9 @@ def prompts(
         except (SpatialCoreError, ValueError, OSError) as error:
             replies.fail(record.id, str(error))
             continue
-        made.append(Prompt(record.id, user_text(record), shown))
+        earlier = earlier_turns(record)
+        text = earlier[-1].content if earlier else user_text(record)
+        made.append(Prompt(record.id, text, shown, earlier[:-1]))
     return made
 
 

@@ -140,7 +140,9 @@ class Endpoint:
         body = json.dumps(
             {
                 "model": self.model,
-                "messages": [{"role": "user", "content": _content(prompt)}],
+                "messages": [
+                    {"role": role, "content": _content(parts)} for role, parts in prompt.turns()
+                ],
                 "max_tokens": self._longest,
                 "temperature": 0,
             }
@@ -178,12 +180,12 @@ class Refused(Exception):
     """The server will not answer this one request."""
 
 
-def _content(prompt: Prompt) -> list[dict[str, Any]]:
+def _content(parts: Sequence[str | Image]) -> list[dict[str, Any]]:
     return [
         {"type": "text", "text": part}
         if isinstance(part, str)
         else {"type": "image_url", "image_url": {"url": _data_url(part)}}
-        for part in prompt.parts()
+        for part in parts
     ]
 
 

@@ -105,19 +105,22 @@ class LibraryModel:
             replies.add(prompt.id, text.strip(), int((row != pad).sum()), seconds)
 
     def _inputs(self, asked: Sequence[Prompt]) -> Any:
-        turns = [[{"role": "user", "content": _content(prompt)}] for prompt in asked]
+        turns = [
+            [{"role": role, "content": _content(parts)} for role, parts in prompt.turns()]
+            for prompt in asked
+        ]
         text = self._processor.apply_chat_template(
             turns, add_generation_prompt=True, tokenize=False
         )
-        images = [list(prompt.images) for prompt in asked] if asked[0].images else None
+        images = [list(p.images) for p in asked] if any(p.images for p in asked) else None
         inputs = self._processor(text=text, images=images, return_tensors="pt", padding=True)
         return inputs.to(self._device)
 
 
-def _content(prompt: Prompt) -> list[dict[str, str]]:
+def _content(parts: Sequence[Any]) -> list[dict[str, str]]:
     return [
         {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
-        for part in prompt.parts()
+        for part in parts
     ]
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def conversation_key(record: QARecord) -> str:
-    """Records with equal keys show the same images with the same marks."""
+    """Records with equal keys show the same images with the same marks.
+
+    An imported record stands alone: what its answer tells about others is not known.
+    """
+    if not record.has_geometry:
+        return record.id
     images = ";".join(
         f"{i.uri}|{[(m.u, m.v, m.width, m.height, m.letter) for m in i.marks]}"
         for i in record.images
