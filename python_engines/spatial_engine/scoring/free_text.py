@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib import resources
 
 from spatial_engine.records.quantities import NUMBER_WORDS, plain_text
 from spatial_engine.records.reading import without_thoughts
@@ -26,12 +27,11 @@ _PUNCTUATION = re.compile(r"[^\w\s'-]|(?<!\w)['-]|['-](?!\w)")
 _WORDS = re.compile(rf"\b({'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b")
 _LEO_KEPT = re.compile(r"[^a-z0-9,'\s:-]+")
 _DIGITS = re.compile(r"\b(?:1?\d|20)\b")
-# Misspellings of SQA3D's answers, as its authors and LEO mend them.
-_MENDED = {
-    "letf": "left", "let": "left", "tehre": "there", "rigth": "right", "rght": "right",
-    "behine": "behind", "chai": "chair", "wasing": "washing", "waslked": "walked",
-    "oclock": "o'clock", "backwards": "backward", "forwards": "forward",
-}  # fmt: skip
+_MENDED = dict(
+    line.split("\t") for line in resources.files("spatial_engine.scoring")
+    .joinpath("misspellings.tsv").read_text(encoding="utf-8").splitlines()
+)  # fmt: skip
+"""Misspellings of SQA3D's answers, as its authors and LEO mend them."""
 _MENDING = re.compile(rf"\b({'|'.join(_MENDED)})\b")
 
 
@@ -62,8 +62,8 @@ def leo_text(text: str) -> str:
     """A text as LEO's evaluator compares it: lower case, misspellings mended, digits as words.
 
     Example:
-        >>> leo_text(" Left. "), leo_text("2 chairs"), leo_text("rigth")
-        ('left', 'two chairs', 'right')
+        >>> leo_text(" Left. "), leo_text("2 chairs"), leo_text("backwards")
+        ('left', 'two chairs', 'backward')
     """
     text = _LEO_KEPT.sub("", text.lower().replace("\u2019", "'"))
     text = _MENDING.sub(lambda found: _MENDED[found[1]], text)
