@@ -9,7 +9,6 @@ of their own (`view_set`).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from spatial_engine.engines.base import Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_ASKED = 1500
 """Rows of a task and scene that the geometry is asked of: those of the smallest draws."""
+_WIDEST = (32, 6)  # frames and items of a row
 
 
 class AskedEngine(Engine):
@@ -96,28 +96,18 @@ class AskedEngine(Engine):
     def _every(self, context: SceneContext) -> CandidateTable:
         if len(context.valid_frames) < 2:
             return CandidateTable.empty({"few_frames": 1})
-        views, rejected = self.views(context), Counter[str]()
-        rows, balanced = list(self.possible(views)), context.recipe.word_strata
-        chosen = context.place.draw_rows(self.task, list(_table(rows).T), "select")
-        order = np.argsort(chosen, kind="stable")[:MOST_ASKED]
-        rejected["scene_quota"] = len(rows) - len(order)
-        kept: list[Row] = []
-        said: list[tuple[int, int]] = []
+        views, gathered = self.views(context), Gathered(self.task, context.place, width=_WIDEST)
+        rows = list(self.possible(views))
+        order = np.argsort(gathered.draws(rows), kind="stable")[:MOST_ASKED]
+        gathered.refuse("scene_quota", len(rows) - len(order))
         for k in np.sort(order).tolist():
             found = self.ask(views, rows[k])
             if isinstance(found, Rejection):
-                rejected[str(found.reason)] += 1
+                gathered.refuse(found.reason)
             else:
-                kept.append(rows[k])
-                said.append(self.said(views, rows[k], found.value) if balanced else (0, 0))
-        if not kept:
-            return CandidateTable.empty(rejected)
-        stratum, content = zip(*said, strict=True)
-        return CandidateTable.build(
-            _padded([row.frames for row in kept]), _padded([row.items for row in kept]),
-            context.place.draw_rows(self.task, list(_table(kept).T), "select"),
-            stratum=stratum, content=content, rejected=rejected,
-        )  # fmt: skip
+                stratum, content = self.said(views, rows[k], found.value)
+                gathered.keep(rows[k], stratum=stratum, content=content)
+        return gathered.table()
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""
@@ -152,23 +142,3 @@ class AskedEngine(Engine):
         """The objects that are named."""
         del reference
         return [Named(k, row.frames) for k in self.named_items(row)]
-
-
-def _padded(lists: Sequence[Sequence[int]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(n, w) rows filled up by -1."""
-    width = max(map(len, lists), default=0)
-    filled = [[*row, *[-1] * (width - len(row))] for row in lists]
-    return np.array(filled, dtype=np.int64).reshape(len(lists), width)
-
-
-def _table(rows: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(n, 14) frames and items of rows, so wide that a draw does not depend on the other rows."""
-    filled = [[*_to(row.frames, _FRAMES), *_to(row.items, _ITEMS)] for row in rows]
-    return np.array(filled, dtype=np.int64).reshape(len(rows), _FRAMES + _ITEMS)
-
-
-_FRAMES, _ITEMS = 32, 6
-
-
-def _to(numbers: Sequence[int], width: int) -> list[int]:
-    return [*numbers, *[-1] * (width - len(numbers))]

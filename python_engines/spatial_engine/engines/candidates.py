@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from spatial_engine.records.place import Place
 
 BEYOND_QUOTA = "beyond_quota"
 """The reason of candidates that nobody looked at: the quota of the scene does not need them."""
@@ -90,6 +94,72 @@ class CandidateTable:
     def rows(self) -> list[Row]:
         """Every row as plain integers, without the filling."""
         return list(map(Row, _unfilled(self.frames), _unfilled(self.items)))
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The candidates of a task that looks at one row after the other, as it finds them.
+
+    Attributes:
+        task: Whose draws choose among them.
+        place: Of the scene.
+        rejected: How many rows each guard turned away, by reason.
+        width: Frames and items that a draw is made of at least, where rows differ in length: then
+            it does not depend on how long the others are.
+    """
+
+    task: str
+    place: Place
+    rejected: Counter[str] = field(default_factory=Counter)
+    width: tuple[int, int] = (0, 0)
+    rows: list[Row] = field(default_factory=list)
+    _bin: list[int] = field(default_factory=list)
+    _stratum: list[int] = field(default_factory=list)
+    _content: list[int] = field(default_factory=list)
+
+    def refuse(self, reason: object, count: int = 1) -> None:
+        """Count rows that a guard turned away."""
+        self.rejected[str(reason)] += count
+
+    def keep(self, row: Row, *, stratum: int = 0, content: int = 0, bin: int = 0) -> None:
+        """A row that may be asked; what its answer says counts where the recipe balances it."""
+        self.rows.append(row)
+        self._stratum.append(stratum)
+        self._content.append(content)
+        self._bin.append(bin)
+
+    def draws(self, rows: Sequence[Row]) -> NDArray[np.uint64]:
+        """The `select` draws of rows."""
+        frames = filled([row.frames for row in rows], self.width[0])
+        items = filled([row.items for row in rows], self.width[1])
+        return self.place.draw_rows(self.task, [*frames.T, *items.T], "select")
+
+    def table(self) -> CandidateTable:
+        """All that was kept, with the counts of what was not."""
+        if not self.rows:
+            return CandidateTable.empty(self.rejected)
+        balanced = self.place.recipe.word_strata
+        return CandidateTable.build(
+            filled([row.frames for row in self.rows]),
+            filled([row.items for row in self.rows]),
+            self.draws(self.rows),
+            bin=self._bin if balanced else 0,
+            stratum=self._stratum if balanced else 0,
+            content=self._content if balanced else 0,
+            rejected=self.rejected,
+        )
+
+
+def filled(lists: Sequence[Sequence[int]], width: int = 0) -> NDArray[np.int64]:
+    """(n, w) lists of numbers as rows, filled up by -1 to the longest one and to `width` at least.
+
+    Example:
+        >>> filled([(4, 5), (6,)]).tolist()
+        [[4, 5], [6, -1]]
+    """
+    width = max([width, *map(len, lists)])
+    rows = [[*row, *[-1] * (width - len(row))] for row in lists]
+    return np.array(rows, dtype=np.int64).reshape(len(lists), width)
 
 
 def joined(tables: Sequence[CandidateTable], rejected: Mapping[str, int]) -> CandidateTable:

@@ -7,7 +7,6 @@ another image. Boxes and points are those of `references`: of the pixels that ar
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -24,7 +23,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -97,27 +96,18 @@ class Grounding(Engine):
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every object of every shown frame that the question singles out."""
         sights, views = sights_of(context, context.shown), views_of(context)
-        rejected: Counter[str] = Counter()
-        rows: list[Row] = []
-        stratum, content = [], []
+        gathered = Gathered(self.task, context.place)
         for row in self._possible(context, sights):
             found = self._ask(views[row.frames[-1]], sights, row)
             if isinstance(found, Rejection):
-                rejected[str(found.reason)] += 1
-                continue
-            rows.append(row)
-            stratum.append(_third(context.place, found.value))
-            content.append(self._content(context.place, sights, row))
-        if not rows:
-            return CandidateTable.empty(rejected)
-        frames = np.array([row.frames for row in rows], dtype=np.int32)
-        items = np.array([row.items for row in rows], dtype=np.int64)
-        draws = context.place.draw_rows(self.task, [*frames.T, *items.T], "select")
-        if not context.recipe.word_strata:
-            return CandidateTable.build(frames, items, draws, rejected=rejected)
-        return CandidateTable.build(
-            frames, items, draws, stratum=stratum, content=content, rejected=rejected
-        )
+                gathered.refuse(found.reason)
+            else:
+                gathered.keep(
+                    row,
+                    stratum=_third(context.place, found.value),
+                    content=self._content(context.place, sights, row),
+                )
+        return gathered.table()
 
     def _possible(self, context: SceneContext, sights: Sights) -> Iterator[Row]:
         """Frames that show an object, or two of them, and what else a question names."""

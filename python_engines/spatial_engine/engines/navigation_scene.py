@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spatial_engine.engines.candidates import CandidateTable
+from spatial_engine.engines.candidates import CandidateTable, filled
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_scene, reference_layout
 from spatialcore.index.scene_graph import scene_floor
@@ -109,8 +109,7 @@ def table_of(
     """Rows of objects over the shown frames; -1 fills shorter ones."""
     if not rows:
         return CandidateTable.empty(rejected)
-    width = max(map(len, rows))
-    items = np.array([(*row, *(-1,) * (width - len(row))) for row in rows], dtype=np.int64)
+    items = filled(rows)
     shown = np.tile(np.array(scene.layout.frames, dtype=np.int32), (len(rows), 1))
     chosen = scene.layout.place.draw_rows(task, [*shown.T, *items.T], "select")
     return CandidateTable.build(

@@ -9,7 +9,6 @@ neither is to be asked about.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -28,7 +27,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -247,34 +246,22 @@ class OneImage(Engine):
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every object, or ordered pair of objects, of every shown frame."""
-        rejected: Counter[str] = Counter()
-        rows: list[Row] = []
-        stratum: list[int] = []
-        names: list[list[str]] = []
+        gathered = Gathered(self.task, context.place)
         for frame, view in views_of(context).items():
             for items in self._possible(view):
                 found = self._ask(view, items)
                 if isinstance(found, Rejection):
-                    rejected[str(found.reason)] += 1
-                else:
-                    rows.append(Row((frame,), items))
-                    names.append([view.layout.object(k).category for k in items])
-                    word = found.value
-                    if self.quantity == "nearer":
-                        word = in_order(word, names[-1], _TURNED)
-                    stratum.append(self._stratum(word))
-        if not rows:
-            return CandidateTable.empty(rejected)
-        frames = np.array([row.frames for row in rows], dtype=np.int32)
-        table = np.array([row.items for row in rows], dtype=np.int64)
-        chosen = context.place.draw_rows(self.task, [*frames.T, *table.T], "select")
-        if not context.recipe.word_strata:
-            return CandidateTable.build(frames, table, chosen, rejected=rejected)
-        return CandidateTable.build(
-            frames, table, chosen, stratum=stratum, rejected=rejected,
-            bin=[both != sorted(both) for both in names],
-            content=[content_of(*both) for both in names],
-        )  # fmt: skip
+                    gathered.refuse(found.reason)
+                    continue
+                names = [view.layout.object(k).category for k in items]
+                word = found.value
+                if self.quantity == "nearer":
+                    word = in_order(word, names, _TURNED)
+                gathered.keep(
+                    Row((frame,), items), bin=int(names != sorted(names)),
+                    stratum=self._stratum(word), content=content_of(*names),
+                )  # fmt: skip
+        return gathered.table()
 
     def _stratum(self, value: Any) -> int:
         return self.words.index(value) if self.words else min(int(value), len(COUNTS)) - 1

@@ -8,12 +8,11 @@ objects; the others of the frames of a layout question.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
-
-import numpy as np
 
 from spatial_engine.engines.base import (
     WORD,
@@ -25,7 +24,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.budgets import FrameAnswer
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import content_of, in_order, pair_content
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -115,33 +114,22 @@ class SpatialRelation(Engine):
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every ordered set of unique objects whose relation is clear."""
         layout = layout_scene(context)
-        rejected = layout.unnamed()
-        rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-        stratum: list[int] = []
-        names: list[tuple[str, str]] = []
-        for frames, items in self._possible(layout):
-            found = self._ask(layout, items, frames, context.scene.world_from_cam)
-            if isinstance(found, Rejection):
-                rejected[str(found.reason)] = rejected.get(str(found.reason), 0) + 1
-            elif found.value in self.words:  # "inside" is asked the other way round
-                rows.append((frames, items))
-                names.append((layout.object(items[0]).category, layout.object(items[1]).category))
-                stratum.append(self.words.index(in_order(found.value, names[-1], _TURNED)))
-        if not rows:
-            return CandidateTable.empty(rejected)
-        shown = np.array([frames for frames, _ in rows], dtype=np.int32)
-        items_table = np.array([items for _, items in rows], dtype=np.int64)
-        chosen = context.place.draw_rows(self.task, [*shown.T, *items_table.T], "select")
-        if not context.recipe.word_strata:
-            return CandidateTable.build(shown, items_table, chosen, rejected=rejected)
+        gathered = Gathered(self.task, context.place, Counter(layout.unnamed()))
         # On sides decides where one looks from: no pair of categories tells them. What stands at
         # walls is mostly behind what does not.
         content = pair_content if self.paired_contents else content_of
-        told = [0 if self.relation == "side" else content(*both) for both in names]
-        return CandidateTable.build(
-            shown, items_table, chosen, stratum=stratum, rejected=rejected,
-            bin=[a > b for a, b in names], content=told,
-        )  # fmt: skip
+        for frames, items in self._possible(layout):
+            found = self._ask(layout, items, frames, context.scene.world_from_cam)
+            if isinstance(found, Rejection):
+                gathered.refuse(found.reason)
+            elif found.value in self.words:  # "inside" is asked the other way round
+                a, b = (layout.object(k).category for k in items)
+                gathered.keep(
+                    Row(frames, items), bin=int(a > b),
+                    stratum=self.words.index(in_order(found.value, (a, b), _TURNED)),
+                    content=0 if self.relation == "side" else content(a, b),
+                )  # fmt: skip
+        return gathered.table()
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Frames and object ids of everything that might be asked."""

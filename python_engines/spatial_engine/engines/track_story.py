@@ -26,7 +26,7 @@ from spatial_engine.engines.base import (
     Subject,
     equal_shares,
 )
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.clip_story import (
     IMAGES,
     ClipStory,
@@ -103,32 +103,17 @@ class TrackStory(Engine):
         view = context.cached("clip_view", lambda: clip_view(context.track, context.recipe))
         if view.reason:
             return CandidateTable.empty({view.reason: 1})
-        story, rejected = clip_story(context), Counter[str]()
-        kept: list[Row] = []
-        stratum: list[int] = []
+        story = clip_story(context)
+        gathered = Gathered(self.task, context.place, width=(max(IMAGES), len(LETTERS)))
         for row in self._possible(story):
             found = self._ask(story, row)
             if isinstance(found, Rejection):
-                rejected[str(found.reason)] += 1
+                gathered.refuse(found.reason)
+            elif self.words:
+                gathered.keep(row, stratum=self.words.index(found.value))
             else:
-                kept.append(row)
-                stratum.append(
-                    self.words.index(found.value) if self.words else number_stratum(found.value)
-                )
-        if not kept:
-            return CandidateTable.empty(rejected)
-        frames = np.array([_filled(row.frames, max(IMAGES)) for row in kept])
-        items = np.array([_filled(row.items, len(LETTERS)) for row in kept])
-        chosen = context.place.draw_rows(self.task, [*frames.T, *items.T], "select")
-        balanced = context.recipe.word_strata
-        return CandidateTable.build(
-            frames,
-            items,
-            chosen,
-            stratum=stratum if balanced else 0,
-            rejected=rejected,
-            content=0 if self.words or not balanced else ANY,
-        )
+                gathered.keep(row, stratum=number_stratum(found.value), content=ANY)
+        return gathered.table()
 
     def _possible(self, story: ClipStory) -> Iterator[Row]:
         """Stretches, each with one point, or with a point of every thing that ever moves."""
@@ -253,10 +238,6 @@ def _speed(points: Float64, gap_s: float | None) -> Answer[float] | Rejection:
     if path < LEAST_MOVE_M:
         return Rejection(Reason.DEAD_ZONE, evidence)
     return Answer(100.0 * path / (gap_s * (len(points) - 1)), evidence)
-
-
-def _filled(numbers: Sequence[int], width: int) -> list[int]:
-    return [*numbers, *[-1] * (width - len(numbers))]
 
 
 TRACK_STORY = tuple(TrackStory(quantity) for quantity in get_args(Quantity))

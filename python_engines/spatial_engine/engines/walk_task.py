@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
-from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -196,31 +196,17 @@ class WalkEngine(Engine):
         if len(frames) < 2:
             return CandidateTable.empty({"few_frames": 1})
         walk = walk_scene(context, frames)
-        rejected = Counter(self.left_out(walk))
-        kept: list[tuple[int, ...]] = []
-        said: list[tuple[int, int]] = []
+        gathered = Gathered(self.task, context.place, Counter(self.left_out(walk)))
+        if self.needs_objects:
+            gathered.rejected += Counter(walk.layout.unnamed())
         for items in self.possible(walk):
             found = self.ask(walk, items)
             if isinstance(found, Rejection):
-                rejected[str(found.reason)] += 1
+                gathered.refuse(found.reason)
             else:
-                kept.append(items)
-                said.append(self.said(walk, items, found.value))
-        if self.needs_objects:
-            rejected += Counter(walk.layout.unnamed())
-        if not kept:
-            return CandidateTable.empty(rejected)
-        width = max(map(len, kept))
-        table = np.array([(*items, *[-1] * (width - len(items))) for items in kept], np.int64)
-        shown = np.tile(np.array(frames, dtype=np.int32), (len(kept), 1))
-        draws = context.place.draw_rows(self.task, [*shown.T, *table.T], "select")
-        table = table.reshape(len(kept), width)
-        if not context.recipe.word_strata:
-            return CandidateTable.build(shown, table, draws, rejected=rejected)
-        stratum, content = zip(*said, strict=True)
-        return CandidateTable.build(
-            shown, table, draws, stratum=stratum, content=content, rejected=rejected
-        )
+                stratum, content = self.said(walk, items, found.value)
+                gathered.keep(Row(frames, items), stratum=stratum, content=content)
+        return gathered.table()
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """Answer and evidence of candidates."""
