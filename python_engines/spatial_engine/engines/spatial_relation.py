@@ -123,7 +123,7 @@ class SpatialRelation(Engine):
             if isinstance(found, Rejection):
                 gathered.refuse(found.reason)
             elif found.value in self.words:  # "inside" is asked the other way round
-                a, b = (layout.object(k).category for k in items)
+                a, b = (layout.object(k).category for k in items[:2])
                 gathered.keep(
                     Row(frames, items), bin=int(a > b),
                     stratum=self.words.index(in_order(found.value, (a, b), _TURNED)),
