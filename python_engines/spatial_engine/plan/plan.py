@@ -27,6 +27,8 @@ from spatial_engine.recipe import Recipe
 from spatialcore.errors import PlanError
 from spatialcore.files import content_hash, is_sealed, sealed, whole_file, write_json
 from spatialcore.folders import check_ours, claim
+from spatialcore.io.parquet import read_parquet
+from spatialcore.io.parquet_footer import ParquetError
 from spatialcore.settings import Name, Positive, Share, check_fields
 from spatialcore.workers import Lost
 
@@ -359,11 +361,8 @@ def _write_rows(path: Path, kind: Any, rows: Sequence[Any]) -> None:
 
 def read_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     """Rows of a table of a plan; PlanError when it is missing or damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        table = pq.read_table(path, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+        table = read_parquet(path)
+    except ParquetError as error:
         raise PlanError(f"{path}: {error}") from error
     return iter(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))

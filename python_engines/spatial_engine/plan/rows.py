@@ -21,10 +21,11 @@ from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.plan.plan import Plan, PlannedScene, claim_plan
 from spatialcore.errors import PlanError
 from spatialcore.files import whole_file
+from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 # The candidates of a scene by task, in their order: at least those that the plan takes.
 Listed = Callable[[PlannedScene], Mapping[str, CandidateTable]]
@@ -107,11 +108,9 @@ def read_plan_rows(plan: Plan, number: int) -> list[dict[str, list[Row]]]:
     Raises:
         PlanError: The file holds the rows of another plan, or is damaged.
     """
-    import pyarrow as pa
-
     try:
-        table = _opened(plan).read_row_group(number, use_threads=False)
-    except pa.ArrowException as error:
+        table = _opened(plan).read_group(number)
+    except ParquetError as error:
         raise PlanError(f"{plan.rows_file}: {error}") from error
     rows = list(map(Row, _tuples(table["frames"]), _tuples(table["items"])))
     part, task = table["part"].to_numpy(), table["task"].to_numpy()
@@ -131,18 +130,15 @@ def _tuples(column: pa.ChunkedArray) -> list[tuple[int, ...]]:
 
 
 @lru_cache(maxsize=2)
-def _opened(plan: Plan) -> pq.ParquetFile:
+def _opened(plan: Plan) -> ParquetFile:
     """The file of a plan's rows, its footer read and compared once a process."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if plan.rows_file is None:
         raise ValueError("the plan has no file of rows")
     try:
-        file = pq.ParquetFile(plan.rows_file)
-    except (pa.ArrowException, OSError) as error:
+        file = ParquetFile(plan.rows_file)
+    except ParquetError as error:
         raise PlanError(f"{plan.rows_file}: not the rows of a plan: {error}") from error
-    if (file.metadata.metadata or {}).get(_MARK) != plan.hash().encode():
+    if file.metadata.get(_MARK) != plan.hash().encode():
         raise PlanError(
             f"{plan.rows_file} holds the rows of another plan; remove it, or plan again"
         )

@@ -5,16 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-from spatial_engine.records.record import (
-    COLUMNS,
-    QARecord,
-    check_record,
-    read_tables,
-    record_from_row,
-)
+from spatial_engine.records.record import QARecord, check_record, read_tables, record_from_row
 from spatialcore.errors import RecordError
+from spatialcore.io.parquet import read_parquet
+from spatialcore.io.parquet_footer import ParquetError, read_footer
 
 
 def read_ids(path: str | Path) -> list[str]:
@@ -24,14 +19,11 @@ def read_ids(path: str | Path) -> list[str]:
         RecordError: Not a record file.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(str(path), columns=["id"], use_threads=False)
-        ids = table.column("id")
-        ids.validate(full=True)
-    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: not a record file: {error}") from error
+        ids = read_parquet(path, ["id"]).column("id")
+    except ParquetError as error:
+        raise RecordError(f"{path}: cannot be read as records: {error}") from error
     if ids.type != pa.string() or ids.null_count:
         raise RecordError(f"{path}: column 'id' is {ids.type} with {ids.null_count} nulls")
     found: list[str] = ids.to_pylist()
@@ -78,34 +70,17 @@ def read_chosen(
 def may_hold(path: str | Path, column: str, value: str) -> bool:
     """Whether a record file may hold a value, by the bounds in its footer; True if it has none.
 
+    Bounds that were changed mislead: whether a file is what was written is told by its hash.
+
     Raises:
         RecordError: Not a Parquet file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        footer = pq.read_metadata(str(path))
-    except (pa.ArrowException, OSError) as error:
-        raise RecordError(f"{path}: not a record file: {error}") from error
-    number = COLUMNS.index(column)
-    for group in range(footer.num_row_groups):
-        bounds = _bounds(footer.row_group(group), number, column)
-        if bounds is None or bounds[0] <= value <= bounds[1]:
+        groups = read_footer(path)
+    except ParquetError as error:
+        raise RecordError(f"{path}: cannot be read as records: {error}") from error
+    for group in groups:
+        bounds = next((c.bounds for c in group.columns if c.path == column), None)
+        if bounds is None or bounds[0] <= value.encode() <= bounds[1]:
             return True
     return False
-
-
-def _bounds(group: Any, number: int, column: str) -> tuple[str, str] | None:
-    """The least and the greatest value of a column of a row group, where it says them."""
-    for k in range(number, group.num_columns):
-        found = group.column(k)
-        if found.path_in_schema == column:
-            known = found.is_stats_set and found.statistics.has_min_max
-            if not known:
-                return None
-            least, greatest = found.statistics.min, found.statistics.max
-            if not (isinstance(least, str) and isinstance(greatest, str)):
-                return None  # ids of another type are told where they are read
-            return least, greatest
-    return None

@@ -24,7 +24,8 @@ from spatial_engine.records.answers import CLOSED, FREE, WRITTEN, Answer
 from spatial_engine.records.marks import Mark
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
-from spatialcore.io.parquet import OverLimit, read_groups
+from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -374,19 +375,13 @@ def read_tables(path: str | Path) -> Iterator[pa.Table]:
     Raises:
         RecordError: Not a Parquet file, another schema, or damaged columns.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        with pq.ParquetFile(str(path)) as file:
-            if not file.schema_arrow.equals(record_schema(), check_metadata=False):
-                wrong = _schema_difference(file.schema_arrow)
-                raise RecordError(f"{path}: {wrong}")
-            yield from read_groups(path, file)
-    except OverLimit as error:
-        raise RecordError(f"{path}: {error}") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: not a record file: {error}") from error
+        with ParquetFile(path) as file:
+            if not file.schema.equals(record_schema(), check_metadata=False):
+                raise RecordError(f"{path}: {_schema_difference(file.schema)}")
+            yield from file.read_groups()
+    except ParquetError as error:
+        raise RecordError(f"{path}: cannot be read as records: {error}") from error
 
 
 def _schema_difference(found: pa.Schema) -> str:

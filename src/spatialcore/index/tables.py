@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneIndexError
+from spatialcore.io.parquet import read_parquet
+from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -266,12 +268,9 @@ def write_parts(path: Path, table: PartTable) -> None:
 
 
 def _read(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        return pq.read_table(path, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+        return read_parquet(path)
+    except ParquetError as error:
         raise SceneIndexError(f"{path}: {error}") from error
 
 

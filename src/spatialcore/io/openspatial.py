@@ -27,7 +27,8 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number, read_matrix
 from spatialcore.io.nine_numbers import box_of_nine
 from spatialcore.io.object_files import Labels
-from spatialcore.io.parquet import OverLimit, read_groups
+from spatialcore.io.parquet import OverLimit, ParquetFile
+from spatialcore.io.parquet_footer import ParquetError
 from spatialcore.io.paths import file_size, resolve_inside
 from spatialcore.io.scannet_objects import space_of
 from spatialcore.types import Float64, Scene
@@ -40,15 +41,12 @@ _ABOVE = 3  # folders above the file in which the collections may lie
 Row = Mapping[str, Any]
 
 
-def _opened(path: Path) -> Any:
-    """The Parquet file; whatever the library raises on damage becomes a typed error."""
-    import pyarrow.parquet as pq
-
+def _opened(path: Path) -> ParquetFile:
     if file_size(path) > _MAX_FILE_BYTES:
         raise SceneFormatError(path, "is larger than 2 GiB", code="file_too_large")
     try:
-        return pq.ParquetFile(path)
-    except Exception as error:  # ArrowInvalid, OSError and others
+        return ParquetFile(path)
+    except ParquetError as error:
         raise SceneFormatError(path, "is no readable Parquet file", code="archive_bad") from error
 
 
@@ -59,7 +57,7 @@ def is_scene_table(entry: Path) -> bool:
     import pyarrow as pa
 
     try:
-        schema = _opened(entry).schema_arrow
+        schema = _opened(entry).schema
     except SceneFormatError:
         return False
     return set(_COLUMNS) <= set(schema.names) and pa.types.is_list(schema.field("image").type)
@@ -68,13 +66,14 @@ def is_scene_table(entry: Path) -> bool:
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
     file = _opened(path)
-    kept = [name for name in (*_COLUMNS, *_OPTIONAL) if name in file.schema_arrow.names]
+    kept = [name for name in (*_COLUMNS, *_OPTIONAL) if name in file.schema.names]
     try:
-        groups = read_groups(path, file, columns=kept)
-        rows: tuple[Row, ...] = tuple(row for table in groups for row in table.to_pylist())
+        rows: tuple[Row, ...] = tuple(
+            row for table in file.read_groups(kept) for row in table.to_pylist()
+        )
     except OverLimit as error:
         raise SceneFormatError(path, f"holds {error}", code="archive_bomb") from error
-    except Exception as error:  # as above
+    except (ParquetError, ValueError) as error:  # a text that is no UTF-8
         raise SceneFormatError(path, "is damaged", code="archive_bad") from error
     return rows
 

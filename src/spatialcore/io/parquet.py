@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parquet files of strangers, read a row group at a time in bounded memory.
+"""The door to Parquet files, whoever wrote them: read a row group at a time in bounded memory.
 
 A tiny file may hold gigabytes: a dictionary stores a text of megabytes once and names it in every
 row, and zeros compress to nothing. So what a group declares is compared with a limit before it is
-read, texts that are stored in dictionaries are read as such, and their whole length is compared
-before they are written out.
+read, texts are read as dictionaries whether or not the file says that it stores them so, and their
+whole length is compared before they are written out. What a group declares is read by
+`parquet_footer`, since libparquet may end the process that asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialcore.io.parquet_footer import ParquetError, RowGroup, read_footer
 
 if TYPE_CHECKING:
-    from os import PathLike
+    import os
 
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 
-class OverLimit(ValueError):
+_REASON = 300  # letters of what pyarrow says, which may go on for lines
+
+
+class OverLimit(ParquetError):
     """A file holds more than is read; the message says what, and how much would be."""
 
 
@@ -41,77 +48,148 @@ class Limits:
     text_bytes: int = 1 << 24
 
 
-def read_groups(
-    path: str | PathLike[str],
-    file: pq.ParquetFile,
-    limits: Limits | None = None,
-    columns: list[str] | None = None,
-) -> Iterator[pa.Table]:
-    """The row groups of a file, in order, with the types of its schema.
+class ParquetFile:
+    """An open Parquet file.
 
     Args:
-        path: The file, which is opened a second time.
-        file: The open file.
-        limits: The most that is read; None is `Limits()`.
-        columns: Only these; None is all.
-
-    Yields:
-        One table for each row group.
+        path: The file.
+        limits: The most that is read of a row group; None is `Limits()`.
 
     Raises:
-        OverLimit: A group is over a limit; nothing of it was written out.
-        pyarrow.ArrowException: The file is damaged.
+        ParquetError: Not a file that can be read, not Parquet, or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    limits = limits or Limits()
-    metadata = file.metadata
-    for number in range(file.num_row_groups):
-        group = metadata.row_group(number)
-        _check_declared(group, limits)
-        stored = _dictionary_columns(group, file.schema)
-        with pq.ParquetFile(str(path), read_dictionary=stored, metadata=metadata) as again:
-            table = again.read_row_group(number, columns=columns, use_threads=False)
-        table.validate(full=True)
+    def __init__(self, path: str | os.PathLike[str], limits: Limits | None = None) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = Path(path)
+        self.groups: tuple[RowGroup, ...] = read_footer(path)
+        self._limits = limits or Limits()
+        with _named():
+            self._file = pq.ParquetFile(str(path))
+            schema = self._file.schema
+            self.schema: pa.Schema = self._file.schema_arrow
+        leaves = [schema.column(k) for k in range(len(schema))]
+        self._texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        if any(len(group.columns) != len(leaves) for group in self.groups):
+            raise ParquetError("a damaged footer: a row group of other columns than the schema's")
+        if len(self.groups) != self._file.num_row_groups:
+            raise ParquetError("a damaged footer: row groups are missing")
+
+    @property
+    def metadata(self) -> Mapping[bytes, bytes]:
+        """What the writer said of the file as a whole."""
+        return self._file.metadata.metadata or {}
+
+    def read_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row group, with the types of the schema.
+
+        Args:
+            number: Which one, from 0.
+            columns: Only these; None is all.
+
+        Raises:
+            OverLimit: The group is over a limit; nothing of it was written out.
+            ParquetError: The file is damaged, or has no such group or column.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not 0 <= number < len(self.groups):
+            raise ParquetError(f"has {len(self.groups)} row groups, not {number + 1}")
+        absent = [name for name in columns or () if name not in self.schema.names]
+        if absent:
+            raise ParquetError(f"column {absent[0]!r} is missing")
+        _check_declared(self.groups[number], self._limits)
+        metadata, names = self._file.metadata, None if columns is None else list(columns)
+        with _named():
+            with pq.ParquetFile(
+                str(self.path), read_dictionary=self._texts, metadata=metadata
+            ) as again:
+                table = again.read_row_group(number, columns=names, use_threads=False)
+            table.validate(full=True)
+            if len(table) != self.groups[number].row_count:
+                raise ParquetError(f"damaged: {len(table)} rows of a row group")
+            self._check_texts(table)
+            schema = self.schema
+            if columns is not None:
+                schema = pa.schema([schema.field(name) for name in table.column_names])
+            return table.cast(schema)
+
+    def read_groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The row groups in order, one table each; see `read_group`."""
+        for number in range(len(self.groups)):
+            yield self.read_group(number, columns)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The whole file as one table; see `read_group`."""
+        import pyarrow as pa
+
+        names = self.schema.names if columns is None else columns
+        empty = pa.schema([self.schema.field(n) for n in names if n in self.schema.names])
+        return pa.concat_tables([empty.empty_table(), *self.read_groups(columns)])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> ParquetFile:
+        """Return the file itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def _check_texts(self, table: pa.Table) -> None:
         written_out = 0
         for column in table.itercolumns():
             for chunk in column.chunks:
-                written_out += _text_bytes(chunk, limits)
-        if written_out > limits.bytes:
+                written_out += _text_bytes(chunk, self._limits)
+        if written_out > self._limits.bytes:
             raise OverLimit(
-                f"a row group of {written_out:,} bytes of text; at most {limits.bytes:,} are read"
+                f"a row group of {written_out:,} bytes of text; at most"
+                f" {self._limits.bytes:,} are read"
             )
-        schema = file.schema_arrow
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in table.column_names])
-        yield table.cast(schema)
 
 
-def _check_declared(group: Any, limits: Limits) -> None:
+def read_parquet(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole file as one table.
+
+    Args:
+        path: The file.
+        columns: Only these; None is all.
+
+    Raises:
+        ParquetError: See `ParquetFile`.
+    """
+    with ParquetFile(path) as file:
+        return file.read(columns)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Turn what pyarrow raises of a damaged file into a ParquetError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except ParquetError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError) as error:
+        raise ParquetError("damaged: " + " ".join(str(error).split())[:_REASON]) from error
+
+
+def _check_declared(group: RowGroup, limits: Limits) -> None:
     """Refuse a row group that says it is larger than any that is read."""
-    every = [group.column(k) for k in range(group.num_columns)]
-    declared = sum(column.total_uncompressed_size for column in every)
+    declared = sum(column.byte_count for column in group.columns)
     for what, count, most in (
-        ("rows", group.num_rows, limits.rows),
-        ("values", max((column.num_values for column in every), default=0), limits.values),
-        ("bytes", max(group.total_byte_size, declared), limits.bytes),
+        ("rows", group.row_count, limits.rows),
+        ("values", max((column.value_count for column in group.columns), default=0), limits.values),
+        ("bytes", max(group.byte_count, declared), limits.bytes),
     ):
         if not 0 <= count <= most:
             raise OverLimit(f"a row group of {count:,} {what}; at most {most:,} are read")
-
-
-def _dictionary_columns(group: Any, schema: Any) -> list[str]:
-    """Paths of the texts that a group stores in dictionaries, as the schema has them.
-
-    A group names its columns again; where it is damaged, with names that nothing has.
-    """
-    columns = [group.column(k) for k in range(min(group.num_columns, len(schema)))]
-    return [
-        schema.column(k).path
-        for k, column in enumerate(columns)
-        if column.physical_type == "BYTE_ARRAY" and any("DICT" in e for e in column.encodings)
-    ]
 
 
 def _text_bytes(array: pa.Array, limits: Limits) -> int:

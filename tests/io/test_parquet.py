@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door to Parquet files: their footer as libparquet reads it, and no bit that ends a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spatial_engine.records.partial import may_hold, read_ids
+from spatial_engine.records.record import read_records, write_records
+from spatialcore.errors import RecordError
+from spatialcore.io.parquet import ParquetFile, read_parquet
+from spatialcore.io.parquet_footer import ParquetError, parse_footer, read_footer
+from tests.mllm.fabricated import make_records
+
+ROOT = Path(__file__).parents[2]
+
+
+def small(path: Path) -> Path:
+    """Two row groups of numbers, texts and lists, which have statistics of sizes."""
+    table = pa.table({"id": ["a", "b", "c"], "list": [["x"], [], ["y", "z"]], "n": [1, 2, 3]})
+    pq.write_table(table, path, compression="zstd", row_group_size=2, store_schema=False)
+    return path
+
+
+def test_the_footer_says_what_libparquet_says(tmp_path: Path) -> None:
+    metadata = pq.read_metadata(small(tmp_path / "a.parquet"))
+    groups = read_footer(tmp_path / "a.parquet")
+    assert len(groups) == metadata.num_row_groups == 2
+    for k, group in enumerate(groups):
+        said = metadata.row_group(k)
+        assert (group.row_count, group.byte_count) == (said.num_rows, said.total_byte_size)
+        for chunk, column in zip(group.columns, map(said.column, range(3)), strict=True):
+            assert chunk.path == column.path_in_schema
+            assert chunk.value_count == column.num_values
+            assert chunk.byte_count == column.total_uncompressed_size
+    assert groups[0].columns[0].bounds == (b"a", b"b")
+    assert groups[1].columns[1].bounds == (b"y", b"z")
+    assert read_parquet(tmp_path / "a.parquet", ["n", "id"]).to_pydict() == {
+        "n": [1, 2, 3], "id": ["a", "b", "c"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "ends within a value"),
+        (b"\x00", "row groups: missing"),
+        (b"\x49\xfc" + b"\xff" * 10, "a number of more than 64 bits"),
+        (b"\x49\xfc\xff\xff\xff\x0f\x00", "a list of 33,554,431 in fewer bytes"),
+        (b"\x48\x02ab", "field 4 is twice or another type"),
+        (b"\x49\x0c\x09\x08\x0c\x00", "field 4 is twice or another type"),
+        (b"\x49\x1c\x00", "columns of a row group: missing"),
+        (b"\x1c" * 40, "nested too deep"),
+        (b"\x19" * 40, "nested too deep"),
+        (b"\x1f\x00", "a value of type 15"),
+        (b"\x1b\xff\xff\xff\x0f\x55", "a map of"),
+    ],
+)
+def test_a_damaged_footer_is_named(content: bytes, said: str) -> None:
+    with pytest.raises(ParquetError, match=said):
+        parse_footer(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "0 bytes"), (b"PAR1" * 3 + b"x", "not Parquet, or cut"),
+        (b"PAR1" + b"\xff\xff\xff\x00PAR1", "a footer of 16,777,215 bytes in a file of 12"),
+    ],
+)  # fmt: skip
+def test_what_is_no_parquet_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(ParquetError, match=said):
+        ParquetFile(tmp_path / "a.parquet")
+    for path in (tmp_path, Path("/dev/null"), tmp_path / "none"):
+        with pytest.raises(ParquetError, match="not a file|is a directory|no such file"):
+            read_footer(path)
+
+
+def flips(path: Path, bits: range) -> Iterator[Path]:
+    """Copies of a file with one bit of its footer changed."""
+    whole = path.read_bytes()
+    start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    copy = path.with_suffix(".flipped")
+    for bit in bits:
+        content = bytearray(whole)
+        content[start + bit // 8] ^= 1 << bit % 8
+        copy.write_bytes(content)
+        yield copy
+
+
+def footer_bits(path: Path) -> int:
+    whole = path.read_bytes()
+    return 8 * (int.from_bytes(whole[-8:-4], "little") + 8)
+
+
+def read_flipped(path: Path, bits: range, reads: list[Callable[[Path], Any]]) -> None:
+    """Read damaged copies: the right data or one line of a typed error; runs in a process alone."""
+    right = [read(path) for read in reads]
+    for copy in flips(path, bits):
+        for read, wanted in zip(reads, right, strict=True):
+            try:
+                found = read(copy)
+            except (ParquetError, RecordError) as error:
+                assert "\n" not in str(error)
+            else:
+                assert found == wanted or found is False, (copy, read)
+
+
+def in_a_process(path: Path, start: int, stop: int, step: int, reads: str) -> str:
+    """How a process ended that read copies of a file; "" is well."""
+    code = (
+        f"import tests.io.test_parquet as t; from pathlib import Path;"
+        f"t.read_flipped(Path({str(path)!r}), range({start}, {stop}, {step}), {reads})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return "" if done.returncode == 0 else f"{done.returncode}: {done.stderr[-600:]}"
+
+
+def test_no_bit_of_a_small_footer_ends_the_process(tmp_path: Path) -> None:
+    """Of some of them libparquet does, where it is asked for the metadata of a column."""
+    path = tmp_path / "a.parquet"
+    table = pa.table({"id": ["a", "b"], "list": [["x"], []]})
+    pq.write_table(table, path, store_schema=False, use_dictionary=False)
+    assert in_a_process(path, 0, footer_bits(path), 1, "[t.read_ids]") == ""
+
+
+@pytest.mark.slow
+def test_no_bit_of_the_footer_of_records_ends_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    (tmp_path / "toy").mkdir()
+    write_records(path, make_records(tmp_path / "toy", 3))
+    every, reads = footer_bits(path), "[lambda p: [*t.read_records(p)], t.read_ids]"
+    reads += " + [lambda p: t.may_hold(p, 'scene', 'no such')]"
+    for start in range(0, every, 4000):
+        assert in_a_process(path, start, min(start + 4000, every), 1, reads) == ""
