@@ -107,6 +107,18 @@ def test_forbidden_code(pattern: str) -> None:
     assert not hits
 
 
+def test_parquet_is_opened_at_one_door() -> None:
+    """Asked for a column's metadata, libparquet may end the process; the door never asks."""
+    opens = r"pq\.(read_\w+|ParquetFile|ParquetDataset)\(|\.row_group\("
+    users = {
+        str(path.relative_to(ROOT))
+        for folder in ("src", "python_engines")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(opens, path.read_text(encoding="utf-8"))
+    }
+    assert users == {"src/spatialcore/io/parquet.py"}
+
+
 def test_import_needs_numpy_alone() -> None:
     code = (
         "import sys, spatialcore; "

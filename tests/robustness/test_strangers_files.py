@@ -14,7 +14,7 @@ import pytest
 from spatial_engine.records.record import read_tables, record_schema
 from spatial_engine.view.serve import make_server
 from spatialcore.errors import RecordError, SceneFormatError
-from spatialcore.io.parquet import Limits, OverLimit, read_groups
+from spatialcore.io.parquet import Limits, OverLimit, ParquetFile, read_parquet
 
 _MIB = 1 << 20
 
@@ -47,16 +47,27 @@ def test_a_text_that_a_dictionary_repeats_is_not_written_out(tmp_path):
         list(read_tables(long))
 
 
+def test_a_dictionary_that_the_footer_hides_is_found(tmp_path):
+    path = _text_in_every_row(tmp_path / "bomb.parquet", 2 * _MIB, 512)
+    content = bytearray(path.read_bytes())
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    footer = bytes(content[start:])
+    assert footer.count(b"\x19\x35\x00\x06\x10")  # encodings PLAIN, RLE and RLE_DICTIONARY
+    content[start:] = footer.replace(b"\x19\x35\x00\x06\x10", b"\x19\x35\x00\x06\x00")
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="bytes of text; at most"):
+        list(read_tables(path))
+
+
 def test_groups_that_declare_too_much_are_not_read(tmp_path):
     path = tmp_path / "zeros.parquet"
     table = pa.table({"a": pa.array([0] * (8 * _MIB), pa.int64())})
     pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=8 * _MIB)
     assert path.stat().st_size < _MIB
-    with pq.ParquetFile(path) as file:
-        with pytest.raises(OverLimit, match="rows"):
-            list(read_groups(path, file))
-        with pytest.raises(OverLimit, match="bytes"):
-            list(read_groups(path, file, Limits(rows=1 << 30, bytes=_MIB)))
+    with pytest.raises(OverLimit, match="rows"):
+        read_parquet(path)
+    with pytest.raises(OverLimit, match="bytes"):
+        ParquetFile(path, Limits(rows=1 << 30, bytes=_MIB)).read()
 
 
 def test_what_is_within_the_limits_is_read_as_it_is(tmp_path):
@@ -67,11 +78,8 @@ def test_what_is_within_the_limits_is_read_as_it_is(tmp_path):
         "struct": [{"x": "u", "y": 1}, None, {"x": None, "y": 2}, {"x": "u", "y": 3}] * 50,
     })  # fmt: skip
     pq.write_table(table, path, row_group_size=60)
-    with pq.ParquetFile(path) as file:
-        assert pa.concat_tables(read_groups(path, file)).equals(table)
-        assert pa.concat_tables(read_groups(path, file, columns=["list"])).equals(
-            table.select(["list"])
-        )
+    assert read_parquet(path).equals(table)
+    assert read_parquet(path, ["list"]).equals(table.select(["list"]))
 
 
 def test_a_scene_table_of_that_kind_is_refused(tmp_path):
