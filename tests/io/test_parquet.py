@@ -108,7 +108,7 @@ def footer_bits(path: Path) -> int:
 
 
 def read_flipped(path: Path, bits: range, names: list[str]) -> None:
-    """Read damaged copies: the right data or one line of a typed error; for a process of its own."""
+    """Read damaged copies, in a process alone: the right data or one line of a typed error."""
     right = {name: READS[name](path) for name in names}
     for copy in flips(path, bits):
         for name, wanted in right.items():
