@@ -13,7 +13,8 @@ from spatial_engine.importing.conversations import conversation
 from spatial_engine.importing.draft import Draft
 from spatialcore.errors import MissingInput, RecordError
 from spatialcore.io.json_rows import JsonRow, json_rows
-from spatialcore.io.parquet import OverLimit, read_groups
+from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet_footer import ParquetError
 
 Kind = Literal["llava", "trl", "vsibench", "scanqa", "sqa3d"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -52,20 +53,15 @@ def raw_rows(path: Path) -> Iterator[JsonRow]:
 
 
 def _parquet_rows(path: Path) -> Iterator[JsonRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     number = 0
     try:
-        with pq.ParquetFile(str(path)) as file:
-            for table in read_groups(path, file):
+        with ParquetFile(path) as file:
+            for table in file.read_groups():
                 for row in table.to_pylist():
                     number += 1
                     yield JsonRow(f"{path}: row {number}", row)
-    except OverLimit as error:
-        raise RecordError(f"{path}: {error}") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: not a Parquet file: {error}") from error
+    except ParquetError as error:
+        raise RecordError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
 def kind_of(row: JsonRow) -> Kind:
