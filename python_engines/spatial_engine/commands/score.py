@@ -4,6 +4,7 @@
 Examples:
   spatialcore score results/responses.jsonl --records demo/out --split val
   spatialcore score --baseline frequency --records demo/out --split val --training train
+  spatialcore score --baseline random --records out --split train --workers 16
   spatialcore score said.jsonl --benchmark vsibench --questions vsi.jsonl --mra spatial-mllm
   spatialcore score said.jsonl --benchmark sqa3d --questions v1_balanced_sqa_annotations_test.json
 """
@@ -20,11 +21,14 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.text import printable
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.scoring.report import Respond
+    from spatial_engine.scoring.report import Report
+    from spatial_engine.scoring.shards import Progress
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,11 @@ class Options:
         questions: Its file of questions and answers, as its authors publish it.
         mra: Relative accuracy of numbers in VSI-Bench: its own, or that of Spatial-MLLM's code.
         extractor: How an answer is taken out of a response to VSI-Bench.
+        run: Who reads the records.
         json: Print one JSON object instead of text.
     """
 
+    run: Workers
     responses: Annotated[Path | None, tyro.conf.Positional] = None
     records: Path | None = None
     split: str = "val"
@@ -74,7 +80,7 @@ def _run(options: Options) -> int:
 def _records(options: Options) -> tuple[dict[str, Any], str]:
     """Report on records of ours, and as text."""
     from spatial_engine.dataset.dataset import Dataset
-    from spatial_engine.scoring.report import format_report, make_report
+    from spatial_engine.scoring.report import format_report
     from spatialcore.errors import TaskError
 
     if options.records is None:
@@ -86,9 +92,8 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
             f"its splits are {', '.join(dataset.splits)}"
         )
     try:
-        found = _responses(options, dataset)
-        records = dataset.records(options.split)
-        report = make_report(records, found, dialect=options.dialect).to_json()
+        with ProgressBar() as bar:
+            report = _scored(options, dataset, bar.show).to_json()
     except TaskError as error:
         raise TaskError(f"{options.records}: {error}") from error
     return report, format_report(report)
@@ -116,21 +121,23 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
     return report, format_benchmark(report)
 
 
-def _responses(options: Options, dataset: Dataset) -> dict[str, str] | Respond:
-    """The responses by id, or those of a baseline one after the other."""
-    from functools import partial
-
-    from spatial_engine.scoring.baselines import Learnt
+def _scored(options: Options, dataset: Dataset, on_progress: Progress) -> Report:
+    """The report on responses or on a baseline."""
+    from spatial_engine.scoring.shards import score_baseline, score_responses
 
     if options.baseline is not None:
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
-        records = partial(dataset.records, options.split)
-        training = partial(dataset.records, options.training)
-        return Learnt(options.baseline, records, training).response
+        return score_baseline(
+            dataset, options.split, options.baseline, training=options.training,
+            dialect=options.dialect, workers=options.run, on_progress=on_progress,
+        )  # fmt: skip
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
-    return _read_responses(options.responses)
+    return score_responses(
+        dataset, options.split, _read_responses(options.responses), dialect=options.dialect,
+        workers=options.run, on_progress=on_progress,
+    )  # fmt: skip
 
 
 def _read_responses(path: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 
 Examples:
   spatialcore stats out
-  spatialcore stats out --json
+  spatialcore stats out --workers 8 --json
   spatialcore stats out --stress               what is scored without looking, rooms held out
   spatialcore stats out --prune out-pruned     a set without the records that give themselves away
 """
@@ -20,8 +20,10 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.text import printable
 from spatialcore.errors import UsageError
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,10 +42,12 @@ class Options:
         stress: Attack every task by its constants, options, marks and text (extra `stress`).
         prune: Write a data set here without the most telling records of tasks past their bound.
         rows: Records of a task that are looked at by either.
+        run: Who counts.
         json: Print one JSON object instead of tables.
     """
 
     records: Annotated[Path, tyro.conf.Positional]
+    run: Workers
     stress: bool = False
     prune: Path | None = None
     rows: int = 2000
@@ -68,7 +72,8 @@ def _run(options: Options) -> int:
         print(json.dumps(lines) if options.json else "\n".join(lines))
         return exit_codes.OK
     found = run_stress(dataset, options.rows) if options.stress else {}
-    stats = dataset_stats(options.records)
+    with ProgressBar() as bar:
+        stats = dataset_stats(options.records, workers=options.run, on_progress=bar.show)
     if options.json:
         attacks = {task: one.to_json() for task, one in found.items()}
         print(json.dumps(stats.to_json() | ({"stress": attacks} if options.stress else {})))
@@ -94,13 +99,11 @@ def _print(stats: DatasetStats) -> None:
         title_justify="left",
         box=SIMPLE_HEAD,
     )
-    table.add_column("task", no_wrap=True)
-    table.add_column("rows", justify="right")
-    table.add_column("answers")
-    table.add_column("chance", justify="right")
-    table.add_column("const.", justify="right")
-    table.add_column("blind", justify="right")
-    table.add_column("short", justify="right")
+    table.add_column("task", overflow="fold", min_width=24)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("answers", overflow="fold", min_width=14)
+    for name in ("chance", "const.", "blind", "short"):
+        table.add_column(name, justify="right", no_wrap=True)
     family = ""
     for task in sorted(stats.tasks.keys() | stats.shortfall.keys()):
         if family_of(task) != family:
@@ -113,9 +116,9 @@ def _print(stats: DatasetStats) -> None:
             Text(printable(f"  {task.partition('.')[2]}")),
             f"{row.rows:,}",
             Text(printable(_answers(row))) if row.rows else "[yellow]none[/]",
-            "" if row.chance is None else f"{row.chance:.0%}",
-            f"{row.majority:.0%}" if row.rows and row.unit != "letter" else "",
-            "" if row.blind is None else f"{row.blind:.0%}",
+            _share(row.chance),
+            "" if row.unit == "letter" else _share(row.majority),
+            _share(row.blind),
             f"{short:,}" if short else "",
         )
     console.print(table)
@@ -150,6 +153,10 @@ def _print(stats: DatasetStats) -> None:
         console.print(_budgets(stats))
     if stats.duplicate_ids:
         console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _budgets(stats: DatasetStats) -> Table:

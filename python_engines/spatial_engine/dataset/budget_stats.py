@@ -56,6 +56,29 @@ def count_budgets(
                 stats.reasons[one["reason"]] = stats.reasons.get(one["reason"], 0) + 1
 
 
+def merge_budgets(found: Budgets, more: Budgets) -> None:
+    """Add the counts of other records to the counts."""
+    for task, budgets in more.items():
+        for name, one in budgets.items():
+            stats = found.setdefault(task, {}).setdefault(name, BudgetStats())
+            stats.rows += one.rows
+            stats.answered += one.answered
+            stats.changed += one.changed
+            for reason, count in one.reasons.items():
+                stats.reasons[reason] = stats.reasons.get(reason, 0) + count
+
+
+def sorted_budgets(found: Budgets) -> Budgets:
+    """The counts in one order, in whatever order they were added: budgets by their number."""
+    for budgets in found.values():
+        for one in budgets.values():
+            one.reasons = dict(sorted(one.reasons.items()))
+    return {
+        task: dict(sorted(budgets.items(), key=lambda item: (len(item[0]), item[0])))
+        for task, budgets in sorted(found.items())
+    }
+
+
 def _count(one: dict[str, object]) -> object:
     frames = one.get("frames")
     return len(frames) if isinstance(frames, list) else one.get("count")

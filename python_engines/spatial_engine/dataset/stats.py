@@ -1,43 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a data set holds: counts, balance of answers, chance, numbers, rejections, duplicates."""
+"""What a data set holds: counts, balance of answers, chance, numbers, rejections, duplicates.
+
+Record files are counted one by one, by any number of workers. What has to be ranked over all of
+them, numbers and digests, waits on disk until its turn, so that memory does not grow with the rows.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spatial_engine.dataset.budget_stats import Budgets, count_budgets
-from spatial_engine.dataset.constants import (
-    POINT_RADIUS,
-    TOLERANCE,
-    best_constant,
-    best_truth,
-)
+from spatial_engine.dataset.budget_stats import Budgets, merge_budgets, sorted_budgets
+from spatial_engine.dataset.constants import constant_score
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Dropped, Skipped
+from spatial_engine.dataset.shard_counts import ShardCounts, TaskCounts, count_shard
+from spatial_engine.dataset.spill import Spill
 from spatial_engine.dataset.stress import kept_blind
 from spatial_engine.engines import engine_or_none
-from spatial_engine.engines.base import Engine
-from spatialcore.errors import RecordError
+from spatialcore.errors import WorkerError
+from spatialcore.files import explained, scratch
+from spatialcore.workers import Lost, Workers, run_pieces
 
-_COLUMNS = (
-    "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
-    "answer_unit", "frames", "scene", "images", "options", "evidence",
-)  # fmt: skip
-_ASKED = ("scene", "frames", "question")  # what makes two records the same question
 MOST_ANSWERS = 10_000
 """Different texts of a task that are counted one by one."""
 OTHERS = "(others)"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_RANGES = 16  # of digests: one is sorted at a time
 
 
 @dataclass(slots=True)
@@ -51,9 +49,8 @@ class TaskStats:
         answers: Records by word or letter.
         numbers: Quantiles of the answer, of its norm where it has several numbers.
         unit: Unit of the answer.
-        majority: Score of always giving one answer, the best one: the most frequent word; the
-            number within 20 % of the most truths; for several numbers, the best of the truths
-            themselves by the same rule, or for a point within 5 % of the image's width.
+        majority: Score of always giving one answer, the best one, by the rule that the task is
+            scored by (`constants`); None for steps and maps.
         chance: Mean score of guessing over the closed set; None for numbers.
         blind: The best score without looking, as the stress test found it; None where it has not
             been run on these records.
@@ -65,7 +62,7 @@ class TaskStats:
     answers: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     unit: str = ""
-    majority: float = 0.0
+    majority: float | None = None
     chance: float | None = None
     blind: float | None = None
 
@@ -98,150 +95,146 @@ class DatasetStats:
         return asdict(self)
 
 
-def dataset_stats(out: str | Path) -> DatasetStats:
-    """Statistics of the finished shards of a data set; about 50 bytes a record are held.
+def dataset_stats(
+    out: str | Path,
+    *,
+    workers: int | Workers | None = 1,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> DatasetStats:
+    """Statistics of the finished shards of a data set.
+
+    Memory holds the numbers of one task at a time; 60 bytes a record wait below TMPDIR.
+
+    Args:
+        out: Its folder.
+        workers: Who counts the shards; the result is the same for any number.
+        on_progress: Is told a name, the shards that are counted, and how many there are.
 
     Raises:
         MissingInput: There is no data set.
         RecordError: A file of it is damaged.
+        WorkerError: A worker died twice over one of its files.
     """
     dataset = Dataset.open(out)
-    tasks: dict[str, _Counts] = {}
-    ids: list[NDArray[np.uint64]] = []
-    questions: list[NDArray[np.uint64]] = []
-    budgets: Budgets = {}
-    for table in dataset.tables():
-        chosen = table.select(_COLUMNS)
-        for task in chosen.column("task").unique().to_pylist():
-            rows = chosen.filter(pc.equal(chosen.column("task"), task))
-            try:
-                tasks.setdefault(task, _Counts(engine_or_none(task))).add(rows)
-            except RecordError as error:
-                raise RecordError(f"{dataset.path}: {task}: {error}") from error
-        told = (chosen.column(name).to_pylist() for name in ("task", "frames", "evidence"))
-        count_budgets(budgets, *told)
-        asked = zip(*(chosen.column(n).to_pylist() for n in _ASKED), strict=True)
-        ids.append(_digests(chosen.column("id").to_pylist()))
-        questions.append(_digests(repr(key) for key in asked))
-    rows, blind = sum(map(len, ids)), kept_blind(dataset)
-    finished = {task: counts.finish() for task, counts in sorted(tasks.items())}
-    for task, counted in finished.items():
+    files = dataset.files()
+    with scratch("spatialcore-stats") as folder, explained(folder):
+        counts = _Counts(Spill(folder / "counted"))
+        with closing(run_pieces(count_shard, files, workers, _name)) as results:
+            for done, (number, found) in enumerate(results, 1):
+                if isinstance(found, Lost):
+                    raise WorkerError(str(found))
+                counts.add(number, found)
+                if on_progress is not None:
+                    on_progress("shards", done, len(files))
+        stats = counts.finish()
+    stats.files = len(files)
+    blind = kept_blind(dataset)
+    for task, counted in stats.tasks.items():
         counted.blind = blind.get(task)
     summary = dataset.summary()
-    return DatasetStats(
-        rows=rows,
-        files=len(dataset.shards),
-        tasks=finished,
-        rejections={} if summary is None else summary.rejections,
-        shortfall={} if summary is None else summary.shortfall,
-        shortages={} if summary is None else summary.shortages,
-        skipped_scenes=() if summary is None else summary.skipped_scenes,
-        duplicate_ids=_repeated(ids),
-        duplicate_questions=_repeated(questions),
-        unknown_tasks=sorted(task for task in tasks if engine_or_none(task) is None),
-        dropped=dataset.dropped,
-        budgets=dict(sorted(budgets.items())),
-    )
+    if summary is not None:
+        stats.rejections, stats.shortfall = summary.rejections, summary.shortfall
+        stats.shortages, stats.skipped_scenes = summary.shortages, summary.skipped_scenes
+    stats.dropped = dataset.dropped
+    return stats
 
 
-def _digests(texts: Iterable[str]) -> NDArray[np.uint64]:
-    joined = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(joined, dtype=np.uint64)
-
-
-def _repeated(digests: list[NDArray[np.uint64]]) -> int:
-    """Values that occurred before."""
-    every = np.sort(np.concatenate(digests))
-    return int((every[1:] == every[:-1]).sum())
+def _name(path: Path) -> str:
+    return path.name
 
 
 class _Counts:
-    """The running counts of one task.
+    """The running counts over record files.
 
     Args:
-        engine: The task's engine; None where it is not installed.
+        spill: Where numbers and digests wait; it is closed in the end.
     """
 
-    def __init__(self, engine: Engine | None) -> None:
-        self.engine = engine
-        self.chance_sum, self.chance_count = 0.0, 0
-        self.sources: Counter[str] = Counter()
-        self.splits: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
-        self.numbers: list[NDArray[np.float64]] = []
-        self.aspects: list[NDArray[np.float64]] = []
-        self.unit = ""
+    def __init__(self, spill: Spill) -> None:
+        self._spill = spill
+        self._tasks: dict[str, TaskCounts] = {}
+        self._budgets: Budgets = {}
 
-    def add(self, rows: pa.Table) -> None:
-        """Count the rows of a table, all of this task."""
-        for name, counter in (("source", self.sources), ("split", self.splits)):
-            counter.update(_frequencies(rows.column(name)))
-        if self.engine is not None:
-            offered = rows.column("options").to_pylist()
-            known = [c for one in offered if (c := self.engine.chance(one)) is not None]
-            self.chance_sum += sum(known)
-            self.chance_count += len(known)
-        words = rows.column("answer_text").drop_null()
-        self._say(_frequencies(words))
-        self.unit = rows.column("answer_unit")[0].as_py() or ""
-        if len(words) == len(rows):
-            return
-        numbers = rows.column("answer_number").combine_chunks()
-        width = len(numbers[0])
-        if not width:
-            return  # the steps of a walk are neither words nor numbers
-        self.numbers.append(numbers.flatten().to_numpy().astype(np.float64).reshape(-1, width))
-        images = rows.column("images").combine_chunks()
-        if pc.min(pc.list_value_length(images)).as_py() == 0:
-            if self.unit == "norm1000":
-                raise RecordError("a record has no image")
-            self.aspects.append(np.ones(len(rows)))
-            return
-        # The last image of each row, where a point is asked for; rows may differ in their number.
-        last = images.values.take(pc.subtract(images.offsets[1:], 1))
-        height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
-        self.aspects.append(height / across)
+    def add(self, number: int, found: ShardCounts) -> None:
+        """Take up the counts of record file `number`; they come in any order."""
+        for task, one in found.tasks.items():
+            held = self._tasks.setdefault(task, TaskCounts(unit=one.unit, width=one.width))
+            held.rows += one.rows
+            for name in ("sources", "splits", "answers"):
+                getattr(held, name).update(getattr(one, name))
+            _bound(held.answers)
+            held.chances += one.chances
+            held.guessed += one.guessed
+            if one.width:
+                self._spill.add(f"values {task}", number, one.values)
+                self._spill.add(f"aspects {task}", number, one.aspects)
+        merge_budgets(self._budgets, found.budgets)
+        for name, digests in (("ids", found.ids), ("questions", found.questions)):
+            ranges = digests >> np.uint64(60)
+            for k in range(_RANGES):
+                self._spill.add(f"{name} {k}", number, digests[ranges == k])
 
-    def _say(self, found: Mapping[str, int]) -> None:
-        """Count words; of free texts the first ones, and the others together."""
-        for word, count in found.items():
-            known = word in self.answers or len(self.answers) < MOST_ANSWERS
-            self.answers[word if known else OTHERS] += count
+    def finish(self) -> DatasetStats:
+        """The statistics of what was taken up."""
+        with closing(self._spill):
+            return DatasetStats(
+                rows=sum(one.rows for one in self._tasks.values()),
+                files=0,
+                tasks={task: self._task(task, one) for task, one in sorted(self._tasks.items())},
+                rejections={},
+                shortfall={},
+                shortages={},
+                skipped_scenes=(),
+                duplicate_ids=self._repeated("ids"),
+                duplicate_questions=self._repeated("questions"),
+                unknown_tasks=sorted(task for task in self._tasks if engine_or_none(task) is None),
+                budgets=sorted_budgets(self._budgets),
+            )
 
-    def finish(self) -> TaskStats:
-        """The statistics."""
-        rows = sum(self.splits.values())
-        stats = TaskStats(
-            rows, dict(sorted(self.sources.items())), dict(sorted(self.splits.items())),
-            dict(sorted(self.answers.items())), unit=self.unit,
-        )  # fmt: skip
-        if self.chance_count:
-            stats.chance = self.chance_sum / self.chance_count
-        if self.answers:
-            said = [count for word, count in self.answers.items() if word != OTHERS]
-            stats.majority = max(said) / rows
-        if self.numbers:
-            values, aspects = np.concatenate(self.numbers), np.concatenate(self.aspects)
+    def _task(self, task: str, one: TaskCounts) -> TaskStats:
+        sources, splits, answers = (
+            dict(sorted(c.items())) for c in (one.sources, one.splits, one.answers)
+        )
+        stats = TaskStats(one.rows, sources, splits, answers, unit=one.unit)
+        if one.guessed:
+            stats.chance = math.fsum(one.chances) / one.guessed
+        if one.answers:
+            said = [count for word, count in answers.items() if word != OTHERS]
+            stats.majority = max(said) / one.rows
+        if one.width:
+            values = self._spill.read(f"values {task}").reshape(-1, one.width)
             sizes = np.linalg.norm(values, axis=1)
             stats.numbers = {
                 f"{q:g}": float(v)
                 for q, v in zip(_QUANTILES, np.quantile(sizes, _QUANTILES), strict=True)
             }
-            stats.majority = self._best(values, sizes, aspects)
+            engine = engine_or_none(task)
+            metric = "within 20 %" if engine is None else engine.metric
+            aspects = self._spill.read(f"aspects {task}")
+            stats.majority = constant_score(metric, values, aspects, one.unit)
         return stats
 
-    def _best(
-        self, values: NDArray[np.float64], sizes: NDArray[np.float64], aspects: NDArray[np.float64]
-    ) -> float:
-        if values.shape[1] == 1:
-            return best_constant(sizes)
-        if values.shape[1] == 4:  # boxes: a constant is right where their middles are near
-            values = 0.5 * (values[:, :2] + values[:, 2:])
-        if self.unit == "norm1000":
-            scale = np.stack([np.ones_like(aspects), aspects], axis=1)
-            return best_truth(values, np.full(len(values), POINT_RADIUS), scale)
-        return best_truth(values, TOLERANCE * sizes)
+    def _repeated(self, name: str) -> int:
+        """Digests that occurred before."""
+        found = 0
+        for k in range(_RANGES):
+            every: NDArray[np.uint64] = np.sort(self._spill.read(f"{name} {k}"))
+            found += int((every[1:] == every[:-1]).sum())
+        return found
 
 
-def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
-    return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+def _bound(answers: Counter[str]) -> None:
+    """Count free texts beyond so many together: always the same ones, in whatever order they come.
+
+    Those with the smallest digests are counted one by one. A text that has gone cannot come back,
+    since the digests that stay only get smaller.
+    """
+    if len(answers) <= MOST_ANSWERS + 1:
+        return
+    texts = sorted(answers.keys() - {OTHERS}, key=_digest)
+    for text in texts[MOST_ANSWERS:]:
+        answers[OTHERS] += answers.pop(text)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

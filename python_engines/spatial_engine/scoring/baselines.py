@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
 from spatial_engine.engines import engine_of
@@ -16,94 +15,118 @@ from spatialcore.draws import draw, uniform_below
 
 Baseline = Literal["random", "frequency", "oracle"]
 BASELINES: tuple[str, ...] = get_args(Baseline)
-_CANDIDATES = 200
+_CANDIDATES = 200  # answers that are tried as a constant, and records that judge them
+_KEPT = 4096  # answers of a task that are learnt
 _SAID = (*CLOSED, *WRITTEN, FREE)  # answers that are no numbers
-Records = Callable[[], Iterable[QARecord]]
 
 
 class _Known:
-    """The answers of a task in the records that a baseline learns from: 4 bytes a record."""
+    """What a baseline knows of a task: counts of its words, and some of its answers.
+
+    Of all records that it learns from those with the smallest draws are kept, the same ones in
+    whatever order and in however many parts they come.
+    """
 
     def __init__(self) -> None:
-        self.spans: list[str] = []
-        self.order = array("I")
         self.answer_type = ""
-        self.judges: list[QARecord] = []
-        self._index: dict[str, int] = {}
+        self.words: Counter[str] = Counter()
+        self.kept: list[tuple[int, tuple[int, int], str]] = []
+        self.judges: list[tuple[int, tuple[int, int], QARecord]] = []
 
-    def add(self, record: QARecord) -> None:
-        """Take up one more answer."""
+    def add(self, record: QARecord, place: tuple[int, int], *, judges: bool) -> None:
+        """Take up one more record; `place` is its file and its row."""
+        self.answer_type = record.answer_type
         span = record.typed_answer.span
-        if span not in self._index:
-            self._index[span] = len(self.spans)
-            self.spans.append(span)
-        self.order.append(self._index[span])
-        self.answer_type = self.answer_type or record.answer_type
+        if record.answer_type in CLOSED:
+            self.words[span] += 1
+        number = draw(0, "baseline", record.source, record.id, [], "learn")
+        self.kept.append((number, place, span))
+        if judges and record.answer_type not in _SAID:
+            self.judges.append((number, place, record))
+        self._cut(2)
 
-    def pool(self, position: int) -> str:
-        """The answer at a position."""
-        return self.spans[self.order[position]]
+    def merge(self, other: _Known) -> None:
+        """Take up what is known of other records."""
+        self.answer_type = other.answer_type
+        self.words.update(other.words)
+        self.kept += other.kept
+        self.judges += other.judges
+        self._cut(1)
+
+    def _cut(self, times: int) -> None:
+        for entries, most in ((self.kept, _KEPT), (self.judges, _CANDIDATES)):
+            if len(entries) > times * most:
+                entries.sort(key=lambda entry: entry[:2])
+                del entries[most:]
+
+    def pool(self) -> list[str]:
+        """The answers that are kept, in the order of their records."""
+        self._cut(1)
+        return [span for _, _, span in sorted(self.kept, key=lambda entry: entry[1])]
 
     def constant(self) -> str:
         """The commonest span for words and letters, else the span with the best mean score."""
-        counts = Counter(self.order)
-        spans = {self.spans[k]: count for k, count in counts.items()}
+        self._cut(1)
+        spans = self.words or Counter(self.pool())
         ranked = sorted(spans, key=lambda span: (-spans[span], span))
         if self.answer_type in _SAID:
             return f"`{ranked[0]}`"
         candidates = sorted(ranked)[:: max(1, len(ranked) // _CANDIDATES)]
 
         def worth(span: str) -> float:
-            return sum(score(record, f"`{span}`").value for record in self.judges)
+            return sum(score(record, f"`{span}`").value for _, _, record in self.judges)
 
         return f"`{max(candidates, key=worth)}`"
+
+
+class Learning:
+    """What a baseline has learnt so far, by task; parts of it merge in any order.
+
+    Args:
+        name: The baseline.
+    """
+
+    def __init__(self, name: Baseline) -> None:
+        if name not in BASELINES:
+            raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {name!r}")
+        self.name = name
+        self.tasks: dict[str, _Known] = {}
+
+    def add(
+        self, records: Iterable[QARecord], file: int = 0, without: Collection[str] = ()
+    ) -> Learning:
+        """Learn from the records of a file, but for those of some tasks."""
+        for row, record in enumerate(records):
+            if record.task not in without:
+                known = self.tasks.setdefault(record.task, _Known())
+                known.add(record, (file, row), judges=self.name == "frequency")
+        return self
+
+    def merge(self, other: Learning) -> None:
+        """Take up what was learnt from other records."""
+        for task, known in other.tasks.items():
+            self.tasks.setdefault(task, _Known()).merge(known)
 
 
 class Learnt:
     """A baseline that has learnt from records; it answers one record after the other.
 
-    Args:
-        name: `random` takes a word or letter uniformly from the closed set, and a number from the
-            answers of the same task in `training` (in `records` where training has none), by the
-            record's id. `frequency` takes the commonest word or letter, and for numbers the answer
-            with the best mean score on training. `oracle` says the true answer.
-        records: Gives the records that it will answer, as often as it is called.
-        training: Gives those that it learns from.
+    `random` takes a word or letter uniformly from the closed set, and a number from answers of the
+    same task that it learnt, by the record's id. `frequency` takes the commonest word or letter,
+    and for numbers the answer with the best mean score. `oracle` says the true answer.
 
-    Raises:
-        ValueError: Unknown baseline.
+    Args:
+        learning: What it has learnt, of every task that it will be asked.
     """
 
-    def __init__(self, name: Baseline, records: Records, training: Records) -> None:
-        if name not in BASELINES:
-            raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {name!r}")
-        self.name = name
-        self._known: dict[str, _Known] = {}
+    def __init__(self, learning: Learning) -> None:
+        self.name = learning.name
+        self._pools: dict[str, list[str]] = {}
         self._constant: dict[str, str] = {}
-        if name == "oracle":
-            return
-        self._learn(training, ())
-        self._learn(records, frozenset(self._known))
-        if name == "frequency":
-            self._constant = {task: known.constant() for task, known in self._known.items()}
-
-    def _learn(self, records: Records, without: Collection[str]) -> None:
-        mine: dict[str, _Known] = {}
-        for record in records():
-            if record.task not in without:
-                mine.setdefault(record.task, _Known()).add(record)
-        self._known |= mine
-        numbers = {task for task, known in mine.items() if known.answer_type not in _SAID}
-        if self.name != "frequency" or not numbers:
-            return
-        seen: Counter[str] = Counter()
-        for record in records():
-            known = mine.get(record.task)
-            if known is None or record.task not in numbers:
-                continue
-            if seen[record.task] % max(1, len(known.order) // _CANDIDATES) == 0:
-                known.judges.append(record)
-            seen[record.task] += 1
+        if self.name == "frequency":
+            self._constant = {task: one.constant() for task, one in learning.tasks.items()}
+        elif self.name == "random":
+            self._pools = {task: one.pool() for task, one in learning.tasks.items()}
 
     def response(self, record: QARecord) -> str:
         """What it says to a record."""
@@ -112,11 +135,8 @@ class Learnt:
         if self.name == "frequency":
             return self._constant[record.task]
         number = draw(0, "baseline", record.source, record.id, [], "random")
-        closed = engine_of(record.task).choices(record.options)
-        if closed:
-            return f"`{closed[uniform_below(number, len(closed))]}`"
-        known = self._known[record.task]
-        return f"`{known.pool(uniform_below(number, len(known.order)))}`"
+        said = engine_of(record.task).choices(record.options) or self._pools[record.task]
+        return f"`{said[uniform_below(number, len(said))]}`"
 
 
 def baseline_responses(
@@ -124,11 +144,19 @@ def baseline_responses(
 ) -> Iterator[tuple[str, str]]:
     """(id, response) of a baseline for every record; see `Learnt`.
 
+    Args:
+        name: The baseline.
+        records: What it answers; it learns from them, too, the tasks that training does not have.
+        training: What it learns from.
+
     Raises:
         ValueError: Unknown baseline.
     """
-    known = list(training)
-    learnt = Learnt(name, lambda: records, lambda: known)
+    learning = Learning(name)
+    if name != "oracle":
+        learning.add(training)
+        learning.add(records, 1, without=frozenset(learning.tasks))
+    learnt = Learnt(learning)
     yield from ((record.id, learnt.response(record)) for record in records)
 
 

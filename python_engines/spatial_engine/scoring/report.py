@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.published import ROWS
@@ -62,74 +65,146 @@ class Report:
         return asdict(self) | {"missing": list(self.missing)}
 
 
-class _Tally:
-    """The scores of a task: 8 bytes a record."""
+class Tally:
+    """The scores of a task: one by one up to 20,000, then by how often each occurs."""
 
     def __init__(self) -> None:
-        self.values = array("d")
         self.metric = ""
-        self.chance_sum, self.chance_count = 0.0, 0
-        self.unparsed = self.converted = self.missing = 0
+        self.n = self.unparsed = self.converted = self.missing = 0
+        self.chances: list[float] = []
+        self.guessed = 0
+        self._parts: list[tuple[int, array[float]]] = []
+        self._counts: Counter[float] = Counter()
 
-    def add(self, made: Score, guess: float | None, *, missing: bool) -> None:
-        """Count one record."""
-        self.values.append(made.value)
-        self.metric = self.metric or made.metric
-        self.unparsed += not made.parsed
-        self.converted += made.converted
-        self.missing += missing
-        if guess is not None:
-            self.chance_sum += guess
-            self.chance_count += 1
+    @classmethod
+    def of(cls, made: Sequence[Score], guesses: Iterable[float | None], missing: int) -> Tally:
+        """Of the records of one file, those without a response included."""
+        tally = cls()
+        tally.metric, tally.n, tally.missing = made[0].metric, len(made), missing
+        tally.unparsed = sum(not one.parsed for one in made)
+        tally.converted = sum(one.converted for one in made)
+        known = [guess for guess in guesses if guess is not None]
+        tally.chances, tally.guessed = [math.fsum(known)], len(known)
+        tally._parts = [(0, array("d", [one.value for one in made]))]
+        return tally
+
+    def merge(self, number: int, other: Tally) -> None:
+        """Take up the scores of file `number`; files come in any order."""
+        self.metric = other.metric
+        for name in ("n", "unparsed", "converted", "missing", "guessed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.chances += other.chances
+        self._parts += [(number, values) for _, values in other._parts]
+        if self.n > MANY:
+            for _, values in self._parts:
+                self._counts.update(values)
+            self._parts = []
+
+    @property
+    def sum(self) -> float:
+        """Sum of all scores."""
+        counted = (value * count for value, count in self._counts.items())
+        return math.fsum([*counted, *(v for _, values in self._parts for v in values)])
+
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean; see `bootstrap_interval`."""
+        if not self._counts:
+            parts = sorted(self._parts, key=lambda part: part[0])
+            return bootstrap_interval([v for _, values in parts for v in values])
+        distinct = np.array(sorted(self._counts))
+        return _interval_of_counts(distinct, np.array([self._counts[v] for v in distinct]))
+
+
+class Scored:
+    """Scores of records by task, and which of them had no response; files of them merge."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[str, Tally] = {}
+        self.missing: list[tuple[int, int, str]] = []  # file, row and id of the first ones
+        self.missing_count = 0
+
+    @classmethod
+    def of(
+        cls, records: Iterable[QARecord], respond: Respond, dialect: Dialect = "multispa"
+    ) -> Scored:
+        """Score the records of one file."""
+        scored = cls()
+        made: dict[str, list[tuple[Score, float | None]]] = {}
+        missing: Counter[str] = Counter()
+        for row, record in enumerate(records):
+            response = respond(record)
+            if response is None:
+                missing[record.task] += 1
+                scored._miss((0, row, record.id))
+            one = score(record, response or "", dialect=dialect)
+            made.setdefault(record.task, []).append((one, chance(record)))
+        for task, found in made.items():
+            scores, guesses = zip(*found, strict=True)
+            scored.tallies[task] = Tally.of(scores, guesses, missing[task])
+        return scored
+
+    def _miss(self, *entries: tuple[int, int, str]) -> None:
+        self.missing_count += len(entries)
+        self.missing += entries
+        if len(self.missing) > 2 * LISTED:
+            self.missing = sorted(self.missing)[:LISTED]
+
+    def merge(self, number: int, other: Scored) -> None:
+        """Take up the scores of file `number`; files come in any order."""
+        for task, tally in other.tallies.items():
+            self.tallies.setdefault(task, Tally()).merge(number, tally)
+        self._miss(*((number, row, name) for _, row, name in other.missing))
+        self.missing_count += other.missing_count - len(other.missing)
+
+    def report(self, dialect: Dialect) -> Report:
+        """The rows, their means and what was missing."""
+        rows = tuple(_row(task, self.tallies[task]) for task in sorted(self.tallies))
+        values = {row.task: row.value for row in rows}
+        n = sum(row.n for row in rows)
+        return Report(
+            rows=rows,
+            multispa=multispa_rows(values),
+            macro=_mean(list(values.values())),
+            micro=math.fsum(tally.sum for tally in self.tallies.values()) / n if n else 0.0,
+            n=n,
+            dialect=dialect,
+            missing=tuple(name for _, _, name in sorted(self.missing)[:LISTED]),
+            missing_count=self.missing_count,
+        )
 
 
 def make_report(
     records: Iterable[QARecord],
-    responses: Mapping[str, str] | Respond,
+    responses: Mapping[str, str],
     *,
     dialect: Dialect = "multispa",
 ) -> Report:
-    """Score every record, one after the other; one without a response is wrong and is listed.
+    """Score records; one without a response is wrong and is listed.
 
     Args:
         records: The records.
-        responses: By id, or what gives the response to a record.
+        responses: By id.
         dialect: How responses are read.
 
     Raises:
         ResponseError: A response belongs to no record.
     """
-    tallies: dict[str, _Tally] = {}
-    missing: list[str] = []
-    missing_count = 0
-    said = responses if isinstance(responses, Mapping) else None
-    unknown = set() if said is None else set(said)
-    for record in records:
-        unknown.discard(record.id)
-        response = responses(record) if callable(responses) else responses.get(record.id)
-        if response is None:
-            missing_count += 1
-            if len(missing) < LISTED:
-                missing.append(record.id)
-        made = score(record, response or "", dialect=dialect)
-        tally = tallies.setdefault(record.task, _Tally())
-        tally.add(made, chance(record), missing=response is None)
+    unknown = dict(responses)
+
+    def respond(record: QARecord) -> str | None:
+        unknown.pop(record.id, None)
+        return responses.get(record.id)
+
+    scored = Scored.of(records, respond, dialect)
+    refuse_unknown(unknown)
+    return scored.report(dialect)
+
+
+def refuse_unknown(unknown: Collection[str]) -> None:
+    """ResponseError where responses are left that belong to no record."""
     if unknown:
         shown = ", ".join(sorted(unknown)[:5])
         raise ResponseError(f"{len(unknown)} responses belong to no record: {shown}")
-    rows = tuple(_row(task, tallies[task]) for task in sorted(tallies))
-    values = {row.task: row.value for row in rows}
-    n = sum(row.n for row in rows)
-    return Report(
-        rows=rows,
-        multispa=multispa_rows(values),
-        macro=_mean(list(values.values())),
-        micro=sum(v for tally in tallies.values() for v in tally.values) / n if n else 0.0,
-        n=n,
-        dialect=dialect,
-        missing=tuple(missing),
-        missing_count=missing_count,
-    )
 
 
 def multispa_rows(values: Mapping[str, float]) -> dict[str, float]:
@@ -180,15 +255,25 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
     if not values:
         return 0.0, 0.0
     numbers = np.asarray(values)
-    generator = np.random.Generator(np.random.PCG64(seed))
     distinct, counts = np.unique(numbers, return_counts=True)
     if len(numbers) > MANY and len(distinct) <= MANY // 10:
-        drawn = generator.multinomial(len(numbers), counts / len(numbers), size=BOOTSTRAP)
-        means = np.sort(drawn @ distinct / len(numbers))
-    else:
-        means = np.sort([numbers[generator.integers(len(numbers), size=len(numbers))].mean()
-                         for _ in range(BOOTSTRAP)])  # fmt: skip
-    return float(means[int(0.025 * BOOTSTRAP)]), float(means[int(0.975 * BOOTSTRAP) - 1])
+        return _interval_of_counts(distinct, counts, seed)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return _middle([numbers[generator.integers(len(numbers), size=len(numbers))].mean()
+                    for _ in range(BOOTSTRAP)])  # fmt: skip
+
+
+def _interval_of_counts(
+    distinct: NDArray[np.float64], counts: NDArray[np.int64], seed: int = 0
+) -> tuple[float, float]:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=BOOTSTRAP)
+    return _middle(drawn @ distinct / counts.sum())
+
+
+def _middle(means: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    ordered = np.sort(means)
+    return float(ordered[int(0.025 * BOOTSTRAP)]), float(ordered[int(0.975 * BOOTSTRAP) - 1])
 
 
 def paired_interval(first: list[float], second: list[float], seed: int = 0) -> tuple[float, float]:
@@ -202,16 +287,16 @@ def paired_interval(first: list[float], second: list[float], seed: int = 0) -> t
     return bootstrap_interval([a - b for a, b in zip(first, second, strict=True)], seed)
 
 
-def _row(task: str, tally: _Tally) -> Row:
-    low, high = bootstrap_interval(tally.values)
+def _row(task: str, tally: Tally) -> Row:
+    low, high = tally.interval()
     return Row(
         task=task,
         metric=tally.metric,
-        n=len(tally.values),
-        value=_mean(tally.values),
+        n=tally.n,
+        value=tally.sum / tally.n,
         low=low,
         high=high,
-        chance=tally.chance_sum / tally.chance_count if tally.chance_count else None,
+        chance=math.fsum(tally.chances) / tally.guessed if tally.guessed else None,
         unparsed=tally.unparsed - tally.missing,
         converted=tally.converted,
         missing=tally.missing,
