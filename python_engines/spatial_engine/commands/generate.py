@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from spatial_engine.export import Exported
     from spatial_engine.plan.plan import Plan
 
+_NAMED = 6  # tasks of a reason; `plan` names all
 VAL_STRETCH = 0.1  # of the questions about a single scene, which no split of scenes divides
 
 
@@ -255,7 +256,7 @@ def _as_text(report: dict[str, Any], plan: Plan) -> str:
         + f" in {report['seconds']:.1f} s",
         f"  planned {total_line(plan)}",
     ]
-    lines += not_asked_lines(plan)
+    lines += not_asked_lines(plan, most=_NAMED)
     lines += [f"  skipped {line}" for line in report["skipped"]]
     again = "run again to try it once more"
     lines += [f"  not made: {line}; {again}" for line in report["lost"] + report["dropped"]]

@@ -93,7 +93,7 @@ class Options:
     Attributes:
         sources: One index, or scenes or clips (a path or `kind:path`), which are indexed first.
         output: Folder of the plan; needed unless --estimate is given.
-        estimate: Write nothing: say what can be given, and what it costs in time and space.
+        estimate: Say also what it costs in time and space; without --output nothing is written.
         select: What is asked.
         read: How sources are read.
         index: Where sources are indexed; default: OUTPUT/index.
@@ -121,14 +121,12 @@ def main(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     options.select.check()
-    if options.estimate:
-        if options.output is not None:
-            raise UsageError("--estimate writes nothing: leave out -o")
-        with scratch("spatialcore-plan") as folder:
-            return _planned(options, folder / "plan")
-    if options.output is None:
+    if options.output is not None:
+        return _planned(options, options.output)
+    if not options.estimate:
         raise UsageError("missing --output (or -o), the folder of the plan")
-    return _planned(options, options.output)
+    with scratch("spatialcore-plan") as folder:
+        return _planned(options, folder / "plan")
 
 
 def _planned(options: Options, output: Path) -> int:
@@ -145,14 +143,14 @@ def _planned(options: Options, output: Path) -> int:
         text = f"{output}: {plan.counted:,} of {plan.scenes:,} scenes are counted"
         print(json.dumps(report) if options.json else f"{text}; other --shard i/n are to come")
         return exit_codes.OK
-    head = options.sources[0] if options.estimate else str(output)
+    head = options.sources[0] if options.output is None else str(output)
     report, lines = as_json(plan), [as_text(plan, head)]
     if options.estimate:
         from spatial_engine.dataset.estimate import estimate
 
         cost = estimate(plan, options.run.workers)
         report |= {"estimate": cost.to_json()}
-        lines += estimate_lines(cost)
+        lines += estimate_lines(cost, written=options.output is not None)
     if options.json:
         print(json.dumps({**report, "skipped": skipped + plan.left_out}))
     else:

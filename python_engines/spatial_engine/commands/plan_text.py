@@ -6,11 +6,11 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from spatialcore.commands.text import text_width
+
 if TYPE_CHECKING:
     from spatial_engine.dataset.estimate import Estimate
     from spatial_engine.plan.plan import Plan
-
-_WIDTH = 100
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -69,9 +69,11 @@ def as_text(plan: Plan, head: str) -> str:
         less = f"  {missing[task]:,} {short}" if task in missing else ""
         if less:
             less += ": " + ", ".join(f"{code} {n:,}" for code, n in causes[task].items())
-        lines.append(
-            f"  {task:<{width}} {count:>9,}{less}" + (f"  ({_why(why[task])})" if why[task] else "")
-        )
+        refused = f"  ({_why(why[task])})" if why[task] else ""
+        lines += textwrap.wrap(
+            f"  {task:<{width}} {count:>9,}{less}{refused}", text_width(),
+            subsequent_indent="      ", break_on_hyphens=False,
+        )  # fmt: skip
     lines += not_asked_lines(plan)
     lines += [f"  skipped {line}" for line in plan.left_out]
     return "\n".join(lines)
@@ -83,29 +85,31 @@ def _why(reason: str) -> str:
     return reason if reason.startswith((ALL_ASKED, UNBALANCED)) else f"refused: {reason}"
 
 
-def not_asked_lines(plan: Plan) -> list[str]:
-    """The tasks that give nothing, by reason."""
+def not_asked_lines(plan: Plan, most: int | None = None) -> list[str]:
+    """The tasks that give nothing, by reason; of a reason's names so many, the rest is counted."""
     from spatial_engine.plan.outlook import not_asked
 
-    return [
-        line
-        for reason, tasks in not_asked(plan).items()
-        for line in textwrap.wrap(
-            f"not asked, {reason}: {', '.join(tasks)}", _WIDTH, initial_indent="  ",
+    lines = []
+    for reason, names in not_asked(plan).items():
+        shown = names[:most]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        lines += textwrap.wrap(
+            f"not asked, {reason}: {', '.join(shown)}{more}", text_width(), initial_indent="  ",
             subsequent_indent="    ", break_on_hyphens=False,
-        )
-    ]  # fmt: skip
+        )  # fmt: skip
+    return lines
 
 
-def estimate_lines(found: Estimate) -> list[str]:
-    """The cost of a plan in words."""
+def estimate_lines(found: Estimate, *, written: bool) -> list[str]:
+    """The cost of a plan in words, and whether the plan is kept."""
     plural = "es" if found.workers > 1 else ""
     return [
         f"  time     {duration(found.seconds)} by {found.workers} process{plural}",
         f"  records  {size(found.record_bytes)} in {found.shards:,} shards",
         f"  images   {found.images:,} shown; an export has {found.image_files:,} files, "
         f"{size(found.image_bytes)} as copies",
-        f"  (measured on {found.sampled_rows:,} records; nothing was written)",
+        f"  (measured on {found.sampled_rows:,} records"
+        + (")" if written else "; nothing was written)"),
     ]
 
 

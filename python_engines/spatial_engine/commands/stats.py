@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from spatial_engine.dataset.stats import DatasetStats, TaskStats
 
 _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
+_SHARES = {"chance": "chance", "const.": "majority", "blind": "blind"}
+_LEGEND = (
+    "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length for "
+    "vectors. chance: score of guessing over the closed set. const.: score of one answer. blind: "
+    "best score without looking, where `stats OUT --stress` has found it. short: rows of the quota "
+    "that no candidate could give."
+)
 
 
 @dataclass(frozen=True)
@@ -85,78 +93,84 @@ def _run(options: Options) -> int:
 
 
 def _print(stats: DatasetStats) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from spatial_engine.dataset.stats import TaskStats
-    from spatial_engine.records.task_name import family_of
 
     console = Console()
-    table = Table(
-        title=f"{stats.rows:,} records in {stats.files} files",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("task", overflow="fold", min_width=24)
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("answers", overflow="fold", min_width=14)
-    for name in ("chance", "const.", "blind", "short"):
-        table.add_column(name, justify="right", no_wrap=True)
-    family = ""
-    for task in sorted(stats.tasks.keys() | stats.shortfall.keys()):
-        if family_of(task) != family:
-            family = family_of(task)
-            table.add_section()
-            table.add_row(Text(printable(family), style="bold"))
-        row = stats.tasks.get(task, TaskStats())
-        short = stats.shortfall.get(task, 0)
-        table.add_row(
-            Text(printable(f"  {task.partition('.')[2]}")),
-            f"{row.rows:,}",
-            Text(printable(_answers(row))) if row.rows else "[yellow]none[/]",
-            _share(row.chance),
-            "" if row.unit == "letter" else _share(row.majority),
-            _share(row.blind),
-            f"{short:,}" if short else "",
-        )
-    console.print(table)
-    console.print(
-        "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length "
-        "for vectors. chance: score of guessing over the closed set. const.: score of one "
-        "answer. blind: best score without looking, where `stats OUT --stress` has found it. "
-        "short: rows of the quota that no candidate could give.",
-        style="dim",
-    )  # fmt: skip
-    reasons: Counter[str] = Counter()
-    for counts in stats.rejections.values():
-        reasons.update(counts)
-    if reasons:
-        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-        console.print(f"refused candidates: {printable(listed)}", highlight=False, markup=False)
-    if stats.shortages:
-        causes: Counter[str] = Counter()
-        for counts in stats.shortages.values():
-            causes.update(counts)
-        listed = ", ".join(f"{reason} {count:,}" for reason, count in causes.most_common())
-        console.print(f"rows short: {listed}", highlight=False, markup=False)
-    for skip in stats.skipped_scenes:
-        line = f"skipped {skip.source}/{skip.scene}: {skip.reason}"
+    console.print(_table(stats))
+    console.print(_LEGEND, style="dim")
+    for line in _lines_below(stats):
         console.print(printable(line), highlight=False, markup=False)
-    for one in stats.dropped:
-        console.print(printable(f"not made: {one}"), highlight=False, markup=False)
-    if stats.unknown_tasks:
-        names = ", ".join(stats.unknown_tasks)
-        console.print(f"chance is not known of {names}: install the package of their engines")
     if stats.budgets:
         console.print(_budgets(stats))
     if stats.duplicate_ids:
         console.print(f"[red]{stats.duplicate_ids} ids occur more than once[/]")
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.0%}"
+def _table(stats: DatasetStats) -> Table:
+    """A row a task with records; columns that would be empty are left out: 80 columns are few."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatial_engine.records.task_name import family_of
+
+    table = Table(
+        title=f"{stats.rows:,} records in {stats.files} files", title_justify="left",
+        box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+    table.add_column("task", overflow="fold", min_width=22)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("answers", overflow="fold", min_width=20)
+    shown = [name for name in _SHARES if any(_cell(name, row) for row in stats.tasks.values())]
+    short = stats.shortfall if any(stats.shortfall.get(task) for task in stats.tasks) else None
+    for name in (*shown, *(["short"] if short is not None else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    family = ""
+    for task, row in stats.tasks.items():
+        if family_of(task) != family:
+            family = family_of(task)
+            table.add_section()
+            table.add_row(Text(printable(family), style="bold"))
+        cells = [_cell(name, row) for name in shown]
+        if short is not None:
+            cells.append(f"{short[task]:,}" if short.get(task) else "")
+        told = Text(printable(f"  {task.partition('.')[2]}")), Text(printable(_answers(row)))
+        table.add_row(told[0], f"{row.rows:,}", told[1], *cells)
+    return table
+
+
+def _lines_below(stats: DatasetStats) -> Iterator[str]:
+    """What the table has no room for: tasks without a record, refusals, what was skipped."""
+    from spatial_engine.records.task_name import grouped
+
+    absent = sorted(stats.shortfall.keys() - stats.tasks.keys())
+    if absent:
+        names = ", ".join(grouped(absent, {*absent, *stats.tasks}))
+        yield f"{len(absent)} tasks have no record: {names}"
+    for what, by_task in (
+        ("refused candidates", stats.rejections),
+        ("rows short", stats.shortages),
+    ):
+        counted: Counter[str] = Counter()
+        for counts in by_task.values():
+            counted.update(counts)
+        if counted:
+            listed = ", ".join(f"{reason} {count:,}" for reason, count in counted.most_common())
+            yield f"{what}: {listed}"
+    for skip in stats.skipped_scenes:
+        yield f"skipped {skip.source}/{skip.scene}: {skip.reason}"
+    for one in stats.dropped:
+        yield f"not made: {one}"
+    if stats.unknown_tasks:
+        names = ", ".join(stats.unknown_tasks)
+        yield f"chance is not known of {names}: install the package of their engines"
+
+
+def _cell(name: str, row: TaskStats) -> str:
+    """A share of a task as its column shows it; "" where there is none."""
+    value = getattr(row, _SHARES[name])
+    hidden = name == "const." and row.unit == "letter"  # which letter is right is balanced
+    return "" if value is None or hidden else f"{value:.0%}"
 
 
 def _budgets(stats: DatasetStats) -> Table:

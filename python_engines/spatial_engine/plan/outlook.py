@@ -10,7 +10,7 @@ from spatial_engine.plan.limit import shares_of
 from spatial_engine.plan.open import open_index
 from spatial_engine.plan.plan import Plan
 from spatial_engine.plan.quotas import Cell, cell_quotas
-from spatial_engine.records.task_name import family_of
+from spatial_engine.records.task_name import grouped
 
 NO_CLIPS, NO_SCANS = "there is no clip of tracks", "there is no scan"
 NO_OBJECTS = "no object is labelled"
@@ -90,14 +90,7 @@ def _held_back(available: int, taken: int) -> str:
 def not_asked(plan: Plan) -> dict[str, list[str]]:
     """Reason -> the tasks that give no row; a whole family is named once, as `family.*`."""
     rows, why = rows_by_task(plan), reasons(plan)
-    families = Counter(family_of(task) for task in plan.tasks)
     names: dict[str, list[str]] = {}
     for task in (task for task, count in rows.items() if not count):
         names.setdefault(why[task] or NOTHING, []).append(task)
-    out = {}
-    for reason, tasks in names.items():
-        mine = Counter(map(family_of, tasks))
-        whole = {name for name, count in mine.items() if count == families[name] > 1}
-        told = (f"{f}.*" if (f := family_of(task)) in whole else task for task in tasks)
-        out[reason] = list(dict.fromkeys(told))
-    return out
+    return {reason: grouped(tasks, plan.tasks) for reason, tasks in names.items()}

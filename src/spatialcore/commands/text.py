@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 
+_WIDEST = 100  # columns; longer lines are hard to read
 _KEPT = "\n\t"
 # Control characters move the cursor or retitle a window, format characters reorder what is read,
 # surrogates cannot be written.
@@ -26,6 +28,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """`printable` text on a single line: breaks become blanks."""
     return printable(" ".join(text.split("\n")).replace("\t", " ").strip())
+
+
+def text_width() -> int:
+    """Columns that a paragraph may take: those of the terminal, at most 100."""
+    return min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
 
 
 def _shown(letter: str) -> str:
