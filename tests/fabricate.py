@@ -9,6 +9,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -245,8 +246,13 @@ def nerfstudio_capture(folder: Path, count: int = 3, **fields: object) -> Path:
     return folder
 
 
-def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
-    """A data set as `generate` writes it, of one source with the root `root`."""
+def data_set(
+    out: Path, root: Path, records: Sequence[QARecord], *, rows: int | None = None
+) -> Path:
+    """A data set as `generate` writes it, of one source with the root `root`.
+
+    A split is one file, or files of so many rows.
+    """
     from spatial_engine.dataset.manifest import Manifest, ShardDone, SourceEntry, done_path
     from spatial_engine.recipe import Recipe
     from spatial_engine.records.record import write_records
@@ -256,20 +262,24 @@ def data_set(out: Path, root: Path, records: Sequence[QARecord]) -> Path:
     for record in records:
         by_split.setdefault(record.split, []).append(record)
     (out / "shards").mkdir(parents=True)
-    for number, (split, rows) in enumerate(by_split.items()):
-        (out / "data" / split).mkdir(parents=True)
+    files = [
+        (split, held[k : k + (rows or len(held))])
+        for split, held in by_split.items() for k in range(0, len(held), rows or len(held))
+    ]  # fmt: skip
+    for number, (split, held) in enumerate(files):
+        (out / "data" / split).mkdir(parents=True, exist_ok=True)
         path = out / "data" / split / f"part-{number:05d}.parquet"
-        write_records(path, rows)
-        tasks = {record.task: 1 for record in rows}
+        write_records(path, held)
+        tasks = dict(Counter(record.task for record in held))
         done = ShardDone(
-            number, split, len(rows), path.stat().st_size, content_hash(path), tasks, 0.0, 0
+            number, split, len(held), path.stat().st_size, content_hash(path), tasks, 0.0, 0
         )
         write_json(done_path(out, number), done.to_json())
     manifest = Manifest(
         version=1, record_version=SCHEMA_VERSION, versions={}, config={}, seed=0, recipe=Recipe(),
         tasks=tuple(sorted({record.task for record in records})), index="index",
         sources={records[0].source: SourceEntry("posed_images", str(root), {}, {})},
-        plan_hash="0" * 32, wording="0" * 32, shards=len(by_split), rows=len(records),
+        plan_hash="0" * 32, wording="0" * 32, shards=len(files), rows=len(records),
     )  # fmt: skip
     write_json(out / "manifest.json", manifest.to_json())
     return out

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -191,6 +194,30 @@ def test_extras_are_those_of_the_package_metadata() -> None:
         assert missing_package(error).endswith(f"pip install 'spatialcore-mllm[{extra}]'")
     error = ModuleNotFoundError("No module named 'PIL.Image'", name="PIL.Image")
     assert missing_package(error).endswith("pip install pillow")
+
+
+def test_every_package_that_is_imported_can_be_named_as_pip_knows_it() -> None:
+    """A package without an extra is one that is always installed, or is told by its own name."""
+    root = Path(__file__).parents[2]
+    found = set()
+    for file in (*root.glob("src/**/*.py"), *root.glob("python_engines/**/*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            found |= {name.partition(".")[0] for name in names}
+    own = {"spatialcore", "spatial_engine", "spatialmllm"}
+    foreign = found - set(sys.stdlib_module_names) - own
+    assert {"rerun", "sklearn", "av"} <= foreign
+    wanted = requires("spatialcore-mllm") or ()
+    known = {re.split(r"[\s;<>=!\[(]", text)[0].lower() for text in wanted}
+    providers = packages_distributions()
+    for module in sorted(foreign):
+        error = ModuleNotFoundError(f"No module named {module!r}", name=module)
+        advice = missing_package(error).partition("pip install ")[2]
+        extra = re.fullmatch(r"'spatialcore-mllm\[\w+\]'", advice)
+        own_name = advice in known or advice in map(str.lower, providers.get(module, ()))
+        assert extra or own_name, f"{module}: {advice}"
 
 
 def test_a_reader_that_goes_away_and_a_full_disk_are_no_traceback() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -136,6 +137,48 @@ def test_missing_ids_are_wrong_and_listed_unknown_ones_an_error():
     assert "1 missing" in format_report(report.to_json())
     with pytest.raises(ResponseError, match="1 responses belong to no record: elsewhere"):
         make_report(records, {**responses, "elsewhere": "x"})
+
+
+def test_a_data_set_is_scored_in_files_as_in_one(tmp_path):
+    """Same scores for any number of files and workers, baselines that learn included."""
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.dataset.stats import dataset_stats
+    from spatial_engine.scoring.shards import score_baseline, score_responses
+
+    split = [replace(r, split="train" if k % 3 else "val") for k, r in enumerate(_set())]
+    training = [r for r in split if r.split == "train"]
+    asked = [r for r in split if r.split == "val"]
+    whole = Dataset.open(data_set(tmp_path / "whole", tmp_path, split))
+    files = Dataset.open(data_set(tmp_path / "files", tmp_path, split, rows=2))
+    assert len(files.shards) > len(whole.shards)
+    for name in ("random", "frequency", "oracle"):
+        said = dict(baseline_responses(name, asked, training))
+        expected = make_report(asked, said)
+        assert score_baseline(whole, "val", name) == expected
+        assert score_baseline(files, "val", name, workers=2) == expected
+    del said[asked[1].id]
+    report = score_responses(files, "val", said)
+    assert report == make_report(asked, said)
+    assert report.missing == (asked[1].id,)
+    with pytest.raises(ResponseError, match="1 responses"):
+        score_responses(files, "val", {**said, "elsewhere": "x"})
+    counted = dataset_stats(files.path, workers=2)
+    assert counted.files == len(files.shards)
+    assert replace(counted, files=0) == replace(dataset_stats(whole.path), files=0)
+    twice = data_set(tmp_path / "twice", tmp_path, [*split, split[0]], rows=2)
+    again = dataset_stats(twice)
+    assert again.duplicate_ids == 1
+    assert again.duplicate_questions == counted.duplicate_questions + 1
+
+
+def test_many_scores_are_counted_and_few_kept(monkeypatch):
+    monkeypatch.setattr("spatial_engine.scoring.report.MANY", 6)
+    monkeypatch.setattr("spatial_engine.scoring.baselines._KEPT", 3)
+    records = [make(integer(k, "mm"), name=str(k)) for k in range(100, 108)]
+    report = make_report(records, dict(baseline_responses("oracle", records)))
+    assert (report.micro, report.rows[0].low, report.rows[0].high) == (1, 1, 1)
+    said = set(dict(baseline_responses("random", records)).values())
+    assert len(said) <= 3
 
 
 def test_the_published_rows_average_without_weights():

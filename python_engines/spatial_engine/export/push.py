@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spatial_engine.dataset.manifest import MANIFEST_NAME
 from spatial_engine.export.part import HOLDS_IMAGES
 from spatialcore.errors import MissingInput, RecordError, UsageError
 from spatialcore.files import is_temporary
@@ -57,8 +58,9 @@ def upload_of(folder: Path, licences: Mapping[str, str]) -> Upload:
     """
     states = sorted(folder.glob("*/export.json"))
     if not states:
+        out = folder if (folder / MANIFEST_NAME).is_file() else "OUT"
         raise MissingInput(
-            f"{folder}: no export; make one: spatialcore export OUT -o {folder} --to jsonl "
+            f"{folder}: no export; make one: spatialcore export {out} -o {folder} --to jsonl "
             "--paths relative"
         )
     sources = _sources(folder)

@@ -37,6 +37,8 @@ _PACKAGE_OF = {
     "sklearn": "scikit-learn",
     "liblzfse": "pyliblzfse",
     "cupy": "cupy-cuda13x",
+    "rerun": "rerun-sdk",
+    "yaml": "pyyaml",
 }
 # Numbers of system errors, as libraries put them into their messages.
 _NUMBERS = re.compile(r"\[Errno -?\d+\] | ?\(os error \d+\)")
