@@ -165,13 +165,13 @@ def _half_hull(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
 
 def _inside_octagon(points: Float64) -> NDArray[np.bool_]:
     """Points strictly within the octagon of the extreme points in eight directions."""
-    directions = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
-    reach = points[:, :1] * directions[:, 0] + points[:, 1:] * directions[:, 1]
-    ring = points[reach.argmax(axis=0)]
+    x, y = np.ascontiguousarray(points.T)
+    directions = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
+    ring = points[[int((x * a + y * b).argmax()) for a, b in directions]]
     edge = np.roll(ring, -1, axis=0) - ring
-    kept = (edge != 0).any(axis=1)
-    offset = points[:, None, :] - ring[kept]
-    cross = edge[kept, 0] * offset[..., 1] - edge[kept, 1] * offset[..., 0]
-    scale = float(np.abs(edge).max(initial=0.0))
-    inside: NDArray[np.bool_] = (cross > 1e-9 * scale * scale).all(axis=1)
+    least = 1e-9 * float(np.abs(edge).max(initial=0.0)) ** 2
+    inside = np.ones(len(points), dtype=np.bool_)
+    for (x0, y0), (along_x, along_y) in zip(ring.tolist(), edge.tolist(), strict=True):
+        if along_x or along_y:
+            inside &= along_x * (y - y0) - along_y * (x - x0) > least
     return inside

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spatial_engine.commands import generate, plan, stats, verify
 from spatial_engine.dataset.dataset import Dataset, open_records
 from spatial_engine.dataset.shard_rows import open_scene
 from spatial_engine.engines import engine_of
-from spatial_engine.records.record import QARecord
+from spatial_engine.engines.candidates import joined
+from spatial_engine.records.record import QARecord, record_id
 from spatialcore.commands import index
 from tests.engines.test_poisoned_scenes import Room, depth_files
 
@@ -53,6 +57,41 @@ def test_a_scene_that_breaks_an_engine_is_left_out_by_name(
     assert verify.main([str(tmp_path / "set"), "--all"]) == 0
     made = {one.record.scene for one in open_records(tmp_path / "set")}
     assert made == {"good", "other"}
+
+
+def test_candidates_of_one_id_end_the_plan_by_the_name_of_the_engine(
+    tmp_path: Path,
+    depth_files: list[bytes],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from spatial_engine.plan import passes
+
+    Room(tmp_path / "scenes" / "room", depth_files).write()
+    assert index.main([str(tmp_path / "scenes"), "-o", str(tmp_path / "index")]) == 0
+    capsys.readouterr()
+    sound, task = passes.candidates_of, "camera_movement.distance"
+
+    def both_ways(engine: Any, context: Any) -> Any:
+        table = sound(engine, context)
+        if not len(table):
+            return table
+        turned = replace(table, frames=table.frames[:, ::-1], hash=table.hash + np.uint64(1))
+        return joined([table, turned], table.rejected)
+
+    monkeypatch.setattr(passes, "candidates_of", both_ways)
+    command = [str(tmp_path / "index"), "-o", str(tmp_path / "plan"), "--tasks", task]
+    assert plan.main(command) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    named = re.search(
+        r"\(package 'spatial_engine'\) .* (\S+): frames (\d+), (\d+) and (\d+), (\d+)", told
+    )
+    assert named is not None
+    assert f"the engine of {task}" in told
+    first, *frames = named.groups()
+    assert frames[:2] == frames[:1:-1]
+    assert first == record_id("default", task, "posed_images", "room", map(int, frames[:2]), ())
+    assert not (tmp_path / "plan" / "plan.json").exists()
 
 
 def _breaks_facts(patch: pytest.MonkeyPatch) -> int:

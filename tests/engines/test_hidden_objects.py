@@ -18,8 +18,9 @@ from spatial_engine.check.verify import LEAST_OPEN, hidden_object
 from spatial_engine.engines import engines
 from spatial_engine.engines.base import Named, candidates_of
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_view import views_of
 from spatial_engine.engines.layout_scene import layout_scene, reference_layout
-from spatial_engine.engines.one_image import ONE_IMAGE, views_of
+from spatial_engine.engines.one_image import ONE_IMAGE
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.scene import ReferenceScene

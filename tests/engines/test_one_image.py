@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.frame_view import View
 from spatial_engine.engines.layout_scene import LayoutScene
-from spatial_engine.engines.one_image import ONE_IMAGE, View
+from spatial_engine.engines.one_image import ONE_IMAGE
 from spatial_engine.engines.seen_parts import SeenParts
 from spatial_engine.recipe import Guards, Recipe
 from spatial_engine.records.place import FrameImage, Place
@@ -211,3 +214,17 @@ def test_facts_say_what_was_asked() -> None:
 def test_counts_have_strata_of_their_own() -> None:
     assert [COUNT._stratum(n) for n in (1, 2, 3, 4, 9)] == [0, 1, 2, 3, 3]
     assert isinstance(SIDE._ask(view([0, 0, 0, 0]), (3,)), Rejection)
+
+
+def test_all_that_is_nearer_is_what_each_pair_is_told() -> None:
+    seen = view([200, 200, 200, 200])
+    first, second, words, refused = seen.all_nearer([1, 2, 3, 4])
+    told, reasons = dict(zip(zip(first, second, strict=True), words, strict=True)), Counter()
+    for pair in permutations([1, 2, 3, 4], 2):
+        found = seen.nearer(*pair)
+        if isinstance(found, Answer):
+            assert told.pop(pair) == found.value
+        else:
+            reasons[str(found.reason)] += 1
+    assert not told
+    assert reasons == refused

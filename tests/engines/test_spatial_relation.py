@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 
 from spatial_engine.dataset.compose import make
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.seen_answers import all_nearer
 from spatial_engine.engines.spatial_relation import SPATIAL_RELATION
 from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.wording import SLOT, TemplateFile, load_wordings
+from spatialcore.relations.verdict import Answer
 from tests.engines.test_scene_layout import scene
 
 ENGINES = {engine.relation: engine for engine in SPATIAL_RELATION}
@@ -82,3 +86,18 @@ def test_wording_lists_the_words_and_uses_every_slot_once(task):
     for text in wording.answers[""]:
         assert SLOT.findall(text) == ["word"]
         assert len(re.findall(r"`[^`]*`", text)) == 1
+
+
+def test_all_that_is_nearer_is_what_each_set_of_three_is_told(context):
+    layout, engine = context._cache["scene_layout"], ENGINES["nearer"]
+    rows, refused = all_nearer(layout)
+    told, reasons = {row.items: word for row, word in rows}, Counter()
+    for items in permutations([item.object_id for item in layout.unique], 3):
+        found = engine._ask(layout, items, layout.frames, lambda _: NORTH)
+        if isinstance(found, Answer):
+            assert told.pop(items) == found.value
+        else:
+            reasons[str(found.reason)] += 1
+    assert not told
+    assert reasons == refused
+    assert refused

@@ -16,6 +16,8 @@ from spatialcore.relations.layout import (
     absolute_distance,
     appearance_order,
     first_sightings,
+    nearest_of,
+    nearest_of_rows,
     object_count,
     object_size,
     relative_distance,
@@ -23,6 +25,7 @@ from spatialcore.relations.layout import (
 )
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 from tests.relations.rooms import block, solid, turn_z
+from tests.seeds import fresh_seeds
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -226,3 +229,15 @@ def test_appearance_order_and_its_guards():
 def test_rules_are_data():
     rules = LayoutRules(min_count=1)
     assert object_count([spot(0, "a", 0, 0)], "a", rules=rules).value == 1
+
+
+@pytest.mark.parametrize("room_area_m2", [None, 20.0, 80.0])
+def test_the_nearest_of_many_rows_is_that_of_each(room_area_m2):
+    gaps = np.random.default_rng(fresh_seeds(1)[0]).uniform(0, 2, (300, 4)).round(1)
+    gaps[:100, 1:] += 0.9  # so that some have an answer
+    reason, nearest = nearest_of_rows(gaps, room_area_m2=room_area_m2)
+    for row, why, column in zip(gaps.tolist(), reason.tolist(), nearest.tolist(), strict=True):
+        found = nearest_of(1, dict(zip("abcd", row, strict=True)), room_area_m2=room_area_m2)
+        assert why == (str(found.reason) if isinstance(found, Rejection) else "")
+        assert why or found.value == "abcd"[column]
+    assert set(reason.tolist()) == {"", "distance_gap", "distance_range"}

@@ -19,6 +19,7 @@ from spatialcore.relations.solids import (
     polygon_area,
 )
 from tests.relations.rooms import random_rotation, turn_z
+from tests.seeds import fresh_seeds
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -149,6 +150,27 @@ def test_gap_is_the_least_vertex_distance(seed):
     assert gap(a, b) == pytest.approx(brute, abs=1e-12)
     assert gap(a, b) == gap(b, a)
     assert gap_floor([a, b])[0, 1] <= brute + 1e-12
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.3, 5.0])
+def test_gaps_are_exact_however_many_vertices_are_near(apart):
+    rng = np.random.default_rng(fresh_seeds(1)[0])
+    points = rng.uniform(0, 1, (2, 700, 3))
+    points[1, :, 0] += apart
+    a, b = (SceneObject(k, "x", points=points[k]) for k in range(2))
+    d = a.points[:, None] - b.points[None]
+    brute = np.sqrt((d[..., 0] ** 2 + d[..., 1] ** 2) + d[..., 2] ** 2).min()
+    assert gap(a, b) == brute
+
+
+def test_other_names_of_a_thing_share_what_is_measured():
+    a = SceneObject(0, "cup", points=[(0, 0, 0), (0, 0, 1)])
+    b = SceneObject(1, "pen", points=[(3, 4, 1)])
+    other = a.renamed("#0")
+    assert (other.category, other.object_id, a.category) == ("#0", 0, "cup")
+    assert gap(other, b.renamed("#1")) == gap(a, b) == 5.0
+    assert other._gaps is a._gaps
+    assert len(a._gaps) == 1
 
 
 def test_gap_of_objects_without_vertices_is_that_of_their_boxes():

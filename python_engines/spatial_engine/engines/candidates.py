@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spatialcore.draws import fold_table
+
 if TYPE_CHECKING:
     from spatial_engine.records.place import Place
 
@@ -90,6 +92,18 @@ class CandidateTable:
     def between(self, low: int, high: int) -> CandidateTable:
         """The rows whose hash lies in [low, high]."""
         return self.take((self.hash >= np.uint64(low)) & (self.hash <= np.uint64(high)))
+
+    def twins(self) -> tuple[Row, Row] | None:
+        """Two rows whose records would have one id: ids do not tell the order of frames."""
+        keys = np.concatenate([np.sort(self.frames, axis=1), self.items], axis=1, dtype=np.int64)
+        folded = fold_table(0, np.ascontiguousarray(keys))
+        order = np.argsort(folded, kind="stable")
+        for k in np.flatnonzero(folded[order[1:]] == folded[order[:-1]]).tolist():
+            both = order[k : k + 2]
+            if (keys[both[0]] == keys[both[1]]).all():
+                first, second = self.take(both).rows()
+                return first, second
+        return None
 
     def rows(self) -> list[Row]:
         """Every row as plain integers, without the filling."""

@@ -7,7 +7,7 @@ Made twice: from the index's rigid parts for the engines, and from the source fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ class ClipStory:
     label: NDArray[np.int64]
     size: tuple[int, int]
     clock: tuple[float | None, ...] = ()
+    _whole: dict[tuple[int, ...], list[bool]] = field(default_factory=dict)
 
     def gap_s(self, times: Sequence[int]) -> float | None:
         """Seconds from each of evenly spaced frames to the next, as told; None where unknown."""
@@ -107,10 +108,14 @@ class ClipStory:
 
     def whole(self, times: Sequence[int], n: int) -> bool:
         """Whether a track is seen in all frames, and can be marked in the first."""
-        u, v = self.uv[times[0], n]
-        rim, (W, H) = RIM_SHARE * self.size[0], self.size
-        clear = rim <= u <= W - rim and rim <= v <= H - rim
-        return bool(clear and self.seen[list(times), n].all() and self.inside[times[0], n])
+        key = tuple(times)
+        if key not in self._whole:
+            (u, v), rim, (W, H) = self.uv[key[0]].T, RIM_SHARE * self.size[0], self.size
+            with np.errstate(invalid="ignore"):  # NaN compares false: not in the image
+                clear = (rim <= u) & (u <= W - rim) & (rim <= v) & (v <= H - rim)
+            found = clear & self.seen[list(key)].all(axis=0) & self.inside[key[0]]
+            self._whole[key] = found.tolist()
+        return self._whole[key][n]
 
 
 def way_of(points: Float64) -> Float64:

@@ -131,18 +131,31 @@ class CognitiveMap(WalkEngine):
         return sorted(ids, key=lambda k: (place.draw(self.task, (*key, k), slot), k))
 
     def _apart(self, walk: WalkScene, anchors: tuple[int, ...], ids: Sequence[int]) -> bool:
-        found = self._map(walk, (*anchors, *ids))
+        found = self._map(walk, anchors)
         if found is None:
             return False
-        return far_apart([found.cell(walk.layout.object(k).centroid) for k in ids], LEAST_CELLS)
+        return far_apart([self._cell(walk, found, anchors, k) for k in ids], LEAST_CELLS)
+
+    def _cell(
+        self, walk: WalkScene, found: CellMap, anchors: tuple[int, ...], k: int
+    ) -> tuple[int, int]:
+        """The cell of an object on the map that lies along two others; found once."""
+        return walk.layout.of_whole(
+            ("cell", self.task, *anchors, k), lambda: found.cell(walk.layout.object(k).centroid)
+        )
 
     def _map(self, walk: WalkScene, items: tuple[int, ...]) -> CellMap | None:
         """The map of a row: it lies along the first two objects, turned by drawn quarters."""
+        return walk.layout.of_whole(
+            ("map", self.task, *items[:2]), lambda: self._along(walk, *items[:2])
+        )
+
+    def _along(self, walk: WalkScene, first: int, second: int) -> CellMap | None:
         if walk.rectangle is None:
             return None
-        first, second = (walk.layout.object(k).centroid[:2] for k in items[:2])
-        turns = uniform_below(walk.layout.place.draw(self.task, items[:2], "turns"), 4)
-        return CellMap.around(walk.rectangle, second - first, turns)
+        begin, end = (walk.layout.object(k).centroid[:2] for k in (first, second))
+        turns = uniform_below(walk.layout.place.draw(self.task, (first, second), "turns"), 4)
+        return CellMap.around(walk.rectangle, end - begin, turns)
 
     def ask(self, walk: WalkScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The cells of the items, where they can be told from each other."""

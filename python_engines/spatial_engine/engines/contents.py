@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ ROOM_SHARE = 4  # of its equal share of a task, the most that a room may give to
 LEAST_QUOTA = 40  # ... which counts as so many rows at least
 
 
+@lru_cache(maxsize=4_096)
 def content_of(*names: str) -> int:
     """The content of names in any order: 64 bits, neither 0 nor 1.
 

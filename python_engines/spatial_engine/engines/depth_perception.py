@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -30,6 +30,7 @@ from spatial_engine.engines.depth_cues import CUE_COUNT, SIDES, balanced, cue_of
 from spatial_engine.engines.depth_pixels import depth_pixels
 from spatial_engine.engines.frame_points import (
     Int64,
+    Test,
     Views,
     drawn_colours,
     first_passing,
@@ -243,14 +244,22 @@ class DepthComparison(Engine):
         drawn = context.place.draw_rows(self.task, (frames, ids), "cue")
         cue = uniform_below_rows(drawn, CUE_COUNT).astype(np.int64)
 
-        def tests(
-            queries: Int64, points: Int64, other: Views
-        ) -> list[tuple[str, NDArray[np.bool_]]]:
-            del points
-            at = views.take(queries)
-            told = [("position_cue", cue_of(at, other) == cue[queries, None])] if guarded else []
-            return self._tests(context, at, other) + told
+        def tested(test: Callable[[Guards, Views, Views], NDArray[np.bool_]]) -> Test:
+            def passed(queries: Int64, points: Int64, other: Views) -> NDArray[np.bool_]:
+                del points
+                return test(context.recipe.guards, views.take(queries), other)
 
+            return passed
+
+        def cued(queries: Int64, points: Int64, other: Views) -> NDArray[np.bool_]:
+            del points
+            return np.asarray(cue_of(views.take(queries), other) == cue[queries, None])
+
+        tests = [("depth_gap", tested(_depths_differ)), ("points_too_close", tested(_apart))]
+        if self.form == "coordinate":
+            tests.append(("coordinates_equal", tested(_coordinates_differ)))
+        if guarded:
+            tests.append(("position_cue", cued))
         rejected = Counter(unseen_frames(context))
         second = first_passing(context, frames, states, tests, rejected)
         found = second >= 0
@@ -263,27 +272,6 @@ class DepthComparison(Engine):
             stratum=stratum if guarded else 0, content=content if guarded else 0,
             rejected=rejected,
         )  # fmt: skip
-
-    def _tests(
-        self, context: SceneContext, first: Views, other: Views
-    ) -> list[tuple[str, NDArray[np.bool_]]]:
-        """(guard, which of the other points (n, k) pass it beside the first ones (n, 1))."""
-        guards = context.recipe.guards
-        z, at = other.z, first.z
-        least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
-        # Whole millimetres must differ in every recipe, otherwise there is no answer.
-        differ = np.rint(1000 * z) != np.rint(1000 * at)
-        apart = pixels_apart(other.uv, first.uv, guards.min_pixel_separation * other.width)
-        tests = [
-            ("depth_gap", differ & (np.abs(z - at) >= least)), ("points_too_close", apart)
-        ]  # fmt: skip
-        if self.form == "coordinate":
-            gap = np.abs(
-                views_norm1000(other.uv, other.size) - views_norm1000(first.uv, first.size)
-            )
-            units = np.maximum(gap[..., 0], gap[..., 1])
-            tests.append(("coordinates_equal", units >= max(1, guards.min_coordinate_gap)))
-        return tests
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The closer or farther points, by letter or coordinate."""
@@ -340,6 +328,24 @@ class DepthComparison(Engine):
             if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
+
+
+def _depths_differ(guards: Guards, first: Views, other: Views) -> NDArray[np.bool_]:
+    """Which of the other points (n, k) are so much closer or farther than the first ones (n, 1)."""
+    z, at = other.z, first.z
+    least = np.maximum(guards.min_depth_gap_m, guards.min_depth_gap_share * np.maximum(z, at))
+    # Whole millimetres must differ in every recipe, otherwise there is no answer.
+    differ = np.rint(1000 * z) != np.rint(1000 * at)
+    return np.asarray(differ & (np.abs(z - at) >= least))
+
+
+def _apart(guards: Guards, first: Views, other: Views) -> NDArray[np.bool_]:
+    return pixels_apart(other.uv, first.uv, guards.min_pixel_separation * other.width)
+
+
+def _coordinates_differ(guards: Guards, first: Views, other: Views) -> NDArray[np.bool_]:
+    gap = np.abs(views_norm1000(other.uv, other.size) - views_norm1000(first.uv, first.size))
+    return np.asarray(np.maximum(gap[..., 0], gap[..., 1]) >= max(1, guards.min_coordinate_gap))
 
 
 def _told_by_letter(

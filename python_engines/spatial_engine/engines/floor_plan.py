@@ -27,7 +27,7 @@ from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
 from spatialcore.relations.directions import bearing_deg
 from spatialcore.relations.eye import tells_apart
-from spatialcore.relations.floor_plan import wall_of, widest_disc
+from spatialcore.relations.floor_plan import wall_of
 from spatialcore.relations.free_space import FreeSpace
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
@@ -161,7 +161,7 @@ class FloorPlan(WalkEngine):
     def ask(self, walk: WalkScene, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """Degrees clockwise, square metres, a word, or a name."""
         if self.quantity == "bearing":
-            return _bearing([walk.layout.object(k) for k in items])
+            return _bearing(walk, [walk.layout.object(k) for k in items])
         if self.quantity == "same_wall":
             return self._same_wall(walk, [walk.layout.object(k) for k in items])
         room, floor = walk.layout.room, walk.open_floor
@@ -178,8 +178,7 @@ class FloorPlan(WalkEngine):
 
     def _fits(self, walk: WalkScene, floor: FreeSpace, diameter_cm: int) -> Answer[str] | Rejection:
         rules, diameter = walk.layout.rules, diameter_cm / 100
-        widest = widest_disc(floor.free, floor.cell_m)
-        seen = widest_disc(walk.seen_floor, floor.cell_m)
+        widest, seen = walk.widest(floor), walk.widest_seen
         middle = floor.center((seen.row, seen.column)).tolist()
         evidence = {
             "widest_m": widest.diameter_m, "seen_m": seen.diameter_m, "seen_xy": middle,
@@ -243,15 +242,12 @@ class FloorPlan(WalkEngine):
         return Facts(answers.letter(letter), found.evidence, slots, options=options)
 
 
-def _bearing(things: list[SceneObject]) -> Answer[float] | Rejection:
+def _bearing(walk: WalkScene, things: list[SceneObject]) -> Answer[float] | Rejection:
     """Degrees to turn clockwise at the first from facing the second to facing the third."""
     stand, face, target = (item.centroid for item in things)
     away = [math.hypot(*(other[:2] - stand[:2])) for other in (face, target)]
     turn = bearing_deg(stand, face, target)
-    spread = [
-        max(abs(bearing_deg(stand, item.centroid, corner)) for corner in item.box.corners)
-        for item in things[1:]
-    ]
+    spread = [_spread(walk, things[0], item) for item in things[1:]]
     evidence = {"angle_deg": turn, "floor_m": away, "spread_deg": spread}
     if min(away) < LEAST_AWAY_M:
         return Rejection(Reason.DISTANCE_RANGE, evidence)
@@ -260,6 +256,16 @@ def _bearing(things: list[SceneObject]) -> Answer[float] | Rejection:
     if abs(turn) < CORRECT_DEG:
         return Rejection(Reason.DEAD_ZONE, evidence)
     return Answer(-turn % 360.0, evidence)
+
+
+def _spread(walk: WalkScene, stand: SceneObject, item: SceneObject) -> float:
+    """Degrees from the middle of an object to its corners, as seen from another."""
+
+    def make() -> float:
+        at, middle = stand.centroid, item.centroid
+        return max(abs(bearing_deg(at, middle, corner)) for corner in item.box.corners)
+
+    return walk.layout.of_whole(("spread", stand.object_id, item.object_id), make)
 
 
 def _free_area(floor: FreeSpace, room_m2: float) -> Answer[float] | Rejection:

@@ -24,13 +24,15 @@ from spatialcore.types import invert_pose
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Uint64 = NDArray[np.uint64]
-# (queries (n,), points (n, k), what their frames see of them) -> (guard, which points pass it).
-Tests = Callable[[Int64, Int64, "Views"], list[tuple[str, NDArray[np.bool_]]]]
+# (queries (n,), points (n, k), what their frames see of them) -> which points pass a guard.
+Test = Callable[[Int64, Int64, "Views"], NDArray[np.bool_]]
+Tests = Sequence[tuple[str, Test]]  # each guard's name and test, in the order of reasons
 
 # Several samples of one frame only when frames run short, and never more than this.
 POINTS_PER_FRAME = 4
 # Points of each query that are tested first: ten times the inverse of the share that passes.
 LOOK = 32
+LOOK_AGAIN = 512  # where none of them passes; then all points of the frame
 _TESTED = 1 << 20  # points at a time: about 100 MB of arrays
 _COLOUR_NAMES = tuple(COLOURS)
 
@@ -119,13 +121,16 @@ def point_views(context: SceneContext, frames: ArrayLike, points: NDArray[Any]) 
         points: (n, k) points of the index's cloud.
     """
     cameras, rows = _cameras(context), mask_rows(context, frames)
-    x, y, z = np.moveaxis(np.take(context.scene.points, points, axis=0).astype(np.float64), -1, 0)
+    at = np.take(context.scene.points, points, axis=0).astype(np.float64)
+    x, y, z = (at[..., k] for k in range(3))
     m = cameras.matrix[rows, :, :, None]
     a, b, c = (((m[:, r, 0] * x + m[:, r, 1] * y) + m[:, r, 2] * z) + m[:, r, 3] for r in range(3))
-    fx, fy, cx, cy = np.moveaxis(cameras.K[rows, :, None], 1, 0)
+    K = cameras.K[rows, :, None]
+    fx, fy, cx, cy = (K[:, k] for k in range(4))
     if cameras.lens:
         a, b, c = _bent(cameras.lens, rows, a, b, c)
-    uv = np.stack([(fx * a) / c + cx, (fy * b) / c + cy], axis=-1)
+    uv = np.empty((*c.shape, 2))
+    uv[..., 0], uv[..., 1] = (fx * a) / c + cx, (fy * b) / c + cy
     return Views(uv, c, np.broadcast_to(cameras.size[rows, None], uv.shape))
 
 
@@ -221,43 +226,62 @@ def _first(
     """The first of the points (m, k) of each query that passes, else the first of its frame."""
     out = np.full(len(queries), -1, dtype=np.int64)
     views = point_views(context, frames[queries], points)
-    passed = _all_of(tests(queries, points, views), points.shape) & (points >= 0)
+    passed, reached = points >= 0, np.zeros(len(queries), np.int64)
+    for _, test in tests:
+        reached += passed.any(axis=1)  # the guards that some point comes to
+        passed &= test(queries, points, views)
     found = passed.any(axis=1)
     out[found] = points[found, passed.argmax(axis=1)[found]]
-    frame, every, seen = -1, points[:1], views
-    for k in np.flatnonzero(~found).tolist():
-        if points[k, -1] < 0 and refused is None:
-            continue  # these were all of its frame
+    left = np.flatnonzero(~found & ((points[:, -1] >= 0) | (refused is not None)))
+    if points.shape[1] < LOOK_AGAIN and len(left):
+        step = max(1, _TESTED // LOOK_AGAIN)
+        for some in np.split(left, range(step, len(left), step)):
+            mine = queries[some]
+            more = smallest_askable(context, frames[mine], states[mine], LOOK_AGAIN)
+            out[some] = _first(context, frames, states, tests, mine, more, refused)
+        return out
+    whole: tuple[int, Int64, Views] | None = None
+    for k in left.tolist():
         query = queries[k : k + 1]
-        if frames[query[0]] != frame:
-            frame = int(frames[query[0]])
+        frame = int(frames[query[0]])
+        if whole is None or whole[0] != frame:
             row = int(mask_rows(context, frame))
             every = context.scene.askable.indices(row)[None].astype(np.int64)
-            seen = point_views(context, frames[query], every)
-        told = tests(query, every, seen)
-        allowed = every[0, _all_of(told, every.shape)[0]]
+            whole = frame, every, point_views(context, frames[query], every)
+        allowed = _passing(tests, query, whole[1], whole[2])
         if len(allowed):
             drawn = fold_array(states[query], point_ids(context, allowed))
             out[k] = allowed[np.argmin(drawn)]
         elif refused is not None:
-            refused[_last_guard(told)] += 1
+            refused[_last_guard(tests, query, whole[1], whole[2], int(reached[k]))] += 1
     return out
 
 
-def _all_of(
-    tests: list[tuple[str, NDArray[np.bool_]]], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Which points pass every guard."""
-    passed = np.ones(shape, dtype=np.bool_)
-    for _, one in tests:
-        passed &= one
-    return passed
+def _passing(tests: Tests, query: Int64, points: Int64, views: Views) -> Int64:
+    """Which of the points (1, p) of a query pass every guard; the last one turns most away."""
+    left = np.arange(points.shape[1])
+    for _, test in reversed(tests):
+        some = (slice(None), left)
+        left = left[test(query, points[some], views.take(some))[0]]
+    return np.asarray(points[0, left])
 
 
-def _last_guard(tests: list[tuple[str, NDArray[np.bool_]]]) -> str:
-    """The guard that turned the last possible point of a query away."""
-    left = np.logical_and.accumulate([passed[0] for _, passed in tests]).any(axis=1)
-    return tests[int(np.argmin(left))][0]
+def _last_guard(tests: Tests, query: Int64, points: Int64, views: Views, reached: int) -> str:
+    """The guard that turned the last possible point of a query away.
+
+    Args:
+        tests: The guards.
+        query: (1,) the query.
+        points: (1, p) its points, none of which passes.
+        views: What its frame sees of them.
+        reached: How many of the guards a point is known to have come to.
+    """
+    passed = np.ones(points.shape, dtype=np.bool_)
+    for name, test in tests[:-1] if reached < len(tests) else ():
+        passed &= test(query, points, views)
+        if not passed.any():
+            return name
+    return tests[-1][0]
 
 
 def first_points(context: SceneContext, task: str, look: int = 1) -> tuple[Int64, Int64]:
@@ -277,14 +301,12 @@ def first_points(context: SceneContext, task: str, look: int = 1) -> tuple[Int64
         before = chosen[:, :k]
         at = point_views(context, frames, before).uv
 
-        def tests(
+        def apart(
             queries: Int64, points: Int64, views: Views, before: Int64 = before, at: Float64 = at
-        ) -> list[tuple[str, NDArray[np.bool_]]]:
-            if not before.shape[1]:
-                return []
-            free = apart_from(points, views.uv, before[queries], at[queries], least[queries])
-            return [("points_too_close", free)]
+        ) -> NDArray[np.bool_]:
+            return apart_from(points, views.uv, before[queries], at[queries], least[queries])
 
+        tests = [("points_too_close", apart)] if k else []
         chosen[asked, k] = _first(context, frames, states, tests, asked, looked[asked])
         asked = asked[chosen[asked, k] >= 0]
     given = chosen >= 0
@@ -322,7 +344,7 @@ def metres_between(context: SceneContext, points: Int64, target: Int64) -> Float
     world = context.scene.points
     d = np.take(world, points, axis=0).astype(np.float64)
     d -= np.take(world, target, axis=0).astype(np.float64)
-    x, y, z = np.moveaxis(d, -1, 0)
+    x, y, z = (d[..., k] for k in range(3))
     apart: Float64 = np.sqrt((x * x + y * y) + z * z)
     return apart
 

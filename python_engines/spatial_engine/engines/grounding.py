@@ -7,7 +7,7 @@ another image. Boxes and points are those of `references`: of the pixels that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -26,8 +26,8 @@ from spatial_engine.engines.base import (
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_view import View, reference_view, views_of
 from spatial_engine.engines.layout_scene import OBJECTS, answered
-from spatial_engine.engines.one_image import View, reference_view, views_of
 from spatial_engine.engines.references import (
     COLOURS,
     PHRASES,
@@ -97,8 +97,9 @@ class Grounding(Engine):
         """Every object of every shown frame that the question singles out."""
         sights, views = sights_of(context, context.shown), views_of(context)
         gathered = Gathered(self.task, context.place)
-        for row in self._possible(context, sights):
-            found = self._ask(views[row.frames[-1]], sights, row)
+        for row, found in context.cached(
+            ("grounding", self._asked_by), lambda: self._asked(context, sights, views)
+        ):
             if isinstance(found, Rejection):
                 gathered.refuse(found.reason)
             else:
@@ -108,6 +109,20 @@ class Grounding(Engine):
                     content=self._content(context.place, sights, row),
                 )
         return gathered.table()
+
+    @property
+    def _asked_by(self) -> str:
+        """Forms of one name ask the same rows; pairs of images are drawn for each form."""
+        return self.task if self.quantity == "match" else self.quantity
+
+    def _asked(
+        self, context: SceneContext, sights: Sights, views: Mapping[int, View]
+    ) -> list[tuple[Row, Answer[Reference] | Rejection]]:
+        """What might be asked, and what was found."""
+        return [
+            (row, self._ask(views[row.frames[-1]], sights, row))
+            for row in self._possible(context, sights)
+        ]
 
     def _possible(self, context: SceneContext, sights: Sights) -> Iterator[Row]:
         """Frames that show an object, or two of them, and what else a question names."""

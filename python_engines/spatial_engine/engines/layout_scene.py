@@ -144,8 +144,7 @@ class LayoutScene:
     @cached_property
     def by_category(self) -> Mapping[str, tuple[SceneObject, ...]]:
         """Objects by category, categories sorted."""
-        names = sorted({item.category for item in self.objects})
-        return {n: tuple(i for i in self.objects if i.category == n) for n in names}
+        return {n: tuple(self.objects[r] for r in self.rows_of[n]) for n in sorted(self.rows_of)}
 
     @cached_property
     def rivals(self) -> Mapping[str, tuple[str, ...]]:
@@ -171,6 +170,12 @@ class LayoutScene:
         """Seen objects that are the only one of their category and family, by id."""
         sole = [self.by_category[n][0] for n in self.askable if len(self.by_category[n]) == 1]
         return tuple(sorted(sole, key=lambda item: item.object_id))
+
+    @cached_property
+    def rows_of(self) -> Mapping[str, list[int]]:
+        """Rows of each category's instances in `objects`."""
+        names = [item.category for item in self.objects]
+        return {name: [r for r, other in enumerate(names) if other == name] for name in names}
 
     def unnamed(self) -> dict[str, int]:
         """Seen objects that no question about single objects names, by reason."""

@@ -9,6 +9,7 @@ pairs of the scene with about the same overlap, on real surface of image 2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +36,9 @@ _POINTS_OF_PAIR = 12
 _BIN_STEP = 0.03  # of the image: how much nearer a move of the same overlap counts than of the next
 _LOOK = 160  # moves that a pair chooses from
 _FIRST = 32  # of these are looked at first: most pairs need no more
+_LEAF = 64  # of a tree that is asked as often as it has points: it is made sooner
 _SNAP_SHARE = 0.03  # of W: surface may lie so far from where a move leads
-_AT_ONCE = 2048
+_AT_ONCE = 512  # rows: the trees of their second images are held together
 
 
 class Matched(NamedTuple):
@@ -88,11 +90,9 @@ def with_distractors(context: SceneContext, task: str, rows: Matched) -> Int64:
     moves = context.cached((task, "moves"), lambda: _moves(context, task))
     if moves is None:
         return out
-    for frame in np.unique(rows.second).tolist():
-        mine = np.flatnonzero(rows.second == frame)
-        for begin in range(0, len(mine), _AT_ONCE):
-            some = mine[begin : begin + _AT_ONCE]
-            out[some] = _chosen(context, moves, rows.take(some), out[some])
+    for begin in range(0, len(rows.point), _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        out[some] = _chosen(context, moves, rows.take(some), out[some])
     return out
 
 
@@ -129,13 +129,14 @@ def _shares(context: SceneContext, frames: Int64, points: Int64) -> Float64:
 
 
 def _chosen(context: SceneContext, moves: _Moves, rows: Matched, chosen: Int64) -> Int64:
-    """The distractors of rows of one second image."""
+    """The distractors of some rows."""
     led = _Led.of(context, moves, rows)
-    out = _among(context, rows, chosen, led.first(_FIRST))
+    surfaces = {frame: _Surface.of(context, frame) for frame in np.unique(rows.second).tolist()}
+    out = _among(context, rows, chosen, led.first(_FIRST, surfaces))
     short = np.flatnonzero((out < 0).any(axis=1))
     if len(short):
         few = rows.take(short)
-        out[short] = _among(context, few, chosen[short], led.take(short).first(_LOOK))
+        out[short] = _among(context, few, chosen[short], led.take(short).first(_LOOK, surfaces))
     return out
 
 
@@ -172,54 +173,72 @@ class _Offered(NamedTuple):
     usable: NDArray[np.bool_]
 
 
-class _Led(NamedTuple):
-    """Where moves of other pairs lead to from the points of rows of one second image (n rows).
+class _Surface(NamedTuple):
+    """What a frame may ask about: p points, their pixels and a tree of them, and the image's size.
 
     Attributes:
-        start: (n, 2) where the points lie in their first images, in shares.
-        by: (n, k, 2) the moves, in the order of draws.
-        own: (n, k) whether a move is one of the row's own pair.
-        every: (p,) the points that the second image may ask about.
-        uv: (p, 2) their pixels.
-        size: (2,) width and height of the second image.
+        point: (p,) points.
+        uv: (p, 2) pixels.
+        size: (2,) width and height of the image.
         tree: Of `uv`.
     """
 
-    start: Float64
-    by: Float64
-    own: NDArray[np.bool_]
-    every: Int64
+    point: Int64
     uv: Float64
     size: Float64
     tree: Any
 
     @classmethod
-    def of(cls, context: SceneContext, moves: _Moves, rows: Matched) -> _Led:
-        """The moves from about the same places, in pairs of about the same overlap."""
+    def of(cls, context: SceneContext, frame: int) -> _Surface:
+        """That of a frame."""
         from scipy.spatial import cKDTree
 
-        frame, look = rows.second[:1], min(_LOOK, len(moves.by))
+        row = int(mask_rows(context, frame))
+        every = context.scene.askable.indices(row).astype(np.int64)
+        views = point_views(context, [frame], every[None])
+        tree = cKDTree(views.uv[0], _LEAF, balanced_tree=False, compact_nodes=False)
+        return cls(every, views.uv[0], views.size[0, 0].astype(np.float64), tree)
+
+
+class _Led(NamedTuple):
+    """Where moves of other pairs lead to from the points of n rows.
+
+    Attributes:
+        frame: (n,) the second image of each.
+        start: (n, 2) where the points lie in their first images, in shares.
+        by: (n, k, 2) the moves, in the order of draws.
+        own: (n, k) whether a move is one of the row's own pair.
+    """
+
+    frame: Int64
+    start: Float64
+    by: Float64
+    own: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, context: SceneContext, moves: _Moves, rows: Matched) -> _Led:
+        """The moves from about the same places, in pairs of about the same overlap."""
+        look = min(_LOOK, len(moves.by))
         start = _shares(context, rows.first, rows.point[:, None])
         query = np.hstack([start, rows.bin[:, None] * _BIN_STEP])
         near = moves.tree.query(query, k=list(range(1, look + 1)))[1]
         order = np.argsort(fold_array(rows.state[:, None], near), axis=1, kind="stable")
         near = np.take_along_axis(near, order, axis=1)
-        every = context.scene.askable.indices(int(mask_rows(context, frame)[0])).astype(np.int64)
-        views = point_views(context, frame, every[None])
         key = (np.minimum(rows.first, rows.second) << 32) | np.maximum(rows.first, rows.second)
-        tree = cKDTree(views.uv[0], balanced_tree=False, compact_nodes=False)
-        return cls(
-            start, moves.by[near], moves.key[near] == key[:, None], every, views.uv[0],
-            views.size[0, 0].astype(np.float64), tree,
-        )  # fmt: skip
+        return cls(rows.second, start, moves.by[near], moves.key[near] == key[:, None])
 
     def take(self, rows: Int64) -> _Led:
         """Some of the rows."""
-        return self._replace(start=self.start[rows], by=self.by[rows], own=self.own[rows])
+        return _Led(self.frame[rows], self.start[rows], self.by[rows], self.own[rows])
 
-    def first(self, count: int) -> _Offered:
-        """The surface of the second image that the first moves lead to."""
-        ends = (self.start[:, None] + self.by[:, :count]) * self.size
-        away, which = self.tree.query(ends)
-        usable = (away <= _SNAP_SHARE * self.size[0]) & ~self.own[:, :count]
-        return _Offered(self.every[which], self.uv[which], usable)
+    def first(self, count: int, surfaces: Mapping[int, _Surface]) -> _Offered:
+        """The surface of the second images that the first moves lead to."""
+        ends = self.start[:, None] + self.by[:, :count]
+        points, uv = np.zeros(ends.shape[:2], np.int64), np.zeros_like(ends)
+        usable = ~self.own[:, :count]
+        for frame in np.unique(self.frame).tolist():
+            mine, seen = np.flatnonzero(self.frame == frame), surfaces[frame]
+            away, which = seen.tree.query(ends[mine] * seen.size)
+            points[mine], uv[mine] = seen.point[which], seen.uv[which]
+            usable[mine] &= away <= _SNAP_SHARE * seen.size[0]
+        return _Offered(points, uv, usable)

@@ -208,7 +208,10 @@ def _described(
     if isinstance(found, Rejection):
         return found
     face_xy, goal_xy = faced.centroid[:2].tolist(), route.value.corners[-1].tolist()
-    starts = possible_starts(floor, place.value.xy, _RULES.start_slack_m)
+    starts = layout.of_whole(
+        ("starts", start, facing),
+        lambda: possible_starts(floor, place.value.xy, _RULES.start_slack_m),
+    )
     share = arrivals(floor, starts, face_xy, goal_xy, found.value.steps)
     evidence: Evidence = {
         **route.evidence, **found.evidence, **place.evidence, "face_xy": face_xy,

@@ -10,12 +10,10 @@ neither is to be asked about.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import permutations
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatial_engine.engines.base import (
     WORD,
@@ -30,18 +28,10 @@ from spatial_engine.engines.base import (
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
 from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.layout_scene import (
-    OBJECTS,
-    LayoutScene,
-    answered,
-    layout_scene,
-    reference_layout,
-)
+from spatial_engine.engines.frame_view import View, reference_view, views_of
+from spatial_engine.engines.layout_scene import OBJECTS, answered
 from spatial_engine.records import answers
-from spatialcore.relations import pairs
-from spatialcore.relations.scene_object import SceneObject, viewer_range
-from spatialcore.relations.verdict import Answer, Reason, Rejection
-from spatialcore.types import Camera, Float64, invert_pose, transform_points
+from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -61,143 +51,6 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 COUNTS = ("1", "2", "3", "more")
 """Strata of a count, so that few are not the only answer."""
 _TURNED = {"nearer": "farther", "farther": "nearer"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """One frame of a layout.
-
-    Attributes:
-        layout: Objects and names.
-        column: The frame's column of `visible_count`.
-        camera: Of its image.
-        world_from_cam: (4, 4).
-    """
-
-    layout: LayoutScene
-    column: int
-    camera: Camera
-    world_from_cam: Float64
-    _sole: dict[int, Reason | None] = field(default_factory=dict, init=False, repr=False)
-    _ranges: dict[tuple[int, bool], float] = field(default_factory=dict, init=False, repr=False)
-
-    def instances(self, object_id: int) -> Answer[int] | Rejection:
-        """How many of the object's category the frame sees, when it sees each well or not at all.
-
-        Returns:
-            The count, or `name_ambiguous` (something of another name of the family might show),
-            or `object_partial`, or `count_unsure` (one is near a surface that is not its own), or
-            `category_not_seen`. Evidence: `object_ids` and
-            `visible` vertices of all instances.
-        """
-        layout = self.layout
-        rows = self._rows(layout.object(object_id).category)
-        visible = layout.visible_count[rows, self.column]
-        seen = layout.shown[rows, self.column]
-        evidence = {
-            "object_ids": [layout.objects[r].object_id for r in rows], "visible": visible.tolist(),
-        }  # fmt: skip
-        if bool((layout.visible_count[self._rival_rows(object_id), self.column] > 0).any()):
-            return Rejection(Reason.NAME_AMBIGUOUS, evidence)
-        unclear = (visible > 0) & ~seen
-        if bool((unclear & (visible < layout.seen_from[rows])).any()):
-            return Rejection(Reason.OBJECT_PARTIAL, evidence)
-        if bool(unclear.any()):
-            return Rejection(Reason.COUNT_UNSURE, evidence)
-        count = int(seen.sum())
-        return Answer(count, evidence) if count else Rejection(Reason.CATEGORY_NOT_SEEN, evidence)
-
-    def shown_ids(self, object_id: int) -> list[int]:
-        """The instances of an object's category that the frame shows."""
-        layout = self.layout
-        rows = self._rows(layout.object(object_id).category)
-        return [layout.objects[r].object_id for r in rows if layout.shown[r, self.column]]
-
-    def sole(self, object_id: int) -> Reason | None:
-        """Why the object may not be named by its category in this frame, or None."""
-        if object_id not in self._sole:
-            self._sole[object_id] = self._named(object_id)
-        return self._sole[object_id]
-
-    def _named(self, object_id: int) -> Reason | None:
-        layout = self.layout
-        rows = self._rows(layout.object(object_id).category)
-        mine = np.array([layout.objects[r].object_id == object_id for r in rows])
-        if not bool(layout.shown[rows, self.column][mine].all()):
-            return Reason.CATEGORY_NOT_SEEN
-        least = layout.recipe.guards.object_other_share * layout.vertex_count
-        others, rivals = np.array(rows)[~mine], self._rival_rows(object_id)
-        for reason, found in (
-            (Reason.CATEGORY_NOT_UNIQUE, others), (Reason.NAME_AMBIGUOUS, rivals),
-        ):  # fmt: skip
-            if bool((layout.visible_count[found, self.column] > least[found]).any()):
-                return reason
-        return None
-
-    def seen_part(self, object_id: int) -> SceneObject | None:
-        """What the frame shows of an object."""
-        frame = self.layout.frames[self.column]
-        return self.layout.seen_part(self.layout.object(object_id), (frame,))
-
-    def nearer(self, a: int, b: int) -> Answer[str] | Rejection:
-        """Whether the nearest point of a that is to be seen is nearer to the camera than that of b.
-
-        Returns:
-            The word about a, or `dead_zone`, or `hidden_part` (with the parts of both that the
-            image does not show the word would be another, or none). Evidence: `range_a_m` and
-            `range_b_m` of what is seen, `whole_a_m` and `whole_b_m` of the objects.
-        """
-        part_a, part_b, rules = self.seen_part(a), self.seen_part(b), self.layout.relation_rules
-        if part_a is None or part_b is None:
-            return Rejection(Reason.CATEGORY_NOT_SEEN)
-        near = self._range_of(a, part_a), self._range_of(b, part_b)
-        seen = pairs.nearer_to_viewer(*near, rules=rules)
-        if isinstance(seen, Rejection):
-            return seen
-        ranges = [self._range_of(k, self.layout.object(k), whole=True) for k in (a, b)]
-        whole = pairs.nearer_to_viewer(*ranges, rules=rules)
-        evidence = seen.evidence | {"whole_a_m": ranges[0], "whole_b_m": ranges[1]}
-        if isinstance(whole, Rejection) or whole.value != seen.value:
-            return Rejection(Reason.HIDDEN_PART, evidence)
-        return Answer(seen.value, evidence)
-
-    def side(self, object_id: int) -> Answer[str] | Rejection:
-        """In which half of the image an object lies, by its middle and by what of it is to be seen.
-
-        Returns:
-            As `pairs.image_side`, or `hidden_part` where the two are in different halves.
-        """
-        item, cam_from_world = self.layout.object(object_id), invert_pose(self.world_from_cam)
-        found = pairs.image_side(
-            item, self.camera, cam_from_world, rules=self.layout.relation_rules
-        )
-        part = self.seen_part(object_id)
-        if isinstance(found, Rejection) or part is None:
-            return found
-        u = float(
-            np.median(self.camera.project(transform_points(cam_from_world, part.outline))[0][:, 0])
-        )
-        evidence = found.evidence | {"seen_u": u}
-        if (u > 0.5 * (self.camera.size[0] - 1)) != (found.value == "right"):
-            return Rejection(Reason.HIDDEN_PART, evidence)
-        return Answer(found.value, evidence)
-
-    def _range_of(self, object_id: int, item: SceneObject, *, whole: bool = False) -> float:
-        """Metres from the camera to the nearest vertex of an object, or of what is seen of it."""
-        if (object_id, whole) not in self._ranges:
-            viewer = self.world_from_cam[:3, 3]
-            self._ranges[object_id, whole] = viewer_range(viewer, item)
-        return self._ranges[object_id, whole]
-
-    def _rival_rows(self, object_id: int) -> NDArray[np.intp]:
-        """Rows of the objects whose names the object's may be taken for."""
-        rivals = self.layout.rivals[self.layout.object(object_id).category]
-        found = [row for name in rivals for row in self._rows(name)]
-        return np.array(found, dtype=np.intp)
-
-    def _rows(self, category: str) -> list[int]:
-        """Rows of a category's instances in `layout.objects`."""
-        return [r for r, item in enumerate(self.layout.objects) if item.category == category]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +101,8 @@ class OneImage(Engine):
         """Every object, or ordered pair of objects, of every shown frame."""
         gathered = Gathered(self.task, context.place)
         for frame, view in views_of(context).items():
-            for items in self._possible(view):
-                found = self._ask(view, items)
-                if isinstance(found, Rejection):
-                    gathered.refuse(found.reason)
-                    continue
+            for items, word in self._told(view, gathered):
                 names = [view.layout.object(k).category for k in items]
-                word = found.value
                 if self.quantity == "nearer":
                     word = in_order(word, names, _TURNED)
                 gathered.keep(
@@ -263,21 +111,50 @@ class OneImage(Engine):
                 )  # fmt: skip
         return gathered.table()
 
+    @property
+    def opposite(self) -> Mapping[str, str]:
+        """What a word becomes when two objects are asked the other way round."""
+        return _TURNED
+
+    def _told(self, view: View, gathered: Gathered) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Objects that have an answer, and the answer; the reasons of others are counted."""
+        if self.quantity == "nearer":
+            yield from self._all_nearer(view, gathered)
+            return
+        for items in self._possible(view):
+            found = self._ask(view, items)
+            if isinstance(found, Rejection):
+                gathered.refuse(found.reason)
+            else:
+                yield items, found.value
+
+    def _all_nearer(self, view: View, gathered: Gathered) -> Iterator[tuple[tuple[int, ...], str]]:
+        """`View.nearer` of every two objects that the frame shows and may name."""
+        ids = [k for (k,) in self._seen(view)]
+        faults = {k: view.sole(k) for k in ids}
+        sole = [k for k in ids if faults[k] is None]
+        for fault in faults.values():
+            if fault is not None:  # of the first object, or of the second one alone
+                gathered.refuse(fault, len(ids) - 1 + len(sole))
+        first, second, words, refused = view.all_nearer(sole)
+        gathered.rejected.update(refused)
+        yield from zip(zip(first, second, strict=True), words, strict=True)
+
+    def _seen(self, view: View) -> Iterator[tuple[int, ...]]:
+        """Objects of which some vertex is seen."""
+        some = view.layout.visible_count[:, view.column] > 0
+        yield from ((view.layout.objects[row].object_id,) for row in np.flatnonzero(some).tolist())
+
     def _stratum(self, value: Any) -> int:
         return self.words.index(value) if self.words else min(int(value), len(COUNTS)) - 1
 
     def _possible(self, view: View) -> Iterator[tuple[int, ...]]:
         """Objects that might be asked about: some vertex of each is seen."""
-        layout = view.layout
-        some = layout.visible_count[:, view.column] > 0
-        seen = [i for i, shown in zip(layout.objects, some.tolist(), strict=True) if shown]
+        seen = list(self._seen(view))
         if self.quantity == "object_count":
-            first = {item.category: item.object_id for item in reversed(seen)}
-            yield from ((k,) for k in sorted(first.values()))
-        elif self.quantity == "image_side":
-            yield from ((item.object_id,) for item in seen)
-        else:
-            yield from permutations((item.object_id for item in seen), 2)
+            first = {view.layout.object(k).category: k for (k,) in reversed(seen)}
+            seen = [(k,) for k in sorted(first.values())]
+        yield from seen
 
     def _ask(self, view: View, items: tuple[int, ...]) -> Answer[Any] | Rejection:
         """The answer of the geometry, or why there is none."""
@@ -319,26 +196,6 @@ class OneImage(Engine):
         if self.quantity == "object_count":
             ids = reference_view(reference, row.frames, row.frames[0]).shown_ids(ids[0])
         return [Named(k, row.frames) for k in ids]
-
-
-def reference_view(reference: ReferenceScene, frames: tuple[int, ...], frame: int) -> View:
-    """One of some frames as the source and the reference give it."""
-    layout = reference_layout(reference, frames)
-    column = layout.frames.index(frame)
-    return View(layout, column, reference.camera(frame), reference.world_from_cam(frame))
-
-
-def views_of(context: SceneContext) -> dict[int, View]:
-    """The shown frames; what is found of them serves all tasks."""
-
-    def make() -> dict[int, View]:
-        layout, scene = layout_scene(context), context.scene
-        return {
-            frame: View(layout, column, scene.color_camera(frame), scene.world_from_cam(frame))
-            for column, frame in enumerate(layout.frames)
-        }
-
-    return context.cached("one_image.views", make)
 
 
 ONE_IMAGE = tuple(OneImage(quantity) for quantity in get_args(Quantity))

@@ -22,7 +22,6 @@ from spatial_engine.engines.layout_scene import LayoutScene, layout_of
 from spatial_engine.records.answers import norm1000
 from spatial_engine.records.marks import Mark, Refer, box_mark, cell_of, mark_radius
 from spatial_engine.records.place import Place
-from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Reason
 from spatialcore.types import Float64, transform_points
 
@@ -288,7 +287,8 @@ def _pointed(sights: Sights, by: By) -> Pointed:
     del refused[str(Reason.CATEGORY_NOT_SEEN)]  # what no image shows is nothing to ask about
     references = {k: one for k, one in found.items() if isinstance(one, Reference)}
     rows = [r for r, item in enumerate(layout.objects) if item.object_id in references]
-    things = tuple(_nameless(layout.objects[r]) for r in rows)
+    nameless = [layout.objects[r] for r in rows]
+    things = tuple(item.renamed(f"#{item.object_id}") for item in nameless)  # the name is its id
     surface = layout.surface
     unnamed = replace(
         layout,
@@ -301,11 +301,6 @@ def _pointed(sights: Sights, by: By) -> Pointed:
         _directions={},
     )
     return Pointed(unnamed, references, refused)
-
-
-def _nameless(item: SceneObject) -> SceneObject:
-    """The object with a name that is its id."""
-    return SceneObject(item.object_id, f"#{item.object_id}", box=item.box, points=item.points)
 
 
 def _pool(layout: LayoutScene, ids: Sequence[int], by: By) -> frozenset[int]:

@@ -18,7 +18,7 @@ import numpy as np
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Metric, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
-from spatial_engine.engines.contents import content_of
+from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.one_image import OneImage
@@ -157,13 +157,17 @@ class Referred(Engine):
             if self.open.task.endswith("relative_distance"):  # which of four tells no place
                 return 0, (table.hash & np.uint64(1)).astype(np.int8)
             return 0, table.stratum
-        if not self.words:
+        if isinstance(self.open, SceneLayout):
             sized = self.open.task.endswith("object_size")
             content = [_size(nameless.place, r[0]) for r in references] if sized else table.content
             return content, table.stratum
-        told = self.open.facts(nameless, rows)
-        stratum = [self.words.index(str(one.answer.text)) for one in told]
-        return [_cue(both[0], both[1]) for both in references], stratum
+        # The open task's strata are words in the order of names, which are ids here.
+        names = [(f"#{row.items[0]}", f"#{row.items[1]}") for row in rows]
+        words = [
+            in_order(self.words[k], both, self.open.opposite)
+            for k, both in zip(table.stratum.tolist(), names, strict=True)
+        ]
+        return [_cue(both[0], both[1]) for both in references], list(map(self.words.index, words))
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The open task's facts about what is pointed at."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from spatial_engine.engines import seen_answers as seen
 from spatial_engine.engines.base import (
     LETTER,
     AnswerForm,
@@ -39,7 +40,6 @@ from spatial_engine.engines.layout_scene import (
     reference_layout,
 )
 from spatial_engine.engines.published import Published
-from spatial_engine.engines.seen_answers import count_told, gap_between, nearest_category, room_told
 from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.records import answers
 from spatialcore.draws import uniform_below
@@ -169,13 +169,7 @@ class SceneLayout(Engine):
             content = [0] * len(words)
             stratum = [sectors.index(word) if sectors else 0 for word in words]
         else:
-            possible, rejected = self._possible_sets(layout)
-            found = self._ask_all(layout, possible)
-            rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
-            told = [
-                (items, one.value) for items, one in zip(possible, found, strict=True)
-                if not isinstance(one, Rejection)
-            ]  # fmt: skip
+            told, rejected = self._told(layout)
             rows = [items for items, _ in told]
             items_table = np.array(rows, dtype=np.int64).reshape(len(rows), -1 if rows else 0)
             stratum, content = [0] * len(rows), [0] * len(rows)
@@ -219,6 +213,16 @@ class SceneLayout(Engine):
         words = found.words()
         ids = layout.turns.object_ids[clear]
         return ids, [words[k] for k in clear.tolist()], Counter(found.reasons())
+
+    def _told(self, layout: LayoutScene) -> tuple[list[tuple[tuple[int, ...], Any]], Counter[str]]:
+        """Sets of objects that have an answer, with its value, and the others by reason."""
+        if self.quantity == "relative_distance":
+            return seen.nearest_categories(layout, self._possible(layout))
+        possible, rejected = self._possible_sets(layout)
+        found = self._ask_all(layout, possible)
+        rejected += Counter(str(one.reason) for one in found if isinstance(one, Rejection))
+        both = zip(possible, found, strict=True)
+        return [(k, one.value) for k, one in both if not isinstance(one, Rejection)], rejected
 
     def _possible_sets(self, layout: LayoutScene) -> tuple[list[tuple[int, ...]], Counter[str]]:
         """What is to be asked of the geometry, and what is refused without it."""
@@ -274,7 +278,7 @@ class SceneLayout(Engine):
         """The answer of the geometry, in SI units, or why there is none."""
         things, rules = [layout.object(k) for k in items], layout.rules
         if self.quantity == "room_size":
-            return room_told(layout)
+            return seen.room_told(layout)
         if self.quantity == "object_count":
             if rivals := layout.rivals[things[0].category]:
                 return Rejection(Reason.NAME_AMBIGUOUS, {"rivals": list(rivals)})
@@ -285,9 +289,9 @@ class SceneLayout(Engine):
             sightings = [layout.sightings[item.category] for item in things]
             return geometry.appearance_order(sightings, times=layout.times, rules=rules)
         if self.quantity == "relative_distance":
-            return nearest_category(layout, things)
+            return seen.nearest_category(layout, things)
         if self.quantity == "absolute_distance":
-            return gap_between(layout, things)
+            return seen.gap_between(layout, things)
         if self.quantity == "object_size":
             if len(things[0].outline) < layout.recipe.guards.object_partial_vertices:
                 return Rejection(Reason.OBJECT_PARTIAL, {"vertices": len(things[0].outline)})
@@ -364,7 +368,7 @@ class SceneLayout(Engine):
         layout = layout_of(scene, row.frames)
         if fault := self._unseen(layout, row):  # a count has none
             return FrameAnswer("", fault)
-        ask = count_told if self.quantity == "object_count" else self._ask
+        ask = seen.count_told if self.quantity == "object_count" else self._ask
         found: Answer[Any] | Rejection = ask(layout, row.items)
         if isinstance(found, Rejection):
             return FrameAnswer("", str(found.reason))

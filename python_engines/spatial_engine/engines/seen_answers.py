@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.seen_parts import agreed
 from spatialcore.relations import layout as geometry
-from spatialcore.relations.eye import tells_apart
+from spatialcore.relations.eye import tell_apart, tells_apart
 from spatialcore.relations.layout import LayoutRules, object_count
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.types import Float64
 
 if TYPE_CHECKING:
     from spatial_engine.engines.layout_scene import LayoutScene
@@ -27,6 +33,50 @@ def nearest_category(layout: LayoutScene, things: Sequence[SceneObject]) -> Answ
         return whole
     gaps = {name: _seen_gap(layout, first, name) for name in names}
     return agreed(whole, geometry.nearest_of(first.object_id, gaps, room_area_m2=area, rules=rules))
+
+
+def nearest_categories(
+    layout: LayoutScene, possible: Iterable[tuple[int, ...]]
+) -> tuple[list[tuple[tuple[int, ...], str]], Counter[str]]:
+    """`nearest_category` of many sets of objects, by arrays.
+
+    Args:
+        layout: The scene.
+        possible: An object and others of as many categories, their ids.
+
+    Returns:
+        The sets that have an answer, with the nearest category; the others by reason.
+    """
+    sets = list(possible)
+    if not sets:
+        return [], Counter()
+    ids = np.array(sets, dtype=np.int64)
+    category = {k: layout.object(k).category for k in np.unique(ids).tolist()}
+    # Columns by name: equal gaps are told apart by it.
+    by_name = np.array([sorted(row[1:], key=category.__getitem__) for row in sets])
+    refused, told = [], []
+    for gap_of in (_whole_gap, _seen_gap):
+        known = {
+            (a, b): gap_of(layout, layout.object(a), category[b])
+            for a, b in {(row[0], b) for row in sets for b in row[1:]}
+        }
+        gaps = np.array([
+            [known[a, b] for b in row]
+            for a, row in zip(ids[:, 0].tolist(), by_name.tolist(), strict=True)
+        ])  # fmt: skip
+        reason, nearest = geometry.nearest_of_rows(
+            gaps, room_area_m2=layout.room_area, rules=layout.rules
+        )
+        refused.append(reason)
+        told.append(nearest)
+    whole, seen = refused
+    hidden = (whole == "") & ((seen != "") | (told[0] != told[1]))
+    reasons = whole.copy()
+    reasons[hidden] = str(Reason.HIDDEN_PART)
+    kept = np.flatnonzero(reasons == "")
+    right = np.take_along_axis(by_name, told[0][:, None], axis=1)[:, 0]
+    answers = [(sets[k], category[int(right[k])]) for k in kept.tolist()]
+    return answers, Counter(reasons[reasons != ""].tolist())
 
 
 def _whole_gap(layout: LayoutScene, first: SceneObject, category: str) -> float:
@@ -60,6 +110,45 @@ def gap_between(layout: LayoutScene, things: Sequence[SceneObject]) -> Answer[fl
     if tells_apart(seen, whole.value, share=rules.min_seen_share, metres=rules.min_seen_m):
         return Rejection(Reason.HIDDEN_PART, evidence)
     return Answer(whole.value, evidence)
+
+
+def all_nearer(layout: LayoutScene) -> tuple[list[tuple[Row, str]], Counter[str]]:
+    """Whether one unique object is nearer to a third than another, of all ordered sets of three.
+
+    As `pairs.nearer` of whole objects and of their seen parts, asked of arrays.
+
+    Returns:
+        Rows of the two and the third that have an answer, with its word; the others by reason.
+    """
+    things, rules = layout.unique, layout.relation_rules
+    if len(things) < 3:
+        return [], Counter()
+    sets = np.array(list(permutations(range(len(things)), 3)))
+    first, second, third = sets.T
+    told = []
+    for some in (things, layout.seen_parts(things)):
+        gaps = _gaps(some)
+        a, b = gaps[third, first], gaps[third, second]
+        clear = tell_apart(a, b, share=rules.min_seen_share, metres=rules.min_seen_m)
+        told.append((clear, a < b))
+    (clear, nearer), (seen, seen_nearer) = told
+    kept = clear & seen & (nearer == seen_nearer)
+    refused = {
+        str(Reason.DEAD_ZONE): int((~clear).sum()),
+        str(Reason.HIDDEN_PART): int((clear & ~kept).sum()),
+    }
+    ids = np.array([item.object_id for item in things])[sets[kept]].tolist()
+    words = [("farther", "nearer")[is_nearer] for is_nearer in nearer[kept].tolist()]
+    rows = [(Row(layout.frames, tuple(k)), word) for k, word in zip(ids, words, strict=True)]
+    return rows, Counter({reason: count for reason, count in refused.items() if count})
+
+
+def _gaps(things: Sequence[SceneObject]) -> Float64:
+    """(n, n) metres between objects, 0 from each to itself."""
+    out = np.zeros((len(things), len(things)))
+    for a, b in combinations(range(len(things)), 2):
+        out[a, b] = out[b, a] = gap(things[a], things[b])
+    return out
 
 
 def room_told(layout: LayoutScene) -> Answer[float] | Rejection:

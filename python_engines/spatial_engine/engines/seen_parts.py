@@ -8,6 +8,7 @@ give different answers, nothing is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -44,6 +45,8 @@ class SeenParts:
     ) -> None:
         self._points, self._instance, self._points_of = points, instance, points_of
         self._frames: dict[int, tuple[NDArray[np.intp], NDArray[np.int32]]] = {}
+        self._spans: dict[int, dict[int, tuple[int, int]]] = {}
+        self._seen: dict[tuple[int, tuple[int, ...]], SceneObject | None] = {}
         self._parts: dict[tuple[int, str, tuple[int, ...]], SceneObject | None] = {}
 
     def labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
@@ -61,19 +64,44 @@ class SeenParts:
         # The name belongs to who asks: what is pointed at has none, and both share these parts.
         key = item.object_id, item.category, tuple(frames)
         if key not in self._parts:
-            rows = np.unique(np.concatenate([self._rows(item.object_id, f) for f in frames]))
+            seen = self._part(item, key[2])
+            self._parts[key] = None if seen is None else seen.renamed(item.category)
+        return self._parts[key]
+
+    def _part(self, item: SceneObject, frames: tuple[int, ...]) -> SceneObject | None:
+        key = item.object_id, frames
+        if key not in self._seen:
+            rows = _merged([self._rows(item.object_id, frame) for frame in frames])
             seen: Float64 = self._points[rows].astype(np.float64)
             if not np.isfinite(seen).all():
                 seen = seen[np.isfinite(seen).all(axis=1)]
-            self._parts[key] = (
+            self._seen[key] = (
                 SceneObject(item.object_id, item.category, box=item.box, points=seen)
                 if len(seen) else None
             )  # fmt: skip
-        return self._parts[key]
+        return self._seen[key]
 
     def _rows(self, object_id: int, frame: int) -> NDArray[np.intp]:
+        """The rows of an object that a frame shows, ascending."""
         rows, ids = self.labelled(frame)
-        return rows[np.searchsorted(ids, object_id) : np.searchsorted(ids, object_id, "right")]
+        if frame not in self._spans:
+            starts = np.flatnonzero(np.diff(ids, prepend=-1))
+            spans = pairwise([*starts.tolist(), len(ids)])
+            self._spans[frame] = dict(zip(ids[starts].tolist(), spans, strict=True))
+        first, end = self._spans[frame].get(object_id, (0, 0))
+        return rows[first:end]
+
+
+def _merged(parts: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The members of ascending sets, ascending."""
+    some = [part for part in parts if len(part)]
+    if len(some) < 2:
+        return some[0] if some else np.zeros(0, np.intp)
+    low, high = min(part[0] for part in some), max(part[-1] for part in some)
+    found = np.zeros(high - low + 1, dtype=np.bool_)
+    for part in some:
+        found[part - low] = True
+    return np.asarray(np.flatnonzero(found) + low)
 
 
 def sides_seen(item: SceneObject, part: SceneObject) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -35,6 +36,7 @@ from spatial_engine.engines.layout_scene import (
     layout_scene,
     reference_layout,
 )
+from spatial_engine.engines.seen_answers import all_nearer
 from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.records import answers
@@ -62,6 +64,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     **{f"size.{by}": _SIZES for by in sizes.MEASURES},
 }
 _VIEWED = ("side", "depth")
+_WHOLE = {"topology": pairs.topological, "height": pairs.vertical}
 # What a word becomes when the first two objects are asked the other way round.
 _PAIRS = [(words[0], words[1]) for name, words in WORDS.items() if name != "topology"]
 _TURNED = dict(_PAIRS) | {b: a for a, b in _PAIRS}
@@ -111,25 +114,42 @@ class SpatialRelation(Engine):
             return equal_shares(self.words)
         return (("", 1.0),)
 
+    @property
+    def opposite(self) -> Mapping[str, str]:
+        """What a word becomes when the first two objects are asked the other way round."""
+        return _TURNED
+
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Every ordered set of unique objects whose relation is clear."""
         layout = layout_scene(context)
-        gathered = Gathered(self.task, context.place, Counter(layout.unnamed()))
+        rows, rejected = self._clear(layout, context.scene.world_from_cam)
+        rejected.update(layout.unnamed())
+        gathered = Gathered(self.task, context.place, rejected)
         # On sides decides where one looks from: no pair of categories tells them. What stands at
         # walls is mostly behind what does not.
         content = pair_content if self.paired_contents else content_of
-        for frames, items in self._possible(layout):
-            found = self._ask(layout, items, frames, context.scene.world_from_cam)
-            if isinstance(found, Rejection):
-                gathered.refuse(found.reason)
-            elif found.value in self.words:  # "inside" is asked the other way round
-                a, b = (layout.object(k).category for k in items[:2])
-                gathered.keep(
-                    Row(frames, items), bin=int(a > b),
-                    stratum=self.words.index(in_order(found.value, (a, b), _TURNED)),
-                    content=0 if self.relation == "side" else content(a, b),
-                )  # fmt: skip
+        for row, word in rows:
+            a, b = (layout.object(k).category for k in row.items[:2])
+            gathered.keep(
+                row, bin=int(a > b), stratum=self.words.index(in_order(word, (a, b), _TURNED)),
+                content=0 if self.relation == "side" else content(a, b),
+            )  # fmt: skip
         return gathered.table()
+
+    def _clear(
+        self, layout: LayoutScene, pose_of: Callable[[int], Float64]
+    ) -> tuple[list[tuple[Row, str]], Counter[str]]:
+        """The rows that have an answer, with its word, and the others by reason."""
+        if self.relation == "nearer" and len(layout.frames) > 1:
+            return all_nearer(layout)
+        rows, rejected = list[tuple[Row, str]](), Counter[str]()
+        for frames, items in self._possible(layout):
+            found = self._ask(layout, items, frames, pose_of)
+            if isinstance(found, Rejection):
+                rejected[str(found.reason)] += 1
+            elif found.value in self.words:  # "inside" is asked the other way round
+                rows.append((Row(frames, items), found.value))
+        return rows, rejected
 
     def _possible(self, layout: LayoutScene) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Frames and object ids of everything that might be asked."""
@@ -155,10 +175,9 @@ class SpatialRelation(Engine):
     ) -> Answer[str] | Rejection:
         """The word about the first object as the second (and third) see it."""
         things, rules = [layout.object(k) for k in items], layout.relation_rules
-        if self.relation == "topology":
-            return pairs.topological(things[0], things[1], rules=rules)
-        if self.relation == "height":
-            return pairs.vertical(things[0], things[1], rules=rules)
+        if self.relation in _WHOLE:
+            ask = _WHOLE[self.relation]  # whatever frames show
+            return layout.of_whole((self.relation, *items), lambda: ask(*things, rules=rules))
         if self.relation.startswith("size"):
             return self._compared(layout, things)
         if self.relation == "nearer":
@@ -175,10 +194,9 @@ class SpatialRelation(Engine):
     ) -> Answer[str] | Rejection:
         """Which of two is larger, by the quantity that is asked or by all of them."""
         by, (a, b), rules = self.relation.removeprefix("size."), things, layout.relation_rules
-        if self.relation == "size":
-            found = sizes.plain_size(a, b, rules=rules)
-        else:
-            found = sizes.size_relation(a, b, by=by, rules=rules)
+        ask = sizes.plain_size if self.relation == "size" else partial(sizes.size_relation, by=by)
+        key = self.relation, a.object_id, b.object_id
+        found = layout.of_whole(key, lambda: ask(a, b, rules=rules))
         if isinstance(found, Rejection):
             return found
         return size_fault(layout, a, by) or size_fault(layout, b, by) or found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -214,8 +214,7 @@ def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:
     """Along which axis of a camera a point (k, 3) moved by far the most."""
     shift = points[-1] - points[0]
     x, y, z = ((axes[:, 0] * shift[0] + axes[:, 1] * shift[1]) + axes[:, 2] * shift[2]).tolist()
-    net = float(way_of(points)[-1])
-    path = float(sum(way_of(np.stack(pair))[-1] for pair in pairwise(points)))
+    net, path = float(way_of(points)[-1]), _path_of(points)
     evidence: Evidence = {"shift_m": [x, y, z], "net_m": net, "path_m": path}
     if net < LEAST_MOVE_M:
         return Rejection(Reason.DEAD_ZONE, evidence)
@@ -229,9 +228,15 @@ def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:
     return Answer(DIRECTIONS[2 * axis + ((x, y, z)[axis] < 0)], evidence)
 
 
+def _path_of(points: Float64) -> float:
+    """Metres along the straight lines from each of points (k, 3) to the next."""
+    dx, dy, dz = np.diff(points, axis=0).T
+    return float(sum(np.sqrt((dx * dx + dy * dy) + dz * dz).tolist()))
+
+
 def _speed(points: Float64, gap_s: float | None) -> Answer[float] | Rejection:
     """Centimetres per second of a point (k, 3), along the straight lines from image to image."""
-    path = float(sum(way_of(np.stack(pair))[-1] for pair in pairwise(points)))
+    path = _path_of(points)
     if gap_s is None:
         return Rejection(Reason.TIME_UNKNOWN)
     evidence: Evidence = {"path_m": path, "gap_s": gap_s}

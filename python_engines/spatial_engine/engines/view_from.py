@@ -25,9 +25,9 @@ def view_from(views: ViewSet, row: Row) -> Answer[str] | Rejection:
     fault = stand_fault(views, *row.items)
     if fault is not None:
         return Rejection(fault)
-    stand, face = (views.object(k) for k in row.items)
+    face = views.object(row.items[1])
     eyes = [views.stand(frame) for frame in row.frames]
-    beside = [views.measures.nearest_on_floor(eye.position, stand.outline) for eye in eyes]
+    beside = [views.beside(row.items[0], frame) for frame in row.frames]
     off = [eye.bearing(face.centroid) for eye in eyes]
     away = [eye.floor_distance(face.centroid) for eye in eyes]
     evidence: Evidence = {"beside_m": beside, "bearings_deg": off, "floor_distances_m": away}
@@ -58,9 +58,15 @@ def _elsewhere(views: ViewSet, right: int, frame: int, stand: int, face: int) ->
     It was taken away from there, and from another side of what one faces, or another distance, or
     looks past it.
     """
-    middle, eye, other = views.object(face).centroid, views.stand(right), views.stand(frame)
-    if views.measures.nearest_on_floor(other.position, views.object(stand).outline) < AWAY_M:
+    if views.beside(stand, frame) < AWAY_M:
         return False
+    return views.kept(
+        ("another side", right, frame, face), lambda: _another_side(views, right, frame, face)
+    )
+
+
+def _another_side(views: ViewSet, right: int, frame: int, face: int) -> bool:
+    middle, eye, other = views.object(face).centroid, views.stand(right), views.stand(frame)
     near, far = sorted(one.floor_distance(middle) for one in (eye, other))
     return (
         abs(views.measures.turn(middle, eye.position, other.position)) >= ANOTHER_DEG
@@ -79,13 +85,6 @@ def _alike(views: ViewSet, a: int, b: int) -> bool:
 def possible_views(task: str, views: ViewSet) -> Iterator[Row]:
     """An image taken beside an object that looks at another, and three taken elsewhere."""
     frames = [frame for frame in views.frames if views.level(frame)]
-    beside = {
-        (k, frame): views.measures.nearest_on_floor(
-            views.stand(frame).position, views.object(k).outline
-        )
-        for k in views.ids.tolist()
-        for frame in frames
-    }
     for right in frames:
         eye = views.stand(right)
         for face in views.ids.tolist():
@@ -93,7 +92,7 @@ def possible_views(task: str, views: ViewSet) -> Iterator[Row]:
             if not views.shows(face, right) or abs(eye.bearing(middle)) > FACING_DEG:
                 continue
             for stand in views.ids.tolist():
-                if stand == face or beside[stand, right] > BESIDE_M:
+                if stand == face or views.beside(stand, right) > BESIDE_M:
                     continue
                 key = (right, stand, face)
                 wrong = [

@@ -8,10 +8,10 @@ Made twice: from the index for the engines, and from the source for `verify`. Wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from spatial_engine.records.place import Place
     from spatial_engine.reference.scene import ReferenceScene
 
+T = TypeVar("T")
 MAX_PITCH_DEG = 60.0  # a steeper view has no direction on the floor
 
 LEAST_IMAGES, MOST_IMAGES = 3, 6  # of a chain
@@ -110,6 +111,7 @@ class ViewSet:
     _ranges: dict[tuple[int, int], float | Reason] = field(
         default_factory=dict, init=False, repr=False
     )
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def layout(self) -> LayoutScene:
@@ -156,6 +158,11 @@ class ViewSet:
                 out[row] = ~seen[others].any(axis=0)
         return out
 
+    @cached_property
+    def _tables(self) -> tuple[list[list[bool]], list[list[bool]], list[list[bool]]]:
+        """`shown`, `unseen` and `sole` as lists, which are faster to ask one by one."""
+        return self.shown.tolist(), self.unseen.tolist(), self.sole.tolist()
+
     def stand(self, frame: int) -> Standpoint:
         """Where a frame was taken from."""
         if frame not in self._stands:
@@ -177,11 +184,11 @@ class ViewSet:
 
     def shows(self, object_id: int, frame: int) -> bool:
         """Whether a frame shows an object."""
-        return bool(self.shown[self.rows[object_id], self.columns[frame]])
+        return self._tables[0][self.rows[object_id]][self.columns[frame]]
 
     def lacks(self, object_id: int, frame: int) -> bool:
         """Whether a frame sees nothing of an object."""
-        return bool(self.unseen[self.rows[object_id], self.columns[frame]])
+        return self._tables[1][self.rows[object_id]][self.columns[frame]]
 
     def name_fault(self, items: Iterable[int], frames: Sequence[int]) -> Reason | None:
         """Why objects may not be named in a question that shows these frames, or None.
@@ -189,13 +196,30 @@ class ViewSet:
         None of the frames sees another object that the name may stand for, and one shows it.
         """
         at = [self.columns[frame] for frame in frames]
+        shown, _, sole = self._tables
         for object_id in items:
             row = self.rows[object_id]
-            if not self.shown[row, at].any():
+            if not any(shown[row][column] for column in at):
                 return Reason.CATEGORY_NOT_SEEN
-            if not self.sole[row, at].all():
+            if not all(sole[row][column] for column in at):
                 return Reason.CATEGORY_NOT_UNIQUE
         return None
+
+    def beside(self, object_id: int, frame: int) -> float:
+        """Metres on the floor plan from a camera to the nearest vertex of an object."""
+
+        def make() -> float:
+            eye, outline = self.stand(frame).position, self.object(object_id).outline
+            return self.measures.nearest_on_floor(eye, outline)
+
+        return self.kept(("beside", object_id, frame), make)
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        value: T = self._kept[key]
+        return value
 
     def range_of(self, object_id: int, frame: int) -> float | Reason:
         """Metres from a camera to the nearest point of an object that the frame shows.

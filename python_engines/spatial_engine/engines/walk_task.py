@@ -29,7 +29,7 @@ from spatial_engine.engines.layout_scene import (
 )
 from spatialcore.draws import uniform_below
 from spatialcore.index.scene_graph import scene_floor
-from spatialcore.relations.floor_plan import Rectangle, least_rectangle, opened
+from spatialcore.relations.floor_plan import Disc, Rectangle, least_rectangle, opened, widest_disc
 from spatialcore.relations.free_space import FreeSpace, GridRules, free_space
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
@@ -74,16 +74,31 @@ class WalkScene:
         points = layout.points[layout.seen_points()].astype(np.float64)
         low = np.abs(points[:, 2] - floor.floor_z) <= floor.rules.obstacle_low_m
         if low.any():
-            away, _ = cKDTree(points[low, :2]).query(floor.free_xy)
-            rows, columns = floor.free_cells[away <= floor.rules.floor_reach_m].T
+            reach = floor.rules.floor_reach_m
+            tree = cKDTree(points[low, :2], balanced_tree=False, compact_nodes=False)
+            away, _ = tree.query(floor.free_xy, distance_upper_bound=1.01 * reach)
+            rows, columns = floor.free_cells[away <= reach].T
             seen[rows, columns] = True
         return seen
+
+    @cached_property
+    def widest_seen(self) -> Disc:
+        """The widest disc on the seen floor, where there is an open one."""
+        return widest_disc(self.seen_floor, OPEN_FLOOR.cell_m)
+
+    def widest(self, floor: FreeSpace) -> Disc:
+        """The widest disc on the open floor."""
+        return self.layout.of_whole("widest", lambda: widest_disc(floor.free, floor.cell_m))
 
     @cached_property
     def rectangle(self) -> Rectangle | None:
         """The rectangle of least area around the scan; None where it spans no area."""
         points = self.layout.points
-        return least_rectangle(points[np.isfinite(points).all(axis=1), :2])
+
+        def make() -> Rectangle | None:
+            return least_rectangle(points[np.isfinite(points).all(axis=1), :2])
+
+        return self.layout.of_whole("rectangle", make)
 
     @cached_property
     def four_walls(self) -> Rectangle | Rejection:

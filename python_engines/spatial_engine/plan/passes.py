@@ -27,7 +27,9 @@ from spatial_engine.plan.quotas import Cell
 from spatial_engine.plan.thresholds import Offer
 from spatial_engine.plan.waiting import WaitingArrays, write_arrays
 from spatial_engine.recipe import Recipe
+from spatial_engine.records.record import record_id
 from spatialcore.draws import smallest_of_groups
+from spatialcore.errors import PlanError
 from spatialcore.files import write_json
 
 Tables = Iterator[tuple[str, CandidateTable]]  # by task
@@ -138,15 +140,39 @@ def _tables(job: SceneJob, tasks: tuple[str, ...]) -> Tables:
         raise engine_failure(f"{job.scene.source}/{job.scene.scene}", task, error) from error
 
 
+def _check_ids(job: SceneJob, task: str, table: CandidateTable) -> None:
+    """Refuse a plan whose records would not have ids of their own: the engine is at fault."""
+    twins = table.twins()
+    if twins is None:
+        return
+    scene, package = job.scene, type(engine_of(task)).__module__.partition(".")[0]
+    (frames, items), (others, _) = twins
+    name = record_id(job.recipe.name, task, scene.source, scene.scene, frames, items)
+    raise PlanError(
+        f"{scene.source}/{scene.scene}: the engine of {task} (package {package!r}) lists two "
+        f"candidates of one id, {name}: frames {_listed_text(frames)} and {_listed_text(others)} "
+        f"with items {_listed_text(items)}. An id does not tell the order of frames: the engine "
+        "has to list each set of frames once for the same items; leave the task out by --tasks"
+    )
+
+
+def _listed_text(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
+
+
 def count_candidates(job: SceneJob) -> Counted:
     """Candidates by task, content, stratum and bin; they wait on disk for the second pass.
 
     A scene on which an engine fails has none, and the reason is among the rejections.
+
+    Raises:
+        PlanError: An engine lists two candidates whose records would have one id.
     """
     out = Counted({}, {})
 
     def counted() -> Tables:
         for task, table in _tables(job, job.listed):
+            _check_ids(job, task, table)
             out.cells[task] = _cells(job, task, table)
             if table.rejected:
                 out.rejected[task] = dict(table.rejected)

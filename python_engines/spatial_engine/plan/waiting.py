@@ -9,6 +9,7 @@ other as they are in memory, and one directory at the end says where each lies.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,17 @@ class WaitingArrays:
 
     def __init__(self, path: Path) -> None:
         """Read the directory."""
-        self._path = path
-        with path.open("rb") as file:
-            end = file.seek(-_LENGTH.itemsize, 2)
-            length = int(np.frombuffer(file.read(), _LENGTH)[0])
-            file.seek(end - length)
-            self._places: dict[str, tuple[str, list[int], int]] = json.loads(file.read(length))
+        self._bytes = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
+        end = len(self._bytes) - _LENGTH.itemsize
+        length = int(self._bytes[end:].view(_LENGTH)[0])
+        directory = self._bytes[end - length : end].tobytes()
+        self._places: dict[str, tuple[str, list[int], int]] = json.loads(directory)
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         dtype, shape, offset = self._places[name]
-        count = int(np.prod(shape))
-        read = np.fromfile(self._path, dtype=dtype, count=count, offset=offset)
-        return read.reshape(shape)
+        end = offset + math.prod(shape) * np.dtype(dtype).itemsize
+        # Of other pages nothing is read; a copy, so that nothing holds the file.
+        return np.array(self._bytes[offset:end]).view(dtype).reshape(shape)

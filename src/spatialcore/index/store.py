@@ -332,7 +332,8 @@ def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
         raise SceneIndexError(f"{path}: damaged; run the same `spatialcore index` again") from error
     if array.dtype != np.dtype(dtype):
         raise SceneIndexError(f"{path}: holds {array.dtype}, not {np.dtype(dtype)}")
-    return array
+    # Still mapped, as a plain array: each piece of a `memmap` is made by Python code.
+    return array.view(np.ndarray)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

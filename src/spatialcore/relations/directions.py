@@ -69,10 +69,9 @@ def bearing_deg(stand: Any, face: Any, target: Any) -> float:
         >>> bearing_deg((0, 0), (0, 1), (1, 0))  # facing north, east is to the right
         -90.0
     """
-    (px, py), (ox, oy), (qx, qy) = (
-        (float(point[0]), float(point[1])) for point in (stand, face, target)
-    )
-    ax, ay, bx, by = ox - px, oy - py, qx - px, qy - py
+    px, py = float(stand[0]), float(stand[1])
+    ax, ay = float(face[0]) - px, float(face[1]) - py
+    bx, by = float(target[0]) - px, float(target[1]) - py
     return _turn_deg(ax * by - ay * bx, ax * bx + ay * by)
 
 

@@ -112,8 +112,8 @@ class FreeSpace:
 
     def center(self, cell: Cell) -> Float64:
         """(2,) world (x, y) of a cell's centre."""
-        middle: Float64 = self.centers([cell])[0]
-        return middle
+        x, y = self._corner
+        return np.array([x + (cell[1] + 0.5) * self.cell_m, y + (cell[0] + 0.5) * self.cell_m])
 
     def centers(self, cells: ArrayLike) -> Float64:
         """(N, 2) world (x, y) of the centres of cells (N, 2)."""

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatialcore.relations.eye import MIN_SEEN_M, MIN_SEEN_SHARE, tells_apart
+from spatialcore.relations.eye import MIN_SEEN_M, MIN_SEEN_SHARE, tell_apart, tells_apart
 from spatialcore.relations.scene_object import SceneObject, gap
 from spatialcore.relations.verdict import Answer, Reason, Rejection
 
@@ -198,6 +198,33 @@ def nearest_of(
     if not seen or any(gaps[far] - gaps[near] <= step for near, far in pairwise(order)):
         return Rejection(Reason.DISTANCE_GAP, evidence)
     return Answer(order[0], evidence)
+
+
+def nearest_of_rows(
+    gaps: ArrayLike, *, room_area_m2: float | None = None, rules: LayoutRules = DEFAULT_RULES
+) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
+    """`nearest_of` of many objects and as many categories of each.
+
+    Args:
+        gaps: (n, c) metres from an object to categories, in the order of their names.
+        room_area_m2: As in `nearest_of`.
+        rules: Thresholds.
+
+    Returns:
+        (n,) reason why there is no answer, or ""; (n,) column of the nearest category.
+    """
+    table = np.asarray(gaps, dtype=np.float64)
+    order = np.argsort(table, axis=1, kind="stable")
+    ascending = np.take_along_axis(table, order, axis=1)
+    large = room_area_m2 is not None and room_area_m2 > rules.large_room_m2
+    step = rules.min_difference_large_m if large else rules.min_difference_m
+    share, metres = rules.min_seen_share, rules.min_seen_m
+    apart = tell_apart(ascending[:, 0], ascending[:, 1], share=share, metres=metres)
+    apart &= (np.diff(ascending, axis=1) > step).all(axis=1)
+    reason = np.full(len(table), "", dtype=object)
+    reason[~apart] = str(Reason.DISTANCE_GAP)
+    reason[ascending[:, 0] < rules.min_nearest_m] = str(Reason.DISTANCE_RANGE)
+    return reason, order[:, 0]
 
 
 def object_size(

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,9 @@ from spatialcore.relations.boxes import OrientedBox, finite_points, gravity_box
 from spatialcore.relations.solids import box_distance
 from spatialcore.types import Float64
 
-_FIRST_LOOKED = 32  # vertices whose distances bound that of all the others
+_PAIRS_AT_ONCE = 32_768  # of vertices: so many distances cost less than a tree
+_STEPS = 3  # from nearest vertex to nearest vertex: the distance they end at is mostly the least
+_ROUNDING = 1 + 1e-12
 
 
 class SceneObject:
@@ -47,7 +50,14 @@ class SceneObject:
         self.category = category
         self.points: Float64 | None = None if points is None else finite_points(points)
         self.box = gravity_box(self.points) if box is None else box  # type: ignore[arg-type]
-        self._gaps: dict[SceneObject, float] = {}
+        self._shape = object()  # the same for all names of one thing
+        self._gaps: dict[object, float] = {}  # by the shape of the other one
+
+    def renamed(self, category: str) -> SceneObject:
+        """The same thing under another name; what has been measured of it holds for both."""
+        other = copy.copy(self)
+        other.category = category
+        return other
 
     @property
     def centroid(self) -> Float64:
@@ -70,13 +80,6 @@ class SceneObject:
     def columns(self) -> Float64:
         """(3, V) contiguous coordinates of `outline`: scans of whole columns are faster."""
         return np.ascontiguousarray(self.outline.T)
-
-    @cached_property
-    def tree(self) -> Any:
-        """k-d tree of the vertices, built once."""
-        from scipy.spatial import cKDTree
-
-        return cKDTree(self.points)
 
 
 def viewer_range(viewer_xyz: ArrayLike, item: SceneObject) -> float:
@@ -102,31 +105,68 @@ def gap(a: SceneObject, b: SceneObject) -> float:
         >>> gap(left, SceneObject(1, "pen", points=[(3, 4, 1)]))
         5.0
     """
-    known = a._gaps.get(b)
+    known = a._gaps.get(b._shape)
     if known is None:
         known = _measured_gap(a, b)
-        a._gaps[b] = b._gaps[a] = known
+        a._gaps[b._shape] = b._gaps[a._shape] = known
     return known
 
 
 def _measured_gap(a: SceneObject, b: SceneObject) -> float:
     if a.points is None or b.points is None:
         return box_distance(a.box, b.box)
-    if len(a.points) > len(b.points):
-        a, b = b, a
-    assert a.points is not None
     # No vertex can be nearer than the other's bounds; few are left once one distance is known.
-    lo, hi = b.bounds
-    bound = np.zeros(len(a.points))
-    for k in range(3):
-        beyond = np.clip(a.columns[k], lo[k], hi[k]) - a.columns[k]
-        bound += beyond * beyond
-    few = min(_FIRST_LOOKED, len(bound) - 1)
-    first = np.argpartition(bound, few)[: few + 1]
-    nearest = float(b.tree.query(a.points[first])[0].min())
-    near = a.points[bound <= nearest * nearest * (1 + 1e-12)]
-    found, _ = b.tree.query(near, distance_upper_bound=nearest)
-    return min(nearest, float(found.min(initial=np.inf)))
+    far_a, far_b = _beyond(a.columns, *b.bounds), _beyond(b.columns, *a.bounds)
+    known = _descended(a.columns, b.columns, int(far_a.argmin()))
+    left, right = a.columns[:, far_a <= known * _ROUNDING], b.columns[:, far_b <= known * _ROUNDING]
+    if left.shape[1] * right.shape[1] > _PAIRS_AT_ONCE:
+        left = left[:, _beyond(left, *_bounds(right)) <= known * _ROUNDING]
+        right = right[:, _beyond(right, *_bounds(left)) <= known * _ROUNDING]
+    if left.shape[1] * right.shape[1] <= _PAIRS_AT_ONCE:
+        every = _squares(left[:, :, None], right[:, None])
+        return math.sqrt(min(known, float(every.min(initial=np.inf))))
+    from scipy.spatial import cKDTree
+
+    few, many = sorted((left, right), key=lambda columns: columns.shape[1])
+    tree = cKDTree(many.T, balanced_tree=False, compact_nodes=False)
+    return min(math.sqrt(known), float(tree.query(few.T)[0].min()))
+
+
+def _beyond(columns: Float64, low: Float64, high: Float64) -> Float64:
+    """(V,) squares of the distances of vertices (3, V) from bounds."""
+    away = np.maximum(low[:, None] - columns, columns - high[:, None])
+    x, y, z = np.square(np.maximum(away, 0.0, out=away), out=away)
+    return np.asarray(x + y + z)
+
+
+def _bounds(columns: Float64) -> tuple[Float64, Float64]:
+    """(3,) least and (3,) greatest coordinates of (3, V); of none, what nothing is near to."""
+    return columns.min(axis=1, initial=np.inf), columns.max(axis=1, initial=-np.inf)
+
+
+def _squares(a: Float64, b: Float64) -> Float64:
+    """Squares of the distances of points whose coordinates are rows, as a k-d tree sums them."""
+    x, y, z = np.square(a - b)
+    return np.asarray(x + y + z)
+
+
+def _descended(a: Float64, b: Float64, start: int) -> float:
+    """The square of a short distance of (3, V) and (3, W): from nearest vertex to nearest vertex.
+
+    Args:
+        a: Vertices.
+        b: The others.
+        start: Of `a`, to begin with.
+    """
+    at, least = a[:, start, None], math.inf
+    for step in range(2 * _STEPS):
+        others = (b, a)[step % 2]
+        away = _squares(others, at)
+        nearest = int(away.argmin())
+        if not away[nearest] < least:
+            break
+        at, least = others[:, nearest, None], float(away[nearest])
+    return least
 
 
 def gap_floor(objects: Sequence[SceneObject]) -> Float64:

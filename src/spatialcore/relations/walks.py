@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -124,7 +125,8 @@ class Walk:
 
     def arrives(self, goal_xy: ArrayLike, *, rules: WalkRules = DEFAULT_RULES) -> bool:
         """Whether the walk ends near the goal and every leg is clear."""
-        x, y = (float(v) for v in np.asarray(goal_xy, dtype=np.float64)[:2])
+        goal: Any = goal_xy
+        x, y = float(goal[0]), float(goal[1])
         near = math.dist(self.places[-1], (x, y)) <= rules.goal_m
         return near and all(self.legs_clear)
 
@@ -155,7 +157,8 @@ def walk(space: FreeSpace, start_xy: ArrayLike, heading_deg: float, steps: Seque
     Raises:
         ValueError: A step's turn word is unknown.
     """
-    x, y = (float(v) for v in np.asarray(start_xy, dtype=np.float64)[:2])
+    start: Any = start_xy  # plain floats: this runs for every place where a walk may start
+    x, y = float(start[0]), float(start[1])
     places, headings, clear = [(x, y)], [heading_deg], []
     for step in steps:
         if step.turn not in NOMINAL_DEG:
@@ -180,7 +183,8 @@ def _ahead(place: tuple[float, float], heading_deg: float, distance: float) -> t
 
 def heading_to(start_xy: ArrayLike, end_xy: ArrayLike) -> float:
     """Heading from one place to another, counter-clockwise from x, degrees in (-180, 180]."""
-    x, y = (float(v) for v in np.asarray(start_xy, dtype=np.float64)[:2])
+    start: Any = start_xy
+    x, y = float(start[0]), float(start[1])
     return bearing_deg((x, y), (x + 1.0, y), end_xy)
 
 
