@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -102,9 +103,54 @@ def _running_stream() -> bytes:
     return _raw_deflate(metres.tobytes() * 3)
 
 
-def _saved(array: np.ndarray, form: str) -> bytes:
+def _saved(array: np.ndarray, form: str, mode: str | None = None, **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(array).save(stream, form)
+    image = Image.fromarray(array)
+    (image if mode is None else image.convert(mode)).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _tiffs() -> list[bytes]:
+    """Integers and metres; plain, and by each compression that depth comes in."""
+    maps = (depth_map(), depth_map().astype("<f4") / 1000)
+    kinds = (None, "tiff_lzw", "tiff_adobe_deflate", "packbits")
+    return [_saved(m, "TIFF", compression=kind) for m in maps for kind in kinds]
+
+
+def _pictures() -> list[bytes]:
+    """Each format, plain and with an EXIF orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.zeros((5, 7, 3), np.uint8)
+    forms = [_saved(grey, form, exif=exif) for form in ("JPEG", "PNG", "WEBP")]
+    forms += [_saved(grey, "WEBP", lossless=True), _saved(grey, "JPEG", progressive=True)]
+    return [jpeg(), *forms]
+
+
+def _masks() -> list[bytes]:
+    ids = (np.arange(35) % 4).astype(np.uint8).reshape(5, 7)
+    return [_saved(ids, "PNG"), _saved(ids, "PNG", "P"), png16(ids.astype(np.uint16))]
+
+
+def _rows_npz() -> bytes:
+    metres = depth_map().astype("<f4") / 1000
+    arrays = {"depth": depth_map(), "maps": np.stack([metres] * 2), "image": np.zeros((1, 3, 4, 5))}
+    with tempfile.TemporaryDirectory() as folder:
+        return write_npz(Path(folder) / "a.npz", arrays).read_bytes()
+
+
+def _scene_table() -> bytes:
+    """A scene whose files are not there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = {
+        "scene_id": "a", "image": ["0.jpg"], "depth_map": ["0.png"], "pose": ["0.txt"],
+        "intrinsic": ["K.txt"], "obj_tags": [["chair"]], "depth_scale": [1000],
+        "bboxes_3d_world_coords": [[[0.0] * 9]],
+    }  # fmt: skip
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row]), stream)
     return stream.getvalue()
 
 
@@ -147,11 +193,16 @@ def _exr(metres: np.ndarray) -> list[bytes]:
     import OpenEXR
 
     made = []
-    for compression in (OpenEXR.ZIP_COMPRESSION, OpenEXR.PIZ_COMPRESSION):
+    kinds = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "DWAA")
+    for number, kind in enumerate(kinds):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "a.exr"
-            header = {"compression": compression, "type": OpenEXR.scanlineimage}
-            OpenEXR.File(header, {"Z": metres.astype(np.float16)}).write(str(path))
+            header = {
+                "compression": getattr(OpenEXR, f"{kind}_COMPRESSION"),
+                "type": OpenEXR.scanlineimage,
+            }
+            stored = metres.astype(np.float16) if number % 2 else metres
+            OpenEXR.File(header, {"Z": stored}).write(str(path))
             made.append(path.read_bytes())
     return made
 
@@ -172,11 +223,11 @@ def seeds() -> dict[str, list[bytes]]:
         "colmap_images": [_colmap_images()],
         "archive": [_zip(True), _zip(False)],
         "depth_npy": [npy(metres), npy(depth_map()[:, :, None])],
-        "depth_tiff": [_saved(depth_map(), "TIFF"), _saved(metres, "TIFF")],
+        "depth_tiff": _tiffs(),
         "depth_pgm": [b"P5\n%d %d\n65535\n" % (w, h) + depth_map().astype(">u2").tobytes()],
         "depth_colmap": [b"%d&%d&1&" % (w, h) + metres.tobytes()],
-        "image": [
-            jpeg(),
-            *(_saved(np.zeros((5, 7, 3), np.uint8), form) for form in ("PNG", "WEBP")),
-        ],
+        "npz_map": [_rows_npz()],
+        "image": _pictures(),
+        "mask": _masks(),
+        "scene_table": [_scene_table()],
     } | _optional()

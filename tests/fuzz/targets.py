@@ -27,6 +27,8 @@ from spatialcore.io import (
     images,
     lzfse,
     npz,
+    object_files,
+    openspatial,
     pickled_bytes,
     ply,
     record3d,
@@ -127,6 +129,26 @@ def _depth_map(path: Path) -> None:
     depth_maps.read_depth_map(path.parent, path.name)
 
 
+def _npz_map(path: Path) -> None:
+    for part in ("depth", "maps/1"):
+        with contextlib.suppress(SpatialCoreError):
+            depth_maps.depth_map_size(path.parent, f"{path.name}#{part}")
+            depth_maps.read_depth_map(path.parent, f"{path.name}#{part}")
+    images.open_image(path.parent, f"{path.name}#image/0")
+
+
+def _mask(path: Path) -> None:
+    object_files.read_mask(path)
+
+
+def _scene_table(path: Path) -> None:
+    for name in openspatial.scenes_of(path)[:_LISTED]:
+        place = f"{path.name}#{name}"
+        with contextlib.suppress(SpatialCoreError):
+            source = openspatial.OpenSpatialSource(path.parent, (("room", place),), ReadOptions())
+            source.open("room")
+
+
 def _image(path: Path) -> None:
     images.open_image(path.parent, path.name)
 
@@ -183,5 +205,8 @@ TARGETS = {
     "depth_pgm": Target(".pgm", _depth_map),
     "depth_exr": Target(".exr", _depth_map, "OpenEXR"),
     "depth_colmap": Target(".bin", _depth_map),
+    "npz_map": Target(".npz", _npz_map),
     "image": Target(".jpg", _image),
+    "mask": Target(".png", _mask),
+    "scene_table": Target(".parquet", _scene_table),
 }
