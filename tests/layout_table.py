@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from spatial_engine.commands import generate, verify
 from spatial_engine.dataset.dataset import open_records
+from spatialcore.commands.check_tasks import task_counter
 from spatialcore.io.open import open_sources
 from spatialcore.io.survey import SceneReport, survey
 from spatialcore.sample import SampleConfig, make_sample
@@ -135,10 +136,19 @@ def cells(name: str, source: Path, out: Path, options: tuple[str, ...]) -> tuple
     reports = [report for opened in sources for report in survey(opened)]
     kinds = ", ".join(sorted({opened.kind for opened in sources}))
     command = [str(source), "-o", str(out), "--workers", "1", *options]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         made = generate.main(command)
         sound = made in (0, 3) and verify.main([str(out), "--all", "--workers", "1"]) == 0
-    return name, kinds, *scene_cells(reports), *record_cells(out, sound)
+    tasks, records = record_cells(out, sound, said.getvalue())
+    return name, kinds, *scene_cells(reports), f"{tasks}/{task_count(reports)}", records
+
+
+def task_count(reports: list[SceneReport]) -> int:
+    """Tasks of the kinds of scenes that there are."""
+    counter = task_counter()
+    assert counter is not None
+    return len({task for report in reports for task in counter.locked_tasks(report)})
 
 
 def scene_cells(reports: list[SceneReport]) -> tuple[str, str, str]:
@@ -156,10 +166,11 @@ def scene_cells(reports: list[SceneReport]) -> tuple[str, str, str]:
     return f"{used}/{total}", depth, ", ".join(refused) if refused else labels
 
 
-def record_cells(out: Path, sound: bool) -> tuple[str, str]:
-    """Tasks that have records, and how many records are verified."""
+def record_cells(out: Path, sound: bool, said: str) -> tuple[str, str]:
+    """Tasks that have records, and how many records are verified, or why there are none."""
     if not (out / "manifest.json").is_file():
-        return "0", "none"
+        reasons = re.findall(r"\b([a-z]+(?:_[a-z]+)+)(?= [\d,]+|:)", said)
+        return "0", f"none: {', '.join(dict.fromkeys(reasons))}"
     records = [opened.record for opened in open_records(out)]
     return str(len({r.task for r in records})), f"{len(records)}, {'yes' if sound else 'NO'}"
 

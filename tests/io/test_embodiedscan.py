@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +19,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.embodiedscan_infos import infos_of, read_infos
 from spatialcore.io.nine_numbers import box_of_nine, rotation_zxy
 from spatialcore.io.open import open_source, open_sources
 from spatialcore.io.pickled_values import Packed, as_array, read_pickled
@@ -182,8 +186,45 @@ def test_damaged_infos_are_typed(tmp_path: Path) -> None:
             damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
         path.write_bytes(bytes(damaged[: int(rng.integers(1, len(damaged)))]))
         with contextlib.suppress(SceneFormatError):  # anything else fails the test
-            source = open_source(f"embodiedscan:{tmp_path}")
-            source.open(source.scene_ids()[0])
+            msgspec.msgpack.encode(infos_of(read_pickled(path), path))
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SceneFormatError) as error:
+        read_infos(path)
+    assert error.value.code == "archive_bad"
+
+
+def shared(depth: int) -> list[Any]:
+    """Lists of one list within each other: few bytes stored, 4 to the `depth` once written out."""
+    rows: list[Any] = []
+    for _ in range(depth):
+        rows = [rows] * 4
+    return rows
+
+
+@pytest.mark.parametrize("stored", [
+    b"\x80\x04Nr" + struct.pack("<I", 1 << 30) + b".",  # a memo with a number of a thousand million
+    pickle.dumps({"data_list": [{"sample_idx": "a", "images": [{"img_path": "x" * 60_000}] * 99}]}),
+])  # fmt: skip
+def test_bombs_are_refused(tmp_path: Path, stored: bytes) -> None:
+    path = tmp_path / "embodiedscan_infos_train.pkl"
+    path.write_bytes(stored)
+    with pytest.raises(SceneFormatError) as error:
+        read_infos(path)
+    assert error.value.code == "archive_bomb"
+
+
+def test_what_stands_for_a_text_is_one(tmp_path: Path) -> None:
+    """`str` of lists within lists would be of 4 ** 40 characters."""
+
+    class Encoded:
+        def __reduce__(self) -> Any:
+            return codecs.encode, (shared(40), "latin1")
+
+    path = tmp_path / "embodiedscan_infos_train.pkl"
+    path.write_bytes(pickle.dumps({"data_list": [Encoded()]}))
+    with pytest.raises(SceneFormatError) as error:
+        read_pickled(path)
+    assert error.value.code == "archive_unsafe"
 
 
 def test_nine_numbers_are_turned_about_z_x_y() -> None:

@@ -11,10 +11,11 @@ numbers behind it. It ends with its input.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
+
+from spatialcore.io.bounds import address_space, bound
 
 ROOM_BYTES = 192 << 20  # beside twice the file: the largest map, and what it is decoded of
 SECONDS = 5  # of the processor, for a request
@@ -25,10 +26,11 @@ def main() -> None:
     import h5py
     import numpy as np
 
-    idle = _address_space()
+    idle = address_space()
     for line in sys.stdin.buffer:
         asked = json.loads(line)
-        _limit(idle + 2 * Path(asked["path"]).stat().st_size + ROOM_BYTES if idle else None)
+        most = ROOM_BYTES + 2 * Path(asked["path"]).stat().st_size
+        bound(None if idle is None else idle + most, SECONDS)
         numbers = None
         try:
             with h5py.File(asked["path"], "r") as file:
@@ -38,32 +40,12 @@ def main() -> None:
                     answer["dtype"] = numbers.dtype.str
         except Exception:  # KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError ...
             numbers, answer = None, {"fault": "is not a readable HDF5 file", "hint": ""}
-        _limit(None)
+        bound(None, None)
         out = sys.stdout.buffer
         out.write(json.dumps(answer).encode() + b"\n")
         if numbers is not None:
             out.write(numbers.data)
         out.flush()
-
-
-def _address_space() -> int:
-    """Bytes in use before a request; 0 where the system does not tell, and nothing is limited."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
-        return int(pages) * resource.getpagesize()
-    except OSError:
-        return 0
-
-
-def _limit(memory: int | None) -> None:
-    """Bound the next request; None lifts the bounds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = None if memory is None else int(used.ru_utime + used.ru_stime) + 1 + SECONDS
-    for kind, value in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
-        most = resource.getrlimit(kind)[1]
-        if value is None or (most != resource.RLIM_INFINITY and value > most):
-            value = most
-        resource.setrlimit(kind, (value, most))
 
 
 def _dataset(h5py: Any, file: Any, part: str) -> tuple[Any, dict[str, Any]]:

@@ -25,9 +25,13 @@ _MULTIARRAY = ("numpy._core.multiarray", "numpy.core.multiarray")
 _NUMERIC = ("numpy._core.numeric", "numpy.core.numeric")
 _MAX_NESTED = 4  # lists of lists that stand for an array
 _DAMAGE = (
-    EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError,
-    MemoryError, RecursionError, ImportError,
+    pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError,
+    OverflowError, MemoryError, RecursionError, ImportError,
 )  # fmt: skip
+
+
+class _MoreThanValues(pickle.UnpicklingError):
+    """The file asks for something that is no plain value."""
 
 
 class Packed:
@@ -46,20 +50,26 @@ class Packed:
     content: Any = None
 
 
+def _text(value: Any) -> str:
+    """Text, of which nothing else becomes one: lists within lists are written out without end."""
+    if not isinstance(value, str):
+        raise _MoreThanValues("a text is of another type")
+    return value
+
+
 def _stand_ins() -> dict[tuple[str, str], Any]:
     """What the known globals become: new classes and functions each time."""
 
     class Dtype:
         def __init__(self, text: Any = None, *_: Any) -> None:
-            self.text, self.order = text, "<"
+            self.text, self.order = _text(text), "<"
 
         def __setstate__(self, state: Any) -> None:
             if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
                 self.order = state[1]
 
         def name(self) -> str:
-            text = str(self.text)
-            return text if text[:1] in "<>|=" else f"{self.order}{text}"
+            return self.text if self.text[:1] in "<>|=" else f"{self.order}{self.text}"
 
     class Array(Packed):
         def __setstate__(self, state: Any) -> None:
@@ -79,14 +89,16 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     def scalar(dtype: Any, content: Any = None) -> Packed:
         return from_buffer(content, dtype, ())
 
+    encoded: dict[str, bytes] = {}  # a text that is named often is not made often
+
     def encode(text: Any, *_: Any) -> bytes:
-        return str(text).encode("latin-1")
+        return encoded.setdefault(text, _text(text).encode("latin-1"))
 
     class Kind:
         """Stands in for `numpy.ndarray`, which is only named."""
 
         def __new__(cls, *_: Any) -> Kind:
-            raise pickle.UnpicklingError("numpy.ndarray is called")
+            raise _MoreThanValues("numpy.ndarray is called")
 
     found: dict[tuple[str, str], Any] = {("numpy", "ndarray"): Kind, ("numpy", "dtype"): Dtype}
     found |= {(module, "_reconstruct"): reconstruct for module in _MULTIARRAY}
@@ -106,11 +118,11 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         found = self._globals.get((module, name))
         if found is None:
-            raise pickle.UnpicklingError(f"global {module}.{name}"[:120])
+            raise _MoreThanValues(f"global {module}.{name}"[:120])
         return found
 
     def persistent_load(self, _pid: Any) -> Any:
-        raise pickle.UnpicklingError("persistent id")
+        raise _MoreThanValues("persistent id")
 
 
 def read_pickled(path: Path) -> Any:
@@ -126,7 +138,7 @@ def read_pickled(path: Path) -> Any:
     try:
         with path.open("rb") as stream:
             return _PlainUnpickler(stream).load()
-    except pickle.UnpicklingError as error:
+    except _MoreThanValues as error:
         raise SceneFormatError(
             path,
             f"holds more than plain values: {str(error)[:120]}",

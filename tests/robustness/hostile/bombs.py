@@ -298,9 +298,34 @@ def _deflated(size: int) -> bytes:
     return deflate.compress(bytes(size)) + deflate.flush()
 
 
+def _nested(depth: int) -> tuple[object, ...]:
+    """Tuples of one tuple within each other: 4 bytes a level, twice the work to hash or write."""
+    rows: tuple[object, ...] = ()
+    for _ in range(depth):
+        rows = (rows, rows)
+    return rows
+
+
+def _pickles(written: Written) -> Iterator[Case]:
+    """Annotation whose few bytes are much work."""
+    key = pickle.dumps(_nested(40), 0)[:-1]
+    rows = [{"sample_idx": "a", "images": [{"img_path": "x" * 10_000}] * 100_000}]
+    contents = {
+        "a memo numbered a thousand million": b"\x80\x04Nr" + struct.pack("<I", 1 << 30) + b".",
+        "a key that is hashed for hours": b"(d" + key + b"Ns.",
+        "a gigabyte of one text": pickle.dumps({"data_list": rows}),
+        "lists within lists": b"]" * 300_000 + b"a" * 299_999 + b".",
+        "a frame of 2 ** 62 bytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",
+    }
+    name = "embodiedscan_infos_train.pkl"
+    for what, content in contents.items():
+        make = file_case(written, "embodiedscan", name, lambda c=content: c)
+        yield Case(f"embodiedscan: {what}", "embodiedscan", make)
+
+
 def bombs(written: Written) -> Iterator[Case]:
     """All of them."""
-    for made in (_clips, _sens, _meshes, _pictures, _archives, texts, models, arrays):
+    for made in (_clips, _sens, _meshes, _pictures, _archives, _pickles, texts, models, arrays):
         for case in made(written):
             if BASES.get(case.name.partition(":")[0], BASES["posed"]).there:
                 yield case
