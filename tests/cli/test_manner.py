@@ -104,6 +104,8 @@ WRONG = {
     "export": "missing PATH, --output, --to",
     "export a -o b --to llama-factory": "did you mean 'llamafactory'?",
     "stats a b": "unrecognized options: b",
+    "index a -o b --threads 1": "unrecognized options: --threads, 1 (",
+    "index a -o b --worker 1": "did you mean --workers?",
     "stats --jsn": "missing value for argument 'records'",
     "verify a --sample many": "--sample cannot be 'many'",
     "verify a --root here": "--root takes KEY=PATH",

@@ -61,7 +61,7 @@ def _sentence(box: str, verb: str) -> str:
     rules = [k for k, line in enumerate(inside) if line and not line.strip("\u2500-")]
     said = inside[: rules[0]] if rules else inside
     what = " ".join(line.strip() for line in said).rstrip(".:")
-    meant = [line.split()[0] for line in inside if line.strip().startswith("--")]
+    meant = [line.split()[0] for line in inside if re.match(r"\s*--[a-z]", line)]
     if what.startswith("Missing from"):
         named = [line for line in said if re.match(r" {4}(-|[A-Z]+$|\[)", line)]
         options = [re.search(r"--[a-z-]+", n) or re.search(r"[A-Z]+", n) for n in named]
