@@ -203,7 +203,7 @@ def shared(depth: int) -> list[Any]:
 
 @pytest.mark.parametrize("stored", [
     b"\x80\x04Nr" + struct.pack("<I", 1 << 30) + b".",  # a memo with a number of a thousand million
-    pickle.dumps({"data_list": [{"sample_idx": "a", "images": [{"img_path": "x" * 60_000}] * 99}]}),
+    pickle.dumps({"data_list": [{"sample_idx": "a", "images": [{"img_path": "x" * 4_000}] * 999}]}),
 ])  # fmt: skip
 def test_bombs_are_refused(tmp_path: Path, stored: bytes) -> None:
     path = tmp_path / "embodiedscan_infos_train.pkl"

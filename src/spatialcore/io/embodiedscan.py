@@ -46,21 +46,31 @@ def is_infos(entry: Path) -> bool:
     return named and entry.is_file()
 
 
+Scenes = tuple[Mapping[str, Room], Mapping[int, str]]
+
+
 @functools.lru_cache(maxsize=4)
-def _read(path: Path, _stamp: tuple[int, int]) -> tuple[Mapping[str, Room], Mapping[int, str]]:
-    infos = read_infos(path)
+def _read(path: Path, _stamp: tuple[int, int]) -> Scenes | SceneFormatError:
+    """What a file holds, or why it is not read: what is dear to refuse is refused once."""
+    try:
+        infos = read_infos(path)
+    except SceneFormatError as error:
+        return error
     names = (room.name.partition("/") for room in infos.rooms)
     keys = ((rest or collection).replace("/", "_") for collection, _, rest in names)
     return dict(zip(keys, infos.rooms, strict=True)), infos.words
 
 
-def _infos(path: Path) -> tuple[Mapping[str, Room], Mapping[int, str]]:
+def _infos(path: Path) -> Scenes:
     """Scenes by the name that they have here, and the words of labels; read once in a process."""
     try:
         status = path.stat()
     except OSError as error:
         raise SceneFormatError(path, "no such file", code="file_missing") from error
-    return _read(path, (status.st_mtime_ns, status.st_size))
+    found = _read(path, (status.st_mtime_ns, status.st_size))
+    if isinstance(found, SceneFormatError):
+        raise SceneFormatError(path, found.what, found.hint, found.code)
+    return found
 
 
 def scenes_of(path: Path) -> tuple[str, ...]:

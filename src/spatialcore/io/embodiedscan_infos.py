@@ -25,8 +25,9 @@ from spatialcore.io.pickled_values import as_array, read_pickled
 
 ROOM_BYTES = 160 << 20
 ROOM_FOR_A_BYTE = 16  # a float has 9 bytes stored and 32 in memory, an array 160 and 350
-SECONDS, BYTES_A_SECOND = 3, 1 << 20  # of the processor
+SECONDS, BYTES_A_SECOND = 2, 1 << 20  # of the processor
 ANSWER_BYTES, ANSWER_FOR_A_BYTE = 1 << 20, 4
+_LONGEST_TEXT = 4096
 
 Numbers = tuple[float, ...]
 
@@ -184,8 +185,12 @@ def _dicts(value: Any) -> tuple[Mapping[str, Any], ...]:
 
 
 def _text(value: Any) -> str | None:
-    """A text that UTF-8 can hold."""
-    if not isinstance(value, str) or any(0xD800 <= ord(c) < 0xE000 for c in value):
+    """A text as long as a path may be, that UTF-8 can hold."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a pair
         return None
     return value
 

@@ -309,7 +309,7 @@ def _nested(depth: int) -> tuple[object, ...]:
 def _pickles(written: Written) -> Iterator[Case]:
     """Annotation whose few bytes are much work."""
     key = pickle.dumps(_nested(40), 0)[:-1]
-    rows = [{"sample_idx": "a", "images": [{"img_path": "x" * 10_000}] * 100_000}]
+    rows = [{"sample_idx": "a", "images": [{"img_path": "x" * 4_000}] * 250_000}]
     contents = {
         "a memo numbered a thousand million": b"\x80\x04Nr" + struct.pack("<I", 1 << 30) + b".",
         "a key that is hashed for hours": b"(d" + key + b"Ns.",
