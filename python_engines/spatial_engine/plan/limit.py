@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -175,10 +176,13 @@ def _trade(
     """The quota of one cell that gives `left` rows more, or of two that do so together."""
 
     def changes(cell: Cell, step: int) -> dict[int, int]:
-        """Rows more or less -> the nearest quota that brings them, among the next sixteen."""
-        now, found = quota[cell], dict[int, int]()
-        for asked in range(now + step, max(-1, now + 17 * step), step):
-            found.setdefault(step * (rows(cell, asked) - rows(cell, now)), asked)
+        """Rows more or less -> the quota that brings them, of the sixteen at the next change."""
+        now, found = rows(cell, quota[cell]), dict[int, int]()
+        # Where a quota asks for more than there is, many quotas give the same rows.
+        few, many = (0, quota[cell]) if step < 0 else (quota[cell], 2 * quota[cell] + 64)
+        first = bisect_left(range(many), now + (step > 0), lo=few, key=partial(rows, cell))
+        for asked in range(first, max(-1, first + 17 * step), step):
+            found.setdefault(step * (rows(cell, asked) - now), asked)
         return found
 
     more, less = ({cell: changes(cell, step) for cell in cells} for step in (1, -1))
