@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos import Arena, moments
 
-FEW = 4
+FEW = 2
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 
 

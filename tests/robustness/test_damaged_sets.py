@@ -197,7 +197,7 @@ def test_some_damage_is_named_by_some_verbs(
 ) -> None:
     rng = np.random.default_rng(12)
     damages = [*json_damages(made, FILES, rng, 1), *part_damages(made, rng, 6)]
-    chosen = [damages[k] for k in rng.choice(len(damages), size=130, replace=False)]
+    chosen = [damages[k] for k in rng.choice(len(damages), size=80, replace=False)]
     wrong = run_all(made, tmp_path, chosen, next_of(commands), capsys, NAMED)
     assert not wrong, "\n".join(wrong)
 
