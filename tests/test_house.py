@@ -121,7 +121,9 @@ def test_parquet_is_opened_at_one_door() -> None:
 
 def test_import_needs_numpy_alone() -> None:
     code = (
-        "import sys, spatialcore; "
+        "import sys, spatialcore, spatialcore.cli; "
+        "assert 'numpy' not in sys.modules; "  # the command says what it is before that
+        "spatialcore.open; "
         "print(*sorted({m.partition('.')[0] for m in sys.modules} & "
         "{'pyarrow', 'scipy', 'PIL', 'rich', 'tyro', 'torch', 'cupy', 'triton', 'matplotlib'}))"
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from spatialcore.errors import PlanError, WorkerError
-from spatialcore.workers import Lost, Workers, run_pieces
+from spatialcore.workers import Lost, Workers, processes, run_pieces
 from tests.processes import alive, command, descendants, kill_on_the_first_tries, until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,6 +150,16 @@ def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert "WorkerError: 3 workers ended while they started" in done.stderr
     assert 'if __name__ == "__main__":' in done.stderr
+
+
+def killed_as_it_starts(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_are_killed_as_they_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_serve", killed_as_it_starts)
+    with pytest.raises(WorkerError, match=r"3 workers ended .* \(SIGKILL\); .* fewer --workers"):
+        list(run_pieces(abs, [1, 2], 2))
 
 
 def test_workers_end_when_their_parent_is_killed() -> None:

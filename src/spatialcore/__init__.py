@@ -1,82 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Geometry kernels, scene readers and the scene index of spatialcore."""
+"""Geometry kernels, scene readers and the scene index of spatialcore.
 
-from spatialcore.bitmask import BitMask
-from spatialcore.coverage import (
-    Coverage,
-    axis_extents,
-    covering_sets_by_bins,
-    max_coverage,
-    minimal_view_sets,
-)
-from spatialcore.errors import (
-    BackendUnavailable,
-    PlanError,
-    RecordError,
-    SceneFormatError,
-    SceneIndexError,
-    SettingsError,
-    SpatialCoreError,
-)
-from spatialcore.occlusion import (
-    DepthRule,
-    DepthViews,
-    PixelMap,
-    visible_points,
-    visible_points_batch,
-)
-from spatialcore.overlap import (
-    Overlap,
-    overlapping_pairs,
-    pairwise_overlap,
-    pairwise_overlap_batch,
-)
-from spatialcore.projection import Projection, project_points
-from spatialcore.rigidity import (
-    accumulate_distance_change,
-    accumulate_distance_change_batch,
-    rigid_segments,
-)
-from spatialcore.scenes import open_scene as open
-from spatialcore.types import Camera, Cloud, Frame, Object3D, Scene, Source, Track3D
+The public names are those of `spatialcore._public`, imported when the first is asked for: the
+command hears signals, and tells its verbs, before numpy is loaded.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spatialcore._public import *  # noqa: F403
+    from spatialcore._public import __all__ as __all__
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BackendUnavailable",
-    "BitMask",
-    "Camera",
-    "Cloud",
-    "Coverage",
-    "DepthRule",
-    "DepthViews",
-    "Frame",
-    "Object3D",
-    "Overlap",
-    "PixelMap",
-    "PlanError",
-    "Projection",
-    "RecordError",
-    "Scene",
-    "SceneFormatError",
-    "SceneIndexError",
-    "SettingsError",
-    "Source",
-    "SpatialCoreError",
-    "Track3D",
-    "__version__",
-    "accumulate_distance_change",
-    "accumulate_distance_change_batch",
-    "axis_extents",
-    "covering_sets_by_bins",
-    "max_coverage",
-    "minimal_view_sets",
-    "open",
-    "overlapping_pairs",
-    "pairwise_overlap",
-    "pairwise_overlap_batch",
-    "project_points",
-    "rigid_segments",
-    "visible_points",
-    "visible_points_batch",
-]
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__" or not name.startswith("_"):
+        from spatialcore import _public
+
+        globals().update({n: getattr(_public, n) for n in _public.__all__})
+        globals()["__all__"] = _public.__all__
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module 'spatialcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -45,6 +45,22 @@ def test_a_signal_unwinds_once_with_its_own_exit_code(number: signal.Signals) ->
     assert done.stderr.count("\n") == 1
 
 
+def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Finder:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'spatialcore.cli':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from spatialcore.__main__ import main\n"
+        "main()\n"
+    )
+    done = run(program)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")  # a shell says 130
+
+
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
     program = (
         "import os, signal\n"

@@ -12,9 +12,10 @@ from spatial_engine.recipe import recipe_for
 from spatial_engine.reference.extents import seen_extent
 from spatial_engine.reference.pairs import pair_facts
 from spatial_engine.reference.scene import ReferenceScene
-from spatialcore.errors import SceneFormatError, SceneIndexError
+from spatialcore.errors import FolderInUse, SceneFormatError, SceneIndexError
 from spatialcore.index import build, store
 from spatialcore.index.index import Index, IndexConfig, SceneIndex, build_index
+from spatialcore.index.make import remove_index
 from spatialcore.index.rules import load_rules
 from tests.index.scenes import DEPTH_K, POSES, DeadlySource, MemorySource, look, room_scene
 
@@ -239,10 +240,20 @@ def test_misuse_is_an_error_before_anything_is_written(tmp_path):
     assert not (tmp_path / "a").exists()
     (tmp_path / "b").mkdir()
     (tmp_path / "b/notes.txt").write_text("mine")
-    with pytest.raises(SceneIndexError, match="not empty, and not an index"):
+    with pytest.raises(FolderInUse, match=r"no index: it holds 'notes\.txt'"):
         build_index([source], tmp_path / "b")
     with pytest.raises(SceneIndexError, match="missing or not finished"):
         Index.open(tmp_path / "nowhere")
+
+
+def test_an_index_with_a_strangers_file_is_not_removed(tmp_path):
+    build_index([MemorySource({"room0_00": room_scene()})], tmp_path / "idx")
+    (tmp_path / "idx/notes.txt").write_text("mine")
+    with pytest.raises(FolderInUse, match=r"holds 'notes\.txt', which is not of an index"):
+        remove_index(tmp_path / "idx")
+    (tmp_path / "idx/notes.txt").unlink()
+    remove_index(tmp_path / "idx")
+    assert not (tmp_path / "idx").exists()
 
 
 def test_a_damaged_store_is_a_typed_error(tmp_path):

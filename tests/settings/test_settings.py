@@ -229,7 +229,7 @@ def test_a_plan_that_was_changed_is_not_run(tmp_path: Path) -> None:
 
 
 def test_importing_the_package_reads_no_decoder() -> None:
-    code = "import sys, spatialcore; print('msgspec' in sys.modules)"
+    code = "import sys, spatialcore; spatialcore.open; print('msgspec' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatial_engine.dataset.manifest import read_manifest
-from spatialcore.errors import FolderInUse, PlanError
+from spatialcore.errors import FolderInUse
 from spatialcore.folders import MARK, has_mark, is_passing, remove_files, set_mark
 
 # What `generate SRC` itself puts into OUT before it has a manifest.
@@ -34,11 +34,11 @@ def check_folder(out: Path, *, overwrite: bool = False) -> None:
         overwrite: Whether a damaged manifest may be replaced, where the folder's mark is ours.
 
     Raises:
-        PlanError: It does.
+        FolderInUse: It does.
         RecordError: The manifest that it holds is damaged, or of something else.
     """
     if out.exists() and not out.is_dir():
-        raise PlanError(f"{out} is a file; choose another -o")
+        raise FolderInUse(out, "is a file", "choose another -o")
     if (out / "manifest.json").exists():
         if not (overwrite and has_mark(out, "generate")):
             read_manifest(out)
@@ -48,7 +48,10 @@ def check_folder(out: Path, *, overwrite: bool = False) -> None:
     names = sorted(path.name for path in out.iterdir())
     foreign = [name for name in names if name not in _OWN and not is_passing(name)]
     if foreign:
-        raise PlanError(f"{out} is not empty and not a data set: it holds {foreign[0]}")
+        raise FolderInUse(
+            out, f"is not empty, and no data set: it holds {foreign[0]}",
+            "nothing was removed; choose another -o",
+        )  # fmt: skip
 
 
 def holds_shards(out: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore._libraries import Library, open_device
-from spatialcore.errors import SceneFormatError, SceneIndexError, UnsafeName
+from spatialcore.errors import FolderInUse, SceneFormatError, SceneIndexError, UnsafeName
 from spatialcore.files import child, json_text, remove_leftovers, sealed, write_json
 from spatialcore.folders import claim, is_passing
 from spatialcore.index.build import SceneSummary, build_scene
@@ -26,7 +26,7 @@ from spatialcore.index.config import (
     SkippedScene,
 )
 from spatialcore.index.depth_cache import is_cache
-from spatialcore.index.parts import keep_part, remove_parts
+from spatialcore.index.parts import PARTS, keep_part, remove_parts
 from spatialcore.index.store import INDEX_VERSION, SceneIndex, read_sealed
 from spatialcore.locks import locked
 from spatialcore.types import Source
@@ -93,9 +93,8 @@ def build_index(
     Raises:
         ValueError: Two sources have one key, `workers` is below 1, or there is no such device name.
         BackendUnavailable: The device or Ray cannot be used; nothing has been indexed.
-        SceneIndexError: `out` holds something else, or an index of another configuration; the
-            message names the field.
-        FolderInUse: Another process writes the index.
+        SceneIndexError: `out` holds an index of another configuration; the message names the field.
+        FolderInUse: `out` holds something else, or another process writes the index.
     """
     out, config = Path(out), config or IndexConfig()
     workers = Workers.of(workers)
@@ -118,10 +117,15 @@ def remove_index(out: Path) -> None:
 
     Raises:
         SceneIndexError: The folder holds no index of ours; nothing was removed.
+        FolderInUse: It holds something else, too; nothing was removed.
     """
-    read_sealed(out / "index.json")
+    header = read_sealed(out / "index.json")
     if out.is_symlink():
         raise SceneIndexError(f"{out}: is a link; remove it, or choose another -o")
+    ours = {"index.json", PARTS, *header["sources"]}
+    for name in sorted(path.name for path in out.iterdir()):
+        if name not in ours and not is_passing(name):
+            raise FolderInUse(out, f"holds {name!r}, which is not of an index", "move it away")
     with locked(out, "index"):
         shutil.rmtree(out)
 
@@ -239,12 +243,16 @@ def _prepare(out: Path, sources: Sequence[Source], config: IndexConfig) -> dict[
 
 
 def _check_vacant(out: Path) -> None:
-    names = [path.name for path in out.iterdir()] if out.is_dir() else []
-    if (out.exists() and not out.is_dir()) or (
-        # What another process has begun meanwhile is compared under the lock.
-        "index.json" not in names and not all(is_passing(name) for name in names)
-    ):
-        raise SceneIndexError(f"{out}: not empty, and not an index")
+    if out.exists() and not out.is_dir():
+        raise FolderInUse(out, "is a file", "choose another folder")
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    foreign = [name for name in names if not is_passing(name)]
+    # What another process has begun meanwhile is compared under the lock.
+    if foreign and "index.json" not in names:
+        raise FolderInUse(
+            out, f"is not empty, and no index: it holds {foreign[0]!r}",
+            "nothing was removed; choose another folder",
+        )  # fmt: skip
 
 
 def _described(source: Source) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from spatialcore.files import write_json
 
-_FOLDER = ".parts"  # no key of a source
+PARTS = ".parts"  # no key of a source
 Rows = list[dict[str, str]]
 
 
@@ -38,14 +38,14 @@ def keep_part(
 
 def remove_parts(out: Path) -> None:
     """Remove what parts left, once the index is complete."""
-    for path in (out / _FOLDER).glob("*of*.json"):
+    for path in (out / PARTS).glob("*of*.json"):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # it was never there, or holds something else
-        (out / _FOLDER).rmdir()
+        (out / PARTS).rmdir()
 
 
 def _path(out: Path, number: int, count: int) -> Path:
-    return out / _FOLDER / f"{number}of{count}.json"
+    return out / PARTS / f"{number}of{count}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

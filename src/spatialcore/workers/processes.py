@@ -24,6 +24,7 @@ from spatialcore.workers.outcomes import Died, Outcomes, Piece, Raised, attempt,
 _STARTS = 3  # workers in a row that may die before they take a piece
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _GUARD = 'a script that uses workers needs `if __name__ == "__main__":` around what it does'
+_KILLED = "a system that is out of memory does that: use fewer --workers"
 
 
 class _Worker:
@@ -91,8 +92,9 @@ class _Pool:
                 return piece, outcome
             self.failed += 1
             if self.failed == _STARTS:
+                hint = _KILLED if outcome.how == "SIGKILL" else _GUARD
                 raise WorkerError(
-                    f"{_STARTS} workers ended while they started ({outcome.how}); {_GUARD}"
+                    f"{_STARTS} workers ended while they started ({outcome.how}); {hint}"
                 )
             self.start(piece)
             return None
