@@ -3,7 +3,7 @@
 
 Examples:
   spatialcore train --records demo/out --config tiny --out runs/tiny
-  spatialcore train --records a b:0.3 --config spatial-mllm --init-qwen Q --init-vggt V --out real
+  spatialcore train --records a b:0.3 c:2 --config spatial-mllm --init-qwen Q --init-vggt V --out r
   spatialcore train --records demo/out --config tiny --out runs/tiny --dry-run
   torchrun --nproc-per-node 8 -m spatialcore train --records out --config small --out runs/small
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +33,7 @@ class Options:
     """Options of `spatialcore train`.
 
     Attributes:
-        records: Folders made by `generate`; `OUT:0.3` takes a share of 0.3.
+        records: Data sets; `OUT:0.3` and `OUT:2` weigh them in the mixture of an epoch.
         config: A shipped recipe (tiny, small, spatial-mllm, multispa-lora), or a TOML file.
         out: Folder of the run.
         init: Model folder to start from.
@@ -108,6 +108,8 @@ def _run(options: Options, argv: list[str]) -> int:
     from spatialmllm.training.sft import prepare
 
     prepared = prepare(_request(options, recipe))
+    if not options.json and not int(os.environ.get("RANK", "0")):
+        print("\n".join(_mixture(prepared)), file=sys.stderr)
     return _dry_run(options, prepared, argv) if options.dry_run else _train(options, prepared)
 
 
@@ -192,6 +194,17 @@ def _request(options: Options, recipe: Recipe) -> TrainRequest:
     )
 
 
+def _mixture(prepared: Prepared) -> list[str]:
+    """What will be drawn of each set, before a step is made."""
+    from spatialmllm.training.mixture import described
+
+    order = prepared.order
+    lines = described(order.mixture, order.epoch_at(prepared.steps))
+    if order.text_only:
+        lines.append(f"{order.text_only:,} records show no image")
+    return lines
+
+
 def _train(options: Options, prepared: Prepared) -> int:
     import signal
 
@@ -244,6 +257,8 @@ def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
         "refused": dict(order.refused),
         "tokens_per_record": round(order.tokens / used, 1),
         "sequences": order.sequences,
+        "mixture": [asdict(part) for part in order.mixture],
+        "text_only": order.text_only,
         "steps": prepared.steps,
         "global_batch": schedule.global_batch,
         "parameters": {

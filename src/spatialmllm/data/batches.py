@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 Target = Literal["sentence", "span"]
 GREY = 128  # what a blind model sees
+BLANK_SIDE = 56  # pixels: two merged patches a side
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,11 @@ class SampleBuilder:
         visual = [(tag, m.token_count) for tag, m in zip(tags, media, strict=True)]
         ids = self.tokenizer.prompt(turns, visual)
         return Sample(ids, [IGNORE] * len(ids), tuple(media))
+
+    def blank(self) -> Sample:
+        """A sequence with one small grey image and nothing to learn from."""
+        grey = np.full((1, BLANK_SIDE, BLANK_SIDE, 3), GREY, dtype=np.uint8)
+        return self.ask("", [Medium(grey, still=True)])
 
 
 def contexts(media: Sequence[Medium]) -> list[list[int]]:

@@ -28,14 +28,28 @@ if TYPE_CHECKING:
 # Strings of one piece have offsets of 32 bits.
 _PIECE_BYTES = 1 << 30
 _READ_ROWS = 1024
+MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFolder:
-    """A folder made by `generate`, and the share of its records that is used."""
+    """A data set, and its weight: the share of its records that is used.
+
+    Training draws by weight, above 1 as well; elsewhere it is a fixed share.
+    """
 
     path: Path
-    share: float = 1.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a set that are of one folder."""
+
+    name: str
+    weight: float
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +66,17 @@ def parse_folder(text: str) -> RecordFolder:
     """Read `OUT` or `OUT:0.3`.
 
     Raises:
-        ValueError: The share is not in (0, 1].
+        ValueError: The weight is not above 0, or beyond 1,000.
 
     Example:
-        >>> parse_folder("out:0.25").share
+        >>> parse_folder("out:0.25").weight
         0.25
     """
-    path, colon, share = text.rpartition(":")
-    if colon and share.replace(".", "", 1).isdigit():
-        value = float(share)
-        if not 0 < value <= 1:
-            raise ValueError(f"{text}: the share must be in (0, 1], got {share}")
+    path, colon, weight = text.rpartition(":")
+    if colon and weight.replace(".", "", 1).isdigit():
+        value = float(weight)
+        if not 0 < value <= MAX_WEIGHT:
+            raise ValueError(f"{text}: a weight lies above 0 and is at most {MAX_WEIGHT:,}")
         return RecordFolder(Path(path), value)
     return RecordFolder(Path(text))
 
@@ -76,6 +90,7 @@ class RecordSet:
         letters: (source key, recipe) -> height of a mark's letter, of the image's width.
         where: The folders that they are from, for errors.
         datasets: The data sets that they are from, by which scenes are opened again.
+        parts: The rows of each folder; () where they are not told apart.
 
     Reading a record raises RecordError when it contradicts itself.
     """
@@ -87,6 +102,7 @@ class RecordSet:
         letters: Mapping[tuple[str, str], float] | None = None,
         where: str = "records",
         datasets: Sequence[Dataset] = (),
+        parts: Sequence[Part] = (),
     ) -> None:
         from spatial_engine.records.record import record_schema
 
@@ -98,6 +114,7 @@ class RecordSet:
         self._letters = dict(letters or {})
         self._where = where
         self._datasets = tuple(datasets)
+        self.parts = tuple(parts)
 
     @staticmethod
     def open(
@@ -105,13 +122,15 @@ class RecordSet:
         *,
         split: str = "train",
         roots: Mapping[str, Path] | None = None,
+        whole: bool = False,
     ) -> RecordSet:
-        """Read a split of every folder; a share keeps the records whose id hashes low enough.
+        """Read a split of every folder; a weight below 1 keeps records whose id hashes low enough.
 
         Args:
-            folders: Folders made by `generate`.
+            folders: Data sets.
             split: Split to read.
             roots: Root folders that override the recorded ones, by source key.
+            whole: Keep all records: the weights in `parts` are for who draws them.
 
         Raises:
             MissingInput: A folder is no data set, or lacks the split.
@@ -123,12 +142,15 @@ class RecordSet:
         tables: list[pa.Table] = []
         found: dict[str, Path] = {}
         letters: dict[tuple[str, str], float] = {}
-        opened = [(Dataset.open(folder.path), folder.share) for folder in folders]
+        opened = [(Dataset.open(folder.path), folder.weight) for folder in folders]
+        parts: list[Part] = []
         for key in roots or {}:
             if not any(key in dataset.roots for dataset, _ in opened):
                 known = sorted({name for dataset, _ in opened for name in dataset.roots})
                 raise ValueError(f"--root {key}=: no such source; there are {', '.join(known)}")
-        for dataset, share in opened:
+        for dataset, weight in opened:
+            if weight > 1 and not whole:
+                raise ValueError(f"{dataset.path}: a weight above 1 is for training alone")
             recipe = dataset.manifest.recipe
             for key, recorded in dataset.roots.items():
                 root = (roots or {}).get(key, recorded)
@@ -149,9 +171,13 @@ class RecordSet:
                 )
             found_here = list(dataset.tables(split))
             _check_tasks(dataset.path, found_here)
-            tables += [_shared(table, share) for table in found_here]
+            kept = found_here if whole else [_shared(table, weight) for table in found_here]
+            start = parts[-1].stop if parts else 0
+            rows = sum(table.num_rows for table in kept)
+            parts.append(Part(str(dataset.path), weight, start, start + rows))
+            tables += kept
         where = ", ".join(str(dataset.path) for dataset, _ in opened)
-        return RecordSet(tables, found, letters, where, [dataset for dataset, _ in opened])
+        return RecordSet(tables, found, letters, where, [one for one, _ in opened], parts)
 
     @staticmethod
     def of(records: Sequence[QARecord], roots: Mapping[str, Path]) -> RecordSet:

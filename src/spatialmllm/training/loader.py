@@ -25,13 +25,20 @@ class SequenceData(Dataset[dict[str, Any]]):
 
     A batch carries, beside the model's arguments, `record_ids` and `bad`, the messages of samples
     that were left out. Without `allow_bad` the first one raises. With `keys` it says what frames
-    are, for a feature cache.
+    are, for a feature cache. With `blank` a batch that shows nothing gets an unsupervised row with
+    a grey image: the encoders of all processes must run in every step.
     """
 
     def __init__(
-        self, records: RecordSet, builder: SampleBuilder, *, allow_bad: bool, keys: bool = False
+        self,
+        records: RecordSet,
+        builder: SampleBuilder,
+        *,
+        allow_bad: bool,
+        keys: bool = False,
+        blank: bool = False,
     ) -> None:
-        self._keys = keys
+        self._keys, self._blank = keys, blank
         self._records = records
         self._builder = builder
         self._allow_bad = allow_bad
@@ -51,6 +58,8 @@ class SequenceData(Dataset[dict[str, Any]]):
                 bad.append(message)
         if not samples:
             raise BadSample(f"no sample of a micro-batch can be used: {'; '.join(bad)}")
+        if self._blank and not any(sample.media for sample in samples):
+            samples.append(self._builder.blank())
         batch = collate(samples, self._builder.config, keys=self._keys)
         batch["record_ids"] = [i for sample in samples for i in sample.record_ids]
         batch["bad"] = bad

@@ -12,7 +12,7 @@ import spatialcore
 from spatialcore.errors import UsageError
 from spatialcore.files import write_text
 from spatialcore.folders import claim
-from spatialmllm.data.records import parse_folder
+from spatialmllm.data.records import RecordFolder, parse_folder
 
 if TYPE_CHECKING:
     from spatialmllm.training.sft import Prepared
@@ -31,13 +31,7 @@ def write_manifest(prepared: Prepared) -> None:
         "recipe": hashlib.blake2b(
             json.dumps(recipe, sort_keys=True).encode(), digest_size=8
         ).hexdigest(),
-        "records": [
-            {
-                "folder": Path(text).name,
-                "manifest": _digest(parse_folder(text).path / "manifest.json"),
-            }
-            for text in request.records
-        ],
+        "records": [_entry(parse_folder(text)) for text in request.records],
         "split": request.split,
         "blind": request.blind,
         "steps": prepared.steps,
@@ -62,6 +56,11 @@ def write_manifest(prepared: Prepared) -> None:
         return
     write_text(path, json.dumps(manifest, indent=1) + "\n")
     write_text(request.out / "recipe.json", json.dumps(recipe, indent=1) + "\n")
+
+
+def _entry(folder: RecordFolder) -> dict[str, Any]:
+    made = {"folder": folder.path.name, "manifest": _digest(folder.path / "manifest.json")}
+    return made if folder.weight == 1 else {**made, "weight": folder.weight}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -72,9 +72,10 @@ class ModelRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DataRecipe:
-    """How records become sequences."""
+    """How records become sequences; `temperature` mixes several sets (`training.mixture`)."""
 
     turns_per_sequence: Positive = 6
+    temperature: Annotated[float, Meta(ge=1, le=1000)] = 1.0
     target: Literal["sentence", "span"] = "sentence"
     workers: Annotated[int, Meta(ge=0, le=1024)] = 4
 
@@ -118,12 +119,15 @@ class ScheduleRecipe:
 
     `max_steps` 0 means `epochs` passes over the data. With `--eval-records` the run is validated
     every `eval_every` steps (0: at every save) on `eval_limit` records, drawn evenly over tasks.
+    `batch_tokens` above 0 fills micro-batches by tokens, padding counted, instead of `micro_batch`
+    sequences; a step has `global_batch / micro_batch` of them all the same.
     """
 
     epochs: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     max_steps: Count = 0
     global_batch: Positive = 48
     micro_batch: Positive = 1
+    batch_tokens: Count = 0
     warmup_share: Share = 0.03
     shape: Literal["cosine", "linear", "constant"] = "cosine"
     save_every: Positive = 500

@@ -44,7 +44,7 @@ class TrainRequest:
     """One training run.
 
     Attributes:
-        records: Folders as `OUT` or `OUT:0.3`.
+        records: Folders as `OUT`, `OUT:0.3` or `OUT:2`: a weight in the mixture.
         recipe: The resolved recipe.
         out: The run's folder; the same request continues what it holds.
         init: Model folder to start from, or two: Qwen2.5-VL and VGGT; none = random weights.
@@ -129,7 +129,7 @@ def prepare(request: TrainRequest) -> Prepared:
             "over processes; ask the saved models with `spatialcore eval`"
         )
     records = RecordSet.open(
-        map(parse_folder, request.records), split=request.split, roots=request.roots
+        map(parse_folder, request.records), split=request.split, roots=request.roots, whole=True
     )
     if not request.blind and (missing := records.missing_images()):
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
@@ -153,6 +153,9 @@ def prepare(request: TrainRequest) -> Prepared:
         turns_per_sequence=recipe.data.turns_per_sequence,
         global_batch=recipe.schedule.global_batch,
         seed=recipe.schedule.seed,
+        temperature=recipe.data.temperature,
+        batch_tokens=recipe.schedule.batch_tokens,
+        micro_batch=recipe.schedule.micro_batch,
     )
     if not order.sequences:
         reasons = ", ".join(f"{reason} ({n})" for reason, n in order.refused.most_common(5))
@@ -187,6 +190,7 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
             prepared.builder,
             allow_bad=request.skip_bad > 0,
             keys=model.feature_cache is not None,
+            blank=_world_size() > 1,
         ),
         stop=stop,
         sink=sink,
