@@ -5,7 +5,8 @@ Examples:
   spatialcore score results/responses.jsonl --records demo/out --split val
   spatialcore score --baseline frequency --records demo/out --split val --training train
   spatialcore score --baseline random --records out --split train --workers 16
-  spatialcore score said.jsonl --benchmark vsibench --questions vsi.jsonl --mra spatial-mllm
+  spatialcore score said.jsonl --benchmark vsibench --questions vsi.jsonl --dialect spatial-mllm
+  spatialcore score --list                     every benchmark, whose rules there are, their flaws
   spatialcore score said.jsonl --benchmark sqa3d --questions v1_balanced_sqa_annotations_test.json
 """
 
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from spatial_engine.scoring.shards import Progress
 
 
+# Written out: the command's help loads no scoring.
+BenchmarkName = Literal[
+    "vsibench", "vsibench-debiased", "revsi", "sqa3d", "scanqa", "mmsi", "mindcube", "viewspatial",
+    "sparbench",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of `spatialcore score`.
@@ -41,11 +49,11 @@ class Options:
         split: Split that was asked.
         baseline: Score a baseline instead of responses.
         training: Split that the baselines learn numbers and frequencies from.
-        dialect: multispa, or lenient: answer blocks and longer texts are read too.
+        dialect: Whose rules. Of records: multispa, or lenient: answer blocks and longer texts are
+            read too. Of a benchmark: see --list; default: its first one.
+        list: Print every benchmark with its dialects, their rules and flaws.
         benchmark: Score responses to a public benchmark, by its own rules, instead of records.
         questions: Its file of questions and answers, as its authors publish it.
-        mra: Relative accuracy of numbers in VSI-Bench: its own, or that of Spatial-MLLM's code.
-        extractor: How an answer is taken out of a response to VSI-Bench.
         run: Who reads the records.
         json: Print one JSON object instead of text.
     """
@@ -56,11 +64,10 @@ class Options:
     split: str = "val"
     baseline: Literal["random", "frequency", "oracle"] | None = None
     training: str = "train"
-    dialect: Literal["multispa", "lenient"] = "multispa"
-    benchmark: Literal["vsibench", "sqa3d", "scanqa"] | None = None
+    dialect: str | None = None
+    list: bool = False
+    benchmark: BenchmarkName | None = None
     questions: Path | None = None
-    mra: Literal["official", "spatial-mllm"] = "official"
-    extractor: Literal["official", "spatial-mllm", "lmms-eval-2026", "lenient"] = "official"
     json: bool = False
 
 
@@ -70,11 +77,25 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    if options.list:
+        return _list(options)
     report, text = _benchmark(options) if options.benchmark else _records(options)
     print(json.dumps(report) if options.json else text)
     for name in report["missing"][:20]:
         print(f"no response: {printable(name)}", file=sys.stderr)
     return exit_codes.SKIPPED if report["missing"] else exit_codes.OK
+
+
+def _list(options: Options) -> int:
+    from dataclasses import asdict
+
+    from spatial_engine.scoring.dialects import DIALECTS, listed
+
+    if options.json:
+        print(json.dumps([asdict(one) for one in DIALECTS]))
+    else:
+        print("\n".join(listed()))
+    return exit_codes.OK
 
 
 def _records(options: Options) -> tuple[dict[str, Any], str]:
@@ -84,7 +105,7 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
     from spatialcore.errors import TaskError
 
     if options.records is None:
-        raise ValueError("give --records, or --benchmark and --questions")
+        raise ValueError("give --records, or --benchmark and --questions, or --list")
     dataset = Dataset.open(options.records)
     if options.split not in dataset.splits:
         raise ValueError(
@@ -115,8 +136,7 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
         options.benchmark,
         read_questions(options.benchmark, options.questions),
         _read_responses(options.responses),
-        dialect=options.mra,
-        extractor=options.extractor,
+        dialect=options.dialect,
     )
     return report, format_benchmark(report)
 
@@ -125,17 +145,20 @@ def _scored(options: Options, dataset: Dataset, on_progress: Progress) -> Report
     """The report on responses or on a baseline."""
     from spatial_engine.scoring.shards import score_baseline, score_responses
 
+    dialect: Any = options.dialect or "multispa"
+    if dialect not in ("multispa", "lenient"):
+        raise ValueError(f"records are scored by multispa or lenient, not {dialect!r}")
     if options.baseline is not None:
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
         return score_baseline(
             dataset, options.split, options.baseline, training=options.training,
-            dialect=options.dialect, workers=options.run, on_progress=on_progress,
+            dialect=dialect, workers=options.run, on_progress=on_progress,
         )  # fmt: skip
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
     return score_responses(
-        dataset, options.split, _read_responses(options.responses), dialect=options.dialect,
+        dataset, options.split, _read_responses(options.responses), dialect=dialect,
         workers=options.run, on_progress=on_progress,
     )  # fmt: skip
 

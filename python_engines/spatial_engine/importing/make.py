@@ -32,7 +32,7 @@ from spatial_engine.dataset.manifest import (
 )
 from spatial_engine.importing.draft import Draft, LeftOut
 from spatial_engine.importing.media import Media, Placed
-from spatial_engine.importing.rows import BENCHMARKS, Kind, files_of, kind_of, raw_rows, reader_of
+from spatial_engine.importing.rows import BENCHMARKS, Kind, files_of, kind_of, reader_of
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.answers import FREE
 from spatial_engine.records.record import (
@@ -48,6 +48,7 @@ from spatialcore import __version__
 from spatialcore.errors import RecordError, UsageError
 from spatialcore.files import content_hash, write_json
 from spatialcore.folders import check_free, whole_folder
+from spatialcore.io.raw_rows import raw_rows
 
 SHARD_ROWS = 16_384
 MAX_TASKS = 256

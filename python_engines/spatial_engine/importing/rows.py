@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,8 +13,6 @@ from spatial_engine.importing.conversations import conversation
 from spatial_engine.importing.draft import Draft
 from spatialcore.errors import MissingInput, RecordError
 from spatialcore.io.json_rows import JsonRow, json_rows
-from spatialcore.io.parquet import ParquetFile
-from spatialcore.io.parquet_footer import ParquetError
 
 Kind = Literal["llava", "trl", "vsibench", "scanqa", "sqa3d"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -42,26 +40,6 @@ def files_of(source: Path) -> list[Path]:
     if not found:
         raise MissingInput(f"{source}: no .json, .jsonl or .parquet file in this folder")
     return found
-
-
-def raw_rows(path: Path) -> Iterator[JsonRow]:
-    """The rows of a file as they are; RecordError names the file and the row."""
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
-    else:
-        yield from json_rows(path)
-
-
-def _parquet_rows(path: Path) -> Iterator[JsonRow]:
-    number = 0
-    try:
-        with ParquetFile(path) as file:
-            for table in file.read_groups():
-                for row in table.to_pylist():
-                    number += 1
-                    yield JsonRow(f"{path}: row {number}", row)
-    except ParquetError as error:
-        raise RecordError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
 def kind_of(row: JsonRow) -> Kind:

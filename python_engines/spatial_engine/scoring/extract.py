@@ -22,7 +22,12 @@ Extractor = Literal["spatial-mllm", "official", "lmms-eval-2026", "lenient"]
 EXTRACTORS: tuple[str, ...] = get_args(Extractor)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _NUMERAL = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
-_NUMBER_WORD = re.compile(rf"\b({'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b", re.I)
+_TENS = ("thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SAID = {
+    **{name: value for value, name in enumerate(NUMBER_WORDS)},
+    **{name: 30 + 10 * k for k, name in enumerate(_TENS)}, "hundred": 100, "thousand": 1000,
+}  # fmt: skip
+_WORD = re.compile(r"[a-z]+")
 
 
 def extract_choice(response: str, extractor: Extractor) -> str:
@@ -62,10 +67,32 @@ def extract_number(response: str, extractor: Extractor, unit: str = "m") -> floa
     if extractor == "lenient":
         read = parse_answer(response, "number", unit, dialect="lenient")
         return None if read.answer is None else read.answer.number[0]
-    numeral, word = _NUMERAL.search(response), _NUMBER_WORD.search(response)
-    if numeral is not None and (word is None or numeral.start() < word.start()):
+    return _first_number(response.lower())
+
+
+def _first_number(text: str) -> float | None:
+    """The first numeral, or the first run of number words: "three hundred and two" is 302."""
+    words = list(_WORD.finditer(text))
+    start = next((k for k, word in enumerate(words) if word.group() in _SAID), len(words))
+    numeral = _NUMERAL.search(text)
+    if numeral is not None and (start == len(words) or numeral.start() < words[start].start()):
         return _as_float(numeral.group().replace(",", ""))
-    return None if word is None else float(NUMBER_WORDS.index(word.group(1).lower()))
+    if start == len(words):
+        return None
+    total = current = 0
+    for word in words[start:]:
+        value = _SAID.get(word.group())
+        if value is None and word.group() == "and":
+            continue
+        if value is None:
+            break
+        if value >= 100:
+            current = max(1, current) * value
+        else:
+            current += value
+        if value == 1000:
+            total, current = total + current, 0
+    return float(total + current)
 
 
 def _published(response: str) -> str:

@@ -33,7 +33,10 @@ class ResponseError(SpatialCoreError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task: mean score with its 95 % bootstrap interval, and what was wrong with responses."""
+    """One task: mean score with its 95 % bootstrap interval, and what was wrong with responses.
+
+    `adjusted` is (value - chance) / (1 - chance): 0 for guessing, 1 for all; None without chance.
+    """
 
     task: str
     metric: str
@@ -45,11 +48,15 @@ class Row:
     unparsed: int
     converted: int
     missing: int
+    adjusted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows, their means, the first ids without a response, and how many there are."""
+    """All rows, their means, the first ids without a response, and how many there are.
+
+    `adjusted` is the mean of the tasks that have a chance, each adjusted for it.
+    """
 
     rows: tuple[Row, ...]
     multispa: Mapping[str, float]
@@ -59,6 +66,7 @@ class Report:
     dialect: str
     missing: tuple[str, ...]
     missing_count: int
+    adjusted: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -160,6 +168,7 @@ class Scored:
         """The rows, their means and what was missing."""
         rows = tuple(_row(task, self.tallies[task]) for task in sorted(self.tallies))
         values = {row.task: row.value for row in rows}
+        adjusted = [row.adjusted for row in rows if row.adjusted is not None]
         n = sum(row.n for row in rows)
         return Report(
             rows=rows,
@@ -170,6 +179,7 @@ class Scored:
             dialect=dialect,
             missing=tuple(name for _, _, name in sorted(self.missing)[:LISTED]),
             missing_count=self.missing_count,
+            adjusted=_mean(adjusted) if adjusted else None,
         )
 
 
@@ -225,17 +235,19 @@ def format_report(report: Mapping[str, Any]) -> str:
     """The report of `to_json` as a table."""
     width = max([len(row["task"]) for row in report["rows"]] + [5])
     lines = [
-        f"{'task':<{width}}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}  {'n':>6}  metric"
+        f"{'task':<{width}}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}  {'above':>6}  "
+        f"{'n':>6}  metric"
     ]
     for row in report["rows"]:
         guess = "" if row["chance"] is None else f"{100 * row['chance']:.1f}"
+        above = "" if row["adjusted"] is None else f"{100 * row['adjusted']:.1f}"
         interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
         notes = "".join(
             f", {row[name]} {name}" for name in ("unparsed", "converted", "missing") if row[name]
         )
         lines.append(
             f"{row['task']:<{width}}  {100 * row['value']:>6.1f}  {interval:>15}  {guess:>6}  "
-            f"{row['n']:>6}  {row['metric']}{notes}"
+            f"{above:>6}  {row['n']:>6}  {row['metric']}{notes}"
         )
     for name, value in report["multispa"].items():
         lines.append(f"{'MultiSPA ' + name:<{width}}  {100 * value:>6.1f}")
@@ -244,6 +256,11 @@ def format_report(report: Mapping[str, Any]) -> str:
         f"micro (mean of records) {100 * report['micro']:.1f}, "
         f"n = {report['n']}, dialect {report['dialect']}"
     )
+    if report["adjusted"] is not None:
+        lines.append(
+            f"above chance {100 * report['adjusted']:.1f}: (score - chance) / (1 - chance), the "
+            "mean of the tasks with a closed set"
+        )
     return "\n".join(lines)
 
 
@@ -289,17 +306,20 @@ def paired_interval(first: list[float], second: list[float], seed: int = 0) -> t
 
 def _row(task: str, tally: Tally) -> Row:
     low, high = tally.interval()
+    value = tally.sum / tally.n
+    guess = math.fsum(tally.chances) / tally.guessed if tally.guessed else None
     return Row(
         task=task,
         metric=tally.metric,
         n=tally.n,
-        value=tally.sum / tally.n,
+        value=value,
         low=low,
         high=high,
-        chance=math.fsum(tally.chances) / tally.guessed if tally.guessed else None,
+        chance=guess,
         unparsed=tally.unparsed - tally.missing,
         converted=tally.converted,
         missing=tally.missing,
+        adjusted=None if guess is None or guess >= 1 else (value - guess) / (1 - guess),
     )
 
 

@@ -85,6 +85,42 @@ def score_row(
     return 0.0 if number is None else mean_relative_accuracy(number, truth, dialect)
 
 
+def number_or_letter(response: str, ground_truth: str) -> float:
+    """Score of a row whose truth says itself whether it is a number, by the first word said.
+
+    Example:
+        >>> number_or_letter("B.", "B"), number_or_letter("1.9 m", "2.0"), number_or_letter("", "3")
+        (1.0, 0.9, 0.0)
+    """
+    truth = extract_number(ground_truth, "official")
+    if truth is None:
+        return float(extract_choice(response.strip(), "official") == ground_truth.strip().lower())
+    number = extract_number(response.strip(), "official")
+    return 0.0 if number is None else mean_relative_accuracy(number, truth)
+
+
+# Question types of ReVSI that count as one task, by how their names begin.
+_REVSI = ("object_rel_direction", "object_rel_distance", "object_counting", "room_size_estimation")
+
+
+def revsi_aggregate(scores: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Mean of each task of ReVSI, the types of a task evenly, of the tasks, and of the samples."""
+    by_type: dict[str, list[float]] = {}
+    for question_type, value in scores:
+        by_type.setdefault(question_type, []).append(value)
+    tasks: dict[str, list[float]] = {}
+    for question_type, values in sorted(by_type.items()):
+        task = next((name for name in _REVSI if question_type.startswith(name)), question_type)
+        tasks.setdefault(task, []).append(sum(values) / len(values))
+    means = {task: sum(values) / len(values) for task, values in tasks.items()}
+    every = [value for values in by_type.values() for value in values]
+    return {
+        **means,
+        "macro": sum(means.values()) / max(1, len(means)),
+        "micro": sum(every) / max(1, len(every)),
+    }
+
+
 def aggregate(scores: Iterable[tuple[str, float]]) -> Mapping[str, float]:
     """Mean of each task, of the tasks, and of the samples.
 

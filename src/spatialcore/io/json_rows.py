@@ -55,7 +55,9 @@ def json_rows(path: Path, *, lists: Sequence[str] = ("annotations", "questions",
             elif head == "{":
                 yield from _listed(path, file, lists)
             elif head:
-                _bad(f"{path}:1", f"neither a list nor an object of JSON: it begins with {head!r}")
+                _bad(
+                    f"{path}:1", f"not JSON: neither a list nor an object, it begins with {head!r}"
+                )
     except OSError as error:
         what = (error.strerror or str(error)).lower()
         raise RecordError(f"{path}: cannot be read: {what}") from error
