@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from spatial_engine.scoring.benchmarks import Benchmark, Entries, read_entries
+from spatial_engine.scoring.benchmarks import Entries, read_entries
+from spatial_engine.scoring.dialects import Benchmark
 from spatialcore.errors import RecordError
 
 Verdict = Literal["agrees", "disagrees", "not decidable"]

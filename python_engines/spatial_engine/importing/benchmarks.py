@@ -12,7 +12,8 @@ from spatial_engine.engines.imported import VSI_CHOICES, VSI_NUMBERS
 from spatial_engine.importing.draft import Draft, LeftOut, Shown
 from spatial_engine.records.answers import FREE, Answer, integer, letter, option_lines
 from spatial_engine.records.record import PLACEHOLDER, Message
-from spatial_engine.scoring.benchmarks import Benchmark, question_of
+from spatial_engine.scoring.benchmarks import question_of
+from spatial_engine.scoring.dialects import Benchmark
 
 # What the published evaluations put around a question.
 LETTER_PROMPT = "Answer with the option's letter from the given choices directly."

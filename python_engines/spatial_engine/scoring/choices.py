@@ -110,8 +110,8 @@ def spar_score(task: str, response: str, truth: str) -> float:
         return mean_relative_accuracy(said, float(truth))
     if task == SPAR_MOVES:
         return _moves(response, truth)
-    said, right = response.lower(), truth.lower()
-    return float(said in right or said[0] == right)
+    text, asked = response.lower(), truth.lower()
+    return float(text in asked or text[0] == asked)
 
 
 def _moves(response: str, truth: str) -> float:
