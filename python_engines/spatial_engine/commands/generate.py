@@ -30,11 +30,12 @@ from spatial_engine.commands.plan import (
     recipe_of,
 )
 from spatial_engine.commands.plan_text import not_asked_lines, total_line
-from spatial_engine.commands.sources import SourceOptions, index_sources
+from spatial_engine.commands.sources import index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.reading import KeyedReading
 from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
 
@@ -67,7 +68,7 @@ class Options:
     sources: Annotated[tuple[str, ...], tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     select: Selection
-    read: SourceOptions
+    read: KeyedReading
     run: Workers
     index: Path | None = None
     device: str = "cpu"

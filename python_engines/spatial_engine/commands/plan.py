@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
-from spatial_engine.commands.sources import SourceOptions, index_sources
+from spatial_engine.commands.sources import index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.reading import KeyedReading
 from spatialcore.errors import UsageError
 from spatialcore.files import scratch
 from spatialcore.workers import Workers
@@ -105,7 +106,7 @@ class Options:
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional]
     select: Selection
-    read: SourceOptions
+    read: KeyedReading
     run: Workers
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     index: Path | None = None

@@ -5,44 +5,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.reading import KeyedReading
 
 if TYPE_CHECKING:
     from spatialcore.workers import Workers
 
 
-@dataclass(frozen=True)
-class SourceOptions:
-    """How sources are read; see `spatialcore index --help`.
-
-    Attributes:
-        key: Source key in the records; one source only.
-        stride: Keep frames whose number is divisible by it.
-        world_up: Up in the source's world: x,y,z or +x ... -z, or auto.
-        static_camera: Clips without extrinsics have a camera that stands still.
-        allow_source: Collections that are left out unless named.
-        labels: ScanNet label table; default: looked for beside the scenes.
-        trust_source: Take a source whose depth maps contradict its poses as it is.
-    """
-
-    key: str | None = None
-    stride: int | None = None
-    world_up: str | None = None
-    static_camera: bool = False
-    allow_source: tuple[str, ...] = ()
-    labels: str | None = None
-    trust_source: bool = False
-
-
 def index_sources(
     specs: Sequence[str],
     folder: Path,
-    read: SourceOptions,
+    read: KeyedReading,
     recipe: str | None,
     workers: Workers,
     *,
@@ -72,11 +49,10 @@ def index_sources(
     from spatialcore.index.config import IndexConfig
     from spatialcore.index.index import build_index
     from spatialcore.io.open import open_sources
-    from spatialcore.io.options import ReadOptions
 
     if not specs:
         raise UsageError("name scenes, an index or a plan")
-    options = ReadOptions(**asdict(read))
+    options = read.options()
     sources = [source for spec in specs for source in open_sources(spec, options)]
     config = IndexConfig(load_recipe(recipe or "default").rules)
     with ProgressBar() as bar:

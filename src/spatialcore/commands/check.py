@@ -26,6 +26,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.check_tasks import task_counter, with_tasks
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.reading import Reading
 from spatialcore.errors import UsageError, printable
 from spatialcore.files import write_text
 
@@ -42,12 +43,7 @@ class Options:
 
     Attributes:
         source: A scene, a clip, or a folder of them; `kind:path` names the reader.
-        stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
-        world_up: x,y,z or +x ... -z or auto; default: what the layout says.
-        static_camera: Clips without extrinsics have a camera that stands still.
-        allow_source: Collections that are left out unless named: drivetrack.
-        labels: ScanNet label table; default: looked for beside the scenes.
-        trust_source: Take a source whose depth maps contradict its poses as it is.
+        read: How it is read.
         every_frame: Decode every depth image instead of a dozen a scene.
         count: Scenes of each source whose questions are counted, on some of their frames; the
             others are taken to give as many. 0 counts none.
@@ -57,12 +53,7 @@ class Options:
     """
 
     source: Annotated[str, tyro.conf.Positional]
-    stride: int | None = None
-    world_up: str | None = None
-    static_camera: bool = False
-    allow_source: tuple[str, ...] = ()
-    labels: str | None = None
-    trust_source: bool = False
+    read: Reading
     every_frame: bool = False
     count: int = 8
     verbose: bool = False
@@ -77,16 +68,8 @@ def main(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     from spatialcore.io.open import open_sources
-    from spatialcore.io.options import ReadOptions
 
-    read = ReadOptions(
-        stride=options.stride,
-        world_up=options.world_up,
-        static_camera=options.static_camera,
-        allow_source=options.allow_source,
-        labels=options.labels,
-        trust_source=options.trust_source,
-    )
+    read = options.read.options()
     if options.count < 0:
         raise UsageError(f"--count must be 0 or more, got {options.count}")
     sources, counter = open_sources(options.source, read), task_counter()

@@ -24,6 +24,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.reading import KeyedReading
 from spatialcore.errors import CONTRADICTIONS
 from spatialcore.workers import Workers
 
@@ -48,14 +49,7 @@ class Options:
             depth is decoded on the CPU. The files are the same.
         depth_cache: Folder that keeps decoded depth maps, uncompressed, so that indexing the same
             scenes again, with another recipe say, decodes nothing; default: nothing is kept.
-        key: Source key in the records; default: the name of the layout. One source only.
-        stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
-        world_up: Up in the source's world: x,y,z or +x ... -z, or auto to estimate it from the
-            cameras; default: what the layout says.
-        static_camera: Clips without extrinsics have a camera that stands still.
-        allow_source: Collections that are left out unless named, such as drivetrack.
-        labels: A ScanNet label table; default: the one beside the scans.
-        trust_source: Take a source whose depth maps contradict its poses as it is.
+        read: How the sources are read.
         shard: i/n makes only the scenes whose position is i modulo n; the last one to finish
             completes the index.
         json: Print one JSON object instead of text.
@@ -63,18 +57,12 @@ class Options:
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional]
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    read: KeyedReading
     run: Workers
     recipe: str = "default"
     depth_map: Literal["recipe", "sizes"] = "recipe"
     device: str = "cpu"
     depth_cache: Path | None = None
-    key: str | None = None
-    stride: int | None = None
-    world_up: str | None = None
-    static_camera: bool = False
-    allow_source: tuple[str, ...] = ()
-    labels: str | None = None
-    trust_source: bool = False
     shard: str = "0/1"
     json: bool = False
 
@@ -119,21 +107,12 @@ def _rules(options: Options) -> Rules:
 
 def _sources(options: Options) -> list[Source]:
     from spatialcore.io.open import open_sources
-    from spatialcore.io.options import ReadOptions
 
     if not options.sources:
         raise ValueError("name at least one source")
-    if options.key is not None and len(options.sources) > 1:
+    if options.read.key is not None and len(options.sources) > 1:
         raise ValueError("--key names one source; index each source by itself, or leave it out")
-    read = ReadOptions(
-        key=options.key,
-        stride=options.stride,
-        world_up=options.world_up,
-        static_camera=options.static_camera,
-        allow_source=options.allow_source,
-        labels=options.labels,
-        trust_source=options.trust_source,
-    )
+    read = options.read.options()
     return [source for spec in options.sources for source in open_sources(spec, read)]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.reading import Reading
 from spatialcore.errors import UsageError, printable
 
 
@@ -31,17 +32,15 @@ class Options:
         rerun: The recording to write; an older one is replaced.
         scene: Which of several scenes.
         frames: Frames at most, evenly spread.
-        stride: Keep frames whose number is divisible by it; default: 5 for raw ScanNet, else 1.
-        world_up: x,y,z or +x ... -z or auto; default: what the layout says.
+        read: How it is read.
         json: Print one JSON object instead of text.
     """
 
     source: Annotated[str, tyro.conf.Positional]
     rerun: Path
+    read: Reading
     scene: str | None = None
     frames: int = 60
-    stride: int | None = None
-    world_up: str | None = None
     json: bool = False
 
 
@@ -56,8 +55,7 @@ def _run(options: Options) -> int:
 
     if options.frames < 1:
         raise UsageError(f"--frames must be positive, got {options.frames}")
-    read = {"stride": options.stride, "world_up": options.world_up}
-    scene = open_scene(options.source, options.scene, **read)
+    scene = open_scene(options.source, options.scene, **asdict(options.read))
     with recording_file(options.rerun, scene.id) as stream:
         lost = record_source(stream, scene, most_frames=options.frames)
     if options.json:
