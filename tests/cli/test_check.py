@@ -94,7 +94,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "nowhere")]) == 2
     assert main([str(tmp_path), "--stride", "0"]) == 2
     captured = capsys.readouterr()
-    assert "looked for" in captured.err
+    assert f"is not there ({tmp_path} has no 'nowhere')" in captured.err
     assert "intrinsic_missing" in captured.out
     assert "Traceback" not in captured.err
 

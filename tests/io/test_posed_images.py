@@ -188,8 +188,12 @@ def test_instance_images(tmp_path: Path) -> None:
 def test_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(SceneFormatError, match=r"empty folder.*\.sens.*intrinsic\.txt.*\.npz"):
         open_source(tmp_path)
-    with pytest.raises(SceneFormatError, match="is not there"):
+    (tmp_path / "kitchen").mkdir()
+    with pytest.raises(SceneFormatError, match=r"is not there \(did you mean 'kitchen' in .*\)"):
+        open_source(tmp_path / "kitchens" / "scans")
+    with pytest.raises(SceneFormatError, match=r"is not there \(.* has no 'nowhere'\)"):
         open_source(tmp_path / "nowhere")
+    (tmp_path / "kitchen").rmdir()
     with pytest.raises(SceneFormatError, match=r"looked for scannet: <id>/<id>\.sens"):
         open_source(f"scannet:{tmp_path}")
 

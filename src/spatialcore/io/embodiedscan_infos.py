@@ -118,7 +118,7 @@ def read_infos(path: Path) -> Infos:
     try:
         answer = msgspec.msgpack.decode(run.stdout, type=Fault | Found)
     except msgspec.DecodeError as error:  # it was ended before it answered
-        raise SceneFormatError(path, *_TOO_MUCH) from error
+        raise SceneFormatError(path, *_TOO_MUCH, code="archive_bomb") from error
     if isinstance(answer, Fault):
         raise SceneFormatError(path, answer.what, answer.hint, answer.code)
     return answer.infos
@@ -127,7 +127,6 @@ def read_infos(path: Path) -> Infos:
 _TOO_MUCH = (
     "takes more memory or time than a file of its size does",
     "it is no annotation of EmbodiedScan, or was made to harm",
-    "archive_bomb",
 )
 
 
@@ -216,12 +215,16 @@ def _answer(path: Path) -> bytes:
         answer = msgspec.msgpack.encode(Found(infos_of(read_pickled(path), path)))
         if len(answer) <= ANSWER_BYTES + ANSWER_FOR_A_BYTE * file_size(path):
             return answer
-        fault = Fault(*_TOO_MUCH)
+        fault = Fault(*_TOO_MUCH, "archive_bomb")
     except SceneFormatError as error:
         memory = isinstance(error.__cause__, MemoryError)
-        fault = Fault(*_TOO_MUCH) if memory else Fault(error.what, error.hint, error.code)
+        fault = (
+            Fault(*_TOO_MUCH, "archive_bomb")
+            if memory
+            else Fault(error.what, error.hint, error.code)
+        )
     except MemoryError:
-        fault = Fault(*_TOO_MUCH)
+        fault = Fault(*_TOO_MUCH, "archive_bomb")
     return msgspec.msgpack.encode(fault)
 
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = ["open_source", "open_sources"]
 _KIND = re.compile(r"([a-z][a-z0-9_]+):(.*)\Z", re.DOTALL)
 # Folders in a folder of folders: `data/scannet/scans/<scene>` is two below `data`.
 _LEVELS = 2
+_COMPARED = 4096  # names in a folder, for one that was meant
 # Neighbours of scenes that hold none: lists of splits, tables of labels, models of objects.
 _NEIGHBOURS = frozenset(
     ("splits", "meta_data", "metadata", "tasks", "__pycache__", "models", "models_eval")
@@ -174,13 +176,26 @@ def _find(path: Path, among: tuple[str, ...]) -> _Found:
 def _not_found(path: Path, among: tuple[str, ...], found: _Found) -> SceneFormatError:
     looked = "; ".join(f"{kind}: {layouts()[kind].looks_for}" for kind in among)
     if not os.path.lexists(path):
-        return SceneFormatError(path, f"is not there; looked for {looked}", code="nothing_found")
+        return SceneFormatError(path, "is not there", _beside(path), "nothing_found")
     if not path.is_dir():
         why = refusal(path)
         return SceneFormatError(path, f"{why.what}; looked for {looked}", code="nothing_found")
     why_not = [f"{entry.name}: {refusal(entry).what}" for entry in found.refused[:3]]
     what = "; ".join([holds(path), *why_not])
     return SceneFormatError(path, f"{what}; looked for {looked}", code="nothing_found")
+
+
+def _beside(path: Path) -> str:
+    """What a path that is not there was probably meant to be, or how far it leads."""
+    missing = path
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    try:
+        names = [entry.name for entry in islice(missing.parent.iterdir(), _COMPARED)]
+    except OSError:
+        return ""
+    near, above = nearest(missing.name, names), missing.parent
+    return f"did you mean {near} in {above}?" if near else f"{above} has no {missing.name!r}"
 
 
 def _with(options: ReadOptions | None, **given: Any) -> ReadOptions:
