@@ -43,11 +43,15 @@ def _mark(mark: Mark) -> list[Any]:
     return [mark.u, mark.v, mark.colour, mark.letter, *size]
 
 
-def golden_entries(sample: Path, out: Path) -> dict[str, dict[str, Any]]:
-    """Task -> the record with the smallest id."""
+def make_golden_set(sample: Path, out: Path) -> None:
+    """The data set that the records are taken from."""
     sources = [str(sample / name) for name in ("scannet", "tapvid3d")]
     if generate.main([*sources, "-o", str(out)]) != 0:
         raise RuntimeError("the sample set cannot be generated from")
+
+
+def golden_entries(out: Path) -> dict[str, dict[str, Any]]:
+    """Task -> the record with the smallest id."""
     first: dict[str, QARecord] = {}
     for opened in open_records(out):
         record = opened.record
@@ -61,7 +65,8 @@ def write() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for _ in make_sample(Path(folder) / "set", CONFIG):
             pass
-        entries = golden_entries(Path(folder) / "set", Path(folder) / "out")
+        make_golden_set(Path(folder) / "set", Path(folder) / "out")
+        entries = golden_entries(Path(folder) / "out")
     PATH.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 

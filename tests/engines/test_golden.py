@@ -15,9 +15,9 @@ GOLDEN: dict[str, dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def made(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def made(every_task: Path) -> dict[str, dict[str, Any]]:
     """The same records, made now."""
-    return golden_entries(sample_dir, tmp_path_factory.mktemp("golden") / "out")
+    return golden_entries(every_task)
 
 
 def close(stored: Any, found: Any) -> bool:

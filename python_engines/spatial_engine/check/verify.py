@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spatial_engine.check.chains import Chains, chain_files
 from spatial_engine.check.files import SHOWN, check_files, sampled
 from spatial_engine.dataset.compose import compose_all
 from spatial_engine.dataset.dataset import Dataset
@@ -27,7 +28,7 @@ from spatial_engine.engines.base import Facts, Named
 from spatial_engine.engines.budgets import with_budgets
 from spatial_engine.engines.candidates import Row
 from spatial_engine.plan.open import index_hash, open_index, reopen_source
-from spatial_engine.records.partial import read_rows
+from spatial_engine.records.partial import read_ids, read_rows
 from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
 from spatial_engine.records.wording import wording_hash
@@ -69,6 +70,7 @@ class VerifyReport:
         unchecked: Shards that were not checked, since their workers died twice.
         dropped: Records of the plan that were never made, and why.
         imported: Records that were imported: nothing of their answers can be derived.
+        chains: Chains of an export that were held against their records.
     """
 
     total: int
@@ -80,6 +82,7 @@ class VerifyReport:
     unchecked: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     imported: int = 0
+    chains: int = 0
 
     @property
     def ok(self) -> bool:
@@ -101,6 +104,7 @@ class _Job:
     rows: frozenset[int] | None
     roots: Mapping[str, Path]
     compare_text: bool
+    chains: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ def verify(
     shard: tuple[int, int] = (0, 1),
     fail_fast: bool = False,
     roots: Mapping[str, Path] | None = None,
+    chains: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
     """Check a data set against its sources.
@@ -147,10 +152,11 @@ def verify(
         shard: (i, n): only shards whose number is i modulo n.
         fail_fast: Stop at the first shard with a mismatch.
         roots: Source key -> folder, where sources have moved.
+        chains: An export with chains of these records: every number of them is made again.
         on_progress: Called with (shards done, shards in all).
 
     Raises:
-        MissingInput: There is no data set.
+        MissingInput: There is no data set, or no export with rows.
         RecordError: Its manifest is damaged.
     """
     _kept.clear()  # a source may have changed since an earlier call
@@ -176,12 +182,14 @@ def verify(
         [keys[n] for n in mine],
     )
     chosen = sampled(keys, limit)
+    told = chain_files(chains, numbers) if chains else {}
     jobs = [
-        _Job(part.manifest, path, rows, part.roots, part.compare_text)
-        for part, path, rows in zip((parts[n] for n in numbers), paths, chosen, strict=True)
+        _Job(parts[n].manifest, path, rows, parts[n].roots, parts[n].compare_text,
+             tuple(told.get(n, ())))
+        for n, path, rows in zip(numbers, paths, chosen, strict=True)
         if rows is None or rows
-    ]
-    checked = count = 0
+    ]  # fmt: skip
+    checked = count = thoughts = 0
     mismatches: list[Mismatch] = []
     lost: list[str] = []
     with closing(run_pieces(_check_shard, jobs, workers, lambda job: job.path.name)) as results:
@@ -191,8 +199,9 @@ def verify(
             if isinstance(result, Lost):
                 lost.append(str(result))
                 continue
-            rows, bad = result
+            rows, bad, chained = result
             checked += rows
+            thoughts += chained
             count += len(bad)
             mismatches += bad[: SHOWN - len(mismatches)]
             if bad and fail_fast:
@@ -200,7 +209,7 @@ def verify(
     changed = not all(part.compare_text for part in parts)
     return VerifyReport(
         total, checked, count, tuple(mismatches), (), changed, tuple(sorted(lost)),
-        tuple(map(str, dataset.dropped)), imported,
+        tuple(map(str, dataset.dropped)), imported, thoughts,
     )  # fmt: skip
 
 
@@ -220,19 +229,23 @@ def _check_inputs(manifest: Manifest, index_path: Path, roots: Mapping[str, Path
     return problems
 
 
-def _check_shard(job: _Job) -> tuple[int, list[Mismatch]]:
+def _check_shard(job: _Job) -> tuple[int, list[Mismatch], int]:
     if job.rows is None:
         records = list(read_records(job.path, columns_only=True))
     else:
         records = list(read_rows(job.path, job.rows))
     records.sort(key=lambda r: (r.source, r.scene, sorted(r.frames)))
-    out: list[Mismatch] = []
+    chains = Chains(job.chains)
+    strangers = chains.strangers(read_ids(job.path)) if job.chains else []
+    out = [Mismatch(k, "chain", "told", f"no record of {job.path.name}") for k in strangers]
     for (source, scene), rows in groupby(records, key=lambda r: (r.source, r.scene)):
-        out += _check_scene(job, source, scene, list(rows))
-    return len(records), out
+        out += _check_scene(job, source, scene, list(rows), chains)
+    return len(records), out, chains.checked
 
 
-def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) -> list[Mismatch]:
+def _check_scene(
+    job: _Job, source: str, scene: str, records: list[QARecord], chains: Chains
+) -> list[Mismatch]:
     entry = job.manifest.sources.get(source)
     if entry is None or scene not in entry.scenes:
         return [
@@ -246,7 +259,7 @@ def _check_scene(job: _Job, source: str, scene: str, records: list[QARecord]) ->
         except Exception as error:
             out += [_refused(record, error) for record in mine]
             continue
-        out += check_records(reference, mine, compare_text=job.compare_text)
+        out += check_records(reference, mine, compare_text=job.compare_text, chains=chains)
     return out
 
 
@@ -271,7 +284,11 @@ def check_against(
 
 
 def check_records(
-    reference: ReferenceScene, records: Sequence[QARecord], *, compare_text: bool = True
+    reference: ReferenceScene,
+    records: Sequence[QARecord],
+    *,
+    compare_text: bool = True,
+    chains: Chains | None = None,
 ) -> list[Mismatch]:
     """Make records of one scene again from their source and compare every field.
 
@@ -279,6 +296,7 @@ def check_records(
         reference: The records' scene.
         records: What is stored.
         compare_text: Whether the templates are those of the data set.
+        chains: What an export tells of them.
 
     Returns:
         The fields that differ; a guard that a record breaks is the field "guard", and a record
@@ -300,7 +318,7 @@ def check_records(
         made.setdefault(record.task, []).append(_Made(record, row, facts))
         out += [Mismatch(record.id, "guard", "asked", broken)] if broken else []
     for same_task in made.values():
-        out += _compare(reference.place, same_task, compare_text)
+        out += _compare(reference.place, same_task, compare_text, chains or Chains())
     return out
 
 
@@ -332,7 +350,9 @@ def _refused(record: QARecord, error: Exception) -> Mismatch:
     return Mismatch(record.id, "record", record.answer, f"{type(error).__name__}: {error}")
 
 
-def _compare(place: Place, made: Sequence[_Made], compare_text: bool) -> list[Mismatch]:
+def _compare(
+    place: Place, made: Sequence[_Made], compare_text: bool, chains: Chains
+) -> list[Mismatch]:
     """Compose the facts of one task's records, all at once, and compare."""
     engine = engine_of(made[0].record.task)
     try:
@@ -341,12 +361,12 @@ def _compare(place: Place, made: Sequence[_Made], compare_text: bool) -> list[Mi
         if len(made) == 1:
             return [_refused(made[0].record, error)]
         # One that cannot be composed must not hide the others.
-        return [found for one in made for found in _compare(place, [one], compare_text)]
-    return [
-        found
-        for one, recomputed in zip(made, again, strict=True)
-        for found in _fields_that_differ(one.record, recomputed, compare_text)
-    ]
+        return [found for one in made for found in _compare(place, [one], compare_text, chains)]
+    out: list[Mismatch] = []
+    for one, recomputed in zip(made, again, strict=True):
+        out += _fields_that_differ(one.record, recomputed, compare_text)
+        out += [Mismatch(one.record.id, "chain", *both) for both in chains.faults(recomputed)]
+    return out
 
 
 def _fields_that_differ(

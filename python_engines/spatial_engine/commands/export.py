@@ -4,6 +4,7 @@
 Examples:
   spatialcore export out -o train-set --to llamafactory --images copy
   spatialcore export out -o prompts --to prompts vlmevalkit --split val
+  spatialcore export out -o thinking --to trl swift --chains   verified reasoning, then the answer
   spatialcore export out -o unmarked --to swift --no-render-marks --tasks "camera_movement.*"
   spatialcore export out -o room --to swift --val-stretch 0.1    one scene: its last frames are val
 """
@@ -49,6 +50,8 @@ class Options:
         render_marks: Draw the marks of marked questions into JPEGs of their own; with
             --no-render-marks a marked question is an error.
         embed_images: Put the images into the rows.
+        chains: Let the assistant think first: <think> the record's evidence in words </think>
+            <answer> its answer </answer>; `verify --chains` makes every number again.
         val_stretch: Of a set of one scene: this share of its questions, of the end of its walk, is
             val; questions about both sides are left out.
         limit: At most this many records.
@@ -69,6 +72,7 @@ class Options:
     paths: Literal["absolute", "relative"] = "absolute"
     render_marks: bool = True
     embed_images: bool = False
+    chains: bool = False
     val_stretch: float = 0.0
     limit: int | None = None
     shard: str = "0/1"
@@ -99,6 +103,7 @@ def _run(options: Options) -> int:
         render_marks=options.render_marks,
         embed=options.embed_images,
         limit=options.limit,
+        chains=options.chains,
     )
     counts = export_dataset(
         dataset, options.output, request, options.run, val_stretch=options.val_stretch,
@@ -147,7 +152,8 @@ def as_json(output: Path, counts: Exported) -> dict[str, Any]:
     return {
         "output": str(output), "records": counts.records, "images": counts.images,
         "tasks": dict(sorted(counts.tasks.items())), "splits": dict(sorted(counts.splits.items())),
-        "left_out": counts.left_out, "lost": counts.lost, "waiting": counts.waiting,
+        "left_out": counts.left_out, "unchained": counts.unchained, "lost": counts.lost,
+        "waiting": counts.waiting,
     }  # fmt: skip
 
 
@@ -157,6 +163,11 @@ def as_lines(output: Path, counts: Exported) -> Sequence[str]:
     lines = [f"{output}: {counts.records:,} records ({splits}), {counts.images:,} images written"]
     if counts.left_out:
         lines.append(f"  {counts.left_out:,} left out: they show frames of train and of val")
+    if counts.unchained:
+        lines.append(
+            f"  {counts.unchained:,} have no chain, since their engines tell none: their "
+            "turns are the answer block alone"
+        )
     if counts.waiting:
         lines.append(f"  {counts.waiting:,} parts are still to be made, by other --shard i/n")
     return [*lines, *(f"  not made: {lost}; run again to try it once more" for lost in counts.lost)]

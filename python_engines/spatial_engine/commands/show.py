@@ -4,6 +4,7 @@
 Examples:
   spatialcore show out                               the first record
   spatialcore show out --random 5 --task depth_perception.comparison.marked
+  spatialcore show out --task "cognitive_map.*" --chain    its evidence in words, up to the answer
   spatialcore show out camera_movement.distance/scene0000_00/6d89d84431275b0d
 """
 
@@ -28,6 +29,7 @@ from spatialcore.files import child, whole_file, write_text
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset, OpenedRecord
+    from spatial_engine.records.record import QARecord
     from spatial_engine.view.scene_files import ScenePlans
 
 
@@ -43,6 +45,7 @@ class Options:
         seed: Seed of the choice.
         images: Folder of the written images; default: a new temporary folder.
         root: KEY=PATH, where a source has moved.
+        chain: Print the chain of each record: its evidence in words, up to the answer.
         json: Print the records as JSON lines; write no image.
     """
 
@@ -53,6 +56,7 @@ class Options:
     seed: int = 0
     images: Path | None = None
     root: tuple[str, ...] = ()
+    chain: bool = False
     json: bool = False
 
 
@@ -62,6 +66,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    from spatial_engine.dataset.chains import thought_of
     from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.view.scene_files import ScenePlans
 
@@ -76,9 +81,10 @@ def _run(options: Options) -> int:
     plans = ScenePlans(dataset)
     for opened in chosen:
         if folder is None or options.json:
-            print(json.dumps(asdict(opened.record)))
+            told = {"chain": thought_of(opened.record)} if options.chain else {}
+            print(json.dumps(asdict(opened.record) | told))
         else:
-            _print(opened, folder, plans)
+            _print(opened, folder, plans, chain=options.chain)
     return exit_codes.OK
 
 
@@ -108,7 +114,16 @@ def _smallest(records: Iterable[OpenedRecord], count: int, seed: int) -> list[Op
     return heapq.nsmallest(count, records, key=key)
 
 
-def _print(opened: OpenedRecord, folder: Path, plans: ScenePlans) -> None:
+def _chain_lines(record: QARecord) -> list[str]:
+    from spatial_engine.dataset.chains import chain_of
+
+    chain = chain_of(record)
+    if chain is None:
+        return [f"  no chain: the engine of {record.task} tells none"]
+    return ["  chain:", *(f"    {line}" for line in [*map(str, chain.lines), record.answer])]
+
+
+def _print(opened: OpenedRecord, folder: Path, plans: ScenePlans, *, chain: bool) -> None:
     from spatial_engine.view.shapes import svg
     from spatial_engine.view.why import top_view, view_box
 
@@ -119,6 +134,7 @@ def _print(opened: OpenedRecord, folder: Path, plans: ScenePlans) -> None:
     lines += [f"  {line}" for line in record.question.splitlines()]
     lines.append(f"  -> {record.answer}")
     lines += [f"     {name}: {text}" for name, text in why.table]
+    lines += _chain_lines(record) if chain else []
     print("\n".join(map(printable, lines)))
     for k, image in enumerate(opened.images()):
         path = child(folder, f"{record.id.replace('/', '-')}-{k + 1}.jpg")

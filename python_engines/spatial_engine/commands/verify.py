@@ -5,6 +5,7 @@ Examples:
   spatialcore verify out                        all rows up to 100,000, else a fixed sample
   spatialcore verify out --all --workers 16
   spatialcore verify out --root scannet=/mnt/scans   where the scans have moved
+  spatialcore verify out --chains train-set      and each number of an export's chains
   spatialcore verify out --repair               make damaged and lost shards again, then check
 """
 
@@ -23,6 +24,7 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.text import printable
+from spatialcore.errors import RecordError
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Options:
         repair: First make every shard again that is lost or whose bytes have changed.
         plan: The plan to repair by; default: RECORDS/plan.
         root: KEY=PATH, where a source has moved.
+        chains: An export made with --chains, or one target of it: every number of its chains is
+            held against evidence that is derived again.
         json: Print one JSON object instead of text.
     """
 
@@ -55,6 +59,7 @@ class Options:
     repair: bool = False
     plan: Path | None = None
     root: tuple[str, ...] = ()
+    chains: Path | None = None
     json: bool = False
 
 
@@ -72,9 +77,11 @@ def _run(options: Options) -> int:
         report = verify(
             options.records, sample=options.sample, everything=options.all,
             workers=options.run, shard=shard_of(options.shard), fail_fast=options.fail_fast,
-            roots=roots_of(options.root),
+            roots=roots_of(options.root), chains=options.chains,
             on_progress=lambda done, total: bar.show("shards", done, total),
         )  # fmt: skip
+    if options.chains and not report.chains and report.ok:
+        raise RecordError(f"{options.chains}: no row holds a chain; export with --chains")
     print(json.dumps(asdict(report) | {"ok": report.ok}) if options.json else _as_text(report))
     if report.failed:
         return exit_codes.FAILED
@@ -112,6 +119,8 @@ def _as_text(report: VerifyReport) -> str:
         lines.append(f"... and {report.mismatch_count - len(report.mismatches):,} more")
     if report.wording_changed:
         lines.append("the templates have changed since: texts were parsed, not compared")
+    if report.chains:
+        lines.append(f"{report.chains:,} chains held against evidence that was derived again")
     of = f" of {report.total:,}" if report.checked != report.total else ""
     verdict = "every answer follows from its source" if report.ok else "NOT verified"
     if report.imported:

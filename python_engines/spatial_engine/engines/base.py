@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spatial_engine.engines.context import SceneContext
     from spatial_engine.engines.published import Published
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
     from spatialcore.index.store import SceneIndex
@@ -263,6 +264,15 @@ class Engine(ABC):
         """The objects that a row's texts name or count; `verify` asks whether they are hidden."""
         del reference, row
         return ()
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of a record's evidence in words, up to its answer; None: it tells no chain.
+
+        Every number of a line is given as a number, so that `verify` can hold it against evidence
+        that it derived again; the ending follows from them, not from the answer.
+        """
+        del told
+        return None
 
 
 def equal_shares(names: Sequence[str]) -> tuple[tuple[str, float], ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import WORD, AnswerForm, Engine, Facts, Subject, equal_shares
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_cameras
 from spatial_engine.engines.contents import ANY, number_strata, number_stratums
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_pairs import (
@@ -38,6 +39,7 @@ from spatialcore.index.frames import wrap_deg
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Float64 = NDArray[np.float64]
@@ -47,17 +49,11 @@ Quantity = Literal[
 ]  # fmt: skip
 
 QUESTION_TYPES: Mapping[str, str] = {
-    "x_direction": "x_movement",
-    "y_direction": "y_movement",
-    "z_direction": "z_movement",
-    "height_direction": "height_movement",
-    "yaw_direction": "yaw_movement",
-    "pitch_direction": "pitch_movement",
-    "yaw_angle": "yaw_angle",
-    "pitch_angle": "pitch_angle",
-    "distance": "total_distance",
-    "vector": "displacement_vector",
-}
+    "x_direction": "x_movement", "y_direction": "y_movement", "z_direction": "z_movement",
+    "height_direction": "height_movement", "yaw_direction": "yaw_movement",
+    "pitch_direction": "pitch_movement", "yaw_angle": "yaw_angle", "pitch_angle": "pitch_angle",
+    "distance": "total_distance", "vector": "displacement_vector",
+}  # fmt: skip
 # Word for a positive value, word for any other.
 WORDS: Mapping[str, tuple[str, str]] = {
     "x_direction": ("right", "left"),
@@ -354,6 +350,10 @@ class CameraMovement(Engine):
             least = max(guards.min_component_m, guards.min_component_share * distance)
             return "dead_zone" if abs(value) < least else ""
         return "dead_zone" if distance < guards.min_distance_m else ""
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_cameras.camera_movement(told, self.quantity, self.words)
 
 
 def _values(quantity: str, motions: Motions) -> Float64:

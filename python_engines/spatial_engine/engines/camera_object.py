@@ -18,6 +18,7 @@ import numpy as np
 from spatial_engine.engines.asked import AskedEngine
 from spatial_engine.engines.base import WORD, AnswerForm, Facts, Metric, equal_shares
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_cameras
 from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum
 from spatial_engine.engines.numeric_choice import NumericChoice
 from spatial_engine.engines.view_set import ViewSet, shortest_chains
@@ -26,6 +27,7 @@ from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
 
 Quantity = Literal[
     "distance", "unseen_bearing", "unseen_direction", "distance_change", "distance_difference",
@@ -277,6 +279,10 @@ class CameraObject(AskedEngine):
         else:
             answer = answers.integer(found.value, "degree")
         return Facts(answer, found.evidence, slots | {"answer": answer.span})
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_cameras.camera_object(told, self.quantity)
 
 
 def side_of(bearing: float) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from spatial_engine.engines.base import LETTER, AnswerForm, Facts, Metric, equal_shares
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.walk_task import WalkEngine, WalkScene, listed
 from spatial_engine.records import answers
@@ -25,6 +26,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
 
 Quantity = Literal["places", "cell", "choice"]
 LETTERS = ("A", "B", "C", "D")
@@ -244,6 +246,10 @@ class CognitiveMap(WalkEngine):
             "letter": letter,
         }  # fmt: skip
         return Facts(answers.letter(letter), found.evidence, slots, options=options)
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.cognitive_map(told, self.quantity)
 
 
 def _swapped(cells: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:

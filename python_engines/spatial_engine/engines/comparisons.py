@@ -18,6 +18,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of, in_order, number_strata, number_stratum
 from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.engines.seen_sizes import size_fault
@@ -32,6 +33,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Quantity = Literal["more", "count_difference", "size_order", "distance_order"]
@@ -183,6 +185,10 @@ class Comparison(WalkEngine):
         kinds = {layout.object(k).category for k in row.items}
         counted = [i for i in layout.objects if i.category in kinds and i.object_id in layout.seen]
         return [Named(item.object_id, row.frames) for item in counted]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.comparison(told, self.quantity)
 
 
 def _sized(walk: WalkScene, item: SceneObject) -> bool:

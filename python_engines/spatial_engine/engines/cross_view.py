@@ -18,6 +18,7 @@ import numpy as np
 from spatial_engine.engines.asked import AskedEngine
 from spatial_engine.engines.base import WORD, AnswerForm, Facts, Metric, Subject, equal_shares
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_cameras
 from spatial_engine.engines.contents import ANY, number_strata, number_stratum
 from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.numeric_choice import NumericChoice
@@ -28,6 +29,7 @@ from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
 
 Quantity = Literal["object_distance", "object_direction", "camera_distance", "camera_direction"]
 WORDS: Mapping[str, tuple[str, ...]] = {"object_direction": QUADRANTS, "camera_direction": SIDES}
@@ -202,6 +204,10 @@ class CrossView(AskedEngine):
             slots = dict(zip(("from_image", "to_image"), places, strict=True))
         answer = answers.word(found.value) if self.words else answers.number(found.value, "m")
         return Facts(answer, found.evidence, slots | {"answer": answer.span})
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_cameras.cross_view(told, self.quantity)
 
 
 OPEN = tuple(CrossView(quantity) for quantity in get_args(Quantity))

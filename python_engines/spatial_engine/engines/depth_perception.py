@@ -25,6 +25,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_points
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.depth_cues import CUE_COUNT, SIDES, balanced, cue_of
 from spatial_engine.engines.depth_pixels import depth_pixels
@@ -51,6 +52,7 @@ from spatialcore.draws import uniform_below_rows
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Guards, Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
 
@@ -184,6 +186,10 @@ class DepthValue(Engine):
         evidence = _reference_evidence(reference, frame, views)
         facts = self._facts(reference.place, [row], views, evidence)
         return facts[0], reference_rejection(reference, frame, [point])
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_points.depth_value(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +334,10 @@ class DepthComparison(Engine):
             if max(abs(m[0] - n[0]), abs(m[1] - n[1])) < max(1, guards.min_coordinate_gap):
                 return "coordinates_equal"
         return ""
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_points.depth_comparison(told)
 
 
 def _depths_differ(guards: Guards, first: Views, other: Views) -> NDArray[np.bool_]:

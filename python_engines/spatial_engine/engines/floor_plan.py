@@ -20,6 +20,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum
 from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.walk_task import WalkEngine, WalkScene
@@ -34,6 +35,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
 
 Quantity = Literal["bearing", "free_area", "fits", "same_wall"]
 LETTERS = ("A", "B", "C", "D")
@@ -240,6 +242,10 @@ class FloorPlan(WalkEngine):
             "primary": names[0], "options": answers.option_lines(options), "letter": letter,
         }  # fmt: skip
         return Facts(answers.letter(letter), found.evidence, slots, options=options)
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.floor_plan(told, self.quantity)
 
 
 def _bearing(walk: WalkScene, things: list[SceneObject]) -> Answer[float] | Rejection:

@@ -24,6 +24,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_view import View, reference_view, views_of
@@ -48,6 +49,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.records.marks import Mark
     from spatial_engine.records.place import Place
     from spatial_engine.reference.scene import ReferenceScene
@@ -254,6 +256,10 @@ class Grounding(Engine):
             view = reference_view(reference, row.frames, row.frames[-1])
             ids += [k for k in view.shown_ids(ids[0]) if k not in ids]
         return [Named(k, row.frames[-1:]) for k in ids]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.grounding(told, self.quantity, self.form)
 
 
 def _nearest_camera(

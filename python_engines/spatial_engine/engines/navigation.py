@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject, equal_shares
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
 from spatial_engine.engines.navigation_check import astray, longer
@@ -38,6 +39,7 @@ from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 _RULES = walks.DEFAULT_RULES
@@ -151,6 +153,10 @@ class NavigationInstructions(Engine):
         words = {step.landmark for step in found.value.steps}
         marks = [i.object_id for i in scene.layout.objects if i.category in words]
         return [Named(k, row.frames) for k in (*row.items, *marks)]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.navigation(told)
 
 
 def _place(scene: NavigationScene, start: int, facing: int) -> Answer[StartPlace] | Rejection:

@@ -28,6 +28,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.scene_layout import SceneLayout
@@ -39,6 +40,7 @@ from spatialcore.draws import uniform_below
 if TYPE_CHECKING:
     from spatial_engine.engines.asked import AskedEngine
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 LETTERS = ("A", "B", "C", "D")
@@ -218,6 +220,11 @@ class NumericChoice(Engine):
         return facts._replace(
             answer=answers.letter(letter), evidence=evidence, slots=slots, options=options
         )
+
+    def chain(self, told: Telling) -> Chain | None:
+        """That of the open task, then the option that is its number."""
+        opened = self.open.chain(told)
+        return None if opened is None else of_plans.numeric_choice(told, opened)
 
 
 _PER_METRE = {"m": 10, "cm": 100}  # units of the last digit that an answer shows

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Kind, Subject
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_points
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at, views_norm1000
 from spatial_engine.engines.published import Published
@@ -37,6 +38,7 @@ from spatial_engine.records.place import Place
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Float64 = NDArray[np.float64]
@@ -217,6 +219,10 @@ class ObjectMovement(Engine):
             return "border"
         distance = float(np.linalg.norm(points[1] - points[0]))
         return "track_still" if guards.static_max_m <= distance < guards.moving_min_m else ""
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_points.object_movement(told, self.quantity)
 
 
 def _view(context: SceneContext) -> ClipView:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import shown_frames
 from spatial_engine.engines.candidates import CandidateTable, Row, joined
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -63,6 +64,7 @@ from spatialcore.relations.verdict import Reason
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Axis = Literal["height", "length", "width"]
@@ -291,6 +293,10 @@ class ObjectSize(Engine):
         """The object, which each frame of its set shows."""
         del reference
         return [Named(row.items[0], (frame,)) for frame in row.frames]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.object_size(told, self.axis)
 
 
 def _reference_counts(

@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of, in_order
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_view import View, reference_view, views_of
@@ -35,6 +36,7 @@ from spatialcore.relations.verdict import Answer, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Quantity = Literal["object_count", "image_side", "nearer"]
@@ -196,6 +198,10 @@ class OneImage(Engine):
         if self.quantity == "object_count":
             ids = reference_view(reference, row.frames, row.frames[0]).shown_ids(ids[0])
         return [Named(k, row.frames) for k in ids]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.one_image(told, self.quantity)
 
 
 ONE_IMAGE = tuple(OneImage(quantity) for quantity in get_args(Quantity))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.asked import AskedEngine
 from spatial_engine.engines.base import LETTER, WORD, AnswerForm, Facts, Subject, equal_shares
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
@@ -38,6 +39,7 @@ from spatialcore.types import Float64
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
 
 Quantity = Literal["object_at", "after_turn", "view_from", "camera_on_map"]
 LETTERS = ("A", "B", "C", "D")
@@ -264,6 +266,10 @@ class Perspective(AskedEngine):
         turn = int(evidence["turn_deg"])
         side_word = "left" if turn > 0 else "right"
         return slots | {"turn": f"{abs(turn)} degrees to the {side_word}"}
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.perspective(told, self.quantity)
 
 
 def _map_text(right_m: float, ahead_m: float) -> str:

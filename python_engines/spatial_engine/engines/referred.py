@@ -43,6 +43,7 @@ from spatialcore.relations.verdict import Reason
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
 
@@ -240,6 +241,10 @@ class Referred(Engine):
         return [
             Named(k, row.frames if single else (pointed.references[k].frame,)) for k in row.items
         ]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """That of the open task; slots hold phrases where it has names."""
+        return self.open.chain(told)
 
 
 def _pointed_out(told: FrameAnswer, row: Row, pointed: Pointed, place: Place) -> FrameAnswer:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS, answered
@@ -37,6 +38,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 _LETTERS = "ABCD"
@@ -204,6 +206,10 @@ class RoutePlan(Engine):
         """The objects of the walk."""
         del reference
         return [Named(k, row.frames) for k in row.items]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.route_plan(told)
 
 
 def _spoken(turns: Turns) -> str:

@@ -29,6 +29,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Row
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum, of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -49,6 +50,7 @@ from spatialcore.relations.verdict import Answer, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Quantity = Literal[
@@ -68,11 +70,9 @@ QUESTION_TYPES: Mapping[str, str] = {
     "appearance_order": "obj_appearance_order",
 }
 _NUMBERS: Mapping[str, AnswerForm] = {
-    "object_count": AnswerForm("integer", "count"),
-    "absolute_distance": AnswerForm("number", "m"),
-    "object_size": AnswerForm("integer", "cm"),
-    "room_size": AnswerForm("number", "m2"),
-}
+    "object_count": AnswerForm("integer", "count"), "absolute_distance": AnswerForm("number", "m"),
+    "object_size": AnswerForm("integer", "cm"), "room_size": AnswerForm("number", "m2"),
+}  # fmt: skip
 SECTORS: Mapping[str, tuple[str, ...]] = {
     "easy": ("left", "right"),
     "medium": ("left", "right", "back"),
@@ -394,6 +394,10 @@ class SceneLayout(Engine):
             return ""
         sole = {"relative_distance": 1, "appearance_order": 0}.get(self.quantity)
         return layout.name_fault([layout.object(k) for k in row.items], sole=sole)
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.scene_layout(told, self.quantity)
 
 
 SCENE_LAYOUT = tuple(SceneLayout(quantity) for quantity in get_args(Quantity))

@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of, in_order, pair_content
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
@@ -47,6 +48,7 @@ from spatialcore.types import Float64
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Relation = Literal[
@@ -244,6 +246,10 @@ class SpatialRelation(Engine):
         """The objects that are compared."""
         del reference
         return [Named(k, row.frames) for k in row.items]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_objects.spatial_relation(told, self.relation)
 
 
 def _no_pose(frame: int) -> Float64:

@@ -27,6 +27,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.chains import of_points
 from spatial_engine.engines.clip_story import (
     IMAGES,
     ClipStory,
@@ -44,6 +45,7 @@ from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Float64 = NDArray[np.float64]
@@ -208,6 +210,10 @@ class TrackStory(Engine):
         """The same from the clip's readings by matrix products, its parts by the reference."""
         story = reference.cached("clip_story", lambda: reference_story(reference))
         return self._facts(story, row), ""
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_points.track_story(told, self.quantity)
 
 
 def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.base import LETTER, AnswerForm, Engine, Facts, Subject
 from spatial_engine.engines.candidates import BEYOND_QUOTA, CandidateTable, Row
+from spatial_engine.engines.chains import of_points
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_pairs import (
     band_pairs,
@@ -54,6 +55,7 @@ from spatialcore.draws import smallest_seen, uniform_below, uniform_below_rows
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.records.marks import Mark
     from spatial_engine.reference.scene import ReferenceScene
 
@@ -347,6 +349,10 @@ class Match(Engine):
                 return "distractor_short"
         reach = min(max(math.dist(a, b) for b in pixels) for a in pixels)
         return "distractor_short" if hard and reach > HARD_SHARE * W else ""
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_points.match(told)
 
 
 def _told(

@@ -26,6 +26,7 @@ from spatial_engine.engines.base import (
 )
 from spatial_engine.engines.budgets import shown_frames
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.chains import of_plans
 from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import OBJECTS
@@ -42,6 +43,7 @@ from spatialcore.relations.verdict import Answer, Evidence, Reason, Rejection
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Quantity = Literal["path_length", "net_displacement", "turning_step", "object_count"]
@@ -234,6 +236,10 @@ class WalkPath(AskedEngine):
             return []
         found = self.ask(reference_views(reference, row.frames), row)
         return [Named(k, row.frames) for k in found.evidence.get("object_ids", ())]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_plans.walk_path(told, self.quantity)
 
 
 OPEN = tuple(WalkPath(quantity) for quantity in get_args(Quantity))

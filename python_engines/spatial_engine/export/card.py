@@ -119,6 +119,16 @@ def _body(dataset: Dataset, targets: Sequence[str], counts: Exported) -> list[st
     lines += ["", "| source | questions | licence of the source |", "|---|---|---|"]
     for source, count in sorted(counts.sources.items()):
         lines.append(f"| {source} | {count:,} | {_licence(dataset, source)} |")
+    if counts.chains:
+        lines += [
+            "",
+            "The assistant thinks first, `<think>` chain `</think><answer>` sentence "
+            "`</answer>`: every number of a chain follows from the evidence of its record, "
+            "and `spatialcore verify OUT --chains EXPORT` makes it again from the scene.",
+        ]
+        if counts.unchained:
+            lines += ["", f"{counts.unchained:,} questions are of tasks whose engine tells no "
+                      "chain; their turns are the answer block alone."]  # fmt: skip
     if counts.left_out:
         lines += ["", f"{counts.left_out:,} questions show frames on both sides of the stretch of "
                   "the walk that is held out as val, and are in neither split."]  # fmt: skip

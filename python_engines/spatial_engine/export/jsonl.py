@@ -15,4 +15,5 @@ class Writer(JsonLines):
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """The row of a sample."""
         plain = dataclasses.asdict(sample.record)
-        return {**plain, "split": sample.split, "image_paths": list(sample.images)}
+        row = {**plain, "split": sample.split, "image_paths": list(sample.images)}
+        return row | {"chain": sample.thought} if sample.thought else row

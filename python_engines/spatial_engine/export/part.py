@@ -15,17 +15,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spatial_engine.dataset.chains import thought_of
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import MANIFEST_NAME
 from spatial_engine.export.images import ImageStore, encoded, marked
 from spatial_engine.export.request import Part, Request
 from spatial_engine.export.sample import Sample, Target
+from spatial_engine.records.chains import assistant_text
 from spatialcore.errors import RecordError, UsageError
 from spatialcore.files import child, file_stamp, whole_file, write_json
 from spatialcore.locks import claimed
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import OpenedRecord
+    from spatial_engine.records.record import QARecord
 
 # Target -> the suffix of its files; the module of that name holds its Writer.
 TARGETS = {
@@ -106,7 +109,7 @@ def write_part(
         UnsafeName: A record's scene, source or frame is no name of a file.
     """
     counts: dict[str, Counter[str]] = {n: Counter() for n in ("tasks", "sources", "splits")}
-    left_out = 0
+    left_out = unchained = 0
     store = ImageStore(folder, request.images, absolute=request.paths == "absolute")
     with ExitStack() as stack:
         files = stack.enter_context(PartFiles(folder, part, request))
@@ -116,12 +119,14 @@ def write_part(
             if split is None:
                 left_out += 1
                 continue
-            files.write(_sample(opened, split, request, store))
+            sample = _sample(opened, split, request, store)
+            unchained += request.chains and "<think>" not in sample.thought
+            files.write(sample)
             for name, value in (("tasks", record.task), ("sources", record.source),
                                 ("splits", split)):  # fmt: skip
                 counts[name][value] += 1
     report = {
-        "records": sum(counts["tasks"].values()), "left_out": left_out,
+        "records": sum(counts["tasks"].values()), "left_out": left_out, "unchained": unchained,
         **{name: dict(sorted(found.items())) for name, found in counts.items()},
     }  # fmt: skip
     for target in request.targets:
@@ -197,7 +202,12 @@ def _sample(opened: OpenedRecord, split: str, request: Request, store: ImageStor
         paths = tuple(map(_data_uri, contents))
     elif not set(request.targets) <= set(HOLDS_IMAGES):
         paths = tuple(store.place(opened, k) for k in range(len(record.images)))
-    return Sample(record, paths, contents, split)
+    return Sample(record, paths, contents, split, _thought(record) if request.chains else "")
+
+
+def _thought(record: QARecord) -> str:
+    """Chain and answer; the answer block alone where the engine tells no chain."""
+    return thought_of(record) or assistant_text("", record.answer)
 
 
 def _data_uri(content: bytes) -> str:

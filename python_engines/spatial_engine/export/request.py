@@ -35,6 +35,7 @@ class Request:
         limit: Records at most; None is all.
         stretch: (source, scene, first, last) frames whose questions are val, of a data set of one
             scene; None is the data set's own splits.
+        chains: Whether the assistant thinks first: the record's chain, then its answer.
     """
 
     targets: tuple[str, ...]
@@ -46,6 +47,7 @@ class Request:
     embed: bool = False
     limit: int | None = None
     stretch: tuple[str, str, int, int] | None = None
+    chains: bool = False
 
     def matches(self, task: str) -> bool:
         """Whether a task is exported."""
@@ -55,6 +57,8 @@ class Request:
         """What decides the rows of every target: it is compared when an export is resumed."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         del plain["targets"]
+        if not self.chains:  # as exports of earlier releases were asked for
+            del plain["chains"]
         made = json.dumps(dataset.manifest.to_json(), sort_keys=True)
         return {**plain, "data_set": hashlib.blake2b(made.encode(), digest_size=8).hexdigest()}
 
@@ -100,8 +104,10 @@ class Exported:
         sources: Records by source.
         splits: Records by split.
         left_out: Records that show frames on both sides of a held-out stretch.
+        unchained: Records whose engine tells no chain, where chains were asked for.
         lost: Parts that are not there, since their workers died twice.
         waiting: Parts that other processes have not finished.
+        chains: Whether chains were asked for.
     """
 
     records: int = 0
@@ -110,13 +116,16 @@ class Exported:
     sources: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
+    unchained: int = 0
     lost: list[str] = field(default_factory=list)
     waiting: int = 0
+    chains: bool = False
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Count a finished part."""
         self.records += report["records"]
         self.left_out += report["left_out"]
+        self.unchained += report.get("unchained", 0)
         for name in ("tasks", "sources", "splits"):
             counts = getattr(self, name)
             for key, count in report[name].items():

@@ -101,6 +101,9 @@ def check_export(folder: Path, request: Request, dataset: Dataset | None = None)
         raise UsageError("--embed-images needs images: leave out --images none")
     if request.images == "none" and set(request.targets) & set(HOLDS_IMAGES):
         raise UsageError("webdataset holds its images: leave out --images none")
+    silent = sorted(set(request.targets) & {*EVALUATION, "trl-grpo"})
+    if request.chains and silent:
+        raise UsageError(f"{', '.join(silent)} hold no assistant turn: leave out --chains")
     check_ours(folder.resolve(), "export", known=partial(_is_of, dataset=dataset))
 
 
@@ -153,7 +156,7 @@ def _finish(
     folder: Path, dataset: Dataset, request: Request, parts: list[Part], counts: Exported
 ) -> Exported:
     """Count all parts; where all are done, register them and write the card."""
-    total = Exported(lost=counts.lost)
+    total = Exported(lost=counts.lost, chains=request.chains)
     for part in parts:
         reports = [read_done(folder, target, part.number) for target in request.targets]
         if any(report is None for report in reports):

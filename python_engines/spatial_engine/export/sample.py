@@ -21,12 +21,14 @@ class Sample:
         images: Paths, data URIs, or uris of the source, in the order shown.
         contents: Encoded bytes of the images, for the targets that hold them; else empty.
         split: The split that it is exported to.
+        thought: What the assistant says where it thinks first; "" = the record's answer.
     """
 
     record: QARecord
     images: tuple[str, ...]
     contents: tuple[bytes, ...] = ()
     split: str = "train"
+    thought: str = ""
 
     @property
     def named(self) -> dict[str, str]:
@@ -48,13 +50,18 @@ class Sample:
         return "\n".join(f"{turn.role}: {turn.content}" for turn in asked)
 
     @property
+    def said(self) -> str:
+        """The assistant turn."""
+        return self.thought or self.record.answer
+
+    @property
     def conversations(self) -> list[dict[str, str]]:
         """The turns in the `from`/`value` form."""
         names = {"user": "human", "assistant": "gpt"}
         return [
             *({"from": names.get(turn.role, turn.role), "value": turn.content}
               for turn in self.asked),
-            {"from": "gpt", "value": self.record.answer},
+            {"from": "gpt", "value": self.said},
         ]  # fmt: skip
 
     @property
@@ -62,7 +69,7 @@ class Sample:
         """The turns in the `role`/`content` form."""
         return [
             *({"role": turn.role, "content": turn.content} for turn in self.asked),
-            {"role": "assistant", "content": self.record.answer},
+            {"role": "assistant", "content": self.said},
         ]
 
     @property

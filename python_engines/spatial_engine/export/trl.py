@@ -20,5 +20,5 @@ class Writer(ParquetRows):
 
     def row_of(self, sample: Sample) -> dict[str, Any]:
         """Question and answer as turns."""
-        answer = [{"type": "text", "text": sample.record.answer}]
+        answer = [{"type": "text", "text": sample.said}]
         return {"messages": [*sample.parts, {"role": "assistant", "content": answer}]}

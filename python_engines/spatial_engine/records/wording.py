@@ -241,6 +241,45 @@ def wording_of(
     )
 
 
+def slots_said(question: str, wording: Wording, templates: Iterable[str]) -> dict[str, str] | None:
+    """Values of the slots of a question, as its text says them.
+
+    Args:
+        question: Description, newline, question.
+        wording: The wording of the task.
+        templates: Ids of the templates that were used; `Lines.ids`.
+
+    Returns:
+        Slot -> text; None where the templates do not give this question.
+    """
+    ids = tuple(templates)
+    lists = (wording.questions, wording.answers)
+    for variant in dict.fromkeys(name for one in lists for name in one):
+        if not all(variant in one or "" in one for one in lists):
+            continue
+        lines = wording.lines(variant)
+        if not set(ids) <= set(lines.ids):
+            continue
+        d, q = lines.ids.index(ids[0]), lines.ids.index(ids[1]) - lines.counts[0]
+        found = _reader(lines.asked[d * lines.counts[1] + q]).fullmatch(question)
+        if found:
+            return found.groupdict()
+    return None
+
+
+@cache
+def _reader(pieces: Pieces) -> re.Pattern[str]:
+    """A pattern of the questions that a template gives."""
+    texts, seen = [], set[str]()
+    for k, piece in enumerate(pieces):
+        if k % 2 == 0:
+            texts.append(re.escape(piece))
+        else:
+            texts.append(f"(?P={piece})" if piece in seen else f"(?P<{piece}>.+?)")
+            seen.add(piece)
+    return re.compile("".join(texts), re.DOTALL)
+
+
 def wording_hash(template_files: Iterable[TemplateFile]) -> str:
     """BLAKE2b-16 of the template files; `verify` compares words only while it is the same."""
     h = hashlib.blake2b(digest_size=16)
