@@ -25,7 +25,7 @@ from spatialcore.files import whole_file, write_json
 from spatialmllm.model.vggt.aggregator import IMAGE_MEAN, IMAGE_STD
 from spatialmllm.model.vggt.matching import STRIDE, Descriptors, Matching
 from spatialmllm.training.recipe import ScheduleRecipe
-from spatialmllm.training.trainer import learning_rate_shape
+from spatialmllm.training.stage import learning_rate_shape
 
 DISPLACEMENT, DEPTH = 5.0, 0.5
 """Weights of the last two losses beside the first."""

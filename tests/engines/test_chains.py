@@ -72,7 +72,7 @@ def test_a_chain_with_any_one_number_altered_is_refused(
         for text in altered(chain.text):
             assert list(departures(chain, text)), (task, text)
             count += 1
-    assert count > 1000
+    assert count > 800
 
 
 def test_a_number_between_two_roundings_may_be_said_either_way() -> None:

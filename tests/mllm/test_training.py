@@ -171,7 +171,7 @@ def test_another_run_in_the_folder_is_refused(recipe, folder, reference):
 
 def test_a_loss_that_is_not_finite_stops_with_the_records(recipe, folder, tmp_path, monkeypatch):
     from spatialmllm.model.model import SpatialMLLM
-    from spatialmllm.training.trainer import TrainingFailed
+    from spatialmllm.training.stage import TrainingFailed
 
     inner = SpatialMLLM._loss
     monkeypatch.setattr(SpatialMLLM, "_loss", lambda *args: inner(*args) * float("nan"))

@@ -5,6 +5,7 @@ Examples:
   spatialcore train --records demo/out --config tiny --out runs/tiny
   spatialcore train --records a b:0.3 c:2 --config spatial-mllm --init-qwen Q --init-vggt V --out r
   spatialcore train --records demo/out --config tiny --out runs/tiny --dry-run
+  spatialcore train --stage grpo --records out --config tiny --init runs/tiny/model --out runs/rl
   torchrun --nproc-per-node 8 -m spatialcore train --records out --config small --out runs/small
 """
 
@@ -21,11 +22,14 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.errors import UsageError
 
 if TYPE_CHECKING:
-    from spatialmllm.training.callbacks import TrainEvent
+    from collections.abc import Callable
+
+    from spatialmllm.training.callbacks import EventSink, StopRequest, TrainEvent
     from spatialmllm.training.recipe import Recipe
-    from spatialmllm.training.sft import Prepared, TrainRequest
+    from spatialmllm.training.sft import Prepared, TrainRequest, TrainResult
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Options:
         records: Data sets; `OUT:0.3` and `OUT:2` weigh them in the mixture of an epoch.
         config: A shipped recipe (tiny, small, spatial-mllm, multispa-lora), or a TOML file.
         out: Folder of the run.
+        stage: sft trains on answers. grpo rewards sampled answers (needs trl); cold-start samples
+            answers, keeps those that earn their reward, and trains on them. Both start from --init;
+            the recipe's [reward] says how many answers.
         init: Model folder to start from.
         init_qwen: Qwen2.5-VL folder to start from.
         init_vggt: VGGT folder to start from, beside --init-qwen.
@@ -70,6 +77,7 @@ class Options:
     records: tuple[str, ...]
     config: str
     out: Path
+    stage: Literal["sft", "grpo", "cold-start"] = "sft"
     init: Path | None = None
     init_qwen: Path | None = None
     init_vggt: Path | None = None
@@ -133,8 +141,6 @@ def _launch(kind: str, argv: list[str]) -> int:
 
     import torch
 
-    from spatialcore.errors import UsageError
-
     if kind.startswith("zero") and importlib.util.find_spec("deepspeed") is None:
         raise UsageError(f"--launch {kind} needs deepspeed, which is not installed")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -191,6 +197,7 @@ def _request(options: Options, recipe: Recipe) -> TrainRequest:
         cache=options.cache,
         feature_cache=options.feature_cache,
         clips=ClipRequest(geometry=options.geometry, geometry_model=options.geometry_model),
+        stage=options.stage,
     )
 
 
@@ -209,9 +216,8 @@ def _train(options: Options, prepared: Prepared) -> int:
     import signal
 
     from spatialmllm.training.callbacks import StopRequest
-    from spatialmllm.training.sft import train
 
-    stop = StopRequest(options.max_minutes)
+    train, stop = _stage(options.stage), StopRequest(options.max_minutes)
     before = signal.signal(signal.SIGTERM, lambda *_: stop.ask("SIGTERM"))
     try:
         with _Progress(prepared.steps) as progress:
@@ -241,6 +247,25 @@ def _train(options: Options, prepared: Prepared) -> int:
     for text in result.bad_samples:
         print(f"bad sample: {text}", file=sys.stderr)
     return exit_codes.SKIPPED if result.bad_samples else exit_codes.OK
+
+
+def _stage(name: str) -> Callable[[Prepared, StopRequest, EventSink], TrainResult]:
+    """What makes the steps of a stage."""
+    if name == "grpo":
+        from importlib.util import find_spec
+
+        if find_spec("trl") is None or find_spec("datasets") is None:
+            raise UsageError("--stage grpo needs trl; pip install 'spatialcore-mllm[rl]'")
+        from spatialmllm.training.grpo import train_grpo
+
+        return train_grpo
+    if name == "cold-start":
+        from spatialmllm.training.cold_start import cold_start
+
+        return cold_start
+    from spatialmllm.training.sft import train
+
+    return train
 
 
 def _dry_run(options: Options, prepared: Prepared, argv: list[str]) -> int:
@@ -337,7 +362,7 @@ class _Progress:
             self.loss = event.loss
         elif event.kind == "stopping":
             print(f"stopping after step {event.step}: {event.text}", file=sys.stderr)
-        elif event.kind == "validated":
+        elif event.kind in ("validated", "kept"):
             print(f"step {event.step}: {event.text}", file=sys.stderr, flush=True)
         name = "steps" if self.loss is None else f"steps, loss {self.loss:.4f}"
         self._bar.show(name, event.step, self._steps)

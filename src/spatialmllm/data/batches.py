@@ -9,10 +9,10 @@ have one size form a context and are encoded together, every still once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spatialmllm.data.records import RecordSet
     from spatialmllm.data.walk_geometry import WalkGeometry
 
-Target = Literal["sentence", "span"]
+Target = Literal["sentence", "span", "chain"]
 GREY = 128  # what a blind model sees
 BLANK_SIDE = 56  # pixels: two merged patches a side
 
@@ -77,10 +77,12 @@ class SampleBuilder:
     Args:
         config: The model's configuration.
         tokenizer: Its tokenizer.
-        target: "sentence" trains on the record's answer, "span" on the machine answer alone.
+        target: "sentence" trains on the record's answer, "span" on the machine answer alone,
+            "chain" on the record's evidence in words, then its answer.
         blind: Show grey images of the same size.
         cache: Keeps decoded images on disk; None decodes every time.
         geometry: Where the pixels of a record's frames lie, for samplers that ask for it.
+        said: Record id -> what the assistant says of it, instead of the target.
 
     Raises:
         SettingsError: The tokenizer is another model's.
@@ -96,9 +98,10 @@ class SampleBuilder:
         blind: bool = False,
         cache: ImageCache | None = None,
         geometry: WalkGeometry | None = None,
+        said: Mapping[str, str] | None = None,
     ) -> None:
-        if target not in ("sentence", "span"):
-            raise ValueError(f"target must be 'sentence' or 'span', got {target!r}")
+        if target not in get_args(Target):
+            raise ValueError(f"target must be one of {get_args(Target)}, got {target!r}")
         tokenizer.check_fits(config)
         check_sampler(config.processor, has_geometry=geometry is not None or blind)
         self.config = config
@@ -107,12 +110,24 @@ class SampleBuilder:
         self.blind = blind
         self.cache = cache
         self.geometry = geometry
+        self.said = {} if said is None else said
+
+    def saying(self, said: Mapping[str, str]) -> SampleBuilder:
+        """A builder that is told what the assistant says of some records."""
+        return SampleBuilder(
+            self.config, self.tokenizer, target=self.target, blind=self.blind, cache=self.cache,
+            geometry=self.geometry, said=said,
+        )  # fmt: skip
 
     def answer(self, record: QARecord) -> str:
-        """The assistant's text for a record; a free text is always said as it is."""
-        if self.target == "sentence" or record.answer_type == FREE:
-            return record.answer
-        return f"`{record.typed_answer.span}`"
+        """The assistant's text for a record.
+
+        Raises:
+            RecordError: The target is a chain, and the record has none.
+        """
+        if record.id in self.said:
+            return self.said[record.id]
+        return target_text(record, self.target)
 
     def turns(self, records: Sequence[QARecord], *, answers: bool) -> list[Turn]:
         """The conversation about the images that the records share.
@@ -263,6 +278,23 @@ class SampleBuilder:
         """A sequence with one small grey image and nothing to learn from."""
         grey = np.full((1, BLANK_SIDE, BLANK_SIDE, 3), GREY, dtype=np.uint8)
         return self.ask("", [Medium(grey, still=True)])
+
+
+def target_text(record: QARecord, target: Target) -> str:
+    """What a model is trained to say of a record.
+
+    Raises:
+        RecordError: The target is a chain, and the record has none.
+    """
+    if target != "chain":
+        return record.answer if target == "sentence" else f"`{record.typed_answer.span}`"
+    from spatial_engine.dataset.chains import thought_of
+    from spatialcore.errors import RecordError
+
+    thought = thought_of(record)
+    if thought is None:
+        raise RecordError(f"{record.id}: the engine of {record.task} tells no chain")
+    return thought
 
 
 def contexts(media: Sequence[Medium]) -> list[list[int]]:

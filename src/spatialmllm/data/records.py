@@ -199,9 +199,12 @@ class RecordSet:
         for left, members in enumerate(sorted(by_task.values(), key=len)):
             share = -(-(count - len(taken)) // (len(by_task) - left))
             taken += [row for _, row in sorted(members)[:share]]
-        rows = np.array(sorted(taken[:count]), dtype=np.int64)
-        taken_rows = [self._table.take(rows)]
-        return RecordSet(taken_rows, self.roots, self._letters, self._where, self._datasets)
+        return self.taken(sorted(taken[:count]))
+
+    def taken(self, rows: Sequence[int]) -> RecordSet:
+        """The records of these rows, in their order, as a set of the same images."""
+        tables = [self._table.take(np.array(rows, dtype=np.int64))]
+        return RecordSet(tables, self.roots, self._letters, self._where, self._datasets)
 
     def digest(self) -> str:
         """Hash of the record ids, in order."""

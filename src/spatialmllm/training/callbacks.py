@@ -18,7 +18,7 @@ from spatialcore.files import write_text
 
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
-    """Progress of a run: kind is "step", "saved", "validated", "stopping" or "bad"."""
+    """Progress of a run: kind is step, saved, validated, kept (cold start), stopping or bad."""
 
     kind: str
     step: int
@@ -30,6 +30,10 @@ class TrainEvent:
 # What the trainer says of a step beside its loss.
 MEASURES = ("epoch", "tokens", "tokens_per_s", "seconds", "cpu_s", "data_wait_s", "bad_samples",
             "memory_gb")  # fmt: skip
+# Beside it of a step of grpo; `frac_reward_zero_std` is the share of dead groups, whose answers are
+# all rewarded alike.
+REWARDS = ("reward", "reward_std", "frac_reward_zero_std", "kl", "entropy",
+           "completions/mean_length", "completions/clipped_ratio")  # fmt: skip
 EventSink = Callable[[TrainEvent], None]
 
 
@@ -112,7 +116,7 @@ class MetricsCallback(TrainerCallback):
             "loss_hex": loss.hex(),
             "grad_norm": logs.get("grad_norm"),
             "lr": rates,
-            **{key: logs[key] for key in MEASURES if key in logs},
+            **{key: logs[key] for key in (*MEASURES, *REWARDS) if key in logs},
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -41,6 +41,8 @@ def write_manifest(prepared: Prepared) -> None:
     }
     if request.text is not None:
         manifest["text"] = request.text.name
+    if request.stage != "sft":
+        manifest["stage"] = request.stage
     if prepared.builder.geometry is not None:
         manifest["geometry"] = prepared.builder.geometry.identity()
     claim(request.out, "train", known=is_run)

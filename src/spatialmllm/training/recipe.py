@@ -72,11 +72,14 @@ class ModelRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DataRecipe:
-    """How records become sequences; `temperature` mixes several sets (`training.mixture`)."""
+    """How records become sequences; `temperature` mixes several sets (`training.mixture`).
+
+    The target is the record's sentence, its machine answer alone, or its chain and then its answer.
+    """
 
     turns_per_sequence: Positive = 6
     temperature: Annotated[float, Meta(ge=1, le=1000)] = 1.0
-    target: Literal["sentence", "span"] = "sentence"
+    target: Literal["sentence", "span", "chain"] = "sentence"
     workers: Annotated[int, Meta(ge=0, le=1024)] = 4
 
     def __post_init__(self) -> None:
@@ -158,6 +161,42 @@ class ScheduleRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class RewardRecipe:
+    """Sampled answers and their rewards, for `train --stage grpo` and `--stage cold-start`.
+
+    Of a prompt `answers` answers are sampled; a step of grpo has `prompts` prompts, and `kl` weighs
+    how far the model may go from the one that it started as. A cold start keeps answers whose
+    reward is at least `keep_reward` and among the best `keep_share` of its prompt's.
+    """
+
+    prompts: Positive = 16
+    answers: Annotated[int, Meta(ge=2, le=4096)] = 8
+    answer_tokens: Positive = 512
+    temperature: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    kl: Annotated[float, Meta(ge=0, le=100)] = 0.04
+    clip: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    keep_reward: Share = 0.9
+    keep_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def accumulation(self, micro_batch: int) -> int:
+        """Micro-batches of a step of grpo.
+
+        Raises:
+            ValueError: Its answers do not divide.
+        """
+        count = self.prompts * self.answers
+        if count % micro_batch:
+            raise ValueError(
+                f"{self.prompts} prompts x {self.answers} answers are no multiple of "
+                f"schedule.micro_batch {micro_batch}"
+            )
+        return count // micro_batch
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides a training run, next to the data."""
 
@@ -168,6 +207,7 @@ class Recipe:
     lora: LoraRecipe = field(default_factory=LoraRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    reward: RewardRecipe = field(default_factory=RewardRecipe)
 
     def __post_init__(self) -> None:
         check_fields(self)

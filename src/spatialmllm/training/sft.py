@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.checkpoints.text import TextModel, load_text_weights, read_text_model
 from spatialmllm.config import SpatialMLLMConfig
-from spatialmllm.data.batches import SampleBuilder
+from spatialmllm.data.batches import SampleBuilder, target_text
 from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet, parse_folder
 from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
@@ -37,6 +37,7 @@ from spatialmllm.training.trainer import SpatialTrainer
 from spatialmllm.training.validation import Validation, held_out_records
 
 LAUNCHES = ("fsdp2", "zero2", "zero3")
+Stage = Literal["sft", "grpo", "cold-start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class TrainRequest:
         cache: Folder for decoded images.
         feature_cache: Folder for what a frozen spatial encoder makes of frames.
         clips: Where the pixels of clips lie, for samplers that ask for it.
+        stage: "sft", "grpo" (reinforcement by rewards) or "cold-start" (sample answers, keep the
+            rewarded ones, train on them); the last two start from `init`.
     """
 
     records: tuple[str, ...]
@@ -82,6 +85,7 @@ class TrainRequest:
     cache: Path | None = None
     feature_cache: Path | None = None
     clips: ClipRequest = field(default_factory=ClipRequest)
+    stage: Stage = "sft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,16 @@ def prepare(request: TrainRequest) -> Prepared:
         ModuleNotFoundError: What `report_to` needs is not installed.
     """
     check_logger(request.report_to)
+    if request.stage != "sft" and not request.init:
+        raise RequestError(
+            f"--stage {request.stage} samples answers of a model: give --init DIR, trained before"
+        )
+    if request.stage == "grpo" and request.eval_records:
+        raise RequestError("--eval-records does not go with --stage grpo: ask the saved model with "
+                           "`spatialcore eval`")  # fmt: skip
+    if request.stage == "grpo":
+        recipe = request.recipe
+        recipe.reward.accumulation(recipe.schedule.micro_batch)
     if request.eval_records and request.launch is not None:
         raise RequestError(
             f"--eval-records does not go with --launch {request.launch}: parameters are spread "
@@ -163,11 +177,21 @@ def prepare(request: TrainRequest) -> Prepared:
         what = reasons or "there are none"
         raise RequestError(f"{where}: no record can be used; refused: {what}")
     steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
+    if request.stage == "grpo" and not recipe.schedule.max_steps:
+        steps = max(1, round(recipe.schedule.epochs * len(records) / recipe.reward.prompts))
     return Prepared(request, records, tokenizer, config, builder, order, steps, text, held_out)
 
 
-def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult:
+def train(
+    prepared: Prepared, stop: StopRequest, sink: EventSink, *, claimed: bool = False
+) -> TrainResult:
     """Make the steps that are left, then write `model/` and `loss.png`.
+
+    Args:
+        prepared: The run.
+        stop: Who may end it early; the same request goes on.
+        sink: Who is told of its steps.
+        claimed: Whether the folder says already what the run is made of.
 
     Raises:
         RequestError: The folder holds another run.
@@ -175,7 +199,7 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
     """
     request = prepared.request
     args = training_arguments(prepared)
-    if args.should_save:
+    if args.should_save and not claimed:
         write_manifest(prepared)
     model = make_model(prepared)
     if request.feature_cache is not None:
@@ -206,7 +230,7 @@ def train(prepared: Prepared, stop: StopRequest, sink: EventSink) -> TrainResult
     if args.should_save:
         plot_loss(request.out / "metrics.jsonl", request.out / "loss.png")
         if step >= prepared.steps:
-            _write_model(prepared, trainer, made=resume is None or step > _step(resume))
+            write_model(prepared, trainer, made=resume is None or step > _step(resume))
     return TrainResult(step, prepared.steps, stop.reason, tuple(trainer.bad_samples))
 
 
@@ -322,6 +346,8 @@ def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
     texts = [SYSTEM_PROMPT]
     for record in records:
         texts += [record.question, record.answer, *(turn.content for turn in record.messages)]
+        if request.recipe.data.target == "chain":
+            texts.append(target_text(record, "chain"))
     return build_tiny(texts)
 
 
@@ -341,7 +367,8 @@ def _config(
     return replace(config, processor=recipe.processor)
 
 
-def _write_model(prepared: Prepared, trainer: SpatialTrainer, *, made: bool) -> None:
+def write_model(prepared: Prepared, trainer: Trainer, *, made: bool) -> None:
+    """Write `model/` of a run that is through, unless it lies there already."""
     target = prepared.request.out / "model"
     if target.is_dir() and not made:
         return
