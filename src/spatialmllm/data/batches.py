@@ -40,6 +40,7 @@ from spatialmllm.data.preprocessing import (
     target_size,
     uniform_indices,
 )
+from spatialmllm.data.targets import Target, target_text
 from spatialmllm.data.tokens import (
     IGNORE,
     IMAGE_TAG,
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from spatialmllm.data.records import RecordSet
     from spatialmllm.data.walk_geometry import WalkGeometry
 
-Target = Literal["sentence", "span", "chain"]
 GREY = 128  # what a blind model sees
 BLANK_SIDE = 56  # pixels: two merged patches a side
 
@@ -77,8 +77,7 @@ class SampleBuilder:
     Args:
         config: The model's configuration.
         tokenizer: Its tokenizer.
-        target: "sentence" trains on the record's answer, "span" on the machine answer alone,
-            "chain" on the record's evidence in words, then its answer.
+        target: What the assistant says: sentence, machine answer, or chain and sentence.
         blind: Show grey images of the same size.
         cache: Keeps decoded images on disk; None decodes every time.
         geometry: Where the pixels of a record's frames lie, for samplers that ask for it.
@@ -120,11 +119,7 @@ class SampleBuilder:
         )  # fmt: skip
 
     def answer(self, record: QARecord) -> str:
-        """The assistant's text for a record.
-
-        Raises:
-            RecordError: The target is a chain, and the record has none.
-        """
+        """The assistant's text for a record; raises as `target_text` does."""
         if record.id in self.said:
             return self.said[record.id]
         return target_text(record, self.target)
@@ -278,23 +273,6 @@ class SampleBuilder:
         """A sequence with one small grey image and nothing to learn from."""
         grey = np.full((1, BLANK_SIDE, BLANK_SIDE, 3), GREY, dtype=np.uint8)
         return self.ask("", [Medium(grey, still=True)])
-
-
-def target_text(record: QARecord, target: Target) -> str:
-    """What a model is trained to say of a record.
-
-    Raises:
-        RecordError: The target is a chain, and the record has none.
-    """
-    if target != "chain":
-        return record.answer if target == "sentence" else f"`{record.typed_answer.span}`"
-    from spatial_engine.dataset.chains import thought_of
-    from spatialcore.errors import RecordError
-
-    thought = thought_of(record)
-    if thought is None:
-        raise RecordError(f"{record.id}: the engine of {record.task} tells no chain")
-    return thought
 
 
 def contexts(media: Sequence[Medium]) -> list[list[int]]:

@@ -159,8 +159,8 @@ def _keep(prepared: Prepared, answers: dict[str, list[str]]) -> str:
     if not count:
         best = max(k.reward for k in kept)
         raise RequestError(
-            f"none of {len(kept)} records has an answer worth {rule.keep_reward} (the best: {best});"
-            " train longer before, or lower reward.keep_reward"
+            f"none of {len(kept)} records has an answer worth {rule.keep_reward}, the best is "
+            f"worth {best}; train longer before, or lower reward.keep_reward"
         )
     mean = sum(k.mean for k in kept) / len(kept)
     return f"{count} of {len(kept)} records have an answer to learn from; mean reward {mean:.3f}"

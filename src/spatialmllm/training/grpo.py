@@ -66,7 +66,9 @@ class SpatialGRPOTrainer(StageTrainer, GRPOTrainer):
         self._tokenizer_json = prepared.tokenizer.to_json()
         self._prepared, self._rows = prepared, list[int]()
         start = copy.deepcopy(model).eval().requires_grad_(False) if self.recipe.reward.kl else None
-        file = request.init[0] / "tokenizer.json"
+        ids, file = prepared.config.ids, request.init[0] / "tokenizer.json"
+        for config in (model.config, model.generation_config):
+            config.eos_token_id, config.pad_token_id = ids.end, ids.pad
         super().__init__(
             model=model,
             args=grpo_arguments(prepared),
@@ -275,9 +277,9 @@ def _questions(prepared: Prepared, rows: Sequence[int]) -> datasets.Dataset:
     records = prepared.records.at(rows)
     order = list(range(len(rows)))
     random.Random(prepared.request.recipe.schedule.seed).shuffle(order)
+    solutions = [solution_of(record).to_text() for record in records]
     return datasets.Dataset.from_list([
-        {"prompt": records[k].question, "row": rows[k], "solution": solution_of(records[k]).to_text()}
-        for k in order
+        {"prompt": records[k].question, "row": rows[k], "solution": solutions[k]} for k in order
     ])  # fmt: skip
 
 

@@ -17,9 +17,10 @@ from spatialmllm.checkpoints import load, load_config, save
 from spatialmllm.checkpoints.adapter import AdapterConfig
 from spatialmllm.checkpoints.text import TextModel, load_text_weights, read_text_model
 from spatialmllm.config import SpatialMLLMConfig
-from spatialmllm.data.batches import SampleBuilder, target_text
+from spatialmllm.data.batches import SampleBuilder
 from spatialmllm.data.cache import ImageCache
 from spatialmllm.data.records import RecordSet, parse_folder
+from spatialmllm.data.targets import target_text
 from spatialmllm.data.tokens import SYSTEM_PROMPT, ChatTokenizer, build_tiny
 from spatialmllm.data.walk_geometry import ClipRequest
 from spatialmllm.model.feature_cache import FeatureCache

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model is trained to say of a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from spatial_engine.records.record import QARecord
+
+Target = Literal["sentence", "span", "chain"]
+
+
+def target_text(record: QARecord, target: Target) -> str:
+    """What a model is trained to say of a record.
+
+    Raises:
+        RecordError: The target is a chain, and the record has none.
+    """
+    if target != "chain":
+        return record.answer if target == "sentence" else f"`{record.typed_answer.span}`"
+    from spatial_engine.dataset.chains import thought_of
+    from spatialcore.errors import RecordError
+
+    thought = thought_of(record)
+    if thought is None:
+        raise RecordError(f"{record.id}: the engine of {record.task} tells no chain")
+    return thought
