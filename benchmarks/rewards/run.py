@@ -82,8 +82,8 @@ def _data(folder: Path, size: Size, sink: Sink) -> None:
         if not (rooms / "sample.json").is_file():
             _verb("sample", str(rooms), "--preset", "tiny", "--rooms", str(count), "--frames", "8",
                   "--seed", str(seed), "--layouts", "scannet", "--workers", "1")  # fmt: skip
-        _verb("generate", str(rooms / "scannet"), "-o", str(folder / name), "--workers", "1",
-              "--recipe", str(HERE / f"questions/{name}.toml"))  # fmt: skip
+        _verb("generate", str(rooms / "scannet"), "-o", str(folder / name), "--stride", "1",
+              "--workers", "1", "--recipe", str(HERE / f"questions/{name}.toml"))  # fmt: skip
 
 
 def _verb(*arguments: str) -> None:

@@ -138,6 +138,20 @@ def test_targets_and_conversations(toy):
         span.turns(pair, answers=False)
 
 
+def test_a_chain_is_said_before_the_answer_or_the_record_is_refused(toy, monkeypatch):
+    import spatial_engine.dataset.chains as chains
+    from spatialmllm.data.batches import SampleBuilder
+
+    builder = SampleBuilder(toy.config, toy.tokenizer, target="chain")
+    with pytest.raises(ValueError, match="no chain follows"):  # fabricated evidence says nothing
+        builder.answer(toy.records[0])
+    monkeypatch.setattr(chains, "chain_of", lambda record: None)
+    with pytest.raises(ValueError, match="its engine tells no chain"):
+        builder.answer(toy.records[0])
+    said = builder.saying({toy.records[0].id: "`left`"})
+    assert said.answer(toy.records[0]) == "`left`"
+
+
 def test_too_long_is_refused_not_cut(toy):
     from dataclasses import replace
 

@@ -15,14 +15,17 @@ def target_text(record: QARecord, target: Target) -> str:
     """What a model is trained to say of a record.
 
     Raises:
-        RecordError: The target is a chain, and the record has none.
+        ValueError: The target is a chain, and the record has none.
     """
     if target != "chain":
         return record.answer if target == "sentence" else f"`{record.typed_answer.span}`"
     from spatial_engine.dataset.chains import thought_of
     from spatialcore.errors import RecordError
 
-    thought = thought_of(record)
+    try:
+        thought = thought_of(record)
+    except RecordError as error:
+        raise ValueError("no chain follows from it; `spatialcore show --chain` says why") from error
     if thought is None:
-        raise RecordError(f"{record.id}: the engine of {record.task} tells no chain")
+        raise ValueError("its engine tells no chain")
     return thought

@@ -135,7 +135,7 @@ class SpatialGRPOTrainer(StageTrainer, GRPOTrainer):
         batch = to_device(
             collate([shown[row] for row in self._rows], model.settings, pad="left"), model.device
         )
-        visual, _ = self._seen(model, self._rows, shown)
+        visual = self._seen(model, self._rows, shown)[0]
         prompt = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
         sampling = Sampling(self.args.max_completion_length, self.temperature)
         config = library_config(sampling, {ids.end, ids.pad}, ids.pad, never=(ids.image, ids.video))

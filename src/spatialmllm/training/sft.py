@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -348,7 +349,8 @@ def _tokenizer(request: TrainRequest, records: RecordSet) -> ChatTokenizer:
     for record in records:
         texts += [record.question, record.answer, *(turn.content for turn in record.messages)]
         if request.recipe.data.target == "chain":
-            texts.append(target_text(record, "chain"))
+            with suppress(ValueError):  # it is refused, and counted, where sequences are laid out
+                texts.append(target_text(record, "chain"))
     return build_tiny(texts)
 
 

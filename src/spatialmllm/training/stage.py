@@ -33,6 +33,8 @@ class StageTrainer(Trainer):
     """Comes before a library's own trainer among the bases of a class."""
 
     recipe: Recipe
+    optimizer: Any
+    lr_scheduler: Any
     _sink: EventSink
     _tokenizer_json: str
 
