@@ -258,7 +258,7 @@ def slots_said(question: str, wording: Wording, templates: Iterable[str]) -> dic
         if not all(variant in one or "" in one for one in lists):
             continue
         lines = wording.lines(variant)
-        if not set(ids) <= set(lines.ids):
+        if len(ids) < 2 or not set(ids) <= set(lines.ids):
             continue
         d, q = lines.ids.index(ids[0]), lines.ids.index(ids[1]) - lines.counts[0]
         found = _reader(lines.asked[d * lines.counts[1] + q]).fullmatch(question)
