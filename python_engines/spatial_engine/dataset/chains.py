@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import Engine
 from spatial_engine.records.chains import Chain, Telling, assistant_text
 from spatial_engine.records.record import QARecord
 from spatial_engine.records.wording import slots_said, wording_of
@@ -19,6 +20,8 @@ def chain_of(record: QARecord) -> Chain | None:
             chain says, or the chain does not end in the record's answer.
     """
     engine = engine_of(record.task)
+    if type(engine).chain is Engine.chain:  # that of an imported record has no wording, either
+        return None
     wording = wording_of(record.task, file=engine.templates)
     slots = slots_said(record.question, wording, record.templates)
     if slots is None:

@@ -8,6 +8,7 @@ have one size form a context and are encoded together, every still once.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spatial_engine.records.answers import FREE
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.data.clips import (
     Walk,
@@ -81,7 +81,6 @@ class SampleBuilder:
         blind: Show grey images of the same size.
         cache: Keeps decoded images on disk; None decodes every time.
         geometry: Where the pixels of a record's frames lie, for samplers that ask for it.
-        said: Record id -> what the assistant says of it, instead of the target.
 
     Raises:
         SettingsError: The tokenizer is another model's.
@@ -97,7 +96,6 @@ class SampleBuilder:
         blind: bool = False,
         cache: ImageCache | None = None,
         geometry: WalkGeometry | None = None,
-        said: Mapping[str, str] | None = None,
     ) -> None:
         if target not in get_args(Target):
             raise ValueError(f"target must be one of {get_args(Target)}, got {target!r}")
@@ -109,14 +107,13 @@ class SampleBuilder:
         self.blind = blind
         self.cache = cache
         self.geometry = geometry
-        self.said = {} if said is None else said
+        self.said: Mapping[str, str] = {}
 
     def saying(self, said: Mapping[str, str]) -> SampleBuilder:
-        """A builder that is told what the assistant says of some records."""
-        return SampleBuilder(
-            self.config, self.tokenizer, target=self.target, blind=self.blind, cache=self.cache,
-            geometry=self.geometry, said=said,
-        )  # fmt: skip
+        """A builder that is told what the assistant says of some records, by id."""
+        made = copy.copy(self)
+        made.said = said
+        return made
 
     def answer(self, record: QARecord) -> str:
         """The assistant's text for a record; raises as `target_text` does."""

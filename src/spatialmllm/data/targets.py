@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from spatial_engine.records.answers import FREE
+
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
 
@@ -12,13 +14,14 @@ Target = Literal["sentence", "span", "chain"]
 
 
 def target_text(record: QARecord, target: Target) -> str:
-    """What a model is trained to say of a record.
+    """What a model is trained to say of a record; a free text is said as it is.
 
     Raises:
         ValueError: The target is a chain, and the record has none.
     """
     if target != "chain":
-        return record.answer if target == "sentence" else f"`{record.typed_answer.span}`"
+        whole = target == "sentence" or record.answer_type == FREE
+        return record.answer if whole else f"`{record.typed_answer.span}`"
     from spatial_engine.dataset.chains import thought_of
     from spatialcore.errors import RecordError
 
