@@ -35,7 +35,8 @@ class Options:
         folder: Holds everything that is made; the same command continues.
         arms: rewarded, shuffled (its control), cold-start.
         results: JSON file of the curves.
-        start_steps: Supervised steps before; it should then be right in 0.6 to 0.7 of answers.
+        start_steps: Where a supervised run of 300 steps is stopped, a multiple of 10: it should be
+            right in 0.6 to 0.7 of its answers.
         steps: Steps of each arm.
         every: Steps between two looks at the held-out rooms.
         rooms: Rooms to train on.
@@ -49,7 +50,7 @@ class Options:
     folder: Annotated[Path, tyro.conf.Positional]
     arms: tuple[Literal["rewarded", "shuffled", "cold-start"], ...] = ("rewarded", "shuffled")
     results: Path = RESULTS
-    start_steps: int = 400
+    start_steps: int = 150
     steps: int = 150
     every: int = 50
     rooms: int = 220

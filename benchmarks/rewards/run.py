@@ -19,6 +19,7 @@ from spatialcore.files import write_json
 HERE = Path(__file__).parent
 RECIPE = HERE.parent / "proof/recipe.toml"
 HELD_SEED = 90210
+WHOLE_STEPS = 300  # of the supervised run that is stopped early
 START, GRPO = 1e-3, 3e-4  # learning rates before and of the rewarded steps
 Sink = Callable[[str], None]
 
@@ -54,7 +55,7 @@ def run(
     if not _start(folder, size, deadline, sink):
         return False
     found = _results(results, size)
-    found["start"] = found.get("start") or _greedy(folder, folder / "start/model", size)
+    found["start"] = found.get("start") or _greedy(folder, start_of(folder, size), size)
     write_json(results, found)
     sink(f"the model to start from earns {_mean(found['start']):.3f}")
     done = [_arm(folder, results, arm, size, deadline, sink) for arm in arms]
@@ -103,7 +104,7 @@ def _prepared(folder: Path, out: Path, size: Size, steps: int, stage: Any, lr: f
     ]  # fmt: skip
     if stage == "grpo":
         settings += ["schedule.shape=constant", "optimiser.weight_decay=0.0"]
-    init = () if stage == "sft" else (folder / "start/model",)
+    init = () if stage == "sft" else (start_of(folder, size),)
     recipe = load_recipe(str(RECIPE), settings)
     return prepare(
         TrainRequest((str(folder / "train"),), recipe, out, init=init, stage=stage,
@@ -111,18 +112,28 @@ def _prepared(folder: Path, out: Path, size: Size, steps: int, stage: Any, lr: f
     )  # fmt: skip
 
 
-def _start(folder: Path, size: Size, deadline: float | None, sink: Sink) -> bool:
+def start_of(folder: Path, size: Size) -> Path:
     """The model that every arm goes on from."""
-    from spatialmllm.training.callbacks import StopRequest
+    return folder / f"start/checkpoint-{size.start_steps}/model"
+
+
+def _start(folder: Path, size: Size, deadline: float | None, sink: Sink) -> bool:
+    """Supervised steps, stopped early on the way to many."""
+    from spatialmllm.training.callbacks import StopRequest, TrainEvent
     from spatialmllm.training.sft import train
 
-    out = folder / "start"
-    if (out / "model/config.json").is_file():
+    model = start_of(folder, size)
+    if (model / "config.json").is_file():
         return True
     sink("supervised steps")
     stop = StopRequest(_left(deadline))
-    prepared = _prepared(folder, out, size, size.start_steps, "sft", START)
-    return train(prepared, stop, lambda _: None).finished
+
+    def listen(event: TrainEvent) -> None:
+        if event.kind == "step" and event.step >= size.start_steps:
+            stop.ask("half trained")
+
+    train(_prepared(folder, folder / "start", size, WHOLE_STEPS, "sft", START), stop, listen)
+    return (model / "config.json").is_file()
 
 
 def _left(deadline: float | None) -> float | None:
