@@ -59,16 +59,14 @@ Quantity = Literal[
     "appearance_order",
 ]  # fmt: skip
 QUESTION_TYPES: Mapping[str, str] = {
-    "object_count": "object_counting",
-    "absolute_distance": "object_abs_distance",
+    "object_count": "object_counting", "absolute_distance": "object_abs_distance",
     "relative_distance": "object_rel_distance",
     "relative_direction_easy": "object_rel_direction_easy",
     "relative_direction_medium": "object_rel_direction_medium",
     "relative_direction_hard": "object_rel_direction_hard",
-    "object_size": "object_size_estimation",
-    "room_size": "room_size_estimation",
+    "object_size": "object_size_estimation", "room_size": "room_size_estimation",
     "appearance_order": "obj_appearance_order",
-}
+}  # fmt: skip
 _NUMBERS: Mapping[str, AnswerForm] = {
     "object_count": AnswerForm("integer", "count"), "absolute_distance": AnswerForm("number", "m"),
     "object_size": AnswerForm("integer", "cm"), "room_size": AnswerForm("number", "m2"),

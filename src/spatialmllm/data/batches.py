@@ -117,9 +117,8 @@ class SampleBuilder:
 
     def answer(self, record: QARecord) -> str:
         """The assistant's text for a record; raises as `target_text` does."""
-        if record.id in self.said:
-            return self.said[record.id]
-        return target_text(record, self.target)
+        said = self.said.get(record.id)
+        return target_text(record, self.target) if said is None else said
 
     def turns(self, records: Sequence[QARecord], *, answers: bool) -> list[Turn]:
         """The conversation about the images that the records share.
