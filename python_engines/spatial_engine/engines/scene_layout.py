@@ -72,10 +72,9 @@ _NUMBERS: Mapping[str, AnswerForm] = {
     "object_size": AnswerForm("integer", "cm"), "room_size": AnswerForm("number", "m2"),
 }  # fmt: skip
 SECTORS: Mapping[str, tuple[str, ...]] = {
-    "easy": ("left", "right"),
-    "medium": ("left", "right", "back"),
+    "easy": ("left", "right"), "medium": ("left", "right", "back"),
     "hard": ("front-left", "front-right", "back-left", "back-right"),
-}
+}  # fmt: skip
 # Of the first bin's width: sizes are told in metres here.
 _SCALE: Mapping[str, float] = {"absolute_distance": 0.1, "object_size": 0.01}
 _POOL = 8  # categories that sets of four are drawn from: 70 sets for each primary
