@@ -57,12 +57,12 @@ def chains_in(path: Path) -> Iterator[tuple[str, str]]:
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
+        from spatialcore.io.parquet import ParquetFile
 
-        with pq.ParquetFile(str(path)) as file:
-            names = [n for n in file.schema_arrow.names if n != "images"]
-            for batch in file.iter_batches(columns=names):
-                yield from batch.to_pylist()
+        with ParquetFile(path) as file:
+            names = [name for name in file.schema.names if name != "images"]
+            for table in file.read_groups(names):
+                yield from table.to_pylist()
         return
     with path.open(encoding="utf-8") as lines:
         for text in lines:
