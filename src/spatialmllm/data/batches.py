@@ -88,15 +88,9 @@ class SampleBuilder:
     """
 
     def __init__(
-        self,
-        config: SpatialMLLMConfig,
-        tokenizer: ChatTokenizer,
-        *,
-        target: Target = "sentence",
-        blind: bool = False,
-        cache: ImageCache | None = None,
-        geometry: WalkGeometry | None = None,
-    ) -> None:
+        self, config: SpatialMLLMConfig, tokenizer: ChatTokenizer, *, target: Target = "sentence",
+        blind: bool = False, cache: ImageCache | None = None, geometry: WalkGeometry | None = None,
+    ) -> None:  # fmt: skip
         if target not in get_args(Target):
             raise ValueError(f"target must be one of {get_args(Target)}, got {target!r}")
         tokenizer.check_fits(config)

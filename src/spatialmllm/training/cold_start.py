@@ -23,9 +23,8 @@ from spatialmllm.decoding import Sampling, generate
 from spatialmllm.model.model import SpatialMLLM
 from spatialmllm.training.callbacks import EventSink, StopRequest, TrainEvent
 from spatialmllm.training.manifest import RequestError, write_manifest
-from spatialmllm.training.order import SequenceOrder
 from spatialmllm.training.recipe import RewardRecipe
-from spatialmllm.training.sft import Prepared, TrainResult, make_model, train
+from spatialmllm.training.sft import Prepared, TrainResult, lay_out, make_model, train
 
 SAMPLED, KEPT = "sampled.jsonl", "kept.jsonl"
 
@@ -176,9 +175,6 @@ def _on_kept(prepared: Prepared) -> Prepared:
     rows = [row for row, one in enumerate(prepared.records.column("id")) if one in said]
     records, builder = prepared.records.taken(rows), prepared.builder.saying(said)
     recipe = prepared.request.recipe
-    order = SequenceOrder(
-        records, builder, turns_per_sequence=recipe.data.turns_per_sequence,
-        global_batch=recipe.schedule.global_batch, seed=recipe.schedule.seed,
-    )  # fmt: skip
+    order = lay_out(recipe, records, builder)
     steps = recipe.schedule.max_steps or order.steps(recipe.schedule.epochs)
     return replace(prepared, records=records, builder=builder, order=order, steps=steps)

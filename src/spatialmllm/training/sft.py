@@ -35,6 +35,7 @@ from spatialmllm.training.manifest import RequestError, write_manifest
 from spatialmllm.training.order import SequenceOrder
 from spatialmllm.training.plot import plot_loss
 from spatialmllm.training.recipe import Recipe
+from spatialmllm.training.rewarded import check_rewarded
 from spatialmllm.training.trainer import SpatialTrainer
 from spatialmllm.training.validation import Validation, held_out_records
 
@@ -129,24 +130,19 @@ def prepare(request: TrainRequest) -> Prepared:
         ModuleNotFoundError: What `report_to` needs is not installed.
     """
     check_logger(request.report_to)
-    if request.stage != "sft" and not request.init:
-        raise RequestError(
-            f"--stage {request.stage} samples answers of a model: give --init DIR, trained before"
-        )
-    if request.stage == "grpo" and request.eval_records:
-        raise RequestError("--eval-records does not go with --stage grpo: ask the saved model with "
-                           "`spatialcore eval`")  # fmt: skip
-    if request.stage == "grpo":
-        recipe = request.recipe
-        recipe.reward.accumulation(recipe.schedule.micro_batch)
+    if request.stage != "sft":
+        check_rewarded(request)
     if request.eval_records and request.launch is not None:
         raise RequestError(
             f"--eval-records does not go with --launch {request.launch}: parameters are spread "
             "over processes; ask the saved models with `spatialcore eval`"
         )
     records = RecordSet.open(
-        map(parse_folder, request.records), split=request.split, roots=request.roots, whole=True
-    )
+        map(parse_folder, request.records), split=request.split, roots=request.roots,
+        whole=request.stage == "sft",
+    )  # fmt: skip
+    if request.stage != "sft":
+        records.parts = ()  # shares are taken, and weights are none
     if not request.blind and (missing := records.missing_images()):
         first = "; ".join(f"{m.source}/{m.scene}: {m.reason}" for m in missing[:3])
         raise RequestError(f"images of {len(missing)} scenes are missing: {first}")
@@ -163,16 +159,7 @@ def prepare(request: TrainRequest) -> Prepared:
         cache=None if request.cache is None else ImageCache(request.cache),
         geometry=request.clips.walk_geometry(),
     )
-    order = SequenceOrder(
-        records,
-        builder,
-        turns_per_sequence=recipe.data.turns_per_sequence,
-        global_batch=recipe.schedule.global_batch,
-        seed=recipe.schedule.seed,
-        temperature=recipe.data.temperature,
-        batch_tokens=recipe.schedule.batch_tokens,
-        micro_batch=recipe.schedule.micro_batch,
-    )
+    order = lay_out(recipe, records, builder)
     if not order.sequences:
         reasons = ", ".join(f"{reason} ({n})" for reason, n in order.refused.most_common(5))
         where = ", ".join(request.records)
@@ -182,6 +169,20 @@ def prepare(request: TrainRequest) -> Prepared:
     if request.stage == "grpo" and not recipe.schedule.max_steps:
         steps = max(1, round(recipe.schedule.epochs * len(records) / recipe.reward.prompts))
     return Prepared(request, records, tokenizer, config, builder, order, steps, text, held_out)
+
+
+def lay_out(recipe: Recipe, records: RecordSet, builder: SampleBuilder) -> SequenceOrder:
+    """The sequences of records, in the order in which steps take them."""
+    return SequenceOrder(
+        records,
+        builder,
+        turns_per_sequence=recipe.data.turns_per_sequence,
+        global_batch=recipe.schedule.global_batch,
+        seed=recipe.schedule.seed,
+        temperature=recipe.data.temperature,
+        batch_tokens=recipe.schedule.batch_tokens,
+        micro_batch=recipe.schedule.micro_batch,
+    )
 
 
 def train(
