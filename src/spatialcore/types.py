@@ -82,11 +82,13 @@ class Cloud:
         points_world: (P, 3) float32 metres.
         instance: (P,) int32 object id, -1 = none.
         colour: (P, 3) uint8 or None.
+        visit: (P,) uint8 which visit a point is of, or None: there is one.
     """
 
     points_world: Float32
     instance: NDArray[np.int32]
     colour: NDArray[np.uint8] | None = None
+    visit: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +118,7 @@ class Scene:
         kind: Name of the reader.
         inputs: Files whose change makes an index stale.
         notes: Warnings to show, such as "depth_view_narrow".
+        visits: 2 where it holds two visits of a room, numbered as `spatialcore.visits` says.
     """
 
     source: str
@@ -139,6 +142,7 @@ class Scene:
     kind: str = "arrays"
     inputs: tuple[Path, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    visits: int = 1
 
     def __repr__(self) -> str:
         usable = sum(not frame.reason for frame in self.frames)

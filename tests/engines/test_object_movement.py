@@ -58,7 +58,7 @@ def context_of(
     chosen = dataclasses.replace(chosen, guards=dataclasses.replace(chosen.guards, **guards))
     images = {f.index: FrameImage(f.name, f.image or "", 320, 240) for f in clip.frames}
     parts = SimpleNamespace(track=clip.track_index, label=np.zeros(len(clip.track_index), int))
-    scene: Any = SimpleNamespace(is_clip=True, metric=True, up="unknown", parts=parts)
+    scene: Any = SimpleNamespace(is_clip=True, kind="clip", metric=True, up="unknown", parts=parts)
     place = Place("adt", "clip", "clip", split, chosen, 7, "identity", images)
     return SceneContext(scene, place, {}, lambda: clip)
 

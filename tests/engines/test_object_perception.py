@@ -64,7 +64,7 @@ class Room:
         images = {int(k): FrameImage(f"{k:05d}", f"{k:05d}.jpg", 640, 480) for k in frames}
         self.place = Place("rooms", "room", "room_00", "train", recipe, 7, "identity", images)
         scene: Any = SimpleNamespace(
-            is_clip=False, metric=True, up="given", points=points, instance=instance,
+            is_clip=False, kind="scene", metric=True, up="given", points=points, instance=instance,
             objects=rows, object_frames=table, view_sets=view_set_table(rows, table, recipe.rules),
             visible=mask, surface=mask, row_of_frame={int(k): int(k) for k in frames}, voxel=None,
             color_camera=self.camera, cam_from_world=lambda _: invert_pose(POSE),

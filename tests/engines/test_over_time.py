@@ -123,7 +123,7 @@ def context_of(clip: Track3D) -> SceneContext:
     recipe, count = load_recipe(), clip.tracks_cam.shape[1]
     images = {f.index: FrameImage(f.name, f.image or "", 320, 240) for f in clip.frames}
     parts = SimpleNamespace(track=clip.track_index, label=np.arange(count) // EACH)
-    scene: Any = SimpleNamespace(is_clip=True, metric=True, up="unknown", parts=parts)
+    scene: Any = SimpleNamespace(is_clip=True, kind="clip", metric=True, up="unknown", parts=parts)
     place = Place("adt", "clip", "clip", "train", recipe, 7, "identity", images)
     return SceneContext(scene, place, {}, lambda: clip)
 

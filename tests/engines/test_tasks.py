@@ -128,7 +128,7 @@ def test_a_benchmark_asks_for_300_of_each_subtask(sample_dir: Path, tmp_path: Pa
         moving = row.task.startswith("object_movement.")
         asked[f"{row.task}@{row.source}" if moving else row.task] += row.quota
     assert set(asked.values()) == {300}
-    assert {s.source for s in plan.scenes if s.is_clip} == {"adt", "pstudio"}
+    assert {s.source for s in plan.scenes if s.kind == "clip"} == {"adt", "pstudio"}
     assert len(asked) == 26
     with pytest.raises(ValueError, match="limit cannot be given"):
         PlanConfig(benchmark="multispa", limit=10)

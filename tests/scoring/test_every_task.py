@@ -35,7 +35,8 @@ def records(
 
 def test_the_sample_scenes_ask_nearly_every_task(records: dict[str, list[QARecord]]) -> None:
     assert set(records) <= set(TASKS)
-    assert len(records) >= 0.95 * len(TASKS)
+    once = [task for task in TASKS if engine_of(task).kind != "revisit"]
+    assert len(records) >= 0.95 * len(once)
 
 
 def _of(records: dict[str, list[QARecord]], task: str) -> list[QARecord]:

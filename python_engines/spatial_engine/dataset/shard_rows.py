@@ -66,7 +66,7 @@ def _listed(
     scene = plan.scene_of[part.source, part.scene]
     out = {}
     for task in plan.tasks:
-        if (engine_of(task).kind == "clip") != scene.is_clip:
+        if engine_of(task).kind != scene.kind:
             continue
         try:
             taken = context.cached(("taken", task), partial(_taken, plan, scene, context, task))

@@ -51,6 +51,7 @@ _OWN = (
     "perspective:PERSPECTIVE",
     "walk_path:WALK_PATH",
     "track_story:TRACK_STORY",
+    "revisit:REVISIT",
 )
 _log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spatial_engine.reference.scene import ReferenceScene
     from spatialcore.index.store import SceneIndex
 
-Kind = Literal["scene", "clip"]
+Kind = Literal["scene", "clip", "revisit"]
 Metric = Literal[
     "accuracy", "within 20 %", "within 5 % of W", "nearest, within 5 % of W", "MRA", "arrives",
     "within 15 degrees", "IoU", "on the object", "map", "same text",
@@ -128,7 +128,7 @@ class Engine(ABC):
 
     @property
     def kind(self) -> Kind:
-        """Whether it asks about scans or about clips of tracks."""
+        """Whether it asks about scans, about clips of tracks, or about two visits of a room."""
         return "scene"
 
     @property
@@ -282,7 +282,7 @@ def equal_shares(names: Sequence[str]) -> tuple[tuple[str, float], ...]:
 
 def usable(engine: Engine, scene: SceneIndex) -> str:
     """Why the engine may not ask about the scene, or "" when it may."""
-    if (engine.kind == "clip") != scene.is_clip:
+    if engine.kind != scene.kind:
         return "other_kind"
     if engine.needs_metres and not scene.metric:
         return "not_metric"

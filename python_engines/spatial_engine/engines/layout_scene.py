@@ -31,6 +31,7 @@ from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import floor_area, room_size
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
+from spatialcore.visits import visit_of_frame, visit_of_object
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -311,6 +312,8 @@ def _from_index(context: SceneContext) -> LayoutScene:
     scene, recipe = context.scene, context.recipe
     frames, instance = context.shown, np.asarray(scene.instance)
     objects = context.shared("scene_objects", lambda: scene_objects(scene, recipe.rules))
+    if scene.kind == "revisit":
+        objects = _of_visits(objects, frames)
 
     def points_of(masks: BitMask, frame: int) -> NDArray[np.intp]:
         return np.asarray(masks.indices(scene.row_of_frame[frame]))
@@ -340,6 +343,12 @@ def _from_index(context: SceneContext) -> LayoutScene:
     )  # fmt: skip
 
 
+def _of_visits(objects: tuple[SceneObject, ...], frames: Sequence[int]) -> tuple[SceneObject, ...]:
+    """The objects of the visits that frames are of."""
+    visits = {visit_of_frame(frame) for frame in frames}
+    return tuple(item for item in objects if visit_of_object(item.object_id) in visits)
+
+
 def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     """The layout as the source and the float64 reference give it."""
     if reference.plain is not None:
@@ -362,7 +371,10 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     objects = reference.cached(
         "layout_objects", lambda: objects_of_points(rows, cloud.points_world, cloud.instance)
     )
-    known_counts: dict[Any, NDArray[np.int64]] = reference.cached("layout_counts", dict)
+    if opened.visits > 1:
+        objects = _of_visits(objects, frames)
+    rows_of = tuple(item.object_id for item in objects)
+    known_counts: dict[Any, NDArray[np.int64]] = reference.cached(("layout_counts", rows_of), dict)
 
     def counts_of(name: str, mask: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
         for frame in frames:

@@ -22,6 +22,7 @@ from spatial_engine.engines.base import (
     AnswerForm,
     Engine,
     Facts,
+    Kind,
     Named,
     Subject,
     equal_shares,
@@ -39,6 +40,7 @@ from spatialcore.draws import uniform_below
 
 if TYPE_CHECKING:
     from spatial_engine.engines.asked import AskedEngine
+    from spatial_engine.engines.revisit import Revisit
     from spatial_engine.recipe import Recipe
     from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
@@ -104,7 +106,7 @@ class NumericChoice(Engine):
         open: The task without options.
     """
 
-    open: SceneLayout | AskedEngine
+    open: SceneLayout | AskedEngine | Revisit
     answer: ClassVar[AnswerForm] = LETTER
     words: ClassVar[tuple[str, ...]] = LETTERS
     whole_contents: ClassVar[bool] = True
@@ -118,6 +120,11 @@ class NumericChoice(Engine):
     def subject(self) -> Subject:
         """As the open task."""
         return self.open.subject
+
+    @property
+    def kind(self) -> Kind:
+        """As the open task."""
+        return self.open.kind
 
     @property
     def needs_up(self) -> bool:

@@ -248,7 +248,7 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
             continue
         out.append(
             PlannedScene(
-                scene.source, scene.scene, scene.space, split, scene.is_clip, index_hash(scene)
+                scene.source, scene.scene, scene.space, split, scene.kind, index_hash(scene)
             )
         )  # fmt: skip
     for (source, space), splits in sorted(sides.items()):
@@ -262,8 +262,7 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
 
 
 def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:
-    kind = "clip" if scene.is_clip else "scene"
-    return tuple(task for task in tasks if engine_of(task).kind == kind)
+    return tuple(task for task in tasks if engine_of(task).kind == scene.kind)
 
 
 def _offer_path(folder: Path, number: int) -> Path:

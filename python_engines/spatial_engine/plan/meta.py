@@ -40,7 +40,7 @@ class _SceneRow(NamedTuple):
     scene: Name
     space: Name
     split: Literal["train", "val"]
-    is_clip: bool
+    kind: Literal["scene", "clip", "revisit"]
     index_hash: Hash
 
 

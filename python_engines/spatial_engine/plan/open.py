@@ -99,7 +99,7 @@ def open_context(
             f"{scene.source}/{scene.scene} was indexed again since the plan; plan again"
         )
     opened.check()
-    source = source_of(index, scene.source) if scene.is_clip else None
+    source = source_of(index, scene.source) if scene.kind == "clip" else None
     return SceneContext.open(
         opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source
     )

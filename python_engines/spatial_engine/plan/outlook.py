@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from spatial_engine.engines import engine_of
 from spatial_engine.plan.limit import shares_of
@@ -12,7 +13,11 @@ from spatial_engine.plan.plan import Plan
 from spatial_engine.plan.quotas import Cell, cell_quotas
 from spatial_engine.records.task_name import grouped
 
-NO_CLIPS, NO_SCANS = "there is no clip of tracks", "there is no scan"
+NONE_OF: Mapping[str, str] = {
+    "clip": "there is no clip of tracks",
+    "scene": "there is no scan",
+    "revisit": "no room was scanned twice",
+}
 NO_OBJECTS = "no object is labelled"
 ALL_ASKED, UNBALANCED = "all_asked", "unbalanced"  # nothing was refused, and all or some are taken
 NOTHING = "nothing was found to ask about"
@@ -65,15 +70,15 @@ def reasons(plan: Plan, most: int = 3) -> dict[str, str]:
 
 def _lacking(plan: Plan, task: str, *, short: bool) -> str:
     """What the scenes lack, where no guard refused anything of a task."""
-    clip = engine_of(task).kind == "clip"
-    scenes = [scene for scene in plan.scenes if scene.is_clip == clip]
+    kind = engine_of(task).kind
+    scenes = [scene for scene in plan.scenes if scene.kind == kind]
     if not scenes:
-        return NO_CLIPS if clip else NO_SCANS
+        return NONE_OF[kind]
     mine = [t for t in plan.thresholds if t.task == task and t.available]
     if mine:
         held = sum(t.available for t in mine), sum(t.taken for t in mine)
         return _held_back(*held) if short else ""
-    if clip:
+    if kind == "clip":
         return ""
     index = open_index(plan.index)
     labelled = any(len(index.open_scene(s.source, s.scene).objects) for s in scenes)

@@ -78,7 +78,7 @@ class PlannedScene(NamedTuple):
     scene: str
     space: str
     split: str
-    is_clip: bool
+    kind: str
     index_hash: str
 
 

@@ -113,7 +113,7 @@ def count_questions(source: Source, scene_id: str) -> Possible:
 
 def _count(scene: SceneIndex, source: Source, recipe: Recipe) -> Possible:
     each = recipe.quota.get("*", 0)
-    kind = "clip" if scene.is_clip else "scene"
+    kind = scene.kind
     quota = {engine.task: recipe.quota.get(engine.task, each) for engine in _engines(kind)}
     context = SceneContext.open(
         scene, recipe, 0, scene.split or "train", scene_quota=quota, source=source

@@ -19,8 +19,8 @@ Cell = tuple[str, str, str]  # task, source, split
 def scene_count(scenes: tuple[PlannedScene, ...], cell: Cell) -> int:
     """Scenes of a source and split that are of the task's kind."""
     task, source, split = cell
-    clip = engine_of(task).kind == "clip"
-    return sum((s.source, s.split, s.is_clip) == (source, split, clip) for s in scenes)
+    kind = engine_of(task).kind
+    return sum((s.source, s.split, s.kind) == (source, split, kind) for s in scenes)
 
 
 def in_benchmark(task: str) -> bool:

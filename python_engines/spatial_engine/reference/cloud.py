@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -210,4 +211,4 @@ def in_boxes(
         rows = rows[cloud.instance[rows] < 0]
         with np.errstate(invalid="ignore"):
             instance[rows[contains_points(box, cloud.points_world[rows])]] = object_id
-    return Cloud(cloud.points_world, instance, cloud.colour)
+    return replace(cloud, instance=instance)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,7 @@ from spatialcore.types import (
     invert_pose,
     transform_points,
 )
+from spatialcore.visits import visit_of_frame
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -79,6 +81,7 @@ class ReferenceScene:
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._open_shares: dict[int, dict[int, float]] = {}
+        self._discs_of: dict[int, Discs] = {}
         self._voxel: float | None = None
         self._readable: set[int] = set()
         self.refer: Refer = ""
@@ -183,7 +186,7 @@ class ReferenceScene:
         points = np.asarray(cloud.points_world, np.float32)
         if not np.array_equal(self.aligned_from_world, np.eye(4)):
             points = transform_points(self.aligned_from_world, points).astype(np.float32)
-        return Cloud(points, cloud.instance, cloud.colour)
+        return replace(cloud, points_world=points)
 
     @cached_property
     def valid_frames(self) -> tuple[int, ...]:
@@ -309,9 +312,21 @@ class ReferenceScene:
             inside = ((uv >= 0) & (uv < np.array(camera.size))).all(axis=1)
         return np.asarray(inside & (z > 0))
 
-    @cached_property
-    def _discs(self) -> Discs:
-        return discs_of(self.points, self.cloud.instance)
+    def _of_visit(self, visit: int) -> NDArray[np.bool_] | None:
+        """(P,) bool: the points of a visit, which hide nothing in the other; None for one visit."""
+        of = self.cloud.visit
+        return None if of is None else of == visit
+
+    def _discs(self, visit: int) -> Discs:
+        def make() -> Discs:
+            mine = self._of_visit(visit)
+            if mine is None:
+                return discs_of(self.points, self.cloud.instance)
+            return discs_of(self.points[mine], self.cloud.instance[mine])
+
+        if visit not in self._discs_of:
+            self._discs_of[visit] = make()
+        return self._discs_of[visit]
 
     def open_share(self, frame: int, object_id: int) -> float:
         """Share of an object's points in a frame's image that no other surface of the cloud hides.
@@ -320,7 +335,11 @@ class ReferenceScene:
         """
         if frame not in self._open_shares:
             cam_from_world = invert_pose(self.world_from_cam(frame))
-            shares = open_shares(self._discs, cam_from_world, self.inside(frame))
+            visit = visit_of_frame(frame) if self.cloud.visit is not None else 0
+            mine, inside = self._of_visit(visit), self.inside(frame)
+            shares = open_shares(
+                self._discs(visit), cam_from_world, inside if mine is None else inside[mine]
+            )
             self._open_shares[frame] = shares
         return self._open_shares[frame].get(object_id, 0.0)
 

@@ -85,7 +85,7 @@ def with_tasks(
         yield replace(report, locked=locked, questions=guess)
 
 
-_KINDS = ("scene", "clip")
+_KINDS = ("scene", "clip", "revisit")
 
 
 def _locked(counter: TaskCounter, report: SceneReport) -> dict[str, tuple[str, ...]]:

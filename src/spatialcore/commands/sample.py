@@ -46,7 +46,8 @@ class Options:
         tracks: 3-D point tracks a clip.
         seed: Another seed gives other rooms.
         preset: default, or tiny: small sparse rooms, made by the thousand.
-        layouts: Which layouts to write; default: all, the preset tiny: scannet.
+        layouts: Which layouts to write; default: scannet, posed_images and tapvid3d, of the preset
+            tiny: scannet. `rescan` makes every room twice, with things moved between.
         workers: Processes; default: one a core.
         overwrite: Replace the set that the folder holds.
         json: Print one JSON object instead of text.

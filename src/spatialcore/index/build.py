@@ -159,6 +159,7 @@ def _tables(build: SceneBuild) -> _Tables:
 def _camera_meta(build: SceneBuild) -> dict[str, Any]:
     scene, view = build.scene, build.view
     return {
+        **({"visits": scene.visits} if scene.visits > 1 else {}),
         "is_clip": False,
         "up": _up(scene),
         "aligned": scene.aligned_from_world is not None,

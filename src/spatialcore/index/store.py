@@ -72,6 +72,13 @@ class SceneIndex:
         return bool(self.meta["is_clip"])
 
     @property
+    def kind(self) -> Literal["scene", "clip", "revisit"]:
+        """What may be asked of it: a scan, a clip of tracks, or two visits of a room."""
+        if self.is_clip:
+            return "clip"
+        return "revisit" if self.meta.get("visits", 1) > 1 else "scene"
+
+    @property
     def source(self) -> str:
         """Key of the source."""
         return str(self.meta["source"])

@@ -3,7 +3,9 @@
 
 `_info.txt` has sizes, both K and the units of depth to the metre; poses are world_from_cam, OpenCV,
 metres, z up. The tablet was held upright and its pictures lie on their side: gravity turns them.
-`3RScan.json` beside the scans says which of them show one room, and the split.
+`3RScan.json` beside the scans says which of them show one room, how a rescan lies in the world of
+the reference, and the split. A rescan whose reference lies beside it is also a scene of two visits,
+`<reference>--<rescan>`; its transform is column by column, in metres or millimetres.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from spatialcore.io.names import is_scene_id, natural_order
 from spatialcore.io.paths import list_names, read_json, read_text
 from spatialcore.io.refusals import present
 from spatialcore.io.rescan_objects import scan_labels
+from spatialcore.io.revisits import two_visits
 from spatialcore.io.upright import upright_turn
 from spatialcore.types import Float64, Scene
 
@@ -34,6 +37,7 @@ ROOMS = "3RScan.json"
 _UP = np.array([0.0, 0.0, 1.0])
 _POSE = re.compile(r"frame-([0-9]{6})\.pose\.txt\Z")
 _SPLITS = {"train": "train", "validation": "val"}
+_AND = "--"  # between the two scans of an id
 _TURN = 90  # clockwise, as the tablet was held
 _JSON_BYTES = 256 << 20
 
@@ -112,9 +116,42 @@ def _frame_files(
         )
 
 
+class _Row(NamedTuple):
+    """What `3RScan.json` says of a scan.
+
+    Attributes:
+        reference: The first scan of its room.
+        split: "train", "val" or None.
+        transforms: (4, 4) readings of reference_from_scan; () of the reference.
+    """
+
+    reference: str
+    split: str | None
+    transforms: tuple[Float64, ...] = ()
+
+
+def _transforms(numbers: Any) -> tuple[Float64, ...]:
+    """A stored transform in either unit of its shift; () where it is no rigid one."""
+    if not isinstance(numbers, list) or len(numbers) != 16:
+        return ()
+    if not all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers):
+        return ()
+    stored = np.array(numbers, dtype=np.float64).reshape(4, 4).T
+    R = stored[:3, :3]
+    rigid = np.allclose(R @ R.T, np.eye(3), atol=1e-3) and np.linalg.det(R) > 0
+    if not rigid or stored[3].tolist() != [0, 0, 0, 1]:
+        return ()
+    found = []
+    for unit in (1.0, 0.001):
+        one = stored.copy()
+        one[:3, 3] *= unit
+        found.append(one)
+    return tuple(found)
+
+
 @functools.lru_cache(maxsize=4)
-def _rooms(path: Path, _mtime_ns: int) -> Mapping[str, tuple[str, str | None]]:
-    """Scan -> (reference scan of its room, split)."""
+def _rooms(path: Path, _mtime_ns: int) -> Mapping[str, _Row]:
+    """Scan -> what is said of it."""
     stored: Any = read_json(path, _JSON_BYTES)
     found = {}
     for room in stored if isinstance(stored, list) else ():
@@ -127,7 +164,8 @@ def _rooms(path: Path, _mtime_ns: int) -> Mapping[str, tuple[str, str | None]]:
         for scan in [room, *(scans if isinstance(scans, list) else ())]:
             name = scan.get("reference") if isinstance(scan, dict) else None
             if isinstance(name, str):
-                found[name] = reference, split
+                transforms = () if scan is room else _transforms(scan.get("transform"))
+                found[name] = _Row(reference, split, transforms)
     return found
 
 
@@ -137,13 +175,49 @@ class RescanSource(FolderSource):
     __slots__ = ()
     kind: ClassVar[str] = "rescan"
 
+    def scene_ids(self) -> tuple[str, ...]:
+        """The scans, and the scenes of two visits of the rescans whose references are here."""
+        scans = {scan for scan, _ in self.files}
+        both = [
+            f"{row.reference}{_AND}{scan}"
+            for scan, row in self._listed().items()
+            if row.transforms and {scan, row.reference} <= scans
+        ]
+        return tuple(sorted({scan for scan, _ in (*self.files, *self.refused)} | set(both)))
+
+    def _listed(self) -> Mapping[str, _Row]:
+        """What `3RScan.json` says of all scans; nothing where it is not there, or damaged.
+
+        A damaged one is said when a scan is opened.
+        """
+        table = self._table()
+        try:
+            return {} if table is None else _rooms(table, table.stat().st_mtime_ns)
+        except SceneFormatError:
+            return {}
+
+    def _table(self) -> Path | None:
+        root = self.root.resolve()
+        return next((p / ROOMS for p in (root, root.parent) if present(p / ROOMS)), None)
+
     def open(self, scene_id: str) -> Scene:
         """Open one scan: its cameras, poses, the headers of its pictures, and its labels.
+
+        Two scans are opened as one scene where the id joins theirs.
 
         Raises:
             SceneFormatError: No such scan, a packed sequence, malformed files, or no frame with
                 picture and depth.
         """
+        reference, both, rescan = scene_id.partition(_AND)
+        row = self._listed().get(rescan)
+        if both and row is not None and row.reference == reference and row.transforms:
+            return two_visits(
+                self._open_scan(reference), self._open_scan(rescan), row.transforms, scene_id
+            )
+        return self._open_scan(scene_id)
+
+    def _open_scan(self, scene_id: str) -> Scene:
         folder, root = self.folder(scene_id), self.root.resolve()
         if not (folder / INFO).is_file():
             raise SceneFormatError(
@@ -159,9 +233,9 @@ class RescanSource(FolderSource):
         if built.color is None:
             raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")
         labels = scan_labels(folder)
-        table = next((p / ROOMS for p in (root, root.parent) if present(p / ROOMS)), None)
+        table = self._table()
         room = {} if table is None else _rooms(table, table.stat().st_mtime_ns)
-        space, split = room.get(folder.name, (None, None))
+        space, split, _ = room.get(folder.name, (None, None, ()))
         inputs = [folder / INFO, *labels.inputs] + ([] if table is None else [table])
         return self.registered_scene(
             scene_id, built, built.color, depth_scale=info.unit, inputs=inputs, world_up=_UP,

@@ -45,7 +45,7 @@ class SceneReport:
 
     Attributes:
         id: Scene id.
-        kind: "scene", "clip", or "" when it did not open.
+        kind: "scene", "clip", "revisit", or "" when it did not open.
         frame_count: Frames after the stride, masked ones included.
         usable_count: Frames that are not masked.
         reasons: Reason code -> masked frames.
@@ -201,7 +201,7 @@ def _survey_scene(scene: Scene, count: int | None) -> SceneReport:
     up = None if scene.world_up is None else tuple(float(x) for x in scene.world_up)
     report = SceneReport(
         id=scene.id,
-        kind="scene",
+        kind="scene" if scene.visits == 1 else "revisit",
         frame_count=len(scene.frames),
         usable_count=usable,
         reasons=dict(sorted(reasons.items())),

@@ -15,7 +15,7 @@ from typing import Any
 from spatialcore.errors import UsageError
 from spatialcore.files import explained, swept
 from spatialcore.folders import remove_files
-from spatialcore.sample.config import PRESETS, SampleConfig
+from spatialcore.sample.config import LAYOUTS, PRESETS, REVISITED, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
 from spatialcore.sample.labels import label_table
@@ -24,6 +24,7 @@ from spatialcore.sample.scan import Scan, ScanFrame
 from spatialcore.sample.templates import TEMPLATES
 from spatialcore.sample.tiny import tiny_room
 from spatialcore.sample.write_posed import export_frames, write_intrinsics
+from spatialcore.sample.write_rescan import write_room_list, write_visits
 from spatialcore.sample.write_scannet import mesh_files, write_sens
 from spatialcore.sample.write_tapvid3d import write_clip, write_clip_lists
 from spatialcore.workers import Lost, Workers, run_pieces
@@ -117,6 +118,13 @@ def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
     return written
 
 
+def write_revisit(root: Path, config: SampleConfig, number: int) -> list[Written]:
+    """Make both visits of a room, in the layout of 3RScan."""
+    config = config.resolved()
+    room = make_room(config, number)
+    return write_visits(root, room, PRESETS[config.preset], config.frames or 1)
+
+
 def _common_files(root: Path, config: SampleConfig) -> list[Written]:
     """Split lists, the label table, and the note that says what this is."""
     ids, every = scene_ids(config), PRESETS[config.preset].val_every
@@ -134,6 +142,10 @@ def _common_files(root: Path, config: SampleConfig) -> list[Written]:
     if "tapvid3d" in config.layouts:
         written += write_clip_lists(root, config.clips or 0)
     note = README.format(seed=config.seed, preset=config.preset)
+    if REVISITED in config.layouts and ids:
+        rooms = (make_room(config, number) for number in range(config.rooms or 0))
+        written.append(write_room_list(root, rooms, val))
+        note += REVISITED_NOTE
     written.append(write_file(root, "README.txt", note.encode()))
     written.append(write_file(root, "LICENSE.txt", LICENSE.encode()))
     return written
@@ -149,6 +161,10 @@ scannet/        raw ScanNet layout: scans/<id>/<id>.sens and the mesh, segments,
 posed_images/   exported layout: <id>/posed_images/NNNNN.jpg|png|txt, every fifth frame of the walks
 tapvid3d/       clips of 3-D point tracks: <source>/<clip>.npz
 */ground_truth.json   the known floor area, polygon, object boxes and hidden things of a room
+"""
+
+
+REVISITED_NOTE = """rescan/         3RScan's layout: every room scanned twice, things moved between
 """
 
 
@@ -180,13 +196,17 @@ def _jobs(config: SampleConfig) -> list[tuple[str, int]]:
         if {"scannet", "posed_images"} & set(config.layouts)
         else []
     )
+    if REVISITED in config.layouts:
+        jobs += [("visits of room", k) for k in range(config.rooms or 0)]
     return jobs + (
         [("clip", k) for k in range(config.clips or 0)] if "tapvid3d" in config.layouts else []
     )
 
 
 def _run(root: Path, config: SampleConfig, job: tuple[str, int]) -> list[Written]:
-    return (write_room if job[0] == "room" else write_clip)(root, config, job[1])
+    return {"room": write_room, "visits of room": write_revisit, "clip": write_clip}[job[0]](
+        root, config, job[1]
+    )
 
 
 def write_sample(
@@ -223,7 +243,7 @@ def write_sample(
 
 def _own_folders(folder: Path) -> list[Path]:
     """The folder, and all below it that are a set's."""
-    own = [folder / name for name in ("scannet", "posed_images", "tapvid3d")]
+    own = [folder / name for name in (*LAYOUTS, REVISITED)]
     return [folder] + [Path(at) for top in own for at, _, _ in os.walk(top)]
 
 
@@ -312,7 +332,7 @@ def _check_stranger(folder: Path, overwrite: bool) -> None:
         )
 
 
-_TOP = {"scannet", "posed_images", "tapvid3d", "README.txt", "LICENSE.txt", MANIFEST, UNFINISHED}
+_TOP = {*LAYOUTS, REVISITED, "README.txt", "LICENSE.txt", MANIFEST, UNFINISHED}
 
 
 def _difference(stored: Any, wanted: dict[str, Any]) -> str:

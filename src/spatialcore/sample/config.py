@@ -11,6 +11,8 @@ from spatialcore.sample.render import PERFECT, Sensor
 from spatialcore.types import Camera
 
 LAYOUTS = ("scannet", "posed_images", "tapvid3d")
+REVISITED = "rescan"
+"""The layout of rooms that are scanned twice, with things moved between; written where named."""
 STRIDE = 5  # the exported layout holds the frames whose number is divisible by this
 
 
@@ -98,9 +100,10 @@ class SampleConfig:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        unknown = [name for name in self.layouts if name not in LAYOUTS]
+        known = (*LAYOUTS, REVISITED)
+        unknown = [name for name in self.layouts if name not in known]
         if unknown:
-            raise ValueError(f"layouts must be among {', '.join(LAYOUTS)}, got {unknown[0]!r}")
+            raise ValueError(f"layouts must be among {', '.join(known)}, got {unknown[0]!r}")
         limits = {
             "rooms": (0, 10_000),
             "clips": (0, 10_000),

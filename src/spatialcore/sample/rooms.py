@@ -129,6 +129,7 @@ class Room:
     structure: list[Solid] = field(default_factory=list)
     objects: list[Placed] = field(default_factory=list)
     footprints: list[Rectangle] = field(default_factory=list)
+    standing: dict[int, Rectangle] = field(default_factory=dict)
     flat: list[Rectangle] = field(default_factory=list)
     wall_spans: list[list[tuple[float, float, float, float]]] = field(default_factory=list)
 
@@ -199,7 +200,9 @@ class Room:
         if not self.fits(rect, ignore):
             return None
         self.footprints.append(rect)
-        return self.add(item, x, y, 0.0, yaw)
+        object_id = self.add(item, x, y, 0.0, yaw)
+        self.standing[object_id] = rect
+        return object_id
 
     def against_wall(
         self,

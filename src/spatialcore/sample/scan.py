@@ -81,7 +81,7 @@ class Scan:
         self.renderer = Renderer(
             self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size
         )
-        self.world_from_room = _world_from_room(self.dice)
+        self.world_from_room = world_from_room(self.dice)
         self.room_from_cam = walk_poses(room, self.solids, frame_count, self.dice)
         self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
         surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
@@ -196,7 +196,8 @@ def lamps(room: Room) -> list[tuple[float, float, float]]:
     return [(float(along[0]), float(across[1]), 0.72), (float(across[0]), float(along[1]), 0.72)]
 
 
-def _world_from_room(dice: Dice) -> Float64:
+def world_from_room(dice: Dice) -> Float64:
+    """(4, 4) turn and shift of a scan's raw world."""
     pose = np.eye(4)
     pose[:3, :3] = rotation("z", dice.between(0.2, 6.0, "world/turn"))
     pose[:3, 3] = [dice.between(-4.0, 4.0, "world/shift", k) for k in range(2)] + [
