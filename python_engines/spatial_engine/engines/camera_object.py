@@ -106,8 +106,8 @@ class CameraObject(AskedEngine):
 
     @property
     def has_choice(self) -> bool:
-        """The distance has a choice."""
-        return self.quantity == "distance"
+        """All numbers have a choice."""
+        return not self.words
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each word, or size of a number."""

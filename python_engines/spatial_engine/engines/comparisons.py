@@ -20,6 +20,7 @@ from spatial_engine.engines.base import (
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.chains import of_objects
 from spatial_engine.engines.contents import content_of, in_order, number_strata, number_stratum
+from spatial_engine.engines.numeric_choice import NumericChoice
 from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.engines.seen_sizes import size_fault
 from spatial_engine.engines.walk_task import WalkEngine, WalkScene, listed, two_of
@@ -82,6 +83,11 @@ class Comparison(WalkEngine):
     def sole(self) -> int | None:
         """Kinds that are counted may have several objects."""
         return 0 if self.quantity in _COUNTS else None
+
+    @property
+    def has_choice(self) -> bool:
+        """The difference has a choice."""
+        return self.quantity == "count_difference"
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """Words in the order of the alphabet, bins of a number, or which of two comes first."""
@@ -246,4 +252,5 @@ def _ordered(walk: WalkScene, things: list[SceneObject]) -> Answer[tuple[str, ..
     return Answer(tuple(order), evidence)
 
 
-COMPARISONS = tuple(Comparison(quantity) for quantity in get_args(Quantity))
+OPEN = tuple(Comparison(quantity) for quantity in get_args(Quantity))
+COMPARISONS = (*OPEN, *(NumericChoice(one) for one in OPEN if one.has_choice))

@@ -91,8 +91,8 @@ class CrossView(AskedEngine):
 
     @property
     def has_choice(self) -> bool:
-        """The distance of objects has a choice."""
-        return self.quantity == "object_distance"
+        """The distances have a choice."""
+        return not self.words
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each word, or size of a distance."""

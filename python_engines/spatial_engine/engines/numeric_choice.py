@@ -41,6 +41,7 @@ from spatialcore.draws import uniform_below
 if TYPE_CHECKING:
     from spatial_engine.engines.asked import AskedEngine
     from spatial_engine.engines.revisit import Revisit
+    from spatial_engine.engines.walk_task import WalkEngine
     from spatial_engine.recipe import Recipe
     from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 LETTERS = ("A", "B", "C", "D")
 RANKS = ("smallest", "second", "third", "largest")
 LEAST_COUNT = 2  # of things that are counted
+LEAST_DEG = 10  # that a person tells two angles apart by
 _SPREAD = 251  # a step is its least ratio times 1.000, 1.001, ... or 1.250
 
 
@@ -58,11 +60,13 @@ class Separation(NamedTuple):
         permille: Of the larger one.
         least: In units of the last digit that is shown.
         floor: The smallest number that may be offered, in the same units.
+        ceiling: The greatest one, as no angle is above 180 degrees; 0 is none.
     """
 
     permille: int
     least: int
     floor: int
+    ceiling: int = 0
 
 
 def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tuple[int, ...]:
@@ -77,7 +81,8 @@ def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tu
         draw: Uniform 64-bit integer of a slot and a number.
 
     Returns:
-        Four numbers, or () where the lowest of them would be below the floor or none are apart.
+        Four numbers, or () where one of them would be below the floor or above the ceiling, or
+        none are apart.
 
     Example:
         >>> ladder(100, Separation(200, 1, 1), lambda slot, k: 0)
@@ -95,7 +100,8 @@ def ladder(truth: int, apart: Separation, draw: Callable[[str, int], int]) -> tu
     for step in reversed(steps[:rank]):
         v = numbers[0]
         numbers.insert(0, min(v * share // step, v - apart.least))
-    return tuple(numbers) if numbers[0] >= apart.floor else ()
+    above = apart.ceiling and numbers[-1] > apart.ceiling
+    return tuple(numbers) if numbers[0] >= apart.floor and not above else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class NumericChoice(Engine):
         open: The task without options.
     """
 
-    open: SceneLayout | AskedEngine | Revisit
+    open: SceneLayout | AskedEngine | WalkEngine | Revisit
     answer: ClassVar[AnswerForm] = LETTER
     words: ClassVar[tuple[str, ...]] = LETTERS
     whole_contents: ClassVar[bool] = True
@@ -205,8 +211,11 @@ class NumericChoice(Engine):
         key, guards = (*sorted(row.frames), *row.items), place.recipe.guards
         unit = facts.answer.unit
         least = round(guards.min_seen_m * _PER_METRE.get(unit, 0)) or 1
+        if unit == "degree":
+            least = LEAST_DEG
         floor = LEAST_COUNT if unit == "count" else least
-        apart = Separation(round(1000 * guards.min_seen_share), least, floor)
+        ceiling = 180 if unit == "degree" else 0
+        apart = Separation(round(1000 * guards.min_seen_share), least, floor, ceiling)
         return ladder(
             _whole(facts.answer), apart, lambda slot, k: place.draw(self.task, (*key, k), slot)
         )

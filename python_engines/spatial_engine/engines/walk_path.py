@@ -120,8 +120,8 @@ class WalkPath(AskedEngine):
 
     @property
     def has_choice(self) -> bool:
-        """The length of the path has a choice."""
-        return self.quantity == "path_length"
+        """All numbers have a choice."""
+        return not self.words
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """One for each step, or size of a number."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import Engine, Facts, Named, Subject
 from spatial_engine.engines.budgets import FrameAnswer
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.contents import of_form
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import (
     OBJECTS,
@@ -205,8 +206,23 @@ class WalkEngine(Engine):
         things = [walk.layout.object(k) for k in self.things(items)]
         return walk.layout.name_fault(things, sole=self.sole) if things else ""
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether a `.choice` form of the task is asked, too: no row is asked in both."""
+        return False
+
     def candidates(self, context: SceneContext) -> CandidateTable:
-        """Everything that has an answer in the shown frames."""
+        """Everything that has an answer in the shown frames, and is for this form."""
+        table = self.every(context)
+        if not self.has_choice or not context.recipe.word_strata:
+            return table
+        return of_form(table, context, self.task, choice=False)
+
+    def every(self, context: SceneContext) -> CandidateTable:
+        """Everything that has an answer in the shown frames, whatever the form."""
+        return context.cached(("walk", self.task), lambda: self._every(context))
+
+    def _every(self, context: SceneContext) -> CandidateTable:
         frames = context.shown
         if len(frames) < 2:
             return CandidateTable.empty({"few_frames": 1})

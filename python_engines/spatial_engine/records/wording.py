@@ -122,7 +122,8 @@ class _Task:
     """A table `[tasks.NAME]`; the fields are those of `Wording`, which has their meaning.
 
     `like` names a task of the file that is asked in the same words, with phrases in the place of
-    names unless `named`: the table then holds a description alone.
+    names unless `named`: the table then holds a description alone. With `options` the question of
+    that task is followed by options, and the table holds answers that tell a letter.
     """
 
     description: Name
@@ -130,6 +131,7 @@ class _Task:
     answers: Texts | Mapping[Variant, Texts] = ()
     like: str = ""
     named: bool = False
+    options: bool = False
     question_slots: tuple[Slot, ...] = ()
     answer_slots: tuple[Slot, ...] = ()
     repeated: tuple[Slot, ...] = ()
@@ -150,6 +152,18 @@ class _File:
 
 def _lists(value: Any) -> dict[str, tuple[str, ...]]:
     return dict(value) if isinstance(value, Mapping) else {"": value}
+
+
+def _with_options(open_task: _Task, answers: Texts | Mapping[Variant, Texts]) -> _Task:
+    """The wording of a task with options to choose from."""
+    questions = {
+        variant: tuple(f"{text}\n{{options}}" for text in texts)
+        for variant, texts in _lists(open_task.questions).items()
+    }
+    return replace(
+        open_task, questions=questions, answers=answers, answer_slots=("letter",),
+        question_slots=(*open_task.question_slots, "options"),
+    )  # fmt: skip
 
 
 def parse_wordings(text: str, family: str) -> dict[str, Wording]:
@@ -173,6 +187,8 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
             what = f"{task.like!r} is none of the [tasks]"
             raise SettingsError(file, f"{at}.like", what, nearest(task.like, tables.tasks))
         said = tables.tasks[task.like] if task.like else task
+        if task.options:
+            said = _with_options(said, task.answers)
         phrased = task.like and not task.named and said.names
         wording = made[f"{family}.{name}"] = Wording(
             f"{family}.{name}", shared[task.description], _lists(said.questions),
