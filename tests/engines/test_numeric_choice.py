@@ -53,8 +53,8 @@ def test_a_ladder_by_hand() -> None:
     assert ladder(4, Separation(200, 1, 2), fixed(2, 0)) == (2, 3, 4, 5)
     assert ladder(4, Separation(200, 1, 2), fixed(3, 0)) == ()
     degrees = Separation(200, 10, 10, 180)
-    assert ladder(92, degrees, fixed(0, 0)) == ()  # 180 is the widest turn there is
-    assert ladder(91, degrees, fixed(0, 0)) == (91, 114, 143, 179)
+    assert ladder(93, degrees, fixed(0, 0)) == ()  # 180 is the widest turn there is
+    assert ladder(92, degrees, fixed(0, 0)) == (92, 115, 144, 180)
     assert ladder(20, degrees, fixed(2, 0)) == ()
 
 
