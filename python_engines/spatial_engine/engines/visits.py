@@ -47,7 +47,9 @@ def _shift(before: SceneObject, after: SceneObject) -> float:
 
 
 def _near_share(before: SceneObject, after: SceneObject, metres: float) -> float:
-    away, _ = before.tree.query(after.outline, distance_upper_bound=2 * metres)
+    from scipy.spatial import cKDTree
+
+    away, _ = cKDTree(before.outline).query(after.outline, distance_upper_bound=2 * metres)
     return float((away <= metres).mean())
 
 
