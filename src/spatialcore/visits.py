@@ -13,6 +13,9 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
 FRAMES = 1 << 20
 """Frames of a visit are below it."""
 OBJECTS = 1 << 16
@@ -32,6 +35,21 @@ def visit_of_object(object_id: int) -> int:
 def object_in(thing: int, visit: int) -> int:
     """The id of a thing in a visit."""
     return thing + visit * OBJECTS
+
+
+class _Numbered(Protocol):
+    @property
+    def object_id(self) -> int:
+        """Its id."""
+
+
+Item = TypeVar("Item", bound=_Numbered)
+
+
+def of_visits(objects: Sequence[Item], frames: Sequence[int]) -> tuple[Item, ...]:
+    """The objects of the visits that frames are of."""
+    visits = {visit_of_frame(frame) for frame in frames}
+    return tuple(item for item in objects if visit_of_object(item.object_id) in visits)
 
 
 def thing_of(object_id: int) -> int:

@@ -31,7 +31,7 @@ from spatialcore.relations.pairs import RelationRules
 from spatialcore.relations.room import floor_area, room_size
 from spatialcore.relations.scene_object import SceneObject
 from spatialcore.relations.verdict import Answer, Reason, Rejection
-from spatialcore.visits import visit_of_frame, visit_of_object
+from spatialcore.visits import of_visits
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -218,7 +218,8 @@ class LayoutScene:
     @property
     def room_area(self) -> float:
         """Square metres, also of a room whose size is not asked."""
-        return _area(self.room)
+        found = self.room.evidence
+        return float(found.get("shape_m2", 0.0) + found.get("holes_m2", 0.0))
 
     @cached_property
     def room_shown(self) -> float:
@@ -279,10 +280,6 @@ class LayoutScene:
         return self._by_id[object_id]
 
 
-def _area(room: Answer[float] | Rejection) -> float:
-    return float(room.evidence.get("shape_m2", 0.0) + room.evidence.get("holes_m2", 0.0))
-
-
 def answered(task: str, row: Row, found: Answer[Any] | Rejection) -> Answer[Any]:
     """What was found for a row; ValueError when it has no answer."""
     if isinstance(found, Rejection):
@@ -312,8 +309,7 @@ def _from_index(context: SceneContext) -> LayoutScene:
     scene, recipe = context.scene, context.recipe
     frames, instance = context.shown, np.asarray(scene.instance)
     objects = context.shared("scene_objects", lambda: scene_objects(scene, recipe.rules))
-    if scene.kind == "revisit":
-        objects = _of_visits(objects, frames)
+    objects = of_visits(objects, frames) if scene.kind == "revisit" else objects
 
     def points_of(masks: BitMask, frame: int) -> NDArray[np.intp]:
         return np.asarray(masks.indices(scene.row_of_frame[frame]))
@@ -343,12 +339,6 @@ def _from_index(context: SceneContext) -> LayoutScene:
     )  # fmt: skip
 
 
-def _of_visits(objects: tuple[SceneObject, ...], frames: Sequence[int]) -> tuple[SceneObject, ...]:
-    """The objects of the visits that frames are of."""
-    visits = {visit_of_frame(frame) for frame in frames}
-    return tuple(item for item in objects if visit_of_object(item.object_id) in visits)
-
-
 def reference_layout(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutScene:
     """The layout as the source and the float64 reference give it."""
     if reference.plain is not None:
@@ -371,10 +361,8 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
     objects = reference.cached(
         "layout_objects", lambda: objects_of_points(rows, cloud.points_world, cloud.instance)
     )
-    if opened.visits > 1:
-        objects = _of_visits(objects, frames)
-    rows_of = tuple(item.object_id for item in objects)
-    known_counts: dict[Any, NDArray[np.int64]] = reference.cached(("layout_counts", rows_of), dict)
+    objects = of_visits(objects, frames) if opened.visits > 1 else objects
+    known_counts: dict[Any, NDArray[np.int64]] = reference.cached(("layout_counts", objects), dict)
 
     def counts_of(name: str, mask: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
         for frame in frames:
@@ -389,9 +377,8 @@ def _from_source(reference: ReferenceScene, frames: tuple[int, ...]) -> LayoutSc
             counts_of("surface", reference.surface), counts_of("inside", reference.inside)
         )
     by_index = {frame.index: frame.time for frame in opened.frames}
-    clock = [by_index[f] for f in frames]
-    known = [t for t in clock if t is not None]
-    times = tuple(known) if len(known) == len(clock) else None
+    clock = [t for f in frames if (t := by_index[f]) is not None]
+    times = tuple(clock) if len(clock) == len(frames) else None
     points, voxel = cloud.points_world, reference.voxel
     parts = reference.cached(
         "layout_parts", lambda: SeenParts(points, cloud.instance, reference.object_points)

@@ -22,7 +22,7 @@ from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.cloud import PosedReadings, built_cloud, in_boxes
 from spatial_engine.reference.clusters import trimmed
 from spatial_engine.reference.guards import PointGuards, point_guards, visible_only
-from spatial_engine.reference.splats import Discs, discs_of, open_shares
+from spatial_engine.reference.splats import SceneDiscs
 from spatialcore.camera import pinhole_depth
 from spatialcore.errors import SceneFormatError, SpatialCoreError
 from spatialcore.index.askable import askable_rule
@@ -39,7 +39,6 @@ from spatialcore.types import (
     invert_pose,
     transform_points,
 )
-from spatialcore.visits import visit_of_frame
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
@@ -81,7 +80,6 @@ class ReferenceScene:
         )
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._open_shares: dict[int, dict[int, float]] = {}
-        self._discs_of: dict[int, Discs] = {}
         self._voxel: float | None = None
         self._readable: set[int] = set()
         self.refer: Refer = ""
@@ -312,21 +310,9 @@ class ReferenceScene:
             inside = ((uv >= 0) & (uv < np.array(camera.size))).all(axis=1)
         return np.asarray(inside & (z > 0))
 
-    def _of_visit(self, visit: int) -> NDArray[np.bool_] | None:
-        """(P,) bool: the points of a visit, which hide nothing in the other; None for one visit."""
-        of = self.cloud.visit
-        return None if of is None else of == visit
-
-    def _discs(self, visit: int) -> Discs:
-        def make() -> Discs:
-            mine = self._of_visit(visit)
-            if mine is None:
-                return discs_of(self.points, self.cloud.instance)
-            return discs_of(self.points[mine], self.cloud.instance[mine])
-
-        if visit not in self._discs_of:
-            self._discs_of[visit] = make()
-        return self._discs_of[visit]
+    @cached_property
+    def _discs(self) -> SceneDiscs:
+        return SceneDiscs(self.cloud)
 
     def open_share(self, frame: int, object_id: int) -> float:
         """Share of an object's points in a frame's image that no other surface of the cloud hides.
@@ -335,11 +321,7 @@ class ReferenceScene:
         """
         if frame not in self._open_shares:
             cam_from_world = invert_pose(self.world_from_cam(frame))
-            visit = visit_of_frame(frame) if self.cloud.visit is not None else 0
-            mine, inside = self._of_visit(visit), self.inside(frame)
-            shares = open_shares(
-                self._discs(visit), cam_from_world, inside if mine is None else inside[mine]
-            )
+            shares = self._discs.open_shares(frame, cam_from_world, self.inside(frame))
             self._open_shares[frame] = shares
         return self._open_shares[frame].get(object_id, 0.0)
 

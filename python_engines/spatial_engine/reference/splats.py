@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialcore.types import Float64
+from spatialcore.types import Cloud, Float64
+from spatialcore.visits import visit_of_frame
 
 COLUMNS = 160
 """Cells across what a frame sees; a disc of a scanned point covers a few of them."""
@@ -200,3 +201,26 @@ def open_shares(
     behind = np.bincount(np.searchsorted(ids, discs.label[hidden]), minlength=len(ids))
     shares = 1.0 - behind / np.maximum(counts, 1)
     return dict(zip(ids.tolist(), shares.tolist(), strict=True))
+
+
+class SceneDiscs:
+    """The discs of a scene's points. What was there on one visit hides nothing on the other.
+
+    Args:
+        cloud: The points, labelled, and the visit of each where there are two.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._made: dict[int, Discs] = {}
+
+    def open_shares(
+        self, frame: int, cam_from_world: Float64, inside: NDArray[np.bool_]
+    ) -> dict[int, float]:
+        """`open_shares` of a frame, by the discs of its visit."""
+        points, label, of = self._cloud.points_world, self._cloud.instance, self._cloud.visit
+        visit = 0 if of is None else visit_of_frame(frame)
+        mine = slice(None) if of is None else of == visit
+        if visit not in self._made:
+            self._made[visit] = discs_of(points[mine], label[mine])
+        return open_shares(self._made[visit], cam_from_world, inside[mine])

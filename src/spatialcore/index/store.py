@@ -74,9 +74,7 @@ class SceneIndex:
     @property
     def kind(self) -> Literal["scene", "clip", "revisit"]:
         """What may be asked of it: a scan, a clip of tracks, or two visits of a room."""
-        if self.is_clip:
-            return "clip"
-        return "revisit" if self.meta.get("visits", 1) > 1 else "scene"
+        return "clip" if self.is_clip else "revisit" if self.meta.get("visits") else "scene"
 
     @property
     def source(self) -> str:
