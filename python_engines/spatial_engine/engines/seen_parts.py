@@ -69,9 +69,10 @@ class SeenParts:
         return self._parts[key]
 
     def _part(self, item: SceneObject, frames: tuple[int, ...]) -> SceneObject | None:
-        key = item.object_id, frames
+        # Frames that show nothing of it add nothing: many sets of frames show the same part.
+        key = item.object_id, tuple(f for f in frames if item.object_id in self._span_of(f))
         if key not in self._seen:
-            rows = _merged([self._rows(item.object_id, frame) for frame in frames])
+            rows = _merged([self._rows(item.object_id, frame) for frame in key[1]])
             seen: Float64 = self._points[rows].astype(np.float64)
             if not np.isfinite(seen).all():
                 seen = seen[np.isfinite(seen).all(axis=1)]
@@ -83,13 +84,17 @@ class SeenParts:
 
     def _rows(self, object_id: int, frame: int) -> NDArray[np.intp]:
         """The rows of an object that a frame shows, ascending."""
-        rows, ids = self.labelled(frame)
+        first, end = self._span_of(frame)[object_id]
+        return self.labelled(frame)[0][first:end]
+
+    def _span_of(self, frame: int) -> dict[int, tuple[int, int]]:
+        """Where `labelled` holds the rows of each object that a frame shows."""
         if frame not in self._spans:
+            _, ids = self.labelled(frame)
             starts = np.flatnonzero(np.diff(ids, prepend=-1))
             spans = pairwise([*starts.tolist(), len(ids)])
             self._spans[frame] = dict(zip(ids[starts].tolist(), spans, strict=True))
-        first, end = self._spans[frame].get(object_id, (0, 0))
-        return rows[first:end]
+        return self._spans[frame]
 
 
 def _merged(parts: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
