@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import random
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,7 +68,7 @@ class SpatialGRPOTrainer(StageTrainer, GRPOTrainer):
         self._prepared, self._rows = prepared, list[int]()
         start = copy.deepcopy(model).eval().requires_grad_(False) if self.recipe.reward.kl else None
         ids, file = prepared.config.ids, request.init[0] / "tokenizer.json"
-        for config in (model.config, model.generation_config):
+        for config in (model.config.get_text_config(), model.generation_config):
             config.eos_token_id, config.pad_token_id = ids.end, ids.pad
         super().__init__(
             model=model,
@@ -204,7 +205,7 @@ def grpo_arguments(prepared: Prepared) -> GRPOConfig:
         learning_rate=recipe.optimiser.lr,
         max_grad_norm=recipe.optimiser.clip,
         bf16=schedule.precision == "bfloat16",
-        gradient_checkpointing=False,  # that of the recipe is the model's own
+        activation_checkpointing=False,  # that of the recipe is the model's own
         use_cpu=not torch.cuda.is_available(),
         seed=schedule.seed,
         remove_unused_columns=False,
@@ -251,7 +252,9 @@ def train_grpo(
     if start < prepared.steps:
         if request.report_to != "none":
             trainer.add_callback(logger_of(request.report_to, request.out, start))
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        with warnings.catch_warnings():  # trl asks for what transformers has renamed
+            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         step = trainer.state.global_step
     plot_loss(request.out / "metrics.jsonl", request.out / "loss.png")
     if step >= prepared.steps:
