@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.answers import map_places, places_text
 from spatial_engine.records.reading import parse_answer
-from spatial_engine.scoring.places import iou_score, map_score, turn_error
+from spatial_engine.scoring.places import iou_score, map_score, on_cells, turn_error
 
 TRUTH = [("bed", 2, 7), ("floor lamp", 8, 1)]
 GIVEN = [("desk", 5, 5)]
@@ -68,3 +70,20 @@ def test_boxes_are_read(text: str) -> None:
     assert found is not None
     assert found.number == (10, 20, 300, 400)
     assert parse_answer("[10, 20, 300]", "box", "norm1000", dialect="lenient").answer is None
+
+
+def test_a_guessed_place_scores_what_drawing_scores() -> None:
+    """Cells and discs against counted pixels, cut off by the rim of the image."""
+    size = width, height = 100, 70
+    u, v = np.meshgrid(np.arange(width * 4) / 4 + 0.125, np.arange(height * 4) / 4 + 0.125)
+    for truth in ((500, 500), (0, 0), (990, 300)):
+        x, y = truth[0] * width / 1000, truth[1] * height / 1000
+        counted = float(((u - x) ** 2 + (v - y) ** 2 <= (0.05 * width) ** 2).mean())
+        found = place_chance("within 5 % of W", truth, size)
+        assert found == pytest.approx(counted, rel=0.02)
+    runs = [(3, 10, 12), (34, 0, 1)]
+    inside = [on_cells((1000 * a / width, 1000 * b / height), runs, size)
+              for a, b in zip(u.flat, v.flat, strict=True)]  # fmt: skip
+    assert place_chance("on the object", (0, 0), size, runs) == pytest.approx(np.mean(inside))
+    assert place_chance("IoU", (250, 250, 750, 625), size) == 0.6
+    assert place_chance("accuracy", (0, 0), size) is None

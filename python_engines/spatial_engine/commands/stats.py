@@ -35,9 +35,10 @@ _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
 _SHARES = {"chance": "chance", "const.": "majority", "blind": "blind"}
 _LEGEND = (
     "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length for "
-    "vectors. chance: score of guessing over the closed set. const.: score of one answer. blind: "
-    "best score without looking, where `stats OUT --stress` has found it. short: rows of the quota "
-    "that no candidate could give."
+    "vectors. chance: score of guessing over the closed set; of points at random in the image, of "
+    "boxes by its middle half. const.: score of one answer. blind: best score without looking, "
+    "where `stats OUT --stress` has found it. short: rows of the quota that no candidate could "
+    "give."
 )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from spatial_engine.dataset.budget_stats import Budgets, count_budgets
 from spatial_engine.engines import engine_or_none
+from spatial_engine.engines.base import Engine
+from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.record import read_tables
 from spatialcore.errors import RecordError
 
@@ -35,7 +38,7 @@ class TaskCounts:
         rows: Records.
         sources, splits: Records by source and by split.
         answers: Records by word or letter.
-        chances: Score of guessing over the closed set, summed over each table.
+        chances: Score of guessing over the closed set, or at a place, summed over each table.
         guessed: Records that have one.
         unit: Unit of the answers.
         width: Numbers of an answer; 0 for words, letters, steps and maps.
@@ -67,6 +70,7 @@ class TaskCounts:
         if engine is not None:
             offered = rows.column("options").to_pylist()
             known = [c for one in offered if (c := engine.chance(one)) is not None]
+            known = known or _at_places(engine, rows)
             self.chances.append(math.fsum(known))
             self.guessed += len(known)
         words = rows.column("answer_text").drop_null()
@@ -134,6 +138,19 @@ def _aspects(rows: pa.Table) -> NDArray[np.float64]:
     height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
     aspects: NDArray[np.float64] = height / across
     return aspects
+
+
+def _at_places(engine: Engine, rows: pa.Table) -> list[float]:
+    """What guessing scores for each record whose answer is a point or a box in its last image."""
+    if rows.column("answer_unit")[0].as_py() != "norm1000":
+        return []
+    chosen = rows.select(["answer_number", "images", "evidence"]).to_pylist()
+    found, by_cells = [], engine.metric == "on the object"
+    for row in chosen:
+        size = row["images"][-1]["width"], row["images"][-1]["height"]
+        runs = json.loads(row["evidence"]).get("seen_runs", ()) if by_cells else ()
+        found.append(place_chance(engine.metric, row["answer_number"], size, runs))
+    return [one for one in found if one is not None]
 
 
 def _digests(texts: Iterable[str]) -> NDArray[np.uint64]:

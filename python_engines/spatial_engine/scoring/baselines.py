@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
 from spatial_engine.engines import engine_of
+from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.answers import CLOSED, FREE, WRITTEN
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score
@@ -161,5 +162,11 @@ def baseline_responses(
 
 
 def chance(record: QARecord) -> float | None:
-    """Score that guessing over the closed set has in the mean, or None for numbers."""
-    return engine_of(record.task).chance(record.options)
+    """Score that guessing over the closed set, or at a place, has in the mean; None for numbers."""
+    engine = engine_of(record.task)
+    known = engine.chance(record.options)
+    if known is not None or record.answer_unit != "norm1000" or not record.images:
+        return known
+    size = record.images[-1].width, record.images[-1].height
+    runs = record.facts.get("seen_runs", ())
+    return place_chance(engine.metric, record.answer_number, size, runs)

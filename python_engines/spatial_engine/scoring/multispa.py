@@ -26,6 +26,7 @@ from string import ascii_uppercase
 
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Metric
+from spatial_engine.engines.place_chance import COORDINATE_TOLERANCE
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import Dialect, parse_answer
 from spatial_engine.records.record import QARecord
@@ -37,7 +38,6 @@ from spatialcore.relations.starts import arrivals, possible_starts
 
 RELATIVE_TOLERANCE = 0.20
 TURN_TOLERANCE_DEG = 15.0
-COORDINATE_TOLERANCE = 0.05  # of the image's width
 _LETTERS = 4  # a response may name any of the first letters, whether offered or not
 
 

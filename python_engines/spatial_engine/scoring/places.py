@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from spatial_engine.engines.place_chance import IOU_STEPS
 from spatial_engine.records.answers import Place
 from spatial_engine.records.marks import cell_of
 from spatial_engine.records.names import spoken
 
-IOU_STEPS = (0.5, 0.6, 0.7, 0.8, 0.9)
 NEAR_CELLS = 1  # a place that far off counts whole ...
 HALF_CELLS = 2  # ... and that far off half
 LEAST_CELLS = 2  # of a pair along an axis, to have an order there

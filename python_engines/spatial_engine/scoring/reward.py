@@ -20,12 +20,12 @@ from functools import lru_cache
 from typing import Any
 
 from spatial_engine.engines import engine_of
+from spatial_engine.engines.place_chance import COORDINATE_TOLERANCE
 from spatial_engine.records.answers import Answer
 from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.free_text import same_text
 from spatial_engine.scoring.multispa import (
-    COORDINATE_TOLERANCE,
     RELATIVE_TOLERANCE,
     TURN_TOLERANCE_DEG,
     closed_set,
