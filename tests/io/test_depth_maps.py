@@ -145,7 +145,7 @@ def test_what_is_no_depth_map_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     "name", ["a.png", "b.pgm", "c.tif", "d.tiff", "e.npy", "j.exr", "r.npz", "h.hdf5"]
 )
-def test_damaged_files_open_or_are_refused(tmp_path, name):
+def test_damaged_files_open_or_are_refused(tmp_path, capsys, name):
     if name == "r.npz":
         np.savez_compressed(tmp_path / name, depth=METRES[None])
     elif name == "h.hdf5":
@@ -169,3 +169,4 @@ def test_damaged_files_open_or_are_refused(tmp_path, name):
         except SceneFormatError:
             continue
         assert read.ndim == 2
+    assert capsys.readouterr().out == ""  # where `check --json` prints its answer

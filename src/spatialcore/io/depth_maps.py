@@ -20,7 +20,9 @@ value says "no reading" and whether it is z or range are the reader's matter.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -40,6 +42,9 @@ from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_ur
 MAX_FILE_BYTES = 256 << 20
 _HEAD_BYTES = 4096
 _EXR_CHANNELS = ("Z", "Y", "R", "V")
+# The library prints warnings of damage where `check --json` prints its answer. One at a time: what
+# is redirected belongs to the process; while maps are decoded nothing else prints.
+_EXR_LOCK = threading.Lock()
 
 T = TypeVar("T")
 Size = tuple[int, int]
@@ -136,11 +141,11 @@ def _with_exr(stored: bytes, path: Path, take: Callable[[Any], T], *, header_onl
             path, "is an EXR image", "reading it needs OpenEXR: pip install '.[captures]'", "extra"
         ) from error
     try:
-        return take(
-            OpenEXR.File(
+        with _EXR_LOCK, contextlib.redirect_stdout(io.StringIO()):
+            file = OpenEXR.File(
                 io.BytesIO(stored), separate_channels=True, header_only=header_only, num_threads=1
             )
-        )
+        return take(file)
     except SceneFormatError:
         raise
     except Exception as error:  # RuntimeError, ValueError, KeyError, TypeError
