@@ -16,7 +16,7 @@ import pytest
 from spatial_engine.records.partial import may_hold, read_ids
 from spatial_engine.records.record import read_records, write_records
 from spatialcore.errors import RecordError
-from spatialcore.io.parquet import ParquetFile, read_parquet
+from spatialcore.io.parquet import ParquetFile, as_numpy, read_parquet
 from spatialcore.io.parquet_footer import ParquetError, parse_footer, read_footer
 from tests.mllm.fabricated import make_records
 
@@ -88,6 +88,24 @@ def test_what_is_no_parquet_is_named(content: bytes, said: str, tmp_path: Path) 
     for path in (tmp_path, Path("/dev/null"), tmp_path / "none"):
         with pytest.raises(ParquetError, match=r"not a file|is a directory|no such file"):
             read_footer(path)
+
+
+def test_numbers_are_read_without_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys; from spatialcore.io.parquet import as_numpy, read_parquet;"
+        f"numbers = as_numpy(read_parquet({str(small(tmp_path / 'a.parquet'))!r})['n']);"
+        "assert numbers.tolist() == [1, 2, 3];"
+        "assert 'pandas' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert as_numpy(pa.array([True, False])).tolist() == [True, False]
+    assert as_numpy(pa.array([], pa.int32())).dtype == "int32"
+    assert str(as_numpy(pa.array([1.5, None])).tolist()) == "[1.5, nan]"
+    with pytest.raises(ParquetError, match="1 nulls in a column of int64"):
+        as_numpy(pa.array([1, None]))
 
 
 def flips(path: Path, bits: range) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from spatial_engine.engines.base import Engine
 from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.record import read_tables
 from spatialcore.errors import RecordError
+from spatialcore.io.parquet import as_numpy
 
 _COLUMNS = (
     "id", "source", "split", "task", "question", "answer_type", "answer_text", "answer_number",
@@ -82,7 +83,7 @@ class TaskCounts:
         if not len(numbers[0]):
             return  # the steps of a walk are neither words nor numbers
         self.width = len(numbers[0])
-        flat = numbers.flatten().to_numpy().astype(np.float64)
+        flat = as_numpy(numbers.flatten()).astype(np.float64)
         self.values = np.concatenate([self.values, flat])
         self.aspects = np.concatenate([self.aspects, _aspects(rows)])
 
@@ -135,7 +136,7 @@ def _aspects(rows: pa.Table) -> NDArray[np.float64]:
         return np.ones(len(rows))
     # The last image of each row, where a point is asked for; rows may differ in their number.
     last = images.values.take(pc.subtract(images.offsets[1:], 1))
-    height, across = (pc.struct_field(last, n).to_numpy() for n in ("height", "width"))
+    height, across = (as_numpy(pc.struct_field(last, n)) for n in ("height", "width"))
     aspects: NDArray[np.float64] = height / across
     return aspects
 

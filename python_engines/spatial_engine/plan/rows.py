@@ -21,7 +21,7 @@ from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.plan.plan import Plan, PlannedScene, claim_plan
 from spatialcore.errors import PlanError
 from spatialcore.files import whole_file
-from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet import ParquetFile, as_numpy
 from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def read_plan_rows(plan: Plan, number: int) -> list[dict[str, list[Row]]]:
     except ParquetError as error:
         raise PlanError(f"{plan.rows_file}: {error}") from error
     rows = list(map(Row, _tuples(table["frames"]), _tuples(table["items"])))
-    part, task = table["part"].to_numpy(), table["task"].to_numpy()
+    part, task = as_numpy(table["part"]), as_numpy(table["task"])
     starts = np.flatnonzero((part[1:] != part[:-1]) | (task[1:] != task[:-1])) + 1
     out: list[dict[str, list[Row]]] = [{} for _ in plan.shards[number].parts]
     for a, b in pairwise([0, *starts.tolist(), len(rows)]):
@@ -124,8 +124,8 @@ def read_plan_rows(plan: Plan, number: int) -> list[dict[str, list[Row]]]:
 def _tuples(column: pa.ChunkedArray) -> list[tuple[int, ...]]:
     """A column of lists as tuples."""
     lists = column.combine_chunks()
-    ends = lists.offsets.to_numpy()
-    numbers = lists.values.to_numpy()[ends[0] : ends[-1]].tolist()
+    ends = as_numpy(lists.offsets)
+    numbers = as_numpy(lists.values)[ends[0] : ends[-1]].tolist()
     return [tuple(numbers[a:b]) for a, b in pairwise((ends - ends[0]).tolist())]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneIndexError
-from spatialcore.io.parquet import read_parquet
+from spatialcore.io.parquet import as_numpy, read_parquet
 from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
@@ -275,12 +275,11 @@ def _read(path: Path) -> pa.Table:
 
 
 def _array(table: pa.Table, name: str, dtype: type[np.generic]) -> NDArray[Any]:
-    column = table.column(name).combine_chunks()
-    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False), dtype=dtype)
+    return np.ascontiguousarray(as_numpy(table.column(name)), dtype=dtype)
 
 
 def _matrix(table: pa.Table, name: str, width: int) -> Float64:
-    flat = table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    flat = as_numpy(table.column(name).combine_chunks().flatten())
     return np.ascontiguousarray(flat, dtype=np.float64).reshape(-1, width)
 
 
@@ -357,11 +356,11 @@ def read_view_sets(path: Path) -> ViewSetTable:
     t = _read(path)
     sets = t.column("frames").combine_chunks()
     frames = np.full((len(sets), 2), -1, np.int32)
-    start = sets.offsets.to_numpy()[:-1] - (sets.offsets[0].as_py() if len(sets) else 0)
-    flat = sets.flatten().to_numpy(zero_copy_only=False)
+    start = as_numpy(sets.offsets)[:-1] - (sets.offsets[0].as_py() if len(sets) else 0)
+    flat = as_numpy(sets.flatten())
     if len(sets):
         frames[:, 0] = flat[start]
-        two = np.diff(sets.offsets.to_numpy()) == 2
+        two = np.diff(as_numpy(sets.offsets)) == 2
         frames[two, 1] = flat[start[two] + 1]
     return ViewSetTable(
         object_id=_array(t, "object_id", np.int32),

@@ -10,11 +10,12 @@ whole length is compared before they are written out. What a group declares is r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spatialcore.io.parquet_footer import ParquetError, RowGroup, read_footer
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import os
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 _REASON = 300  # letters of what pyarrow says, which may go on for lines
@@ -97,9 +99,7 @@ class ParquetFile:
 
         if not 0 <= number < len(self.groups):
             raise ParquetError(f"has {len(self.groups)} row groups, not {number + 1}")
-        absent = [name for name in columns or () if name not in self.schema.names]
-        if absent:
-            raise ParquetError(f"column {absent[0]!r} is missing")
+        self._check_columns(columns)
         _check_declared(self.groups[number], self._limits)
         metadata, names = self._file.metadata, None if columns is None else list(columns)
         with _named():
@@ -125,9 +125,11 @@ class ParquetFile:
         """The whole file as one table; see `read_group`."""
         import pyarrow as pa
 
+        if self.groups:
+            return pa.concat_tables(self.read_groups(columns))
+        self._check_columns(columns)
         names = self.schema.names if columns is None else columns
-        empty = pa.schema([self.schema.field(n) for n in names if n in self.schema.names])
-        return pa.concat_tables([empty.empty_table(), *self.read_groups(columns)])
+        return pa.schema([self.schema.field(name) for name in names]).empty_table()
 
     def close(self) -> None:
         """Close the file."""
@@ -140,6 +142,11 @@ class ParquetFile:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+    def _check_columns(self, columns: Sequence[str] | None) -> None:
+        for name in columns or ():
+            if name not in self.schema.names:
+                raise ParquetError(f"column {name!r} is missing")
 
     def _check_texts(self, table: pa.Table) -> None:
         written_out = 0
@@ -165,6 +172,28 @@ def read_parquet(path: str | os.PathLike[str], columns: Sequence[str] | None = N
     """
     with ParquetFile(path) as file:
         return file.read(columns)
+
+
+def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers or truths as a numpy array; nulls among floats become NaN.
+
+    pyarrow's own `to_numpy` imports pandas where there is one, which takes half a second and
+    swallows a signal that comes meanwhile.
+
+    Raises:
+        ParquetError: There are nulls among other numbers.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    truths = pa.types.is_boolean(array.type)
+    if truths:
+        array = array.cast(pa.uint8())
+    if array.null_count and not pa.types.is_floating(array.type):
+        raise ParquetError(f"damaged: {array.null_count} nulls in a column of {array.type}")
+    values: NDArray[Any] = np.from_dlpack(array.fill_null(math.nan) if array.null_count else array)
+    return values.view(np.bool_) if truths else values
 
 
 @contextmanager
@@ -194,18 +223,16 @@ def _check_declared(group: RowGroup, limits: Limits) -> None:
 
 def _text_bytes(array: pa.Array, limits: Limits) -> int:
     """Bytes of the texts of an array that lie in dictionaries, once they are written out."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = array.type
     if pa.types.is_dictionary(kind):
-        lengths = pc.binary_length(array.dictionary).to_numpy(zero_copy_only=False)
-        longest = int(np.nanmax(lengths, initial=0)) if len(lengths) else 0
+        lengths = pc.binary_length(array.dictionary)
+        longest = pc.max(lengths).as_py() or 0
         if longest > limits.text_bytes:
             raise OverLimit(f"a text of {longest:,} bytes; at most {limits.text_bytes:,} are read")
-        used = array.indices.drop_null().to_numpy(zero_copy_only=False)
-        return int(np.nan_to_num(lengths[used]).sum()) if len(used) else 0
+        return pc.sum(lengths.take(array.indices.drop_null())).as_py() or 0
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _text_bytes(array.flatten(), limits)
     if pa.types.is_struct(kind):
