@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that is made again within one process is read again, not remembered by its name."""
+"""What a process keeps: folders made again are read again, and scenes that are done are let go."""
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from spatial_engine.engines.context import SceneContext
 from spatialcore import cli
 
 QUESTION = ["--tasks", "camera_movement.distance", "--limit", "4", "--workers", "1"]
@@ -37,3 +42,20 @@ def test_another_plan_and_another_set_of_the_same_name(
     capsys.readouterr()
     assert cli.main(export) == 1
     assert "has no source 'scannet'" in capsys.readouterr().err
+
+
+def test_a_context_that_forgets_is_gone_without_a_search_for_cycles() -> None:
+    scene = SimpleNamespace(valid_frames=np.arange(40))
+    context = SceneContext(scene, None)  # type: ignore[arg-type]
+    walk = context.on((1, 2)).referring("boxed")
+    walk.cached("views", lambda: [lambda: walk])
+    context.shared("views", lambda: [lambda: context])
+    gone = [weakref.ref(one) for one in (context, walk)]
+    gc.collect()
+    gc.disable()
+    try:
+        context.forget()
+        del context, walk
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()

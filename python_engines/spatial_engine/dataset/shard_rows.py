@@ -84,9 +84,15 @@ def _taken(plan: Plan, scene: PlannedScene, context: SceneContext, task: str) ->
     return plan.choose(candidates_of(engine_of(task), context), task, scene)
 
 
+_LAST: list[SceneContext] = []  # what `open_scene` returned last
+
+
 @lru_cache(maxsize=1)
 def open_scene(plan: Plan, scene: PlannedScene) -> SceneContext:
     """A scene, kept while shard after shard takes its part of it."""
+    while _LAST:  # no search for cycles runs while records are made
+        _LAST.pop().forget()
     index = open_index(plan.index)
     context = open_context(index, scene, plan.recipe, plan.config.seed, plan.quotas_of(scene))
-    return dataclasses.replace(context, takes=partial(plan.takes, scene))
+    _LAST.append(dataclasses.replace(context, takes=partial(plan.takes, scene)))
+    return _LAST[-1]

@@ -122,6 +122,14 @@ class SceneContext:
         value: T = self._cache[key]
         return value
 
+    def forget(self) -> None:
+        """Let go of all that was computed: what is kept refers to the context, and would stay."""
+        kept = list(self._cache.values())
+        self._cache.clear()
+        for value in kept:
+            if isinstance(value, SceneContext):
+                value.forget()
+
     @property
     def track(self) -> Track3D:
         """The clip's tracks, read from the source on first use."""
