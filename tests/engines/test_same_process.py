@@ -44,18 +44,25 @@ def test_another_plan_and_another_set_of_the_same_name(
     assert "has no source 'scannet'" in capsys.readouterr().err
 
 
-def test_a_context_that_forgets_is_gone_without_a_search_for_cycles() -> None:
+def _context_in_cycles() -> SceneContext:
     scene = SimpleNamespace(valid_frames=np.arange(40))
     context = SceneContext(scene, None)  # type: ignore[arg-type]
     walk = context.on((1, 2)).referring("boxed")
     walk.cached("views", lambda: [lambda: walk])
     context.shared("views", lambda: [lambda: context])
-    gone = [weakref.ref(one) for one in (context, walk)]
-    gc.collect()
+    return context
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_context_that_forgets_is_gone_without_a_search_for_cycles(forgets: bool) -> None:
     gc.disable()
     try:
-        context.forget()
+        context = _context_in_cycles()
+        walk = context.on((1, 2))
+        gone = [weakref.ref(one) for one in (context, walk, walk.referring("boxed"))]
+        if forgets:
+            context.forget()
         del context, walk
-        assert [one() for one in gone] == [None, None]
+        assert [one() is None for one in gone] == [forgets] * 3
     finally:
         gc.enable()
