@@ -312,3 +312,26 @@ def test_ask_shows_a_captured_video_by_every_sampler(real_path, tiny, tmp_path, 
     assert json.loads(capsys.readouterr().out)["prompt_tokens"] == tokens + 3 * 4
     assert main([*asked, "--sampler", "space_aware"]) == 2
     assert "--geometry" in capsys.readouterr().err
+
+
+def test_models_of_others_are_shown_the_chosen_frames_as_stills(walks):
+    from spatialcore.errors import UsageError
+    from spatialmllm.data.walk_geometry import ClipRequest
+    from spatialmllm.evaluation.answerers import Replies, prompts
+
+    records = RecordSet.open([parse_folder(str(walks))])
+    record = records[0]
+    assert ClipRequest().stills() is None
+    shown = ClipRequest(sampler="uniform", frames=4, clip_from=3).stills()
+    (some,) = prompts([record], records, Replies(), blind=False, frames=shown)
+    at = [0, 4, 7, 11]
+    assert [i.tobytes() for i in some.images] == [records.image(record, k).tobytes() for k in at]
+    assert some.text.count("<image>") == 4
+    assert record.question in some.text
+    (every,) = prompts([record], records, Replies(), blind=False)
+    assert len(every.images) == 12
+    assert shown.identity()["shown_as"] == "stills"
+    with pytest.raises(UsageError, match="tokens that frames cost"):
+        ClipRequest(sampler="adaptive", clip_from=3).stills()
+    with pytest.raises(UsageError, match="needs to know where pixels lie"):
+        ClipRequest(sampler="space_aware", clip_from=3).stills()

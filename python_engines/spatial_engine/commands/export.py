@@ -3,6 +3,7 @@
 
 Examples:
   spatialcore export out -o train-set --to llamafactory --images copy
+  spatialcore export out -o bench --to lmms-eval --split val     a task folder for --include_path
   spatialcore export out -o prompts --to prompts vlmevalkit --split val
   spatialcore export out -o thinking --to trl swift --chains   verified reasoning, then the answer
   spatialcore export out -o unmarked --to swift --no-render-marks --tasks "camera_movement.*"
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 TargetName = Literal[
     "multispa", "internvl", "llava", "qwen", "trl", "trl-grpo", "llamafactory", "swift", "sharegpt",
     "vlmevalkit", "prompts", "webdataset", "jsonl",
+    "lmms-eval",
 ]  # fmt: skip
 
 

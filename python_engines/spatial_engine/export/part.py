@@ -35,6 +35,7 @@ TARGETS = {
     "multispa": "jsonl", "internvl": "jsonl", "llava": "json", "qwen": "json", "trl": "parquet",
     "llamafactory": "jsonl", "swift": "jsonl", "sharegpt": "jsonl", "vlmevalkit": "tsv",
     "trl-grpo": "parquet", "prompts": "jsonl", "webdataset": "tar", "jsonl": "jsonl",
+    "lmms-eval": "jsonl",
 }  # fmt: skip
 EVALUATION = ("prompts", "vlmevalkit")  # these hold no answer and no evidence
 HOLDS_IMAGES = ("webdataset",)  # their rows are made of the images themselves

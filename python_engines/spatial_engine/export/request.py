@@ -135,7 +135,7 @@ class Exported:
 def part_files(folder: Path, target: str) -> Iterator[tuple[str, Path]]:
     """(split, file) of every finished file of a target, in order of split and name."""
     for split in sorted(path for path in (folder / target).iterdir() if path.is_dir()):
-        if split.name == "done":
+        if split.name in ("done", "tasks"):
             continue
         for path in sorted(split.iterdir()):
             if not path.name.startswith("."):

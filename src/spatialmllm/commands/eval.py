@@ -12,6 +12,7 @@ Examples:
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -168,15 +169,11 @@ def _answer(options: Options, records: RecordSet, model: str, out: Path, *, blin
 
 def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
     """Who is asked: an endpoint, a model of transformers, or one of ours."""
-    from spatialcore.errors import UsageError
     from spatialmllm.evaluation.run import open_answerer, pick_device, pick_dtype
 
     clips = _clips(options)
     if clips.given and (options.endpoint is not None or name.startswith("hf:")):
-        raise UsageError(
-            "--clip-from, --frames, --sampler and --geometry are for models of this package; "
-            "others are shown every image of a record"
-        )
+        print("the frames of walks are shown to this model as stills", file=sys.stderr)
     if options.endpoint is not None:
         from spatialmllm.evaluation.endpoint import Endpoint
 
@@ -186,6 +183,7 @@ def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
             max_new_tokens=options.max_new_tokens,
             concurrency=options.concurrency,
             blind=blind,
+            frames=clips.stills(),
         )
     device = pick_device(options.device)
     return open_answerer(

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from spatialmllm.config import SpatialMLLMConfig
 from spatialmllm.data.clips import (
-    Walk,
     check_sampler,
     choose_frames,
     clip_text,
@@ -30,6 +29,7 @@ from spatialmllm.data.clips import (
     earlier_turns,
     is_walk,
     user_text,
+    walk_of,
 )
 from spatialmllm.data.positions import sequence_positions, time_stride
 from spatialmllm.data.preprocessing import (
@@ -212,18 +212,10 @@ class SampleBuilder:
         takes of a clip would tell about what is in it.
         """
         shown, processor = records[0], self.config.processor
-        count, first = len(shown.images), shown.images[0]
         if self.blind:
-            return uniform_indices(count, processor.clip_frames)
+            return uniform_indices(len(shown.images), processor.clip_frames)
         text = self.encode(records, answers=answers, visual=[(VIDEO_TAG, 0)])
-        walk = Walk(
-            key=f"{shown.source}/{shown.scene}/{','.join(map(str, shown.frames))}",
-            count=count,
-            height=first.height,
-            width=first.width,
-            frames=lambda at: [images.image(shown, number) for number in at],
-            geometry=None if self.geometry is None else self.geometry(shown, images),
-        )
+        walk = walk_of(shown, images, self.geometry)
         return choose_frames(walk, processor, processor.max_tokens - len(text.ids))
 
     def _clip(self, records: Sequence[QARecord], images: RecordSet, *, answers: bool) -> Medium:

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import UsageError
 from spatialmllm.config import ProcessorConfig, Sampler
-from spatialmllm.data.preprocessing import PAIR, target_size
+from spatialmllm.data.preprocessing import PAIR, target_size, uniform_indices
 from spatialmllm.data.tokens import IMAGE_TAG, VIDEO_TAG
 from spatialmllm.geometry import GeometryProvider
 from spatialmllm.sampling import adaptive_budget, motion_of, select_frames
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from spatial_engine.records.record import Message, QARecord
+    from spatialmllm.data.records import RecordSet
+    from spatialmllm.data.walk_geometry import WalkGeometry
 
 # Frames by position in the walk; read only where a sampler looks at them.
 Frames = Callable[[Sequence[int]], "Sequence[Image]"]
@@ -120,6 +122,61 @@ def check_sampler(processor: ProcessorConfig, *, has_geometry: bool) -> None:
         )
 
 
+def walk_of(record: QARecord, images: RecordSet, geometry: WalkGeometry | None) -> Walk:
+    """The images of a record as frames to choose from."""
+    first = record.images[0]
+    return Walk(
+        key=f"{record.source}/{record.scene}/{','.join(map(str, record.frames))}",
+        count=len(record.images),
+        height=first.height,
+        width=first.width,
+        frames=lambda at: [images.image(record, number) for number in at],
+        geometry=None if geometry is None else geometry(record, images),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFrames:
+    """Which frames of a walk a model of another package is shown: as stills, in order.
+
+    Attributes:
+        settings: `clip_from`, `clip_frames` and `sampler` as for models of this package.
+        geometry: Where pixels lie, for samplers that ask for it.
+    """
+
+    settings: ProcessorConfig
+    geometry: WalkGeometry | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings.sampler == "adaptive":
+            raise UsageError(
+                "--sampler adaptive goes by the tokens that frames cost, which are not known of "
+                "this model: give --frames and uniform, random, space_aware or score"
+            )
+        check_sampler(self.settings, has_geometry=self.geometry is not None)
+
+    def identity(self) -> dict[str, Any]:
+        """How frames are chosen, for the header of results."""
+        chosen = {key: getattr(self.settings, key) for key in _CHOICE}
+        where = None if self.geometry is None else self.geometry.identity()
+        return {**chosen, "geometry": where, "shown_as": "stills"}
+
+    def of(self, record: QARecord, images: RecordSet, *, blind: bool) -> tuple[list[int], str]:
+        """Positions of the images that are shown, and the text with a tag for each."""
+        every = list(range(len(record.images)))
+        if not is_walk(record, self.settings):
+            return every, user_text(record)
+        if blind:  # how many a sampler takes would tell about what is in it
+            at = uniform_indices(len(every), self.settings.clip_frames)
+        else:
+            at = choose_frames(walk_of(record, images, self.geometry), self.settings, 0)
+        tags = "\n".join([IMAGE_TAG] * len(at))
+        return list(at), clip_text(record).replace(VIDEO_TAG, tags, 1)
+
+
+_CHOICE = ("clip_from", "clip_frames", "sampler")
+
+
 def choose_frames(walk: Walk, processor: ProcessorConfig, available_tokens: int) -> list[int]:
     """Positions of the frames that a model is shown, ascending.
 
@@ -158,7 +215,6 @@ class _Grey:
     """Grey images of a walk's candidates, small; the frames are opened once."""
 
     def __init__(self, walk: Walk) -> None:
-        from spatialmllm.data.preprocessing import uniform_indices
         from spatialmllm.sampling import MAX_CANDIDATES
 
         self.candidates = uniform_indices(walk.count, MAX_CANDIDATES)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spatialcore.errors import MissingInput, RecordError, UsageError
 from spatialmllm.config import ProcessorConfig, Sampler
-from spatialmllm.data.clips import shown_settings
+from spatialmllm.data.clips import ShownFrames, shown_settings
 from spatialmllm.geometry import GeometryProvider, PointMaps, from_depth, from_npz
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class ClipRequest:
         return shown_settings(
             processor, sampler=self.sampler, frames=self.frames, clip_from=self.clip_from
         )
+
+    def stills(self) -> ShownFrames | None:
+        """Which frames a model of another package is shown; None where nothing is said."""
+        if not self.given:
+            return None
+        return ShownFrames(self.settings(ProcessorConfig()), self.walk_geometry())
 
     def walk_geometry(self) -> WalkGeometry | None:
         """Where pixels lie, where that is said."""

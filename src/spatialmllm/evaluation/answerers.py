@@ -16,7 +16,7 @@ from PIL import Image
 
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, to_device
-from spatialmllm.data.clips import earlier_turns, user_text
+from spatialmllm.data.clips import ShownFrames, earlier_turns, user_text
 from spatialmllm.data.records import RecordSet
 from spatialmllm.data.tokens import IMAGE_TAG
 from spatialmllm.decoding import Sampling, generate
@@ -99,23 +99,35 @@ class Answerer(Protocol):
 
 
 def prompts(
-    records: Sequence[QARecord], images: RecordSet, replies: Replies, *, blind: bool
+    records: Sequence[QARecord],
+    images: RecordSet,
+    replies: Replies,
+    *,
+    blind: bool,
+    frames: ShownFrames | None = None,
 ) -> list[Prompt]:
-    """The prompts of records, with marks drawn; those that cannot be shown go to `replies`."""
+    """The prompts of records, with marks drawn; those that cannot be shown go to `replies`.
+
+    With `frames` the images of a walk are those that are chosen, as stills; else all are shown.
+    """
     made: list[Prompt] = []
     for record in records:
+        earlier = earlier_turns(record)
+        at, text = list(range(len(record.images))), user_text(record)
         try:
+            if frames is not None:
+                at, text = frames.of(record, images, blind=blind)
+            sizes = [(record.images[k].width, record.images[k].height) for k in at]
             shown = tuple(
-                Image.new("RGB", (image.width, image.height), (GREY, GREY, GREY))
+                Image.new("RGB", size, (GREY, GREY, GREY))
                 if blind
                 else images.image(record, number)
-                for number, image in enumerate(record.images)
+                for number, size in zip(at, sizes, strict=True)
             )
         except (SpatialCoreError, ValueError, OSError) as error:
             replies.fail(record.id, str(error))
             continue
-        earlier = earlier_turns(record)
-        text = earlier[-1].content if earlier else user_text(record)
+        text = earlier[-1].content if earlier else text
         made.append(Prompt(record.id, text, shown, earlier[:-1]))
     return made
 

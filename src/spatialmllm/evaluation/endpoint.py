@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from spatialcore.errors import UsageError, printable
+from spatialmllm.data.clips import ShownFrames
 from spatialmllm.data.records import RecordSet
 from spatialmllm.evaluation.answerers import Prompt, Replies, prompts
 
@@ -61,6 +62,7 @@ class Endpoint:
         timeout_s: Seconds until a request counts as failed.
         first_wait_s: Seconds before the second try; each further one waits twice as long.
         blind: Show grey images of the same size.
+        frames: Which frames of a walk are shown; None: all.
 
     Raises:
         UsageError: The URL is none.
@@ -77,6 +79,7 @@ class Endpoint:
         timeout_s: float = 120.0,
         first_wait_s: float = 1.0,
         blind: bool = False,
+        frames: ShownFrames | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -88,6 +91,7 @@ class Endpoint:
         self.url = url.rstrip("/") if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH
         self.model, self._longest, self._blind = model, max_new_tokens, blind
         self._concurrency, self._retries = concurrency, retries
+        self._frames = frames
         self._timeout_s, self._first_wait_s = timeout_s, first_wait_s
 
     def identity(self) -> dict[str, Any]:
@@ -96,6 +100,7 @@ class Endpoint:
             "model": self.model,
             "endpoint": self.url,
             "sampling": {"max_new_tokens": self._longest},
+            **({} if self._frames is None else {"clips": self._frames.identity()}),
         }
 
     def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
@@ -105,7 +110,7 @@ class Endpoint:
             EndpointError: No connection, a wrong key or address, or a server that keeps failing.
         """
         replies = Replies()
-        asked = prompts(records, images, replies, blind=self._blind)
+        asked = prompts(records, images, replies, blind=self._blind, frames=self._frames)
         with ThreadPoolExecutor(self._concurrency) as pool:
             done = [(prompt, pool.submit(self._timed, prompt)) for prompt in asked]
             failure: EndpointError | None = None

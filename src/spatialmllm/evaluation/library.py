@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from spatialcore.errors import UsageError
+from spatialmllm.data.clips import ShownFrames
 from spatialmllm.data.records import RecordSet
 from spatialmllm.evaluation.answerers import Prompt, Replies, prompts
 
@@ -31,6 +32,7 @@ class LibraryModel:
         dtype: Type of its weights.
         max_new_tokens: Longest response; decoding is greedy.
         blind: Show grey images of the same size.
+        frames: Which frames of a walk are shown; None: all.
 
     Raises:
         UsageError: The library cannot open it; the message is the library's own first line.
@@ -44,9 +46,10 @@ class LibraryModel:
         dtype: torch.dtype,
         max_new_tokens: int = 64,
         blind: bool = False,
+        frames: ShownFrames | None = None,
     ) -> None:
         self.name, self._blind, self._longest = name, blind, max_new_tokens
-        self._device = device
+        self._device, self._frames = device, frames
         with _named(name):
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -72,12 +75,13 @@ class LibraryModel:
             "weights": model_digest(folder) if folder.is_dir() else None,
             "template": template.hexdigest(),
             "sampling": {"max_new_tokens": self._longest},
+            **({} if self._frames is None else {"clips": self._frames.identity()}),
         }
 
     def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
         """Answer every record of a batch; one that fails does not lose the others."""
         replies = Replies()
-        asked = prompts(records, images, replies, blind=self._blind)
+        asked = prompts(records, images, replies, blind=self._blind, frames=self._frames)
         try:
             self.respond(asked, replies)
         except (ValueError, RuntimeError, IndexError, TypeError):

@@ -178,7 +178,8 @@ def open_answerer(
         max_new_tokens: Longest response; decoding is greedy.
         blind: Show grey images of the same size.
         cache: Folder for decoded images of a model of ours; None decodes every time.
-        clips: What is said of clips, instead of the settings of a model of ours.
+        clips: What is said of clips, instead of the settings of a model of ours; a model of
+            transformers is shown the chosen frames as stills.
     """
     if name.startswith("hf:"):
         from spatialmllm.evaluation.library import LibraryModel
@@ -189,6 +190,7 @@ def open_answerer(
             dtype=dtype,
             max_new_tokens=max_new_tokens,
             blind=blind,
+            frames=None if clips is None else clips.stills(),
         )
     folder = Path(name)
     model = load(folder, dtype=dtype, device=device).eval()
