@@ -190,7 +190,7 @@ def test_rewarded_arms_are_judged_by_their_intervals():
     from benchmarks.rewards.run import verdicts
 
     flat, better = {"reward": [0.5] * 200}, {"reward": [0.5] * 80 + [1.0] * 120}
-    arms = {"rewarded": {"20": flat, "150": better}, "shuffled": {"150": flat}, "cold-start": {}}
+    arms = {"rewarded": {"20": flat, "150": better}, "shuffled": {"150": flat}, "other": {}}
     assert [right for _, right in verdicts({"start": flat, "arms": arms})] == [True, True]
     arms = {"rewarded": {"150": flat}, "shuffled": {"150": better}}
     assert [right for _, right in verdicts({"start": flat, "arms": arms})] == [False, False]

@@ -2,9 +2,9 @@
 """Reward a model that is half trained, by its own rewards and by shuffled ones; ask it greedily.
 
 Rooms are rendered, a model is trained on their answers until it is right somewhat more often than
-chance, then each arm goes on from it: rewards, the same rewards shuffled within a step, or a cold
-start. Rooms of another seed are asked after every so many steps, one greedy answer each. The same
-command continues what an earlier one left; the curve is the JSON file of --results.
+chance, then each arm goes on from it: by rewards, or by the same rewards shuffled within a step.
+Rooms of another seed are asked after every so many steps, one greedy answer each. The same command
+continues what an earlier one left; the curve is the JSON file of --results.
 
 Examples:
   python -m benchmarks.rewards runs/rewards --minutes 10            again until it is through
@@ -33,7 +33,7 @@ class Options:
 
     Attributes:
         folder: Holds everything that is made; the same command continues.
-        arms: rewarded, shuffled (its control), cold-start.
+        arms: rewarded, and shuffled, its control.
         results: JSON file of the curves.
         start_steps: Where a supervised run of 300 steps is stopped, a multiple of 10: it should be
             right in 0.6 to 0.7 of its answers.
@@ -48,14 +48,14 @@ class Options:
     """
 
     folder: Annotated[Path, tyro.conf.Positional]
-    arms: tuple[Literal["rewarded", "shuffled", "cold-start"], ...] = ("rewarded", "shuffled")
+    arms: tuple[Literal["rewarded", "shuffled"], ...] = ("rewarded", "shuffled")
     results: Path = RESULTS
-    start_steps: int = 150
+    start_steps: int = 270
     steps: int = 150
-    every: int = 50
-    rooms: int = 220
+    every: int = 10
+    rooms: int = 90
     held_rooms: int = 50
-    questions: int = 400
+    questions: int = 500
     minutes: float | None = None
     set: tuple[str, ...] = ()
     json: bool = False

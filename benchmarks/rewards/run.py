@@ -146,8 +146,7 @@ def _arm(
     """One arm, asked after every so many steps."""
     found = _results(results, size)
     curve: dict[str, Any] = found["arms"].setdefault(arm, {})
-    every = size.steps if arm == "cold-start" else size.every
-    for step in range(every, size.steps + 1, every):
+    for step in range(size.every, size.steps + 1, size.every):
         if str(step) in curve:
             continue
         if deadline is not None and time.monotonic() >= deadline:
@@ -165,7 +164,9 @@ def _trained(
     folder: Path, arm: str, size: Size, step: int, deadline: float | None, sink: Sink
 ) -> Path | None:
     """The model of an arm after some steps; None where the time is over before."""
+    from spatial_engine.scoring.reward import reward
     from spatialmllm.training.callbacks import StopRequest, TrainEvent
+    from spatialmllm.training.grpo import train_grpo
 
     out = folder / arm
     model = out / f"checkpoint-{step}/model"
@@ -178,18 +179,10 @@ def _trained(
         if event.kind == "step" and event.step >= step:
             stop.ask("the model is asked here")
 
-    if arm == "cold-start":
-        from spatialmllm.training.cold_start import cold_start
-
-        cold_start(_prepared(folder, out, size, size.steps, arm, GRPO), stop, listen)
-    else:
-        from spatial_engine.scoring.reward import reward
-        from spatialmllm.training.grpo import train_grpo
-
-        train_grpo(
-            _prepared(folder, out, size, size.steps, "grpo", GRPO), stop, listen,
-            rewards=reward if arm == "rewarded" else _shuffled(step),
-        )  # fmt: skip
+    train_grpo(
+        _prepared(folder, out, size, size.steps, "grpo", GRPO), stop, listen,
+        rewards=reward if arm == "rewarded" else _shuffled(step),
+    )  # fmt: skip
     return model if (model / "config.json").is_file() else None
 
 
