@@ -10,8 +10,9 @@ from typing import Literal, get_args
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.answers import CLOSED, FREE, WRITTEN
+from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import QARecord
-from spatial_engine.scoring.multispa import score
+from spatial_engine.scoring.multispa import worth
 from spatialcore.draws import draw, uniform_below
 
 Baseline = Literal["random", "frequency", "oracle"]
@@ -74,10 +75,13 @@ class _Known:
             return f"`{ranked[0]}`"
         candidates = sorted(ranked)[:: max(1, len(ranked) // _CANDIDATES)]
 
-        def worth(span: str) -> float:
-            return sum(score(record, f"`{span}`").value for _, _, record in self.judges)
+        def score_of(span: str) -> float:
+            judge = self.judges[0][2].typed_answer  # reading an answer costs more than judging it
+            said = parse_answer(f"`{span}`", judge.type, judge.unit).answer
+            assert said is not None
+            return sum(worth(record, said) for _, _, record in self.judges)
 
-        return f"`{max(candidates, key=worth)}`"
+        return f"`{max(candidates, key=score_of)}`"
 
 
 class Learning:

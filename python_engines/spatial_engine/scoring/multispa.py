@@ -87,8 +87,18 @@ def score(record: QARecord, response: str, *, dialect: Dialect = "multispa") -> 
     metric = engine_of(record.task).metric
     if parsed.answer is None:
         return Score(record.id, record.task, metric, 0.0, False)
-    value = _value(record, parsed.answer, truth, metric)
-    return Score(record.id, record.task, metric, value, True, parsed.converted)
+    return Score(
+        record.id, record.task, metric, worth(record, parsed.answer), True, parsed.converted
+    )
+
+
+def worth(record: QARecord, answer: Answer) -> float:
+    """What a typed answer is worth, 0 to 1, by the rule of the record's task.
+
+    Raises:
+        TaskError: No installed engine makes the record's task.
+    """
+    return _value(record, answer, record.typed_answer, engine_of(record.task).metric)
 
 
 def closed_set(record: QARecord) -> tuple[str, ...]:
