@@ -220,3 +220,11 @@ def test_the_command(tmp_path, capsys):
     assert main([str(path), "--records", str(tmp_path / "nowhere")]) == 2
     path.write_text(json.dumps({"id": "unknown", "response": ""}))
     assert main([str(path), "--records", str(tmp_path / "out")]) == 1
+    capsys.readouterr()
+    # Without a list of its own a source has no val: the only split is asked, and that is said.
+    data_set(tmp_path / "train", tmp_path, [replace(r, split="train") for r in records])
+    argv = ["--baseline", "frequency", "--records", str(tmp_path / "train")]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith("split train\n")
+    assert main([*argv, "--split", "val"]) == 2
+    assert "its splits are train" in capsys.readouterr().err

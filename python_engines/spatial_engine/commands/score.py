@@ -46,7 +46,7 @@ class Options:
     Attributes:
         responses: JSON lines of {"id", "response"}.
         records: Folder made by `generate`.
-        split: Split that was asked.
+        split: Split that was asked; default: val, or the only one.
         baseline: Score a baseline instead of responses.
         training: Split that the baselines learn numbers and frequencies from.
         dialect: Whose rules. Of records: multispa, or lenient: answer blocks and longer texts are
@@ -61,7 +61,7 @@ class Options:
     run: Workers
     responses: Annotated[Path | None, tyro.conf.Positional] = None
     records: Path | None = None
-    split: str = "val"
+    split: str | None = None
     baseline: Literal["random", "frequency", "oracle"] | None = None
     training: str = "train"
     dialect: str | None = None
@@ -107,17 +107,14 @@ def _records(options: Options) -> tuple[dict[str, Any], str]:
     if options.records is None:
         raise ValueError("give --records, or --benchmark and --questions, or --list")
     dataset = Dataset.open(options.records)
-    if options.split not in dataset.splits:
-        raise ValueError(
-            f"{options.records} has no records of the split {options.split!r}; "
-            f"its splits are {', '.join(dataset.splits)}"
-        )
+    split = dataset.asked_split(options.split)
     try:
         with ProgressBar() as bar:
-            report = _scored(options, dataset, bar.show).to_json()
+            report = _scored(options, dataset, split, bar.show).to_json()
     except TaskError as error:
         raise TaskError(f"{options.records}: {error}") from error
-    return report, format_report(report)
+    report["split"] = split
+    return report, f"split {split}\n{format_report(report)}"
 
 
 def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
@@ -141,7 +138,7 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
     return report, format_benchmark(report)
 
 
-def _scored(options: Options, dataset: Dataset, on_progress: Progress) -> Report:
+def _scored(options: Options, dataset: Dataset, split: str, on_progress: Progress) -> Report:
     """The report on responses or on a baseline."""
     from spatial_engine.scoring.shards import score_baseline, score_responses
 
@@ -152,13 +149,13 @@ def _scored(options: Options, dataset: Dataset, on_progress: Progress) -> Report
         if options.responses is not None:
             raise ValueError("give responses or --baseline, not both")
         return score_baseline(
-            dataset, options.split, options.baseline, training=options.training,
+            dataset, split, options.baseline, training=options.training,
             dialect=dialect, workers=options.run, on_progress=on_progress,
         )  # fmt: skip
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
     return score_responses(
-        dataset, options.split, _read_responses(options.responses), dialect=dialect,
+        dataset, split, _read_responses(options.responses), dialect=dialect,
         workers=options.run, on_progress=on_progress,
     )  # fmt: skip
 

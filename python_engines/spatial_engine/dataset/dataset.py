@@ -199,6 +199,21 @@ class Dataset:
         """Splits of the finished shards, in alphabetical order."""
         return tuple(sorted({file.done.split for file in self.shards}))
 
+    def asked_split(self, wanted: str | None) -> str:
+        """The split that a model is asked: the one wanted, else val, else the only one.
+
+        Raises:
+            ValueError: No finished shard is of that split.
+        """
+        if wanted is None:
+            return "val" if "val" in self.splits else self.splits[0]
+        if wanted not in self.splits:
+            raise ValueError(
+                f"{self.path} has no records of the split {wanted!r}; "
+                f"its splits are {', '.join(self.splits)}"
+            )
+        return wanted
+
     @property
     def dropped(self) -> tuple[Dropped, ...]:
         """Records of the plan that the finished shards do not have, and why."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,7 +44,7 @@ class Options:
             any image-text-to-text model of transformers; the model's name at an endpoint.
         records: Folder made by `generate`.
         out: Folder of the results.
-        split: Split to evaluate.
+        split: Split to evaluate; default: val, or the only one.
         root: `KEY=PATH`, where the images of a source lie now.
         endpoint: URL of an OpenAI-compatible server; the key is taken from SPATIALCORE_API_KEY or
             OPENAI_API_KEY.
@@ -75,7 +75,7 @@ class Options:
     model: str
     records: str
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
-    split: str = "val"
+    split: str | None = None
     root: tuple[str, ...] = ()
     endpoint: str | None = None
     concurrency: int = 4
@@ -107,7 +107,12 @@ def _run(options: Options) -> int:
     # What is missing or wrong is said before the records are read.
     import torch  # noqa: F401
 
+    from spatial_engine.dataset.dataset import Dataset
+    from spatialmllm.data.records import parse_folder
+
     shard_of(options.shard)
+    dataset = Dataset.open(parse_folder(options.records).path)
+    options = replace(options, split=dataset.asked_split(options.split))
     return _evaluate(options, _records(options))
 
 
@@ -115,6 +120,7 @@ def _records(options: Options) -> RecordSet:
     from spatialcore.errors import UsageError
     from spatialmllm.data.records import RecordSet, parse_folder
 
+    assert options.split is not None  # it was chosen before
     folder = parse_folder(options.records)
     records = RecordSet.open([folder], split=options.split, roots=roots_of(options.root))
     records = records if options.limit is None else records.spread(options.limit)
