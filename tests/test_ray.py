@@ -104,6 +104,25 @@ def test_indexes_plans_and_checks_run_on_ray(
     assert verify.main([str(planned / "out"), *ray_too]) == 0
 
 
+@pytest.mark.slow
+def test_parts_of_an_index_and_of_a_plan_run_on_ray(
+    cluster: str, planned: Path, sample_dir: Path, tmp_path: Path
+) -> None:
+    """A part on Ray leaves counts, one on processes candidates too: either may be the last."""
+    ray_too = ["--executor", "ray", "--workers", "2"]
+    idx, asked = tmp_path / "idx", tmp_path / "plan"
+    for part in ("0/2", "1/2"):
+        argv = [str(sample_dir / "scannet"), "-o", str(idx), *ray_too, "--shard", part]
+        assert index.main(argv) == 0
+    for mask in (planned / "idx").rglob("visible.npy"):
+        assert (idx / mask.relative_to(planned / "idx")).read_bytes() == mask.read_bytes()
+    for part, executor in (("0/2", []), ("1/2", ray_too)):
+        argv = [str(planned / "idx"), "-o", str(asked), *TASKS, *executor, "--shard", part]
+        assert plan.main(argv) == 0
+    name = "thresholds.parquet"
+    assert (asked / name).read_bytes() == (planned / "plan" / name).read_bytes()
+
+
 def test_an_address_reaches_a_running_cluster(cluster: str, planned: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     argv = ["generate", str(planned / "plan"), "-o", str(out), "--executor", "ray"]

@@ -192,8 +192,7 @@ def _share(options: Options, part: tuple[int, int]) -> None:
     index = _named(options, "index.json")
     if index is None:
         index = _indexed(options, part)
-    if options.run.executor == "local":
-        plan_index(index, options.output / "plan", options.select, options.run, part)
+    plan_index(index, options.output / "plan", options.select, options.run, part)
 
 
 def _indexed(options: Options, part: tuple[int, int] = (0, 1)) -> Path:

@@ -29,7 +29,7 @@ from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.reading import KeyedReading
 from spatialcore.errors import UsageError
 from spatialcore.files import scratch
-from spatialcore.workers import Workers
+from spatialcore.workers import Workers, held
 
 if TYPE_CHECKING:
     from spatial_engine.plan.plan import Plan, PlanConfig
@@ -117,7 +117,12 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    return run_verb("plan", Options, __doc__, argv, _run)
+    return run_verb("plan", Options, __doc__, argv, _run_held)
+
+
+def _run_held(options: Options) -> int:
+    with held(options.run):
+        return _run(options)
 
 
 def _run(options: Options) -> int:
@@ -229,8 +234,6 @@ def _plan_part(
     from spatialcore.index.index import Index
     from spatialcore.locks import locked
 
-    if workers.executor != "local":
-        raise UsageError("--shard i/n of a plan runs on processes; leave out --executor ray")
     claim_plan(output)
     if not (output / "counted").exists() and _is_made(index, output, select):
         return Plan.open(output)  # with more parts than scenes, others were enough

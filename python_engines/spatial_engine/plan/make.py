@@ -131,7 +131,8 @@ def count_part(
         folder: Where they are left, of this index and question alone.
         part: (i, n): only scenes whose position is i modulo n.
         recipe: As in `make_plan`.
-        workers: As in `make_plan`; not on Ray, whose machines may not see the folder.
+        workers: As in `make_plan`. On Ray, whose machines may not see the folder, counts alone are
+            left, and candidates are listed again.
         on_progress: Called with (stage, scenes done, scenes in all).
 
     Returns:
