@@ -36,7 +36,7 @@ $(VENV)/.installed: $(BIN)/python $(SOURCES)
 $(VENV)/.developed: $(BIN)/python $(SOURCES) constraints.txt
 	$(PIP) scikit-build-core pybind11 ninja
 	$(PIP) torch
-	$(PIP) --no-build-isolation -e '.[test,lint,triton,model,lora,gguf,tensorboard,video,captures,dist,stress,viz]' matplotlib
+	$(PIP) --no-build-isolation -e '.[test,lint,triton,model,lora,rl,gguf,tensorboard,video,captures,dist,stress,viz]' matplotlib
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed

@@ -116,7 +116,9 @@ def test_an_estimate_writes_nothing_and_promises_what_the_plan_gives(
     assert generate.main([str(tmp_path / "plan"), "-o", str(tmp_path / "out")]) == 0
     real = sum(p.stat().st_size for p in (tmp_path / "out").glob("data/*/*.parquet"))
     assert cost["record_bytes"] == real  # one shard, which was made whole
-    assert plan.main([str(indexed), "--estimate", "-o", "x"]) == 2
+    assert (
+        _planned(indexed, tmp_path / "told", "--estimate", "--limit", "500").hash() == made.hash()
+    )
     assert plan.main([str(indexed)]) == 2
 
 

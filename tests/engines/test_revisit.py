@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from spatial_engine.commands import generate, verify
+from spatial_engine.dataset.chains import chain_of, thought_of
 from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines import engine_of, engines
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.visits import Move
 from spatial_engine.recipe import load_recipe
+from spatial_engine.records.chains import parts_of
 from spatial_engine.records.record import QARecord
 from spatial_engine.reference.scene import ReferenceScene
 from spatial_engine.scoring.multispa import score
@@ -48,6 +50,14 @@ def records(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
     for opened in open_records(out):
         found.setdefault(opened.record.task, []).append(opened.record)
     return found
+
+
+def test_every_record_tells_a_chain(records: dict[str, list[QARecord]]) -> None:
+    for told in records.values():
+        for record in told:
+            chain = chain_of(record)  # which refuses a chain that ends elsewhere
+            assert chain is not None
+            assert (chain.text, record.answer) == parts_of(thought_of(record) or "")
 
 
 @pytest.fixture(scope="module")

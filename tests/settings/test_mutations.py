@@ -124,7 +124,7 @@ def plan_meta() -> dict[str, Any]:
         },
         "recipe": recipe | {"truncated_tasks": [task], "families": ["camera_movement"]},
         "sources": {"scannet": {"kind": "scannet", "root": "scans", "options": {}}},
-        "scenes": [[*row, "scene0000", "train", False, "0" * 32]],
+        "scenes": [[*row, "scene0000", "train", "scene", "0" * 32]],
         "scene_quota": [[task, "scannet", "train", 40]],
         "files": {"thresholds.parquet": "0" * 32, "rejections.parquet": "0" * 32}, "seal": "0" * 32,
         "shards": [{"split": "train", "rows": 3, "parts": [[*row, "0" * 16, "f" * 16]]}],

@@ -43,7 +43,7 @@ from spatial_engine.dataset.manifest import (
 from spatial_engine.dataset.shard_table import shard_table
 from spatial_engine.plan.open import check_sources, open_index
 from spatial_engine.plan.outlook import rejections_by_task, shortfall
-from spatial_engine.plan.plan import Plan, PlanConfig
+from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
 from spatial_engine.plan.shortages import shortages
 from spatial_engine.recipe import Recipe
 from spatial_engine.records.record import SCHEMA_VERSION, write_table
@@ -193,7 +193,7 @@ def _without_places(manifest: Manifest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _open_plan(folder: Path, _stamp: tuple[int, int, int]) -> Plan:
+def _open_plan(folder: Path, _stamps: tuple[tuple[int, int, int], ...]) -> Plan:
     return Plan.open(folder)
 
 
@@ -262,7 +262,8 @@ def collector_paused() -> Iterator[None]:
 
 
 def _run_number(number: int, *, plan_folder: Path, out: Path) -> dict[str, Any]:
-    return run_shard(_open_plan(plan_folder, file_stamp(plan_folder / "plan.json")), out, number)
+    stamps = tuple(file_stamp(plan_folder / name) for name in ("plan.json", ROWS_NAME))
+    return run_shard(_open_plan(plan_folder, stamps), out, number)
 
 
 def generate(

@@ -24,6 +24,7 @@ from spatial_engine.engines.base import (
     equal_shares,
 )
 from spatial_engine.engines.candidates import CandidateTable, Gathered, Row
+from spatial_engine.engines.chains import of_visits
 from spatial_engine.engines.contents import (
     ANY,
     content_of,
@@ -45,6 +46,7 @@ from spatialcore.visits import object_in, thing_of
 
 if TYPE_CHECKING:
     from spatial_engine.recipe import Recipe
+    from spatial_engine.records.chains import Chain, Telling
     from spatial_engine.reference.scene import ReferenceScene
 
 Quantity = Literal["which_moved", "distance", "gap_change", "place"]
@@ -311,6 +313,10 @@ class Revisit(Engine):
         if self.quantity == "place":
             frames = frames[0], row.frames[-1:]
         return [Named(object_in(k, v), frames[v]) for k in row.items for v in (0, 1)]
+
+    def chain(self, told: Telling) -> Chain | None:
+        """The numbers of its evidence in words."""
+        return of_visits.revisit(told, self.quantity)
 
 
 OPEN = tuple(Revisit(quantity) for quantity in get_args(Quantity))

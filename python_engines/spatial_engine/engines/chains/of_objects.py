@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spatial_engine.engines.chains.of_cameras import bearing, seen_gap
@@ -253,25 +254,32 @@ def one_image(told: Telling, quantity: str) -> Chain:
 def grounding(told: Telling, quantity: str, form: str) -> Chain:
     """Where the last image shows an object."""
     facts, last = told.facts, len(told.sizes) - 1
-    lines = list(_singled_out(told, quantity))
-    width, height = (whole(side) for side in told.sizes[last])
-    place: tuple[int, ...]
+    why = tuple(_singled_out(told, quantity))
     if form == "box":
-        u0, v0, u1, v1 = facts["box"]
-        place = (*told.thousandths((u0, v0), last), *told.thousandths((u1, v1), last))
-        spans = line(
-            "What is seen of it spans the pixels {} to {} across and {} to {} down.",
-            *map(pixels, (u0, u1, v0, v1)),
-        )
-    else:
-        place = told.thousandths(facts["point"], last)
-        spans = line("A pixel on what is seen of it is {}.", [pixels(x) for x in facts["point"]])
-    lines.append(spans)
-    lines.append(
-        line("In thousandths of an image of {} by {} pixels: [{}].", width, height,
-             [whole(n) for n in place])
+        framed = boxed(told)
+        return replace(framed, lines=(*why, *framed.lines))
+    spans = line("A pixel on what is seen of it is {}.", [pixels(x) for x in facts["point"]])
+    place = told.thousandths(facts["point"], last)
+    return Chain((*why, spans, _in_thousandths(told, place)), tuple(map(float, place)))
+
+
+def boxed(told: Telling) -> Chain:
+    """The box around what the last image shows of an object."""
+    last, (u0, v0, u1, v1) = len(told.sizes) - 1, told.facts["box"]
+    place = (*told.thousandths((u0, v0), last), *told.thousandths((u1, v1), last))
+    spans = line(
+        "What is seen of it spans the pixels {} to {} across and {} to {} down.",
+        *map(pixels, (u0, u1, v0, v1)),
+    )
+    return Chain((spans, _in_thousandths(told, place)), tuple(map(float, place)))
+
+
+def _in_thousandths(told: Telling, place: Sequence[int]) -> Line:
+    width, height = told.sizes[-1]
+    return line(
+        "In thousandths of an image of {} by {} pixels: [{}].",
+        whole(width), whole(height), [whole(n) for n in place],
     )  # fmt: skip
-    return Chain(tuple(lines), tuple(map(float, place)))
 
 
 def _singled_out(told: Telling, quantity: str) -> Iterable[Line]:
