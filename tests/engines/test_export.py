@@ -138,18 +138,22 @@ def test_trl_holds_a_part_for_each_image(exported: Path, opened: list[OpenedReco
 def test_webdataset_holds_every_image_in_rows_of_one_width(
     exported: Path, opened: list[OpenedRecord]
 ) -> None:
-    total = 0
+    total, widths = 0, []
     files = sorted((exported / "webdataset" / "train").iterdir())
     for path in files:
         with tarfile.open(path) as tar:
             names = tar.getnames()
             keys = Counter(name.partition(".")[0] for name in names if not name.endswith(".json"))
-            assert set(keys.values()) == {int(path.name[:3])}
+            assert set(keys.values()) == {int(path.name.split("-")[1])}
+            widths.append(max(keys.values()))
             total += sum(keys.values())
             member = tar.extractfile(next(n for n in names if not n.endswith(".json")))
             assert member is not None
             Image.open(io.BytesIO(member.read())).verify()
     assert total == sum(len(entry.record.images) for entry in opened)
+    # Loaders take the columns of the first file: in order it is the widest.
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) > 1
     card = (exported / "README.md").read_text()
     assert "config_name: trl" in card  # the first in the card is what load_dataset gives
 

@@ -2,7 +2,8 @@
 """WebDataset: tars of samples, each a JSON file and its numbered images.
 
 Loaders take the columns of a data set from its first rows, and drop the images of wider ones
-without a word. So all samples of a tar show the same number of images, which its name begins with.
+without a word. So all samples of a tar show the same number of images, and the names of tars sort
+the widest first: whoever reads them in order has every column.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from pathlib import Path
 
 from spatial_engine.export.sample import Sample
 
+_MOST = 999  # images of a record
+
 
 def group_of(sample: Sample) -> str:
-    """Beginning of the name of the file that a sample goes to."""
-    return f"{len(sample.contents):03d}-images-"
+    """Beginning of the name of the file that a sample goes to: a number that falls, the images."""
+    count = len(sample.contents)
+    return f"{_MOST - count:03d}-{count}-images-"
 
 
 class Writer:
