@@ -181,6 +181,7 @@ def test_events_time_each_call_of_a_queue(monkeypatch):
     assert [clocks.repeats(p, 1.0) for p in (0.0, 1e-3, 0.01, 5.0)] == [200, 200, 100, 3]
 
 
+@pytest.mark.slow
 def test_every_table_runs_on_the_host(kernels_on_host, tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from benchmarks.device import measure, small_run

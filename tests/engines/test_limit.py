@@ -78,7 +78,8 @@ def test_a_limit_is_reached_and_its_edge_is_all_there_is(indexed: Path, tmp_path
     """All that there is, asked again as the limit, is had; one more is said to be missing."""
     all_of_it = _planned(indexed, tmp_path / "all", "--limit", "10000000")
     most = all_of_it.rows
-    for k, limit in enumerate((random.randint(1, 40), random.randint(300, most - 1), most)):
+    between = random.choice((random.randint(1, 40), random.randint(300, most - 1)))
+    for k, limit in enumerate((between, most)):
         assert _planned(indexed, tmp_path / str(k), "--limit", str(limit)).rows == limit
     assert _planned(indexed, tmp_path / "more", "--limit", str(most + 1)).rows == most
 

@@ -118,6 +118,7 @@ def test_two_processes_train_as_one(place, alone):
     assert (place / "together/model/model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_continues_on_another_number_of_processes(place, alone):
     _, expected = alone
     stopped, _ = _train(2, place, "moved", "--max-minutes", "0")

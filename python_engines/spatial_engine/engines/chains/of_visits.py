@@ -20,8 +20,8 @@ def revisit(told: Telling, quantity: str) -> Chain:
                  [metres(one) for one in stayed]),
         )  # fmt: skip
         return Chain(lines, told.letter(told.chosen) if moved > max(stayed) else "")
-    name = told.slots.get("object", "thing in question")  # a place is asked of what has no name
-    said = line("Between the visits the {} moved {} m.", name, metres(moved))
+    what = f"the {told.slots['object']}" if "object" in told.slots else "it"  # which is asked
+    said = line("Between the visits {} moved {} m.", what, metres(moved))
     if quantity == "distance":
         return Chain((said,), (moved,))
     if quantity == "gap_change":
