@@ -26,7 +26,7 @@ from spatialcore.io.arkit_boxes import read_boxes
 from spatialcore.io.clocks import nearest, pose_at
 from spatialcore.io.confidence import read_confident_depth
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth
+from spatialcore.io.frame_files import FrameFiles, build_frames, listed, read_depth
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import number_rows, parse_numbers
 from spatialcore.io.names import is_scene_id
@@ -220,7 +220,7 @@ class ArkitScenesSource(FolderSource):
         video = _read_video(base, trajectory)
         turn, notes = _turn(video, facts.get("sky_direction"))
         counts: dict[str, int] = {}
-        files = list(_frame_files(video, turn, self.options.stride or 1, counts))
+        files = listed(_frame_files(video, turn, self.options.stride or 1, counts), folder)
         built = build_frames(files, self.root.resolve(), folder)
         if built.color is None:
             raise SceneFormatError(base, "has no readable pincam file", code="intrinsic_missing")

@@ -16,7 +16,13 @@ from typing import Any, ClassVar
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.bop_objects import MM, numbers, read_by_image, rigid, scene_labels
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, count_reasons
+from spatialcore.io.frame_files import (
+    FrameFiles,
+    build_frames,
+    check_frame_count,
+    count_reasons,
+    listed,
+)
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.types import Scene, invert_pose
 
@@ -85,7 +91,7 @@ class BopSource(FolderSource):
         rows = read_by_image(path)
         unit, stride = _unit(rows, path), self.options.stride or 1
         check_frame_count(sum(number % stride == 0 for number in rows), path)
-        files = list(_frame_files(folder, rows, stride))
+        files = listed(_frame_files(folder, rows, stride), folder)
         if files and all(part.world_from_cam is None for part in files):
             raise SceneFormatError(
                 path, "has no cam_R_w2c and cam_t_w2c",

@@ -18,7 +18,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.colmap_model import PosedImage, find_model, model_files, read_model
 from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.paths import resolve_inside
 from spatialcore.types import Scene
 
@@ -85,7 +85,7 @@ class ColmapSource(FolderSource):
         if model is None:
             raise SceneFormatError(folder, "holds no COLMAP model", code="nothing_found")
         stride = self.options.stride or 1
-        files = list(_frame_files(folder, read_model(model, stride), stride))
+        files = listed(_frame_files(folder, read_model(model, stride), stride), folder)
         if files and all(part.depth is None for part in files):
             raise SceneFormatError(
                 folder,

@@ -250,8 +250,15 @@ def _text_cameras(path: Path) -> dict[int, Intrinsics | None]:
                 code="camera_model_unknown",
             )
         number, width, height, *parameters = _numbers([words[0], *words[2:]], path)
-        out[int(number)] = _intrinsics(model, *_size(width, height, path), tuple(parameters))
+        size = _size(width, height, path)
+        out[_camera_id(number, path)] = _intrinsics(model, *size, tuple(parameters))
     return out
+
+
+def _camera_id(number: float, path: Path) -> int:
+    if not number.is_integer():  # nor are NaN and infinity
+        raise _bad(path, f"numbers a camera {number:g}")
+    return int(number)
 
 
 def _text_images(path: Path) -> list[_Image]:
@@ -267,5 +274,5 @@ def _text_images(path: Path) -> list[_Image]:
         if len(words) != 10:
             raise _bad(path, f"holds a line that is no image: {line[:80]!r}")
         numbers = _numbers(words[:9], path)
-        out.append((words[9], numbers[1:5], numbers[5:8], int(numbers[8])))
+        out.append((words[9], numbers[1:5], numbers[5:8], _camera_id(numbers[8], path)))
     return out

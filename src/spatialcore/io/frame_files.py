@@ -32,11 +32,11 @@ from spatialcore.io.upright import (
 )
 from spatialcore.types import Camera, Float64, Frame
 
-# The largest code of 16 bits means "no reading" wherever it occurs: 7-Scenes, Structured3D,
-# Matterport3D and saturated sensors write it.
+# The largest code of 16 bits, as 7-Scenes, Matterport3D and saturated sensors write it.
 NO_READING = 65535
 # 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
 MAX_FRAMES = 1 << 16
+_READ_FEWER = "--stride 10 reads every tenth; or split the capture"
 
 Size = tuple[int, int]
 _Sizes = dict[tuple[Path | None, str], tuple[Size | None, str]]
@@ -164,12 +164,15 @@ def check_frame_count(count: int, path: Path) -> None:
         SceneFormatError: Code "too_many_frames".
     """
     if count > MAX_FRAMES:
-        raise SceneFormatError(
-            path,
-            f"lists more than {MAX_FRAMES:,} frames",
-            "--stride 10 reads every tenth; or split the capture",
-            code="too_many_frames",
-        )
+        what = f"lists more than {MAX_FRAMES:,} frames"
+        raise SceneFormatError(path, what, _READ_FEWER, code="too_many_frames")
+
+
+def listed(files: Iterable[FrameFiles], path: Path) -> list[FrameFiles]:
+    """The frames of a scene; looks at no more than one recording has, see `check_frame_count`."""
+    found = list(islice(files, MAX_FRAMES + 1))
+    check_frame_count(len(found), path)
+    return found
 
 
 def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
@@ -265,8 +268,7 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
         SceneFormatError: No frame has a readable image, or none a readable depth map; counts the
             reasons; code "no_usable_frames".
     """
-    given = list(islice(files, MAX_FRAMES + 1))
-    check_frame_count(len(given), folder)
+    given = listed(files, folder)
     rows = list(_rows(given, root))
     color_size = _commonest(row.size for row in rows)
     depth_size = _commonest(row.depth_size for row in rows)

@@ -24,7 +24,7 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.hdf5 import read_hdf5
 from spatialcore.io.hypersim_objects import instance_labels
 from spatialcore.io.intrinsics import Intrinsics
@@ -273,7 +273,7 @@ class HypersimSource(FolderSource):
         """
         folder, root = self.folder(scene_id), self.root.resolve()
         room = _room(folder, root)
-        files = list(_frame_files(folder, room, self.options.stride or 1))
+        files = listed(_frame_files(folder, room, self.options.stride or 1), folder)
         built = build_frames(files, root, folder)
         if built.color is None:
             raise SceneFormatError(folder, count_reasons(built.frames), code="no_usable_frames")

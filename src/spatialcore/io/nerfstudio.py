@@ -19,7 +19,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.names import natural_order
 from spatialcore.io.paths import (
@@ -207,7 +207,7 @@ class NerfstudioSource(FolderSource):
             raise SceneFormatError(
                 path, f"applied_scale or {_UNIT_KEYS[0]} is out of range", code="transforms_bad"
             )
-        files = list(_frame_files(folder, stored, rows, self.options.stride or 1))
+        files = listed(_frame_files(folder, stored, rows, self.options.stride or 1), folder)
         built = build_frames(files, self.root.resolve(), folder)
         if built.color is None:
             raise _no_camera(path, built.frames)

@@ -18,7 +18,7 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit import arkit_scene, opencv_pose
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles
+from spatialcore.io.frame_files import FrameFiles, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number
 from spatialcore.io.paths import list_names, read_json
@@ -105,7 +105,9 @@ class PolycamSource(FolderSource):
         if folders is None:
             raise SceneFormatError(keyframes, "has no images/ with cameras/", code="frames_missing")
         images, cameras = folders
-        files = list(_frame_files(keyframes, images, cameras, self.options.stride or 1))
+        files = listed(
+            _frame_files(keyframes, images, cameras, self.options.stride or 1), keyframes
+        )
         corrected = images.name == _PAIRS[0][0]
         return arkit_scene(
             self,

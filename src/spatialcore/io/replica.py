@@ -15,7 +15,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import read_json, read_text, resolve_inside
 from spatialcore.io.refusals import present
@@ -94,7 +94,7 @@ class ReplicaSource(FolderSource):
         """
         folder = self.folder(scene_id)
         camera, unit, path = _camera(folder, self.root.resolve())
-        files = list(_frame_files(folder, camera, self.options.stride or 1))
+        files = listed(_frame_files(folder, camera, self.options.stride or 1), folder)
         built = build_frames(files, self.root.resolve(), folder)
         if built.color is None:
             raise SceneFormatError(path, count_reasons(built.frames), code="intrinsic")

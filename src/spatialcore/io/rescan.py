@@ -21,7 +21,7 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
 from spatialcore.io.names import is_scene_id, natural_order
@@ -228,7 +228,7 @@ class RescanSource(FolderSource):
         poses = [row for row in _poses(folder / "sequence") if row[0] % stride == 0]
         seen = upright_turn((pose for _, pose in poses if pose is not None), _UP)
         turn, notes = (_TURN, ("upright_assumed",)) if seen is None else (seen, ())
-        files = list(_frame_files(folder / "sequence", info, poses, turn))
+        files = listed(_frame_files(folder / "sequence", info, poses, turn), folder)
         built = build_frames(files, root, folder)
         if built.color is None:
             raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")

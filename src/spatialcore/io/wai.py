@@ -18,7 +18,7 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.paths import read_json, resolve_inside
 from spatialcore.types import Float64, Scene
@@ -152,7 +152,7 @@ class WaiSource(FolderSource):
             what = f"has a camera {model!r:.40}"
             hint = "undistort the images, as WAI's own converters do"
             raise SceneFormatError(path, what, hint, "camera_model_unknown")
-        files = list(_frame_files(folder, stored, self.options.stride or 1))
+        files = listed(_frame_files(folder, stored, self.options.stride or 1), folder)
         built = build_frames(files, self.root.resolve(), folder)
         if built.color is None:
             raise SceneFormatError(path, count_reasons(built.frames), code="intrinsic_missing")
