@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +70,8 @@ def _start(
                     print(json.dumps(asdict(verdict)), file=stream)
                     _tell(verdict, everything)
             code = 0
+        except BaseException:
+            traceback.print_exc()  # the parent knows the number alone
         finally:
             os._exit(code)
     return pid, scratch / "verdicts"
