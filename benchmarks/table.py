@@ -99,9 +99,9 @@ def speed_table(results: Sequence[dict[str, Any]]) -> str:
 
 def _machine_of(result: dict[str, Any]) -> str:
     host = result["machine"]
-    load = f"{min(host['load_before'][0], host['load_after'][0]):.1f}"
+    load = f"load {host['load_before'][0]:.1f} before and {host['load_after'][0]:.1f} after"
     return (
-        f"{host['cpu']}, {host['cores']} cores shared with other work (load {load} or more),"
+        f"{host['cpu']}, {host['cores']} cores ({load}; a suite itself is a load of 1),"
         f" instruction sets {', '.join(host['instruction_sets'])}; one thread, process time,"
         f" {_measure(result)}."
     )

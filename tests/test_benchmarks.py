@@ -42,7 +42,7 @@ def test_our_other_variants_are_no_peers():
 
 def test_every_line_of_the_readme_has_its_table():
     table = _table()
-    files = (ROOT / "benchmarks" / "results").glob("amd-epyc-*.json")
+    files = (ROOT / "benchmarks" / "results").glob("*-avx*.json")
     results = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     titles = [one["title"] for result in results for one in result["tables"]]
     for label, wanted in table.SHOWN:
@@ -61,10 +61,8 @@ def test_the_readme_holds_the_table_of_the_stored_results():
     table = _table()
     stored = (ROOT / "README.md").read_text(encoding="utf-8")
     folder = ROOT / "benchmarks" / "results"
-    results = [
-        json.loads((folder / f"amd-epyc-{name}.json").read_text(encoding="utf-8"))
-        for name in ("avx512", "avx2")
-    ]
+    newest = folder / "intel-r-xeon-r-processor-avx512.json"
+    results = [json.loads(newest.read_text(encoding="utf-8"))]
     assert table.with_table(stored, table.speed_table(results)) == stored
     assert len(results[0]["tables"]) > 10
 

@@ -12,7 +12,8 @@ import json
 import resource
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +25,19 @@ from benchmarks.ops.harness import ROUNDS, alternating, instruction_set, machine
 from spatialcore.files import write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
+
+
+@cache
+def loads(package: str) -> bool:
+    """Whether a peer's package is here and can be imported; says why one that is here cannot."""
+    try:
+        import_module(package)
+    except ModuleNotFoundError:
+        return False
+    except ImportError as error:
+        print(f"  {package} is left out: {error}", flush=True)
+        return False
+    return True
 
 
 def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
@@ -102,7 +116,7 @@ class Comparison:
     ) -> Comparison:
         """Check all variants that are installed, then time them in alternating rounds."""
         variants = list(variants)
-        present = [v for v in variants if find_spec(v.needs)]
+        present = [v for v in variants if loads(v.needs)]
         errors = [self.check(v) for v in present]
         if ceilings is not None:
             for v in present:

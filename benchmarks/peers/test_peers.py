@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from benchmarks.ops import (
     bench_projection,
     bench_rigidity,
 )
-from benchmarks.ops.compare import Comparison, Variant
+from benchmarks.ops.compare import Comparison, Variant, loads
 from benchmarks.ops.harness import instruction_set, one_thread
 from benchmarks.ops.room import make
 
@@ -119,11 +118,11 @@ def variants(group: str) -> tuple[Comparison, dict[str, Variant]]:
 )
 @pytest.mark.benchmark(timer=time.process_time, max_time=0.5, min_rounds=5)
 def test_peer(benchmark: Any, group: str, name: str) -> None:
-    if group in ("16-bit PNG", "inflate", "JPEG size") and find_spec("cv2") is None:
+    if group in ("16-bit PNG", "inflate", "JPEG size") and not loads("cv2"):
         pytest.skip("opencv-python-headless, which writes the inputs, is not installed")
     table, named = variants(group)
     variant = named[name]
-    if find_spec(variant.needs) is None:
+    if not loads(variant.needs):
         pytest.skip(f"{variant.needs} is not installed")
     benchmark.group = group
     benchmark.extra_info["error"] = table.check(variant)

@@ -32,6 +32,7 @@ from spatial_engine.dataset.compose import Told, compose_table
 from spatial_engine.dataset.shard_rows import open_scene, rows_of_shard
 from spatial_engine.dataset.shard_table import joined
 from spatial_engine.engines import engines
+from spatial_engine.engines.budgets import facts_of
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig
 from spatial_engine.recipe import recipe_for
@@ -173,7 +174,8 @@ def stages_of(plan: Plan, folder: Path) -> dict[str, float]:
                 if part is None:
                     break
                 with counted(stages, "facts"):
-                    told = [Told(e, rows, e.facts(part.context, rows)) for e, rows in part.tasks]
+                    facts = [facts_of(e, part.context, rows) for e, rows in part.tasks]
+                    told = [Told(*one, f) for one, f in zip(part.tasks, facts, strict=True)]
                 with counted(stages, "compose"):
                     tables.append(compose_table(part.context.place, told))
         with counted(stages, "write"):
