@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import json
+import random
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,7 @@ from spatial_engine.commands import verify as verify_command
 from spatial_engine.dataset.dataset import OpenedRecord, open_records
 from spatial_engine.export import TARGETS
 from spatial_engine.export.card import licence_of
+from spatial_engine.export.limit import limited
 from spatial_engine.plan import shards as sharding
 from spatial_engine.scoring.multispa import score
 
@@ -244,6 +246,49 @@ def test_targets_beside_each_other_shards_resume_and_what_is_refused(
     argv = [str(data), "-o", str(tmp_path / "mine"), "--to", "swift"]
     assert export_command.main(argv) != 0
     assert [p.name for p in (tmp_path / "mine").rglob("*")] == ["swift", "notes.txt"]
+
+
+def test_a_limit_is_spread_evenly_over_the_tasks(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    have = Counter(record.record.task for record in open_records(made))
+    limit = random.Random().randint(len(have), 50)
+    ids = []
+    for name in ("a", "b"):
+        argv = [str(made), "-o", str(tmp_path / name), "--to", "jsonl", "--limit", str(limit)]
+        capsys.readouterr()
+        assert export_command.main(argv) == 0
+        told = capsys.readouterr().out
+        assert f"the limit of {limit} is spread evenly over {len(have)} tasks" in told
+        ids.append([row["id"] for row in rows_of(tmp_path / name, "jsonl")])
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == limit
+    found = Counter(row_id.partition("/")[0] for row_id in ids[0])
+    most = max(found.values())
+    assert all(found[task] in (count, most, most - 1) for task, count in have.items())
+
+
+def test_shares_are_as_even_as_what_there_is_lets_them_be() -> None:
+    chance = random.Random()
+    for _ in range(200):
+        held = [
+            {
+                task: chance.randint(0, 40)
+                for task in chance.sample("abcdefgh", chance.randint(1, 8))
+            }
+            for _ in range(chance.randint(1, 6))
+        ]
+        have = sum((Counter(tasks) for tasks in held), Counter[str]())
+        limit = chance.randint(1, 400)
+        shares = limited(held, limit)
+        taken = Counter[str]()
+        for tasks, share in zip(held, shares, strict=True):
+            for task, (count, there) in share.items():
+                assert 0 < count <= there == tasks[task]
+                taken[task] += count
+        assert taken.total() == min(limit, have.total())
+        short = [taken[task] for task, count in have.items() if taken[task] < count]
+        assert not short or max(taken.values()) - min(short) <= 1
 
 
 def test_evaluation_files_hold_no_answer(exported: Path, opened: list[OpenedRecord]) -> None:

@@ -56,7 +56,7 @@ class Options:
             <answer> its answer </answer>; `verify --chains` makes every number again.
         val_stretch: Of a set of one scene: this share of its questions, of the end of its walk, is
             val; questions about both sides are left out.
-        limit: At most this many records.
+        limit: At most this many records, spread evenly over the tasks.
         shard: i/n makes only the parts whose position is i modulo n; the last one ends the export.
         overwrite: Make anew what was exported in another way.
         root: KEY=PATH, where a source has moved.
@@ -163,6 +163,11 @@ def as_lines(output: Path, counts: Exported) -> Sequence[str]:
     """What the export holds, for people."""
     splits = ", ".join(f"{count:,} {split}" for split, count in sorted(counts.splits.items()))
     lines = [f"{output}: {counts.records:,} records ({splits}), {counts.images:,} images written"]
+    if counts.limit is not None and counts.tasks:
+        low, high = min(counts.tasks.values()), max(counts.tasks.values())
+        each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        lines.append(f"  the limit of {counts.limit:,} is spread evenly over {len(counts.tasks)} "
+                     f"tasks: {each} records of each")  # fmt: skip
     if counts.left_out:
         lines.append(f"  {counts.left_out:,} left out: they show frames of train and of val")
     if counts.unchained:

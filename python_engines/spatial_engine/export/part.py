@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from spatial_engine.dataset.chains import thought_of
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import MANIFEST_NAME
 from spatial_engine.export.images import ImageStore, encoded, marked
+from spatial_engine.export.limit import evenly
 from spatial_engine.export.request import Part, Request
 from spatial_engine.export.sample import Sample, Target
 from spatial_engine.records.chains import assistant_text
@@ -90,9 +90,10 @@ def export_part(
         )
         data = _opened(dataset, roots, file_stamp(dataset / MANIFEST_NAME))
         matching = (o for o in data.opened_file(part.number) if request.matches(o.record.task))
-        records = islice(matching, part.rows)
         try:
-            return write_part(records, part, folder, replace(request, targets=missing))
+            return write_part(
+                evenly(matching, part.shares), part, folder, replace(request, targets=missing)
+            )
         except RecordError as error:
             if str(dataset) in str(error):
                 raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spatial_engine.export.images import ImageMode
+from spatial_engine.export.limit import Shares, limited
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset
@@ -32,7 +33,7 @@ class Request:
         paths: Of images in rows: from the root, for any working folder, or from the export.
         render_marks: Whether marks may be drawn; without it a marked record is an error.
         embed: Whether the images are in the rows of every target.
-        limit: Records at most; None is all.
+        limit: Records at most, spread evenly over the tasks; None is all.
         stretch: (source, scene, first, last) frames whose questions are val, of a data set of one
             scene; None is the data set's own splits.
         chains: Whether the assistant thinks first: the record's chain, then its answer.
@@ -59,6 +60,8 @@ class Request:
         del plain["targets"]
         if not self.chains:  # as exports of earlier releases were asked for
             del plain["chains"]
+        if self.limit is not None:  # those of earlier releases took the first records
+            plain["limit_over"] = "tasks"
         made = json.dumps(dataset.manifest.to_json(), sort_keys=True)
         return {**plain, "data_set": hashlib.blake2b(made.encode(), digest_size=8).hexdigest()}
 
@@ -69,28 +72,31 @@ class Part(NamedTuple):
     Attributes:
         number: Number of its shard.
         split: Its split.
-        rows: Records that match, at most the rest of the limit.
+        rows: Records that are exported.
+        shares: Task -> (records that are exported, records that there are); None is all.
     """
 
     number: int
     split: str
     rows: int
+    shares: Shares | None = None
 
 
 def parts_of(dataset: Dataset, request: Request) -> list[Part]:
     """The parts that hold something, in order."""
-    left = request.limit
-    out = []
-    for file in dataset.shards:
-        done = file.done
-        if request.split not in (None, done.split):
-            continue
-        count = sum(rows for task, rows in done.tasks.items() if request.matches(task))
-        count = count if left is None else min(count, left)
-        if count:
-            out.append(Part(done.shard, done.split, count))
-        left = None if left is None else left - count
-    return out
+    files = [file.done for file in dataset.shards if request.split in (None, file.done.split)]
+    held = [{t: n for t, n in done.tasks.items() if request.matches(t)} for done in files]
+    if request.limit is None:
+        parts = [
+            Part(done.shard, done.split, sum(tasks.values()))
+            for done, tasks in zip(files, held, strict=True)
+        ]
+    else:
+        parts = [
+            Part(done.shard, done.split, sum(n for n, _ in shares.values()), shares)
+            for done, shares in zip(files, limited(held, request.limit), strict=True)
+        ]
+    return [part for part in parts if part.rows]
 
 
 @dataclass
@@ -108,6 +114,7 @@ class Exported:
         lost: Parts that are not there, since their workers died twice.
         waiting: Parts that other processes have not finished.
         chains: Whether chains were asked for.
+        limit: Records at most, spread evenly over the tasks; None is all.
     """
 
     records: int = 0
@@ -120,6 +127,7 @@ class Exported:
     lost: list[str] = field(default_factory=list)
     waiting: int = 0
     chains: bool = False
+    limit: int | None = None
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Count a finished part."""

@@ -156,7 +156,7 @@ def _finish(
     folder: Path, dataset: Dataset, request: Request, parts: list[Part], counts: Exported
 ) -> Exported:
     """Count all parts; where all are done, register them and write the card."""
-    total = Exported(lost=counts.lost, chains=request.chains)
+    total = Exported(lost=counts.lost, chains=request.chains, limit=request.limit)
     for part in parts:
         reports = [read_done(folder, target, part.number) for target in request.targets]
         if any(report is None for report in reports):
