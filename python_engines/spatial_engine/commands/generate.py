@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +29,7 @@ from spatial_engine.commands.plan import (
     plan_together,
     recipe_of,
 )
-from spatial_engine.commands.plan_text import not_asked_lines, total_line
+from spatial_engine.commands.plan_text import not_asked_lines, side_lines, total_line
 from spatial_engine.commands.sources import index_sources
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from spatial_engine.plan.plan import Plan
 
 _NAMED = 6  # tasks of a reason; `plan` names all
-VAL_STRETCH = 0.1  # of the questions about a single scene, which no split of scenes divides
+VAL_STRETCH = 0.1  # of the questions about a single scene, which no split of rooms divides
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ def _run(options: Options) -> int:
     check_folder(options.output, overwrite=options.overwrite)
     options.select.check()
     if not (options.overwrite or _named(options, "plan.json")):
-        check_question(options.output, options.select.config(), recipe_of(options.select))
+        asked = _selection(options)
+        check_question(options.output, asked.config(), recipe_of(asked))
     folders: list[Path] = []
     if part[1] > 1:
         _share(options, part)
@@ -159,7 +160,9 @@ def _export(options: Options) -> Exported | None:
     if dataset.summary() is None:
         return None
     scenes = sum(len(source.scenes) for source in dataset.manifest.sources.values())
-    stretch = VAL_STRETCH if scenes == 1 and "val" not in dataset.splits else 0.0
+    whole = scenes == 1 and dataset.splits == ("train",) and options.select.val_stretch is None
+    planned = dataset.manifest.config.get("val_stretch")  # sides of the walk are planned apart
+    stretch = VAL_STRETCH if whole and not planned else 0.0
     return export_dataset(
         dataset, options.output, Request(options.to), options.run, val_stretch=stretch,
         overwrite=options.overwrite,
@@ -192,7 +195,7 @@ def _share(options: Options, part: tuple[int, int]) -> None:
     index = _named(options, "index.json")
     if index is None:
         index = _indexed(options, part)
-    plan_index(index, options.output / "plan", options.select, options.run, part)
+    plan_index(index, options.output / "plan", _selection(options, index), options.run, part)
 
 
 def _indexed(options: Options, part: tuple[int, int] = (0, 1)) -> Path:
@@ -228,14 +231,36 @@ def _plan_folder(options: Options, *, together: bool) -> Path:
         index = first
     else:
         index = _indexed(options)
-    folder = options.output / "plan"
+    folder, asked = options.output / "plan", _selection(options, index)
     if is_held(options.output, "run"):
-        check_same_plan(index, folder, options.select)
+        check_same_plan(index, folder, asked)
     elif together:
-        plan_together(index, folder, options.select, options.run)
+        plan_together(index, folder, asked, options.run)
     else:
-        plan_index(index, folder, options.select, options.run, wait=True)
+        plan_index(index, folder, asked, options.run, wait=True)
     return folder
+
+
+def _selection(options: Options, index: Path | None = None) -> Selection:
+    """What is asked; where it is not said, an export of a single scene has the end of its walk val.
+
+    A data set that is there already is asked as it was, whether it is exported now or not.
+    """
+    from spatial_engine.dataset.manifest import MANIFEST_NAME, read_manifest
+    from spatial_engine.plan.stretch import can_be_held
+    from spatialcore.index.index import Index
+
+    asked = options.select
+    if asked.val_stretch is not None:
+        return asked
+    if not options.overwrite and (options.output / MANIFEST_NAME).exists():
+        return replace(asked, val_stretch=read_manifest(options.output).config.get("val_stretch"))
+    if not options.to or index is None or asked.val_share or asked.split or asked.benchmark:
+        return asked
+    wanted = asked.config().scenes
+    scenes = [s for s in Index.open(index) if not wanted or s.scene in wanted]
+    held = len(scenes) == 1 and can_be_held(scenes[0], VAL_STRETCH)
+    return replace(asked, val_stretch=VAL_STRETCH if held else None)
 
 
 def _refuse(wrong: bool, why: str) -> None:
@@ -256,6 +281,7 @@ def _as_text(report: dict[str, Any], plan: Plan) -> str:
         + f" in {report['seconds']:.1f} s",
         f"  planned {total_line(plan)}",
     ]
+    lines += side_lines(plan)
     lines += not_asked_lines(plan, most=_NAMED)
     lines += [f"  skipped {line}" for line in report["skipped"]]
     again = "run again to try it once more"

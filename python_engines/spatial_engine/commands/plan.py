@@ -47,6 +47,8 @@ class Selection:
         scenes: A file of scene ids, one a line.
         split: Only this split.
         val_share: Share of the spaces, of sources without their own list, that go to val.
+        val_stretch: Of one scene: this share of its questions is val, of the end of its walk, and
+            no question shows frames of both sides; `generate --to` takes 0.1, 0 is none.
         balance: Where the quota of a small bin goes: to the next one, or evenly to all.
         benchmark: multispa: 300 rows of each of its subtasks, of val unless --split says otherwise.
         seed: Seed of every choice.
@@ -58,6 +60,7 @@ class Selection:
     scenes: Path | None = None
     split: Literal["train", "val"] | None = None
     val_share: float = 0.0
+    val_stretch: float | None = None
     balance: Literal["carry", "even"] | None = None
     benchmark: Literal["multispa"] | None = None
     seed: int = 0
@@ -82,6 +85,7 @@ class Selection:
             split=self.split or ("val" if self.benchmark else None),
             scenes=_scenes_of(self.scenes),
             val_share=self.val_share,
+            val_stretch=self.val_stretch or 0.0,
             balance=self.balance,
             benchmark=self.benchmark,
         )

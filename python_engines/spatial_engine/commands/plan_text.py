@@ -19,6 +19,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         not_asked,
         reasons,
         rejections_by_task,
+        rows_by_split,
         rows_by_task,
         shortfall,
     )
@@ -28,6 +29,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "rows": plan.rows,
         "asked": plan.config.limit,
         "shards": len(plan.shards),
+        "splits": rows_by_split(plan),
         "tasks": rows_by_task(plan),
         "shortfall": shortfall(plan),
         "shortages": shortages(plan),
@@ -74,6 +76,7 @@ def as_text(plan: Plan, head: str) -> str:
             f"  {task:<{width}} {count:>9,}{less}{refused}", text_width(),
             subsequent_indent="      ", break_on_hyphens=False,
         )  # fmt: skip
+    lines += side_lines(plan)
     lines += not_asked_lines(plan)
     lines += [f"  skipped {line}" for line in plan.left_out]
     return "\n".join(lines)
@@ -83,6 +86,21 @@ def _why(reason: str) -> str:
     from spatial_engine.plan.outlook import ALL_ASKED, UNBALANCED
 
     return reason if reason.startswith((ALL_ASKED, UNBALANCED)) else f"refused: {reason}"
+
+
+def side_lines(plan: Plan) -> list[str]:
+    """The frames and rows of train and val, where the end of a walk is held out."""
+    from spatial_engine.plan.outlook import rows_by_split
+
+    rows = rows_by_split(plan)
+    sides = [
+        f"{rows.get(scene.split, 0):,} {scene.split} of frames {scene.frames[0]} to "
+        f"{scene.frames[1]}"
+        for scene in plan.scenes if scene.frames is not None
+    ]  # fmt: skip
+    if not sides:
+        return []
+    return [f"  {', '.join(sides)} of the walk; no question shows frames of both"]
 
 
 def not_asked_lines(plan: Plan, most: int | None = None) -> list[str]:

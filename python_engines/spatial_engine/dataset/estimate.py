@@ -119,8 +119,8 @@ def _frame_count(plan: Plan) -> int:
     """Frames of the planned scenes that can be shown."""
     index = open_index(plan.index)
     return sum(
-        int(index.open_scene(scene.source, scene.scene).meta["counts"]["frame_count"])
-        for scene in plan.scenes
+        int(index.open_scene(*name).meta["counts"]["frame_count"])
+        for name in {(scene.source, scene.scene) for scene in plan.scenes}
     )
 
 

@@ -104,7 +104,7 @@ def make_manifest(plan: Plan) -> Manifest:
             "numpy": np.__version__,
             "pyarrow": pa.__version__,
         },
-        config=dataclasses.asdict(plan.config),
+        config=plan.config.to_json(),
         seed=plan.config.seed,
         recipe=plan.recipe,
         tasks=plan.tasks,
@@ -143,8 +143,7 @@ def check_question(out: Path, config: PlanConfig, recipe: Recipe | None) -> None
     if not (out / MANIFEST_NAME).exists():
         return
     manifest = read_manifest(out)
-    asked = json.loads(json.dumps(dataclasses.asdict(config)))
-    differs = difference(manifest.config, asked)
+    differs = difference(manifest.config, config.to_json())
     if not differs and recipe is not None and recipe != manifest.recipe:
         differs = f"its recipe was {manifest.recipe.name}"
     if differs:

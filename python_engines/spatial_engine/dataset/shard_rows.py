@@ -35,8 +35,9 @@ def rows_of_shard(plan: Plan, number: int, dropped: list[Dropped]) -> Iterator[P
     Those of a scene that cannot be opened, or listed, are added to `dropped` instead.
     """
     stored = None if plan.rows_file is None else read_plan_rows(plan, number)
-    for k, part in enumerate(plan.shards[number].parts):
-        scene = plan.scene_of[part.source, part.scene]
+    shard = plan.shards[number]
+    for k, part in enumerate(shard.parts):
+        scene = plan.scene_of[part.source, part.scene, shard.split]
         rows = None if stored is None else stored[k]
         try:
             context = open_scene(plan, scene)
@@ -45,7 +46,7 @@ def rows_of_shard(plan: Plan, number: int, dropped: list[Dropped]) -> Iterator[P
                 lost = None if rows is None else len(rows[task])
                 dropped.append(dropped_rows(scene, task, error, lost))
             continue
-        found = _listed(plan, part, context, dropped) if rows is None else rows
+        found = _listed(plan, scene, part, context, dropped) if rows is None else rows
         yield PartRows(context, [(engine_of(task), rows) for task, rows in found.items()])
 
 
@@ -60,10 +61,13 @@ def dropped_rows(
 
 
 def _listed(
-    plan: Plan, part: ScenePart, context: SceneContext, dropped: list[Dropped]
+    plan: Plan,
+    scene: PlannedScene,
+    part: ScenePart,
+    context: SceneContext,
+    dropped: list[Dropped],
 ) -> dict[str, list[Row]]:
     """The candidates of a part of a scene that the plan takes, by task."""
-    scene = plan.scene_of[part.source, part.scene]
     out = {}
     for task in plan.tasks:
         if engine_of(task).kind != scene.kind:

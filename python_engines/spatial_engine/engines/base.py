@@ -15,8 +15,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
 
 from spatial_engine.engines.candidates import CandidateTable, Row, joined
 from spatial_engine.engines.contents import distinct, room_capped
@@ -39,6 +42,8 @@ Metric = Literal[
     "accuracy", "within 20 %", "within 5 % of W", "nearest, within 5 % of W", "MRA", "arrives",
     "within 15 degrees", "IoU", "on the object", "map", "same text",
 ]  # fmt: skip
+OTHER_SIDE = "other_side"
+"""The reason of candidates that show frames of both sides, or the other, of a held-out stretch."""
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
@@ -300,11 +305,20 @@ def candidates_of(engine: Engine, context: SceneContext) -> CandidateTable:
     reason = usable(engine, context.scene)
     if reason:
         return CandidateTable.empty({} if reason == "other_kind" else {reason: 1})
-    table = _of_walks(engine, context)
+    table = _shown(_of_walks(engine, context), context)
     if not context.recipe.word_strata:
         return table
     quota = context.scene_quota.get(engine.task)
     return room_capped(distinct(table), len(table) if quota is None else quota)
+
+
+def _shown(table: CandidateTable, context: SceneContext) -> CandidateTable:
+    """The candidates that show only frames that may be shown."""
+    inside = np.all(context.holds(table.frames) | (table.frames < 0), axis=1)
+    if inside.all():
+        return table
+    rejected = {**table.rejected, OTHER_SIDE: int((~inside).sum())}
+    return replace(table.take(inside), rejected=rejected)
 
 
 def _of_walks(engine: Engine, context: SceneContext) -> CandidateTable:

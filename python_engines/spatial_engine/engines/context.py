@@ -34,6 +34,8 @@ class SceneContext:
         open_track: Opens the clip in its source, for engines that read tracks.
         takes: (task, bin, stratum, hash) -> which rows the plan takes; None before there is a plan.
             An engine with costly guards leaves out what is not taken.
+        within: First and last frame that may be shown: one side of a walk whose end is held out;
+            None is all.
         frames: The frames that layout questions show; () = those spread over the whole walk.
         root: The context of the whole walk, of a context that shows other frames.
         refer: How objects are pointed at; "" where they are named.
@@ -45,6 +47,7 @@ class SceneContext:
     scene_quota: Mapping[str, int] = field(default_factory=dict)
     open_track: Callable[[], Track3D] | None = None
     takes: Takes | None = None
+    within: tuple[int, int] | None = None
     frames: tuple[int, ...] = ()
     root: SceneContext | None = None
     refer: Refer = ""
@@ -61,6 +64,7 @@ class SceneContext:
         *,
         scene_quota: Mapping[str, int] | None = None,
         source: Source | None = None,
+        within: tuple[int, int] | None = None,
     ) -> SceneContext:
         """Context of a scene; `source` is needed for clips, whose tracks stay there."""
         table = scene.frames
@@ -74,7 +78,7 @@ class SceneContext:
             scene.source, scene.space, scene.scene, split, recipe, seed, scene.depth_map, images
         )
         opener = None if source is None else (lambda: scene.open_track(source))
-        return cls(scene, place, dict(scene_quota or {}), opener)
+        return cls(scene, place, dict(scene_quota or {}), opener, within=within)
 
     @property
     def recipe(self) -> Recipe:
@@ -83,8 +87,16 @@ class SceneContext:
 
     @property
     def valid_frames(self) -> NDArray[Any]:
-        """The scene's valid frames, ascending."""
-        return self.scene.valid_frames
+        """The scene's valid frames that may be shown, ascending."""
+        frames = self.scene.valid_frames
+        return frames[self.holds(frames)]
+
+    def holds(self, frames: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which frames may be shown."""
+        if self.within is None:
+            return np.ones(frames.shape, dtype=np.bool_)
+        first, last = self.within
+        return np.asarray((frames >= first) & (frames <= last))
 
     @property
     def shown(self) -> tuple[int, ...]:

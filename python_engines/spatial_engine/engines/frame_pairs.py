@@ -123,11 +123,12 @@ def _band_pairs(context: SceneContext) -> BandPairs:
     row_j = np.searchsorted(frames, pairs.j)
     common = pairs.intersection.astype(np.int64)
     bins = overlap_bin(common, count[row_i] + count[row_j] - common, context.recipe)
-    inside = bins >= 0
+    here = context.holds(pairs.i) & context.holds(pairs.j)
+    inside = (bins >= 0) & here
     i, j = pairs.i[inside], pairs.j[inside]
     return BandPairs(
         i, j, row_i[inside], row_j[inside], common[inside], bins[inside],
-        (i.astype(np.int64) << 32) | j, int(len(inside) - inside.sum()),
+        (i.astype(np.int64) << 32) | j, int(here.sum() - inside.sum()),
     )  # fmt: skip
 
 

@@ -154,7 +154,8 @@ def frames_to_ask(context: SceneContext, task: str, look: int = 1) -> tuple[Int6
     where the recipe keeps samples apart, each gives up to `POINTS_PER_FRAME`.
     """
     scene = context.scene
-    frames = scene.valid_frames[_counts(context)[1] > 0]
+    seen = (_counts(context)[1] > 0) & context.holds(scene.valid_frames)
+    frames = scene.valid_frames[seen]
     quota = look * context.scene_quota.get(task, len(frames))
     order = np.argsort(context.place.draw_rows(task, (frames,), "frame"), kind="stable")
     ordered = frames[order].astype(np.int64)

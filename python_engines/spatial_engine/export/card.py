@@ -129,6 +129,9 @@ def _body(dataset: Dataset, targets: Sequence[str], counts: Exported) -> list[st
         if counts.unchained:
             lines += ["", f"{counts.unchained:,} questions are of tasks whose engine tells no "
                       "chain; their turns are the answer block alone."]  # fmt: skip
+    if dataset.manifest.config.get("val_stretch"):
+        lines += ["", "There is one scene: val is the end of its walk, and no question shows "
+                  "frames of both splits."]  # fmt: skip
     if counts.left_out:
         lines += ["", f"{counts.left_out:,} questions show frames on both sides of the stretch of "
                   "the walk that is held out as val, and are in neither split."]  # fmt: skip

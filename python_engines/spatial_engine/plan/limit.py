@@ -154,6 +154,38 @@ def spread_limit(
     return _settled(limit, quota, {cell for cell in weights if weights[cell] > 0}, rows)
 
 
+def spread_over_sides(
+    limit: int,
+    weights: Mapping[Cell, int],
+    rows: Callable[[Cell, int], int],
+    val_share: float,
+) -> dict[Cell, int]:
+    """`spread_limit` within val and within train, so that val has its share of the limit.
+
+    What one side cannot give, the other does.
+
+    Args:
+        limit: Rows wanted in all.
+        weights: See `spread_limit`.
+        rows: See `spread_limit`.
+        val_share: Share of the limit that is val.
+    """
+    val, train = (
+        {cell: n for cell, n in weights.items() if (cell[2] == "val") == wanted}
+        for wanted in (True, False)
+    )
+
+    def given(quota: Mapping[Cell, int]) -> int:
+        return sum(rows(cell, asked) for cell, asked in quota.items())
+
+    of_val = spread_limit(round(limit * val_share) if train else limit, val, rows)
+    of_train = spread_limit(limit - given(of_val), train, rows)
+    if (left := limit - given(of_train)) > given(of_val):
+        of_val = spread_limit(left, val, rows)
+    found = {**of_val, **of_train}
+    return {cell: found[cell] for cell in weights}
+
+
 def _settled(
     limit: int, quota: Mapping[Cell, int], cells: Set[Cell], rows: Callable[[Cell, int], int]
 ) -> dict[Cell, int]:

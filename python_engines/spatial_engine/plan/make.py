@@ -40,6 +40,7 @@ from spatial_engine.plan.scene_passes import (
     rejected_scene,
 )
 from spatial_engine.plan.shards import shards_of
+from spatial_engine.plan.stretch import sides_of
 from spatial_engine.plan.thresholds import Offer, find_thresholds, taken_hashes
 from spatial_engine.recipe import Recipe, recipe_for
 from spatial_engine.records.wording import wording_hash
@@ -237,7 +238,7 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
     unknown = wanted - {scene for _, scene in index.scenes()}
     if unknown:
         raise PlanError(f"scene {sorted(unknown)[0]!r} is not in the index")
-    out, sides = [], defaultdict(set)
+    scenes, sides = [], defaultdict(set)
     bound = config.val_share * 2.0**64
     for scene in index:
         split = scene.split
@@ -245,21 +246,23 @@ def _planned_scenes(index: Index, config: PlanConfig) -> tuple[PlannedScene, ...
             side = draw(config.seed, "split", scene.source, scene.space, [], "split")
             split = "val" if side < bound else "train"
         sides[scene.source, scene.space].add(split)
-        if (wanted and scene.scene not in wanted) or config.split not in (None, split):
-            continue
-        out.append(
-            PlannedScene(
-                scene.source, scene.scene, scene.space, split, scene.kind, index_hash(scene)
-            )
-        )  # fmt: skip
+        if not wanted or scene.scene in wanted:
+            scenes.append(
+                PlannedScene(
+                    scene.source, scene.scene, scene.space, split, scene.kind, index_hash(scene)
+                )
+            )  # fmt: skip
     for (source, space), splits in sorted(sides.items()):
         if len(splits) > 1:
             raise PlanError(f"space {source}/{space} is in train and in val: that would leak")
-    if not out and config.split == "val":
+    if config.val_stretch:
+        scenes = sides_of(index, scenes, config.val_stretch)
+    scenes = [scene for scene in scenes if config.split in (None, scene.split)]
+    if not scenes and config.split == "val":
         raise PlanError("no scene is in val; --val-share 0.1 sends a tenth of the spaces there")
-    if not out:
+    if not scenes:
         raise PlanError("no scene is selected")
-    return tuple(sorted(out))
+    return tuple(sorted(scenes, key=lambda scene: scene[:4]))
 
 
 def _tasks_for(tasks: tuple[str, ...], scene: PlannedScene) -> tuple[str, ...]:

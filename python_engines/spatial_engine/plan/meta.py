@@ -42,6 +42,7 @@ class _SceneRow(NamedTuple):
     split: Literal["train", "val"]
     kind: Literal["scene", "clip", "revisit"]
     index_hash: Hash
+    frames: tuple[Count, Count] | None = None
 
 
 class _QuotaRow(NamedTuple):
@@ -96,8 +97,8 @@ class PlanMeta:
         found = sum(shard.rows for shard in self.shards)
         if found != self.rows:
             raise ValueError(f"rows is {self.rows}, those of the shards are {found}")
-        parts = {(part.source, part.scene) for shard in self.shards for part in shard.parts}
-        if parts != {(scene.source, scene.scene) for scene in self.scenes} & parts:
+        parts = {(p.source, p.scene, shard.split) for shard in self.shards for p in shard.parts}
+        if parts != {(scene.source, scene.scene, scene.split) for scene in self.scenes} & parts:
             raise ValueError("a shard has a scene that is not planned")
         for key, source in self.sources.items():
             if source.kind not in kinds():

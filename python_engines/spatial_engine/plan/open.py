@@ -68,10 +68,11 @@ def check_sources(plan: Plan, numbers: Iterable[int]) -> None:
         # Rooms can be made from the index alone; a clip will say what it lacks.
         _LOG.warning("%s is not there: no change of source %s can be seen",
                      index.sources[key].root, key)  # fmt: skip
-    parts = {(part.source, part.scene) for n in numbers for part in plan.shards[n].parts}
-    for key, name in sorted(parts):
+    shards = [plan.shards[n] for n in numbers]
+    parts = {(part.source, part.scene, shard.split) for shard in shards for part in shard.parts}
+    for key, name, split in sorted(parts):
         scene = index.open_scene(key, name)
-        if index_hash(scene) != plan.scene_of[key, name].index_hash:
+        if index_hash(scene) != plan.scene_of[key, name, split].index_hash:
             raise PlanError(f"{key}/{name} was indexed again since the plan; plan again")
         changed = () if key in missing else scene.changed_inputs(index.sources[key].root)
         if changed:
@@ -101,5 +102,6 @@ def open_context(
     opened.check()
     source = source_of(index, scene.source) if scene.kind == "clip" else None
     return SceneContext.open(
-        opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source
-    )
+        opened, recipe, seed, scene.split, scene_quota=scene_quota, source=source,
+        within=scene.frames,
+    )  # fmt: skip

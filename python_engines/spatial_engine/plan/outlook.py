@@ -40,6 +40,14 @@ def rows_by_task(plan: Plan) -> dict[str, int]:
     return rows
 
 
+def rows_by_split(plan: Plan) -> dict[str, int]:
+    """Rows of each split."""
+    rows = Counter[str]()
+    for shard in plan.shards:
+        rows[shard.split] += shard.rows
+    return dict(sorted(rows.items()))
+
+
 def shortfall(plan: Plan) -> dict[str, int]:
     """Rows that a task could not give of its quota, where any are missing."""
     missing: Counter[str] = Counter()

@@ -51,6 +51,7 @@ class PlanConfig:
         split: Only scenes of this split.
         scenes: Only these scene ids; () is all.
         val_share: Share of the spaces, of sources without their own list, that go to val.
+        val_stretch: Of one scene: share of its questions that are val, of the end of its walk.
         balance: Where a bin's unused quota goes; None is the recipe's choice.
         benchmark: "multispa": the shape of its benchmark instead of the recipe's quotas, 300 rows
             of each of the 26 subtasks: a task, of object movement a task and a source.
@@ -64,15 +65,32 @@ class PlanConfig:
     val_share: Share = 0.0
     balance: Literal["carry", "even"] | None = None
     benchmark: Literal["multispa"] | None = None
+    val_stretch: Share = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.limit is not None and self.benchmark is not None:
             raise ValueError("a benchmark says how many rows there are; limit cannot be given")
+        if self.val_stretch and (self.benchmark is not None or self.val_share):
+            raise ValueError("a held-out stretch is for one scene: no benchmark, no share of rooms")
+        if self.val_stretch > 0.5:
+            raise ValueError(f"val_stretch is a share up to 0.5, not {self.val_stretch:g}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values; without the stretch where none is held out, as before there was."""
+        made: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if not self.val_stretch:
+            del made["val_stretch"]
+        return made
 
 
 class PlannedScene(NamedTuple):
-    """One scene of the plan, and the hash of its index."""
+    """One scene of the plan, or one side of its walk.
+
+    Attributes:
+        index_hash: Hash of its index.
+        frames: The first and the last frame that may be shown; None is all.
+    """
 
     source: str
     scene: str
@@ -80,6 +98,11 @@ class PlannedScene(NamedTuple):
     split: str
     kind: str
     index_hash: str
+    frames: tuple[int, int] | None = None
+
+    def to_json(self) -> list[Any]:
+        """As plain JSON values; without frames where all may be shown."""
+        return list(self if self.frames is not None else self[:-1])
 
 
 class ScenePart(NamedTuple):
@@ -202,9 +225,9 @@ class Plan:
         return sum(shard.rows for shard in self.shards)
 
     @cached_property
-    def scene_of(self) -> dict[tuple[str, str], PlannedScene]:
-        """Planned scenes by (source, scene)."""
-        return {(scene.source, scene.scene): scene for scene in self.scenes}
+    def scene_of(self) -> dict[tuple[str, str, str], PlannedScene]:
+        """Planned scenes by (source, scene, split)."""
+        return {(scene.source, scene.scene, scene.split): scene for scene in self.scenes}
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str, str], _Limits]:
@@ -321,11 +344,11 @@ def _meta(plan: Plan) -> dict[str, Any]:
     return {
         "version": PLAN_VERSION,
         "index": str(plan.index),
-        "config": dataclasses.asdict(plan.config),
+        "config": plan.config.to_json(),
         "recipe": json.loads(plan.recipe.to_json()),
         "tasks": list(plan.tasks),
         "sources": {key: dict(value) for key, value in plan.sources.items()},
-        "scenes": [list(scene) for scene in plan.scenes],
+        "scenes": [scene.to_json() for scene in plan.scenes],
         "scene_quota": [[*key, value] for key, value in sorted(plan.scene_quota.items())],
         "shards": [
             {

@@ -45,14 +45,19 @@ def cell_quotas(
     }
     quota: dict[Cell, int] = {}
     for task in tasks:
-        mine = {"/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task}
+        mine: dict[str, float] = {
+            "/".join(cell[1:]): n for cell, n in counts.items() if cell[0] == task
+        }
         if config.benchmark is not None:
             quota |= _benchmark_quotas({c: n for c, n in counts.items() if c[0] == task})
             continue
         named = recipe.quota.get(task)
         each = recipe.quota.get("*", 0)
+        if config.val_stretch:  # both sides of one scene
+            mine = {name: _side_share(name, config.val_stretch) for name in mine}
+            named = each if named is None else named
         spread = (
-            {name: each * n for name, n in mine.items()}
+            {name: each * int(n) for name, n in mine.items()}
             if named is None
             else largest_remainder(named, mine)
         )
@@ -60,6 +65,10 @@ def cell_quotas(
             if (task, source, split) in counts:
                 quota[task, source, split] = spread[f"{source}/{split}"]
     return quota
+
+
+def _side_share(place: str, val_share: float) -> float:
+    return val_share if place.endswith("/val") else 1.0 - val_share
 
 
 def _benchmark_quotas(counts: Mapping[Cell, int]) -> dict[Cell, int]:

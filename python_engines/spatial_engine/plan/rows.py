@@ -78,7 +78,7 @@ def _shards(plan: Plan, listed: Listed) -> Iterator[pa.Table]:
         tables = [
             _table(number, task, candidates.between(part.low, part.high))
             for number, part in enumerate(shard.parts)
-            for task, candidates in chosen(plan.scene_of[part.source, part.scene])
+            for task, candidates in chosen(plan.scene_of[part.source, part.scene, shard.split])
         ]
         yield pa.concat_tables(tables)
 

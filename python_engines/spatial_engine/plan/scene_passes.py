@@ -13,7 +13,7 @@ from typing import TypeVar
 from spatial_engine.engines import engine_of
 from spatial_engine.engines.candidates import BEYOND_QUOTA
 from spatial_engine.plan.contents import Cells, summed
-from spatial_engine.plan.limit import Given, spread_limit
+from spatial_engine.plan.limit import Given, spread_limit, spread_over_sides
 from spatial_engine.plan.passes import Counted, SceneJob
 from spatial_engine.plan.plan import Plan, PlannedScene
 from spatial_engine.plan.quotas import Cell, scene_count
@@ -162,7 +162,12 @@ def limited(
 
         wanted = dict(weights)
         if limit is not None:
-            wanted = spread_limit(limit, weights, partial(_rows, given, frozenset(growing)))
+            rows, side = partial(_rows, given, frozenset(growing)), plan.config.val_stretch
+            wanted = (
+                spread_over_sides(limit, weights, rows, side)
+                if side
+                else spread_limit(limit, weights, rows)
+            )
         short = {cell for cell in growing if given[cell].rows(wanted[cell]) < wanted[cell]}
         if not short:
             return plan, wanted
