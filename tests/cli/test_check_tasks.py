@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_questions_are_about_those_of_a_plan(
     assert 0.6 * asks < taken < 1.1 * asks  # a plan balances answers, and takes fewer for that
     planned = {task for task, count in rows.items() if count}
     assert planned <= {task for task, count in scene["questions"].items() if count}
+
+
+def test_the_number_of_questions_says_what_it_is_of(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(labelled)]) == 0
+    said = capsys.readouterr().out
+    looked, usable = map(int, re.findall(r"takes of (\d+) of (\d+) frames of 1 scene", said)[0])
+    assert 0 < looked <= usable
+    assert f"can be used, {usable} frames, about" in said
+    assert "plan SOURCE --limit N --estimate" in said
+    assert main([str(labelled), "--count", "0"]) == 0
+    assert "a sample" not in capsys.readouterr().out
 
 
 def test_scenes_that_are_not_counted_are_like_those_that_are(labelled: Path) -> None:

@@ -37,10 +37,12 @@ class Possible(NamedTuple):
     Attributes:
         questions: Task -> rows, at most what the default recipe asks of one scene.
         refused: Task without any -> the commonest reason and its count, e.g. "dead_zone 20".
+        frames: Frames that were looked at.
     """
 
     questions: dict[str, int]
     refused: dict[str, str]
+    frames: int
 
 
 def _engines(kind: str) -> Iterator[Engine]:
@@ -125,4 +127,4 @@ def _count(scene: SceneIndex, source: Source, recipe: Recipe) -> Possible:
         if not len(table) and table.rejected:
             reason, count = max(table.rejected.items(), key=lambda item: item[1])
             refused[engine.task] = f"{reason} {count:,}"
-    return Possible(questions, refused)
+    return Possible(questions, refused, len(scene.valid_frames))

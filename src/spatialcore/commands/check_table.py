@@ -163,6 +163,7 @@ def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[s
     for text, scenes in notes.items():
         yield f"note {text} [{_some(scenes)}]"
     yield _total(reports)
+    yield from _counted_on(reports)
 
 
 def _total(reports: Sequence[SceneReport]) -> str:
@@ -171,6 +172,18 @@ def _total(reports: Sequence[SceneReport]) -> str:
     found = [tasks.questions for r in reports if (tasks := tasks_of(r)) and tasks.questions]
     text = f"{len(reports) - skipped} of {len(reports)} scenes can be used, {usable} frames"
     return f"{text}, about {sum(found):,} questions" if found else text
+
+
+def _counted_on(reports: Sequence[SceneReport]) -> Iterator[str]:
+    """What the number of questions is of: the quotas of one recipe, and frames of some scenes."""
+    counted = [report for report in reports if report.counted and not report.error]
+    if counted:
+        looked = sum(report.looked_at for report in counted)
+        frames = sum(report.usable_count for report in counted)
+        scenes = "1 scene" if len(counted) == 1 else f"{len(counted):,} scenes"
+        of = f"{looked:,} of {frames:,} frames of {scenes}"
+        yield f"  a sample: what the default recipe takes of {of};"
+        yield "  `spatialcore plan SOURCE --limit N --estimate` says what all of them give"
 
 
 def detail_lines(report: SceneReport) -> Iterator[str]:

@@ -30,10 +30,11 @@ HOW = {
 
 
 class Counted(Protocol):
-    """About how many questions of each task a scene gives, and why others give none."""
+    """About how many questions of each task so many frames give, and why others give none."""
 
     questions: dict[str, int]
     refused: dict[str, str]
+    frames: int
 
 
 class TaskCounter(Protocol):
@@ -100,7 +101,7 @@ def _counted(source: Source, report: SceneReport, counter: TaskCounter) -> Scene
         return replace(report, verdict="skipped", error=str(error), code=error.code)
     return replace(
         report, locked=_locked(counter, report), questions=dict(found.questions),
-        refused=dict(found.refused), counted=True,
+        refused=dict(found.refused), counted=True, looked_at=found.frames,
     )  # fmt: skip
 
 

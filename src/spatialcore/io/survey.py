@@ -72,6 +72,7 @@ class SceneReport:
         questions: Task -> about how many the default recipe takes; None where not counted.
         refused: Task without a question -> why, by the commonest reason.
         counted: Whether `questions` were counted in this scene.
+        looked_at: Frames on which they were counted.
     """
 
     id: str
@@ -101,6 +102,7 @@ class SceneReport:
     questions: dict[str, int] | None = None
     refused: dict[str, str] = field(default_factory=dict)
     counted: bool = False
+    looked_at: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
