@@ -118,6 +118,18 @@ def test_a_report_holds_all_it_shows(
     assert re.search(r"\d images cannot be opened", (tmp_path / "moved.html").read_text())
 
 
+def test_a_report_by_workers_is_the_same_page(
+    planned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate.main([str(planned), "-o", str(tmp_path / "out")]) == 0
+    pages = [tmp_path / f"{count}.html" for count in (1, 2)]
+    for count, page in enumerate(pages, 1):
+        argv = [str(tmp_path / "out"), "-o", str(page), "--workers", str(count)]
+        assert report.main(argv) == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    capsys.readouterr()
+
+
 def test_one_record_is_found_without_reading_the_others(
     planned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 
 Examples:
   spatialcore report out                     writes out-report.html beside out
+  spatialcore report out --workers 8
   spatialcore report out -o page.html --root scannet=/mnt/scans
 """
 
@@ -18,6 +19,8 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
+from spatialcore.commands.progress import ProgressBar
+from spatialcore.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Options:
     Attributes:
         records: Folder made by `spatialcore generate`.
         output: The page; default: RECORDS-report.html beside it. A page there is replaced.
+        run: Who counts.
         root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
 
     records: Annotated[Path, tyro.conf.Positional]
+    run: Workers
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     root: tuple[str, ...] = ()
     json: bool = False
@@ -52,7 +57,8 @@ def _run(options: Options) -> int:
         raise ValueError(f"{path} is a folder; name the page, such as -o {path / 'report.html'}")
     if path.exists() and "spatialcore" not in _head(path):
         raise ValueError(f"{path} is not a report of ours; nothing was written; choose another -o")
-    stats = write_report(dataset, path)
+    with ProgressBar() as bar:
+        stats = write_report(dataset, path, workers=options.run, on_progress=bar.show)
     size = path.stat().st_size
     told = {"page": str(path), "records": stats.rows, "bytes": size}
     text = f"{path}: a report on {stats.rows:,} records, {size / 1e6:.1f} MB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from spatial_engine.view.shapes import drawing_style, svg, symbol
 from spatial_engine.view.why import above_base, view_box
 from spatialcore.errors import SpatialCoreError
 from spatialcore.files import write_text
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,22 +36,31 @@ _LEAST_WIDTH = 200
 _ANSWERS = 8  # of a closed set
 
 
-def write_report(dataset: Dataset, path: Path) -> DatasetStats:
-    """Write the page.
+def write_report(
+    dataset: Dataset,
+    path: Path,
+    *,
+    workers: int | Workers | None = 1,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> DatasetStats:
+    """Write the page; it is the same for any number of workers.
 
     Args:
         dataset: The data set, finished or not.
         path: The page.
+        workers: Who counts the record files.
+        on_progress: Is told a name, the files that are counted, and how many there are.
 
     Returns:
         The statistics that it shows.
 
     Raises:
         RecordError: A record file is damaged.
+        WorkerError: A worker died twice over one of them.
     """
     from jinja2 import Environment
 
-    stats = dataset_stats(dataset.path)
+    stats = dataset_stats(dataset.path, workers=workers, on_progress=on_progress)
     template = (files("spatial_engine.view") / "report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, keep_trailing_newline=True)
     write_text(path, environment.from_string(template).render(**_page(dataset, stats)))
