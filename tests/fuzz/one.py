@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["spatialcore.io", "pickletools", "zipfile"]):
+with atheris.instrument_imports(include=["spatialcore.io", "pickletools", "tarfile", "zipfile"]):
     from tests.fuzz.targets import TARGETS
 
 

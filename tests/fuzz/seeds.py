@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -75,6 +76,16 @@ def _zip(deflated: bool) -> bytes:
     with zipfile.ZipFile(stream, "w", kind) as archive:
         archive.writestr("rgb/0.jpg", jpeg())
         archive.writestr("depth/0.png", png16(depth_map()))
+    return stream.getvalue()
+
+
+def _tar(form: int) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
+        for name in ("7/1.wide/image.png", "7/" + "x" * 150):
+            member = tarfile.TarInfo(name)
+            member.size = 9
+            archive.addfile(member, io.BytesIO(b"nine here"))
     return stream.getvalue()
 
 
@@ -222,6 +233,7 @@ def seeds() -> dict[str, list[bytes]]:
         "colmap_cameras": [_colmap_cameras()],
         "colmap_images": [_colmap_images()],
         "archive": [_zip(True), _zip(False)],
+        "tar": [_tar(form) for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)],
         "depth_npy": [npy(metres), npy(depth_map()[:, :, None])],
         "depth_tiff": _tiffs(),
         "depth_pgm": [b"P5\n%d %d\n65535\n" % (w, h) + depth_map().astype(">u2").tobytes()],

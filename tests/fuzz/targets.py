@@ -34,6 +34,7 @@ from spatialcore.io import (
     record3d,
     sens,
     tapvid3d,
+    tars,
 )
 from spatialcore.io.options import ReadOptions
 
@@ -120,6 +121,12 @@ def _archive(path: Path) -> None:
             archives.member_bytes(path, name, max_bytes=1 << 26)
 
 
+def _tar(path: Path) -> None:
+    tars.first_member(path)
+    for name in list(tars.tar_members(path))[:_LISTED]:
+        tars.tar_member_bytes(path, name, max_bytes=1 << 26)
+
+
 def _hdf5(path: Path) -> None:
     hdf5.read_hdf5(path, (None, None))
 
@@ -199,6 +206,7 @@ TARGETS = {
     "colmap_images": Target(".bin", _colmap("images")),
     "depth_stream": Target(".bin", _depth_stream, "lz4"),
     "archive": Target(".zip", _archive),
+    "tar": Target(".tar", _tar),
     "hdf5": Target(".hdf5", _hdf5, "h5py"),
     "depth_npy": Target(".npy", _depth_map),
     "depth_tiff": Target(".tif", _depth_map),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import pytest
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.archives import member_bytes, members
+from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.images import open_image
+from spatialcore.io.npz import Npz
+from spatialcore.io.tars import MAX_MEMBERS, first_member, tar_member_bytes, tar_members
 from spatialcore.io.videos import is_video, video_frame, video_frame_count, video_size
-from tests.fabricate import jpeg
+from tests.fabricate import depth_map, jpeg, png16
 from tests.phones import video
 
 SHADES = [10 * k for k in range(20)]
@@ -52,6 +56,134 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(SceneFormatError) as error:
         video_size(tmp_path / "w.mp4")
     assert error.value.code == "file_missing"
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.avi", "v.webm"])
+def test_a_hole_is_not_searched_to_its_end(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("av")
+    path = video(tmp_path / "v.mkv", [np.full((48, 64, 3), s, np.uint8) for s in SHADES], "mpeg4")
+    path = path.rename(tmp_path / name)
+    with path.open("r+b") as file:
+        file.truncate(8 << 30)
+    with pytest.raises(SceneFormatError, match="no picture in 128 MiB") as error:
+        video_frame_count(path)
+    assert error.value.code == "image_bad"
+
+
+def test_a_playlist_leads_nowhere(tmp_path: Path) -> None:
+    """What points to other files or addresses is no video, whatever it is called."""
+    pytest.importorskip("av")
+    whole = video(tmp_path / "whole.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
+    lists = {
+        "v.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{whole}\n#EXT-X-ENDLIST\n",
+        "w.mp4": f"ffconcat version 1.0\nfile {whole.name}\n",
+    }
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SceneFormatError) as error:
+            video_size(tmp_path / name)
+        assert error.value.code == "image_bad"
+
+
+def test_titles_in_any_letters(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Kueche: XXX"
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in SHADES:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade, np.uint8))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    assert b"XXX" in content
+    path.write_bytes(content.replace(b"XXX", b"\xfc\xe9\xff"))
+    assert video_frame_count(path) == len(SHADES)
+
+
+def _tar(path: Path, contents: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_members_of_a_tar(tmp_path: Path) -> None:
+    long = "a" * 180 + "/b.png"
+    contents = {"./a.jpg": jpeg((9, 5)), long: png16(depth_map()), "c.txt": b""}
+    path = _tar(tmp_path / "a.tar", contents)
+    assert first_member(path) == "./a.jpg"
+    assert list(tar_members(path)) == ["a.jpg", long, "c.txt"]
+    assert tar_member_bytes(path, "c.txt") == b""
+    assert tar_member_bytes(path, long, head=8) == b"\x89PNG\r\n\x1a\n"
+    assert open_image(tmp_path, "a.tar#a.jpg&rotate=90").size == (5, 9)
+    np.testing.assert_array_equal(read_depth_map(tmp_path, f"a.tar#{long}"), depth_map())
+    assert depth_map_size(tmp_path, f"a.tar#{long}") == depth_map().shape[::-1]
+    with pytest.raises(SceneFormatError) as error:
+        tar_member_bytes(path, "d.txt", missing="depth_missing")
+    assert error.value.code == "depth_missing"
+    with pytest.raises(SceneFormatError) as error:
+        tar_member_bytes(path, long, max_bytes=7)
+    assert error.value.code == "file_too_large"
+
+
+def test_tars_that_lie(tmp_path: Path) -> None:
+    sound = _tar(tmp_path / "a.tar", {"a.txt": b"words"}).read_bytes()
+    linked = tmp_path / "linked.tar"
+    with tarfile.open(linked, "w") as archive:
+        member = tarfile.TarInfo("etc")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(member)
+    assert not tar_members(linked)
+    for number, damaged in enumerate((b"", b"words", sound[:600], b"\x1f\x8b" + sound)):
+        path = tmp_path / f"{number}.tar"
+        path.write_bytes(damaged)
+        with pytest.raises(SceneFormatError):
+            tar_member_bytes(path, "a.txt")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_is_not_believed(tmp_path: Path, kind: bytes) -> None:
+    """Fields of eight gigabytes, which the library would read at once."""
+    member = tarfile.TarInfo("a")
+    member.type, member.size = kind, 8 << 30
+    path = tmp_path / "a.tar"
+    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT))
+    with path.open("r+b") as file:
+        file.truncate(9 << 30)
+    with pytest.raises(SceneFormatError, match="not a readable tar") as error:
+        tar_members(path)
+    assert error.value.code == "archive_bad"
+
+
+def test_more_members_than_a_capture_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    header = tarfile.TarInfo("a").tobuf()
+    path.write_bytes(header * (MAX_MEMBERS + 1))
+    with pytest.raises(SceneFormatError, match="more than 131,072 members"):
+        tar_members(path)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_directory_is_counted_before_it_is_parsed(tmp_path: Path, wide: bool) -> None:
+    """Entries of 46 bytes, of which the library would make an object each."""
+    count, most = 300_000, 1 << 18
+    entry = b"PK\1\2" + bytes(42)
+    length = len(entry) * count
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, length, 0, 0)
+    if wide:
+        record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 9, 9, length, 0)
+        locator = struct.pack("<4sLQL", b"PK\6\7", 0, length, 1)
+        end = record + locator + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, 1, 0, 0)
+    path = tmp_path / "a.zip"
+    path.write_bytes(entry * count + end)
+    with pytest.raises(SceneFormatError, match=f"{count:,} members, {most:,} are allowed"):
+        members(path)
+    with pytest.raises(SceneFormatError, match=f"{count:,} members, 1,024 are allowed"):
+        Npz(path)
 
 
 def _archive(**contents: bytes) -> bytes:

@@ -17,6 +17,7 @@ from pathlib import Path
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.npz import MAX_MEMBER_BYTES, check_member
 from spatialcore.io.paths import file_size
+from spatialcore.io.zip_directory import check_member_count
 
 MAX_MEMBERS = 1 << 18
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -25,10 +26,9 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 @lru_cache(maxsize=4)
 def _directory(path: Path, stamp: tuple[int, int]) -> Mapping[str, zipfile.ZipInfo]:
     del stamp
+    check_member_count(path, MAX_MEMBERS)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise ValueError(f"{len(members)} members")
     return {member.filename: member for member in members}
 
 

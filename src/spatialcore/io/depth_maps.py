@@ -12,7 +12,7 @@ A uri is relative to the root of its source. A map is a file of its own or a par
 | `a.exr` | the channel Z, or else the only one, or else the first of Y, R, V; half or float |
 | `a.hdf5#depth` | a data set of that shape; the name may be left out where there is one only |
 | `a.bin` | COLMAP's dense array: `w&h&1&`, then float32 |
-| `a.zip#00017.exr` | any of the single files above as a member |
+| `a.zip#00017.exr`, `a.tar#7/depth.png` | any of the single files above as a member |
 
 Maps come as stored: uint16, or float32 (half and double are converted). What a unit means, which
 value says "no reading" and whether it is z or range are the reader's matter.
@@ -38,6 +38,7 @@ from spatialcore.io.depth_png import MAX_PIXELS, decode_depth_png, depth_png_siz
 from spatialcore.io.hdf5 import hdf5_numbers, hdf5_shape
 from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header
 from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_uri
+from spatialcore.io.tars import tar_member_bytes
 
 MAX_FILE_BYTES = 256 << 20
 _HEAD_BYTES = 4096
@@ -214,7 +215,7 @@ _FILES = {
     ".exr": _Codec(_exr_size, 0, _decode_exr),
     ".bin": _Codec(_colmap_size, 64, _decode_colmap),
 }
-_PARTS = (".npz", ".zip", ".hdf5", ".h5")
+_PARTS = (".npz", ".zip", ".tar", ".hdf5", ".h5")
 DEPTH_SUFFIXES = (*_FILES, *_PARTS)
 
 
@@ -239,8 +240,8 @@ def depth_map_size(root: Path, uri: str) -> Size:
         return _hdf5_size(path, part)
     if suffix == ".npz":
         return _npz_size(path, part)
-    if suffix == ".zip":
-        return _codec(part, path).size(_zip_member(path, part), path)
+    if suffix in _ARCHIVES:
+        return _codec(part, path).size(_ARCHIVES[suffix](path, part), path)
     codec = _codec(name, path)
     if not codec.head:
         return codec.size(read_bytes(path, MAX_FILE_BYTES), path)
@@ -271,8 +272,8 @@ def read_depth_map(root: Path, uri: str) -> DepthMap:
         return _hdf5_map(path, part)
     if suffix == ".npz":
         return _npz_map(path, part)
-    if suffix == ".zip":
-        return _codec(part, path).decode(_zip_member(path, part), path)
+    if suffix in _ARCHIVES:
+        return _codec(part, path).decode(_ARCHIVES[suffix](path, part), path)
     return _codec(name, path).decode(read_bytes(path, MAX_FILE_BYTES), path)
 
 
@@ -317,6 +318,13 @@ def _npz_map(path: Path, part: str) -> DepthMap:
 def _zip_member(path: Path, name: str) -> bytes:
     """The bytes of a member of a zip archive, never more than it may hold."""
     return member_bytes(path, name, missing="depth_missing", damaged="depth_bad")
+
+
+def _tar_member(path: Path, name: str) -> bytes:
+    return tar_member_bytes(path, name, missing="depth_missing")
+
+
+_ARCHIVES = {".zip": _zip_member, ".tar": _tar_member}
 
 
 def _hdf5_size(path: Path, part: str) -> Size:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth maps of a whole capture in one file, as ScanNet++ writes its `depth.bin`.
+"""Maps of a whole capture in one file, one after the other.
 
-Either the file is one raw DEFLATE stream of float32 metres, or each map stands behind the number
-of its bytes (u32, little-endian): an LZ4 block of uint16 millimetres, or a raw DEFLATE stream of
-float32 metres. Maps come as float32 metres whichever it is.
+Either the file is one raw DEFLATE stream of numbers of one type, as MultiScan's are; or, as
+ScanNet++ writes its `depth.bin`, such a stream of float32 metres or blocks behind the number of
+their bytes (u32, little-endian): LZ4 of uint16 millimetres, or raw DEFLATE of float32 metres.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _CHECKPOINT = 64
 _RECENT = 16
 _MAX_MAPS = 1 << 20
 _LENGTH = struct.Struct("<I")
+_SILENT_BYTES = 4 << 20
+_FLOAT = np.dtype("<f4")
 
 
 def _bad(path: Path, what: str) -> SceneFormatError:
@@ -105,9 +107,9 @@ class _Blocks:
 class _Running:
     """Maps of one running stream, read forwards from the nearest kept state."""
 
-    def __init__(self, path: Path, size: Size) -> None:
-        self._path, self._size = path, size
-        self._bytes = 4 * size[0] * size[1]
+    def __init__(self, path: Path, size: Size, dtype: str) -> None:
+        self._path, self._size, self._dtype = path, size, np.dtype(dtype)
+        self._bytes = self._dtype.itemsize * size[0] * size[1]
         self._lock = threading.Lock()
         # State before map k: offset in the file, bytes read but not used, the decoder.
         self._states: dict[int, tuple[int, bytes, Any]] = {0: (0, b"", zlib.decompressobj(-15))}
@@ -119,7 +121,7 @@ class _Running:
             if number not in self._recent:
                 self._advance(number)
             content = self._recent[number]
-        return _as_map(content, self._size, self._path, number)
+        return _as_map(content, self._size, self._path, number, self._dtype)
 
     def _advance(self, number: int) -> None:
         """Decode up to a map from the nearest state before it."""
@@ -147,14 +149,16 @@ class _Running:
         stream.seek(offset)
         parts: list[bytes] = []
         missing = self._bytes
+        silent = 0  # bytes of blocks that hold nothing
         try:
             while missing:
                 if not rest:
                     rest = stream.read(_CHUNK)
                     offset += len(rest)
                 part = decoder.decompress(rest, missing)
-                if not part and (not rest or decoder.eof):
-                    code = "depth_bad" if parts else "depth_missing"
+                silent = 0 if part else silent + len(rest)
+                if not part and (not rest or decoder.eof or silent > _SILENT_BYTES):
+                    code = "depth_bad" if parts or silent > _SILENT_BYTES else "depth_missing"
                     raise SceneFormatError(self._path, f"ends before map {number}", code=code)
                 rest = decoder.unconsumed_tail
                 parts.append(part)
@@ -164,17 +168,44 @@ class _Running:
         return b"".join(parts), (offset, rest, decoder)
 
 
-def _as_map(content: bytes, size: Size, path: Path, number: int) -> NDArray[Any]:
-    if len(content) != 4 * size[0] * size[1]:
+def _as_map(
+    content: bytes, size: Size, path: Path, number: int, dtype: np.dtype[Any] = _FLOAT
+) -> NDArray[Any]:
+    if len(content) != dtype.itemsize * size[0] * size[1]:
         raise _bad(path, f"map {number} has {len(content)} bytes, not those of {size} floats")
-    return np.frombuffer(content, "<f4").reshape(size[1], size[0]).copy()
+    return np.frombuffer(content, dtype).reshape(size[1], size[0]).copy()
 
 
 @lru_cache(maxsize=2)
 def _opened(path: Path, stamp: tuple[int, int], size: Size) -> _Maps:
     del stamp
     places = _places(path, size)
-    return _Running(path, size) if places is None else _Blocks(path, size, places)
+    return _Running(path, size, "<f4") if places is None else _Blocks(path, size, places)
+
+
+@lru_cache(maxsize=4)
+def _running(path: Path, stamp: tuple[int, int], size: Size, dtype: str) -> _Running:
+    del stamp
+    return _Running(path, size, dtype)
+
+
+def read_running_map(path: Path, number: int, size: Size, dtype: str) -> NDArray[Any]:
+    """Map `number` of a file that is one raw DEFLATE stream, counted from 0.
+
+    Args:
+        path: The file.
+        number: Of the map.
+        size: (width, height) of all maps.
+        dtype: Of their numbers, "<f2", "<u2" or "u1".
+
+    Returns:
+        (h, w) of that type, writable.
+
+    Raises:
+        SceneFormatError: As `read_stream_depth`.
+    """
+    stamp = file_size(path), path.stat().st_mtime_ns
+    return _running(path, stamp, size, dtype).read(number)
 
 
 def read_stream_depth(path: Path, number: int, size: Size) -> NDArray[Any]:

@@ -3,10 +3,10 @@
 
 A uri is relative to the root of its source and has one of six forms: `a/b.jpg`,
 `a.sens#frame=120`, `clip.npz#images_jpeg_bytes/17`, `v.mp4#frame=3`, `a.zip#b/c.jpg` (also
-`a.r3d`), `a.npz#image/3` (a row of pixels). Behind each may stand `#rotate=90`, `&rotate=90` behind
-a fragment: the clockwise degrees that turn the stored picture upright. What EXIF says of turning is
-in the uri, so the pixels are taken as they are stored, and bytes that are handed on say nothing of
-it.
+`a.r3d`, `a.tar`), `a.npz#image/3` (a row of pixels). Behind each may stand `#rotate=90`,
+`&rotate=90` behind a fragment: the clockwise degrees that turn the stored picture upright. What
+EXIF says of turning is in the uri, so the pixels are taken as they are stored, and bytes that are
+handed on say nothing of it.
 """
 
 from __future__ import annotations
@@ -195,11 +195,18 @@ def _member_bytes(path: Path, uri: str) -> bytes:
     return member_bytes(path, split_uri(uri)[1])
 
 
+def _tar_bytes(path: Path, uri: str) -> bytes:
+    from spatialcore.io.tars import tar_member_bytes
+
+    return tar_member_bytes(path, split_uri(uri)[1])
+
+
 _READERS: dict[str, Callable[[Path, str], bytes]] = {
     ".sens": _sens_bytes,
     ".npz": _npz_bytes,
     ".zip": _member_bytes,
     ".r3d": _member_bytes,
+    ".tar": _tar_bytes,
 }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.paths import file_size
+from spatialcore.io.zip_directory import check_member_count
 
 MAX_MEMBERS = 1024
 MAX_MEMBER_BYTES = 2 << 30
@@ -162,16 +163,13 @@ class Npz:
         self.path = path
         file_size(path)
         try:
+            check_member_count(path, MAX_MEMBERS)
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
             raise SceneFormatError(
                 path, f"is not an .npz archive: {error}", code="archive_bad"
             ) from error
-        infos = self._zip.infolist()
-        if len(infos) > MAX_MEMBERS:
-            self._zip.close()
-            raise SceneFormatError(path, f"has {len(infos)} members", code="archive_bad")
-        self._members = {i.filename.removesuffix(".npy"): i for i in infos}
+        self._members = {i.filename.removesuffix(".npy"): i for i in self._zip.infolist()}
 
     def __enter__(self) -> Npz:
         return self

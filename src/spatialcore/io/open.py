@@ -38,7 +38,7 @@ _NEIGHBOURS = frozenset(
     ("splits", "meta_data", "metadata", "tasks", "__pycache__", "models", "models_eval")
 )
 _OURS = ("index.json", "plan.json", "manifest.json", "sample.json")
-_SCENE_SUFFIXES = ("npz", "sens", "r3d", "mp4")
+_SCENE_SUFFIXES = ("npz", "sens", "r3d", "mp4", "tar")
 _SCANS = ("scans", "scans_test")
 
 

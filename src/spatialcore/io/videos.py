@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of videos by number, found by seeking; needs PyAV (the extra `video`)."""
+"""Frames of videos by number, found by seeking; needs PyAV (the extra `video`).
+
+Containers that lie by themselves in one file are read: MP4, Matroska, AVI. What only points to
+other files or addresses, as a playlist does, is refused whatever its suffix says.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +23,12 @@ MAX_PIXELS = 64 << 20
 # Four hours at 60 frames a second.
 _MAX_FRAMES = 1 << 20
 SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+# Read without a packet or picture: the table of an hour has some MiB, a raw picture of 64
+# megapixels 96. Without a bound a damaged file is searched to its end for what may follow.
+_SILENT_BYTES = 128 << 20
+_DEMUXERS = "mov,matroska,webm,avi"
+
+_FAULTS = (OSError, LookupError, ValueError, ArithmeticError, AttributeError)
 
 T = TypeVar("T")
 
@@ -31,8 +42,30 @@ def _bad(path: Path, what: str) -> SceneFormatError:
     return SceneFormatError(path, what, code="image_bad")
 
 
-def _with_video(path: Path, take: Callable[[Any, Any], T]) -> T:
-    """`take(container, stream)` of the first video stream; its faults become typed errors."""
+class _Stream(io.FileIO):
+    """A file of which so many bytes are read, and no more, before anything comes of them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._path, self._left = path, _SILENT_BYTES
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        content = super().read(count)
+        self._left -= len(content)
+        if self._left < 0:
+            raise _bad(self._path, f"holds no picture in {_SILENT_BYTES >> 20} MiB of its bytes")
+        return content
+
+    def heard(self) -> None:
+        """A packet or picture came of what was read."""
+        self._left = _SILENT_BYTES
+
+
+def _with_video(path: Path, take: Callable[[Any, Any, Callable[[], None]], T]) -> T:
+    """`take(container, stream, heard)` of the first video stream; its faults become typed errors.
+
+    `heard` is to be called for every packet or picture: between two the bytes are counted.
+    """
     try:
         import av
     except ImportError as error:
@@ -40,13 +73,17 @@ def _with_video(path: Path, take: Callable[[Any, Any], T]) -> T:
             path, "video frames need PyAV", "pip install 'spatialcore-mllm[video]'", code="extra"
         ) from error
     file_size(path)
+    options = {"format_whitelist": _DEMUXERS}
     try:
-        with av.open(str(path)) as container:
+        with (
+            _Stream(path) as file,
+            av.open(file, options=options, metadata_errors="replace") as container,
+        ):
             stream = container.streams.video[0]
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
                 raise _bad(path, f"holds frames of {stream.width}x{stream.height} pixels")
-            return take(container, stream)
-    except (av.FFmpegError, LookupError, ValueError, ArithmeticError, AttributeError) as error:
+            return take(container, stream, file.heard)
+    except (*_FAULTS, av.FFmpegError) as error:
         # AttributeError: a stream without a decoder has neither width nor height
         raise _bad(path, f"cannot be decoded: {str(error)[:120]}") from error
 
@@ -65,15 +102,18 @@ def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[i
     """
     del stamp
 
-    def packets(container: Any, stream: Any) -> tuple[tuple[int, int], tuple[int, ...], float]:
+    def packets(
+        container: Any, stream: Any, heard: Callable[[], None]
+    ) -> tuple[tuple[int, int], tuple[int, ...], float]:
         times: list[int] = []
         tick = float(stream.time_base or 0)
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
-                continue
-            if packet.pts is None or len(times) >= _MAX_FRAMES:
+        for seen, packet in enumerate(container.demux(stream)):
+            heard()
+            empty = packet.size == 0 or packet.is_discard
+            if seen >= _MAX_FRAMES or (packet.pts is None and not empty):
                 return (stream.width, stream.height), (), tick
-            times.append(packet.pts)
+            if not empty:
+                times.append(packet.pts)
         shown = tuple(sorted(times))
         distinct = len(set(shown)) == len(shown)
         return (stream.width, stream.height), shown if distinct else (), tick
@@ -121,15 +161,19 @@ def video_frame(path: Path, number: int) -> Image.Image:
     if times and number >= len(times):
         raise _bad(path, f"has no frame {number}, it holds {len(times)}")
 
-    def decode(container: Any, stream: Any) -> Image.Image | None:
+    def decode(container: Any, stream: Any, heard: Callable[[], None]) -> Image.Image | None:
         if not times:
-            found = next((f for k, f in enumerate(container.decode(stream)) if k == number), None)
-            return None if found is None else _picture(found)
+            for k, frame in enumerate(container.decode(stream)):
+                heard()
+                if k == number:
+                    return _picture(frame)
+            return None
         # A key frame may be decoded before its time: pictures shown before it need the one before.
         for back in (0, 32, 256, number):
             start = times[max(number - back, 0)]
             container.seek(start, stream=stream, backward=True, any_frame=False)
             for frame in container.decode(stream):
+                heard()
                 if frame.pts == times[number]:
                     return _picture(frame)
                 if frame.pts is not None and frame.pts > times[number]:
@@ -150,9 +194,10 @@ def video_frames(path: Path, numbers: Sequence[int]) -> list[Image.Image]:
     """
     wanted = set(numbers)
 
-    def decode(container: Any, stream: Any) -> dict[int, Image.Image]:
+    def decode(container: Any, stream: Any, heard: Callable[[], None]) -> dict[int, Image.Image]:
         found: dict[int, Image.Image] = {}
         for number, frame in enumerate(container.decode(stream)):
+            heard()
             if number in wanted:
                 found[number] = _picture(frame)
             if len(found) == len(wanted):
