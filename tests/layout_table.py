@@ -29,12 +29,15 @@ from tests.engines import test_one_scene_many_forms as forms
 from tests.fabricate import write_npz
 from tests.io import (
     test_bop,
+    test_ca1m,
     test_embodiedscan,
     test_hypersim,
     test_matterport3d,
+    test_multiscan,
     test_predicted,
     test_reconstructions,
     test_rescan,
+    test_stanford2d3ds,
     test_structured3d,
     test_trajectory,
     test_tum_lists,
@@ -122,6 +125,9 @@ FIXTURES = (
     Row("Polycam", lambda root: phones.polycam(root / "cap", held())),
     Row("Stray Scanner", lambda root: phones.stray(root / "cap", held())),
     Row("Record3D", lambda root: phones.record3d(root / "cap", held())),
+    Row("CA-1M", test_ca1m.write_capture),
+    Row("2D-3D-S", test_stanford2d3ds.write_area),
+    Row("MultiScan", lambda root: test_multiscan.write_scan(root, count=12)),
 )
 SAMPLES = ("scannet", "posed_images", "tapvid3d")
 REAL = (

@@ -173,3 +173,17 @@ def test_streams_that_lie(tmp_path: Path) -> None:
     with pytest.raises(SceneFormatError) as error:
         read_stream_depth(tmp_path / "none.bin", 0, (256, 192))
     assert error.value.code == "file_missing"
+
+
+@pytest.mark.parametrize("undistorted", [False, True])
+def test_pictures_that_are_called_bad(tmp_path: Path, undistorted: bool) -> None:
+    folder = tmp_path / "data/0a1b"
+    dslr(folder, held(5, 0), undistorted=undistorted)
+    name = "transforms_undistorted.json" if undistorted else "transforms.json"
+    path = folder / "dslr/nerfstudio" / name
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    stored["frames"] = [{"file_path": f"DSC{k:05d}.JPG", "is_bad": k == 1} for k in range(3)]
+    stored["test_frames"] = [{"file_path": "DSC00004.JPG", "is_bad": True}, {"is_bad": True}, 7]
+    put(path, json.dumps(stored))
+    scene = open_source(tmp_path / "data").open("0a1b")
+    assert [f.reason for f in scene.frames] == ["", "image_flagged", "", "", "image_flagged"]

@@ -15,6 +15,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.confidence import read_confident_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames
+from spatialcore.io.object_files import Labels
 from spatialcore.io.upright import upright_turn
 from spatialcore.types import Float64, Frame, Scene
 
@@ -38,6 +39,9 @@ def arkit_scene(
     inputs: Sequence[Path],
     notes: tuple[str, ...] = (),
     read: Callable[[Path, Frame], NDArray[Any]] = read_confident_depth,
+    labels: Labels | None = None,
+    space: str | None = None,
+    split: str | None = None,
 ) -> Scene:
     """The scene of a phone capture: every picture turned by the one turn that gravity tells.
 
@@ -49,6 +53,9 @@ def arkit_scene(
         inputs: Files beside the depth images that the scene is read from.
         notes: What the reader has to say.
         read: (root, frame) -> the stored depth map, turned; picklable.
+        labels: Objects that the layout itself knows.
+        space: Physical room; None: the scene itself.
+        split: "train" or "val" where the layout ships a list.
 
     Raises:
         SceneFormatError: No frame can be used, or none has a camera.
@@ -71,4 +78,7 @@ def arkit_scene(
         notes=notes,
         read=read,
         world_up=UP,
+        labels=labels,
+        space=space,
+        split=split,
     )

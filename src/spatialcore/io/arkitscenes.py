@@ -173,7 +173,7 @@ def _table(path: Path, _mtime_ns: int) -> Mapping[str, Mapping[str, str]]:
         raise SceneFormatError(path, f"is no table: {error}", code="list_bad") from error
 
 
-def _facts(video: str, root: Path) -> tuple[dict[str, str], tuple[Path, ...]]:
+def video_facts(video: str, root: Path) -> tuple[dict[str, str], tuple[Path, ...]]:
     """visit_id, fold and sky_direction of a video where tables near the root say so."""
     facts: dict[str, str] = {}
     used = []
@@ -216,7 +216,7 @@ class ArkitScenesSource(FolderSource):
         base, trajectory = _parts(folder)
         if trajectory is None:
             raise SceneFormatError(base, f"has no {_TRAJECTORIES[0]}", code="file_missing")
-        facts, tables = _facts(folder.name, self.root.resolve())
+        facts, tables = video_facts(folder.name, self.root.resolve())
         video = _read_video(base, trajectory)
         turn, notes = _turn(video, facts.get("sky_direction"))
         counts: dict[str, int] = {}

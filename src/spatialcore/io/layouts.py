@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io import embodiedscan, openspatial
+from spatialcore.io import embodiedscan, openspatial, stanford2d3ds
 from spatialcore.io.arkitscenes import ArkitScenesSource, is_video_folder, video_root
 from spatialcore.io.bop import BopSource, is_bop
+from spatialcore.io.ca1m import Ca1mSource
+from spatialcore.io.ca1m import is_capture as is_ca1m_capture
 from spatialcore.io.colmap import ColmapSource, is_reconstruction
 from spatialcore.io.hypersim import HypersimSource, is_room
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.matterport3d import Matterport3dSource, is_building
+from spatialcore.io.multiscan import MultiscanSource
+from spatialcore.io.multiscan import is_scan as is_multiscan
 from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.polycam import PolycamSource, is_export
@@ -204,6 +208,27 @@ LAYOUTS: dict[str, Layout] = {
     "stray": Layout("rgb.mp4 with odometry.csv", is_stray_capture, StraySource, _key("stray")),
     "record3d": Layout(
         "<name>.r3d, or metadata with rgbd/", is_recording, Record3dSource, _key("record3d")
+    ),
+    "ca1m": Layout(
+        "ca1m-<split>-<video>.tar, or <nanoseconds>.wide/ and <nanoseconds>.gt/",
+        is_ca1m_capture,
+        Ca1mSource,
+        _key("ca1m"),
+    ),
+    "stanford2d3ds": Layout(
+        "<area>/data/ with rgb/, depth/ and pose/",
+        stanford2d3ds.is_area,
+        stanford2d3ds.Stanford2d3dsSource,
+        _key("stanford2d3ds"),
+        scenes=stanford2d3ds.scenes_of,
+        parts=frozenset(("assets",)),
+    ),
+    "multiscan": Layout(
+        "<id>/<id>.jsonl with <id>.mp4 and <id>.depth.zlib",
+        is_multiscan,
+        MultiscanSource,
+        _key("multiscan"),
+        parts=frozenset(("benchmark",)),
     ),
 }
 

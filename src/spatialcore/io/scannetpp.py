@@ -40,6 +40,7 @@ from spatialcore.io.paths import (
     split_uri,
 )
 from spatialcore.io.ply import ply_vertex_count, read_ply
+from spatialcore.io.refusals import present
 from spatialcore.io.scannet_objects import vertex_instances
 from spatialcore.io.splits import split_of
 from spatialcore.io.upright import split_rotation, turned_map, upright_turn
@@ -52,6 +53,7 @@ _VIDEOS = ("iphone/rgb.mkv", "iphone/rgb.mp4")
 _COLOR_SIZE, _DEPTH_SIZE = (1920, 1440), (256, 192)
 _FRAME = re.compile(r"frame_([0-9]{6,9})\Z")
 _UNDISTORTED = "dslr/nerfstudio/transforms_undistorted.json"
+_FISHEYE_LIST = "dslr/nerfstudio/transforms.json"
 # Pictures, and depth maps that see through the same lens.
 _FISHEYE = ("dslr/resized_images", "dslr/render_depth")
 _PINHOLE = ("dslr/resized_undistorted_images", "dslr/undistorted_depth")
@@ -147,6 +149,7 @@ def _dslr_files(folder: Path, stride: int) -> Iterator[FrameFiles]:
     images = read_model(folder / "dslr/colmap", stride)
     pinhole = folders[0] == folder / _PINHOLE[0]
     shared = _undistorted_camera(folder / _UNDISTORTED) if pinhole else None
+    flagged = _flagged(folder / (_UNDISTORTED if pinhole else _FISHEYE_LIST))
     for row, image in enumerate(images):
         name = Path(image.name).name
         depth = f"{name.partition('.')[0]}.png"
@@ -157,9 +160,27 @@ def _dslr_files(folder: Path, stride: int) -> Iterator[FrameFiles]:
             color=folders[0] / name if name in pictures else None,
             depth=folders[1] / depth if depth in maps else None,
             world_from_cam=image.world_from_cam,
-            fault="" if intrinsics is not None else "camera_model_unknown",
+            fault="image_flagged"
+            if name in flagged
+            else ""
+            if intrinsics is not None
+            else "camera_model_unknown",
             intrinsics=intrinsics,
         )
+
+
+def _flagged(path: Path) -> frozenset[str]:
+    """Names of pictures that the publishers call bad."""
+    if not present(path):
+        return frozenset()
+    stored = read_json(path, _JSON_BYTES)
+    lists = [stored.get(k) for k in ("frames", "test_frames")] if isinstance(stored, dict) else []
+    rows = [row for rows in lists if isinstance(rows, list) for row in rows]
+    return frozenset(
+        Path(row["file_path"]).name
+        for row in rows
+        if isinstance(row, dict) and row.get("is_bad") is True and type(row.get("file_path")) is str
+    )
 
 
 def _undistorted_camera(path: Path) -> Intrinsics:

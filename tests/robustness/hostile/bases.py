@@ -196,6 +196,30 @@ def openspatial(root: Path) -> None:
     write_table(root)
 
 
+def ca1m(root: Path) -> None:
+    from tests.io.test_ca1m import write_capture
+
+    write_capture(root)
+
+
+def ca1m_folder(root: Path) -> None:
+    from tests.io.test_ca1m import write_capture
+
+    write_capture(root, packed=False)
+
+
+def stanford2d3ds(root: Path) -> None:
+    from tests.io.test_stanford2d3ds import write_area
+
+    write_area(root)
+
+
+def multiscan(root: Path) -> None:
+    from tests.io.test_multiscan import write_scan
+
+    write_scan(root, count=4)
+
+
 def open3d(root: Path) -> None:
     from tests.io.test_trajectory import write_open3d
 
@@ -259,6 +283,10 @@ BASES = {
     "scannetpp": Base("scannetpp", lambda r: scannetpp(r / "0a1b", held(4)), ("av", "lz4")),
     "scannetpp_dslr": Base("scannetpp_dslr", lambda r: dslr(r / "0a1b", held(4))),
     "record3d": Base("record3d", lambda r: record3d(r / "cap", held(4), newer=True), ("liblzfse",)),
+    "ca1m": Base("ca1m", ca1m),
+    "ca1m_folder": Base("ca1m", ca1m_folder),
+    "stanford2d3ds": Base("stanford2d3ds", stanford2d3ds),
+    "multiscan": Base("multiscan", multiscan, ("av",)),
     "unpacked": Base(
         "record3d", lambda r: record3d(r / "cap", held(4), packed=False), ("liblzfse",)
     ),

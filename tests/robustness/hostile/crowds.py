@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.io import test_ca1m, test_multiscan, test_stanford2d3ds
 from tests.io import test_rescan as rescan
 from tests.robustness.hostile.bases import BASES, SCAN, Written
 from tests.robustness.hostile.cases import Case
@@ -112,6 +114,34 @@ def _many_members(count: int) -> Change:
     return change
 
 
+def _listed_members(count: int) -> Change:
+    """A directory of entries that are all alike, of which none leads anywhere."""
+
+    def change(root: Path) -> None:
+        entry = b"PK\1\2" + bytes(42)
+        end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, len(entry) * count, 0, 0)
+        (root / "cap.r3d").write_bytes(entry * count + end)
+
+    return change
+
+
+def _members_of_a_tar(count: int) -> Change:
+    def change(root: Path) -> None:
+        path = root / f"ca1m-val-{test_ca1m.VIDEO}.tar"
+        headers = tarfile.TarInfo(f"{test_ca1m.VIDEO}/world.gt/{'x' * 60}").tobuf() * count
+        path.write_bytes(headers + path.read_bytes())
+
+    return change
+
+
+def _cameras_of_a_scan(count: int) -> Change:
+    def change(root: Path) -> None:
+        path = root / test_multiscan.SCAN / f"{test_multiscan.SCAN}.jsonl"
+        path.write_text(path.read_text().splitlines()[0] + "\n{}" * count)
+
+    return change
+
+
 def _images_of_a_model(count: int) -> Change:
     row = struct.pack("<I7dI", 1, 1, 0, 0, 0, 0, 0, 0, 7) + b"walk/9.jpg\0" + struct.pack("<Q", 0)
     content = struct.pack("<Q", count) + row * count
@@ -208,6 +238,20 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield "stray", "odometry of 450,000 rows", _odometry(450_000)
     yield "record3d", "400,000 poses", _recorded(400_000)
     yield "record3d", "60,000 members", _many_members(60_000)
+    yield "record3d", "a directory of two million members", _listed_members(2_000_000)
+    yield "ca1m", "120,000 members", _members_of_a_tar(120_000)
+    yield "ca1m", "a million members", _members_of_a_tar(1_000_000)
+    yield "multiscan", "a million cameras", _cameras_of_a_scan(1_000_000)
+    yield (
+        "stanford2d3ds",
+        "60,000 pictures that are no pictures",
+        _files(
+            "area_1/data/rgb",
+            lambda k: f"camera_{k:032x}_{test_stanford2d3ds.ROOM}_frame_{k}_domain_rgb.png",
+            60_000,
+            b"",
+        ),
+    )
     yield "colmap", "one image 300,000 times", _images_of_a_model(300_000)
     yield (
         "colmap_txt",
