@@ -4,7 +4,9 @@
     python -m benchmarks.blind FOLDER --seed 577215 --rooms 24 --clips 12 --page docs/blind.md
 
 Each call continues what an earlier one left in the folder: the rooms, the data set, and the tasks
-that have been attacked, in `attacked.json`. `--real FOLDER` attacks captured scenes as well.
+that have been attacked, in `attacked.json`. Tasks of fewer records than an interval needs are asked
+once more, alone, in `--more` further rooms of the next seed. `--real FOLDER` attacks captured
+scenes as well.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,20 +36,29 @@ HEAD = (
 
 FEW = "few"
 """Of a task that is beyond its bound by less than its records can tell."""
+FRAMES = 40
+"""Of a room: as many as a reader keeps of the 200 that `spatialcore sample` renders."""
+LEAST_RECORDS = 150
+"""Of a task with fewer records further rooms are asked: an interval of half is 8 points wide."""
 
 
-def made(folder: Path, rooms: int, clips: int, seed: int) -> Path:
+def made(folder: Path, rooms: int, clips: int, seed: int, tasks: Sequence[str] = ()) -> Path:
     """A data set of fresh rooms and clips by the default recipe; an earlier one is used again."""
-    config = SampleConfig(rooms=rooms, clips=clips, seed=seed, layouts=("scannet", "tapvid3d"))
+    config = SampleConfig(
+        rooms=rooms, clips=clips, seed=seed, frames=FRAMES, layouts=("scannet", "tapvid3d")
+    )
     if not (folder / "set" / "sample.json").exists():
         for _ in make_sample(folder / "set", config):
             continue
-    return generated([str(folder / "set" / name) for name in config.layouts], folder / "out")
+    sources = [str(folder / "set" / name) for name in config.layouts]
+    return generated(sources, folder / "out", tasks)
 
 
-def generated(sources: list[str], out: Path) -> Path:
-    """The data set of some sources; an earlier one is continued."""
-    if not (out / "summary.json").exists() and generate.main([*sources, "-o", str(out)]):
+def generated(sources: list[str], out: Path, tasks: Sequence[str] = ()) -> Path:
+    """The data set of some sources, of all tasks or some; an earlier one is continued."""
+    asked = ["--tasks", ",".join(tasks)] if tasks else []
+    argv = [*sources, "-o", str(out), "--stride", "1", *asked]
+    if not (out / "summary.json").exists() and generate.main(argv):
         raise SystemExit(f"{out}: no data set was made")
     return out
 
@@ -97,18 +108,19 @@ def cell(share: Share | None) -> str:
     return f"{100 * share.value:.0f} ({100 * share.low:.0f}-{100 * share.high:.0f})"
 
 
-def table(found: Mapping[str, TaskStress]) -> str:
-    """One line a task."""
+def table(found: Mapping[str, TaskStress], more: Collection[str] = ()) -> str:
+    """One line a task; those asked in further rooms have a plus."""
     lines = [HEAD]
     for task, one in found.items():
         chance = "" if one.chance is None else f"{100 * one.chance:.0f}"
         shares = (one.constant, one.prior, one.option, one.dot, one.text)
-        cells = [task, f"{one.looked_at:,}", chance, *map(cell, shares), f"{100 * one.bound:.0f}"]
+        records = f"{one.looked_at:,}{'+' * (task in more)}"
+        cells = [task, records, chance, *map(cell, shares), f"{100 * one.bound:.0f}"]
         lines.append(f"| {' | '.join([*cells, verdict(one)])} |")
     return "\n".join(lines)
 
 
-def page(found: Mapping[str, TaskStress], what: str) -> str:
+def page(found: Mapping[str, TaskStress], what: str, more: Collection[str] = ()) -> str:
     """The table with what it was measured on, and what misses."""
     told_of = {task: verdict(one) for task, one in found.items()}
     past, few = (sum(v == name for v in told_of.values()) for name in ("past", FEW))
@@ -117,7 +129,7 @@ def page(found: Mapping[str, TaskStress], what: str) -> str:
         f"{len(found) - past - few} of {len(found)} tasks stay within their bound, {past} are past "
         f"it, and {few} are beyond it by less than their records can tell."
     )
-    return f"{text}\n\n{table(found)}"
+    return f"{text}\n\n{table(found, more)}"
 
 
 def main(argv: list[str]) -> int:
@@ -128,6 +140,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--seed", type=int, default=577215)
     parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--more", type=int, default=96, help="further rooms; half as many clips")
     parser.add_argument("--page", type=Path)
     parser.add_argument("--real", type=Path, help="folder of captured scenes")
     options = parser.parse_args(argv)
@@ -135,7 +148,16 @@ def main(argv: list[str]) -> int:
     out = made(folder, options.rooms, options.clips, options.seed)
     found = attacked_tasks(out, folder / "attacked.json", options.rows)
     what = f"{options.rooms} sample rooms and {options.clips} clips of seed {options.seed}"
-    text = page(found, what)
+    short = sorted(task for task, one in found.items() if one.looked_at < LEAST_RECORDS)
+    if options.more and short:
+        seed, clips = options.seed + 1, options.more // 2
+        again = made(folder / "more", options.more, clips, seed, short)
+        found |= attacked_tasks(again, folder / "attacked-more.json", options.rows)
+        what += (
+            f" (+: of fewer than {LEAST_RECORDS} records there, so in {options.more} rooms and "
+            f"{clips} clips of seed {seed})"
+        )
+    text = page(found, what, short if options.more else ())
     if options.real is not None:
         real = generated([str(options.real)], folder / "real")
         captured = attacked_tasks(real, folder / "attacked-real.json", options.rows)

@@ -22,9 +22,17 @@ from spatial_engine.engines.contents import (
     number_stratum,
     of_form,
     pair_content,
+    place_contents,
     room_capped,
 )
-from spatial_engine.plan.contents import Cells, constant, in_bins, summed, take_by_content
+from spatial_engine.plan.contents import (
+    Cells,
+    capped,
+    constant,
+    in_bins,
+    summed,
+    take_by_content,
+)
 from spatial_engine.plan.plan import Threshold
 from spatial_engine.plan.shortages import held_back
 
@@ -69,6 +77,41 @@ def test_an_order_that_never_varies_is_asked_once_in_200_rows() -> None:
     assert sum(map(sum, taken(cells((10, 10), *[(1, 0)] * 40), 10_000, spaces=2))) == 60
     # Where nothing varies a room's rows are left.
     assert sum(map(sum, taken(cells(*[(1, 0)] * 40), 10_000))) == 4
+
+
+def test_sizes_that_say_the_same_in_all_rooms_are_not_asked() -> None:
+    """Small things fit and large ones do not: one that was never asked is known by the next."""
+    sizes = cells((6, 0), (5, 1), (2, 4), (0, 7))
+    assert taken(sizes, 100, graded=True) == [[0, 0], [1, 1], [2, 2], [0, 0]]
+    assert taken(cells((6, 0), (0, 7)), 100, graded=True) == [[0, 0], [0, 0]]
+    # Of few rooms it may be chance.
+    assert taken(sizes, 100, graded=True, spaces=3) == [[1, 0], [1, 1], [2, 2], [0, 1]]
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 12)] * 3), min_size=1, max_size=12),
+    st.tuples(*[st.integers(0, 60)] * 3),
+)
+def test_a_stratum_gives_no_more_than_it_may_and_contents_alike(
+    rows: list[tuple[int, ...]], most: tuple[int, ...]
+) -> None:
+    have = np.array(rows, dtype=np.int64)
+    out = capped(have, most)
+    assert (out <= have).all()
+    assert out.sum(axis=0).tolist() == np.minimum(have.sum(axis=0), most).tolist()
+    for s in range(3):  # who gave up rows has no less than another one by more than one
+        cut = out[:, s] < have[:, s]
+        assert out[cut, s].min(initial=99) >= out[:, s].max(initial=0) - 1
+
+
+@given(st.integers(1, 4_000), st.integers(1, 4_000), st.randoms(use_true_random=False))
+def test_places_of_an_image_are_of_twelve_fields(width: int, height: int, dice) -> None:
+    uv = np.array([[dice.uniform(0, width - 1), dice.uniform(0, height - 1)] for _ in range(40)])
+    fields = place_contents(uv, (width, height))
+    assert (fields > ANY).all()
+    key = np.stack([uv[:, 0] * 6 // width, uv[:, 1] * 2 // height], axis=1).tolist()
+    for k in range(40):
+        assert ((fields == fields[k]) == [one == key[k] for one in key]).all()
 
 
 def test_no_word_is_more_than_55_percent_by_constant_pairs() -> None:

@@ -14,6 +14,7 @@ import pytest
 from spatial_engine.dataset.compose import make
 from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.contents import place_contents
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.object_movement import OBJECT_MOVEMENT
 from spatial_engine.engines.track_pairs import clip_view, distance_bins
@@ -102,6 +103,34 @@ def test_a_clip_at_rest_gives_zeros_only() -> None:
     assert {facts.answer.span for facts in OBJECT_MOVEMENT[1].facts(context, table.rows())} == {
         "[ 0 , 0 , 0 ]"
     }
+
+
+def test_a_place_is_asked_with_all_distances_alike() -> None:
+    """Contents are fields of the first image, strata bins of a quarter; the paper has neither."""
+    clip = moving_clip()
+    engine, context = OBJECT_MOVEMENT[0], context_of(clip)
+    table = candidates_of(engine, context)
+    strata = [name for name, _ in engine.strata(context.recipe)]
+    facts = engine.facts(context, table.rows())
+    uv = np.array([one.evidence["uv"] for one in facts]).reshape(-1, 2)
+    assert (table.content == place_contents(uv, clip.camera.size)).all()
+    assert len(set(table.content.tolist())) > 1
+    moving = set()
+    for one, stratum in zip(facts, table.stratum.tolist(), strict=True):
+        if not one.evidence["point_moving"]:
+            assert strata[stratum] == "static"
+            continue
+        edge = float(strata[stratum].split()[2])
+        assert edge / 1.26 <= 1000 * one.evidence["distance_m"] <= 1.01 * edge
+        moving.add(stratum)
+    assert len(moving) > 1
+    caps = engine.caps(context.recipe)
+    assert (len(caps), caps[-1]) == (len(strata), context.recipe.guards.static_max_share)
+    assert set(caps[:-1]) == {1.0}
+    assert sum(share for _, share in engine.strata(context.recipe)) == pytest.approx(1)
+    paper = candidates_of(engine, context_of(clip, "multispa-paper"))
+    assert not paper.content.any()
+    assert not paper.stratum.any()
 
 
 def test_the_order_of_points_does_not_matter() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.contents import place_contents
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.track_story import TRACK_STORY
 from spatial_engine.engines.walk_path import OPEN, STEPS
@@ -177,6 +178,17 @@ def test_directions_turn_round_backwards_and_in_the_mirror() -> None:
     assert {one.answer.text for one in rows_of("point_direction", mirrored)[1]} == {"left"}
     turned = context_of(moved_world(clip, QUARTER))
     assert {one.answer.text for one in rows_of("point_direction", turned)[1]} == {"right"}
+
+
+def test_a_direction_is_balanced_where_its_point_lies() -> None:
+    context = context_of(clip_of({0: 0, 1: 0}))
+    rows, facts = rows_of("point_direction", context)
+    uv = np.array([one.evidence["uv"][0] for one in facts])
+    table = STORY["point_direction"].candidates(context)
+    assert (table.content == place_contents(uv, context_story(context).size)).all()
+    assert len(set(table.content.tolist())) > 1
+    assert not STORY["which_moved"].candidates(context).content.any()
+    assert len(rows) == len(table)
 
 
 def context_story(context: SceneContext):

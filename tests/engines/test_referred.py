@@ -19,6 +19,7 @@ from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import layout_scene
 from spatial_engine.engines.references import (
+    EVEN_SHARE,
     LEAST_SIDE,
     MOST_IOU,
     Reference,
@@ -132,6 +133,30 @@ def test_what_is_pointed_at_can_be_told_from_the_rest(plain: SceneContext) -> No
                 assert box[0] <= u <= box[2]
                 assert box[1] <= v <= box[3]
     assert {Reason.BOX_SMALL, Reason.OBJECT_PARTIAL} & set(refused)
+
+
+def test_boxes_of_sizes_are_alike_as_far_as_images_allow(plain: SceneContext) -> None:
+    """Of all images that can point at a thing the one whose box is nearest to a quarter."""
+    engine, sights = TASKS["scene_layout.object_size.boxed"], sights_of(plain, plain.shown)
+
+    def off(box: tuple[int, ...], frame: int) -> float:
+        size = np.array(sights.size_of(frame))
+        return float(abs(np.log2(((np.array(box[2:]) - box[:2]) / size).max() / EVEN_SHARE)))
+
+    rows = candidates_of(engine, plain).rows()
+    spread = []
+    for row, one in zip(rows, engine.facts(plain, rows), strict=True):
+        (told,) = one.evidence["references"]
+        mine = off(told["box"], row.frames[told["image"] - 1])
+        for frame in plain.shown:
+            found = sights.at(row.items[0], frame, "boxed")
+            assert not isinstance(found, Reference) or off(found.corners, frame) >= mine
+        best = sights.best(row.items[0], "boxed")
+        assert isinstance(best, Reference)
+        spread.append((mine, off(best.corners, best.frame)))
+    near = np.array(spread)
+    assert len(near) > 3
+    assert near[:, 0].mean() < 0.8 * near[:, 1].mean()
 
 
 def test_several_objects_of_a_category_are_asked_about(plain: SceneContext) -> None:

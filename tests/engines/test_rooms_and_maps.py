@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from spatial_engine.engines.base import Engine, candidates_of
 from spatial_engine.engines.cognitive_map import COGNITIVE_MAP
 from spatial_engine.engines.comparisons import COMPARISONS
 from spatial_engine.engines.context import SceneContext
-from spatial_engine.engines.floor_plan import FLOOR_PLAN
+from spatial_engine.engines.floor_plan import DIAMETERS_CM, FLOOR_PLAN
 from spatial_engine.engines.walk_task import OPEN_FLOOR, WalkScene
 from spatial_engine.recipe import load_recipe
 from spatial_engine.records.record import QARecord
@@ -100,16 +101,28 @@ def test_free_floor_by_hand(by_hand: WalkScene) -> None:
     found = TASKS["floor_plan.fits"].ask(by_hand, (60,))
     assert isinstance(found, Answer)
     assert found.value == "yes"
-    widest = found.evidence["widest_m"]
+    widest = found.evidence["seen_m"]  # all of it is seen
     floor = by_hand.open_floor
     assert not isinstance(floor, Rejection)
     padded = np.pad(floor.free, 1)
     blocked = cKDTree(np.argwhere(~padded) * floor.cell_m)
     away = blocked.query(np.argwhere(padded) * floor.cell_m)[0].max()
     assert widest == pytest.approx(2 * (away - floor.cell_m / 2))
-    for diameter in range(60, 401, 20):
-        word = ask(by_hand, "floor_plan.fits", diameter)
+    words = {d: ask(by_hand, "floor_plan.fits", d) for d in DIAMETERS_CM}
+    for diameter, word in words.items():
         assert word in ("dead_zone", "yes" if diameter / 100 < widest else "no")
+    assert set(words.values()) == {"dead_zone", "yes", "no"}
+    # Of floor that no frame shows nothing is said: half of it holds less.
+    half = floor.free & (np.arange(floor.free.shape[0]) < floor.free.shape[0] // 2)[:, None]
+    by_hand.__dict__["seen_floor"] = half
+    try:
+        by_hand.__dict__.pop("widest_seen", None)
+        less = {d: ask(by_hand, "floor_plan.fits", d) for d in DIAMETERS_CM}
+    finally:
+        del by_hand.__dict__["seen_floor"], by_hand.__dict__["widest_seen"]
+    count = Counter(less.values())
+    assert count["yes"] < Counter(words.values())["yes"]
+    assert count["no"] > Counter(words.values())["no"]
 
 
 @pytest.fixture(scope="module")

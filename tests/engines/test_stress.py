@@ -99,6 +99,14 @@ def test_an_order_of_categories_is_learnt_from_text() -> None:
     assert np.mean(list(told.bias.values())) > 0.8
 
 
+def test_words_that_never_occur_do_not_lower_what_a_guess_is_worth() -> None:
+    """Two of six words are asked equally often: half is a guess, whatever other rooms teach."""
+    told = found(lambda dice: Told("", "", "word", ("left", "right")[dice.integers(2)], {}), 1 / 6)
+    assert 0.6 <= told.bound < 0.65
+    one_of_six = found(lambda dice: Told("", "", "word", str(dice.integers(6)), {}), 1 / 6)
+    assert one_of_six.bound < 0.33
+
+
 def sized(dice: Dice, hint: bool) -> Told:
     """A size that its category tells within a fifth, or that another number gives away."""
     k = int(dice.integers(len(CATEGORIES)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -188,7 +189,8 @@ def attacked(count: int, rows: Sequence[Told], guess: float | None) -> TaskStres
         bound = guess + ERRORS * math.sqrt(guess * (1 - guess) / fewest)
     else:
         # A constant that other rooms teach may do worse than a guess, which is nobody's gain.
-        known = (level.value, 0.0 if prior is None else prior.value, guess or 0.0)
+        guessed = max(guess or 0.0, _in_proportion(rows))
+        known = (level.value, 0.0 if prior is None else prior.value, guessed)
         bound = max(known) + WORD_MARGIN
         tested = [shares["text"]]
     bias = {row.id: float(sure) for row, sure in zip(rows, best["text"].sure, strict=True)}
@@ -197,6 +199,17 @@ def attacked(count: int, rows: Sequence[Told], guess: float | None) -> TaskStres
         shares.get("option"), shares.get("dot"), shares["text"], bound,
         all(share.value <= bound + 1e-9 for share in tested), bias,
     )  # fmt: skip
+
+
+def _in_proportion(rows: Sequence[Told]) -> float:
+    """How often a word is right that is guessed as often as it is the answer; 0 of numbers.
+
+    Of two words that are asked equally often, out of six that there are, it is a half.
+    """
+    if rows[0].kind != "word":
+        return 0.0
+    counts = np.array(list(Counter(row.truth for row in rows).values()))
+    return float(((counts / len(rows)) ** 2).sum())
 
 
 def save(dataset: Dataset, found: Mapping[str, TaskStress]) -> None:

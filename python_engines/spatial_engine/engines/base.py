@@ -224,6 +224,14 @@ class Engine(ABC):
         """
         return False
 
+    @property
+    def graded_contents(self) -> bool:
+        """Whether contents are sizes: what is always said of one tells what is said of the next.
+
+        Where there are rooms enough to learn from, contents that never vary are then not asked.
+        """
+        return False
+
     def bin_count(self, recipe: Recipe) -> int:
         """Quota bins, empty ones included; one where rows have no overlap or size to balance."""
         del recipe

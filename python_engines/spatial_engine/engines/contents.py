@@ -91,6 +91,29 @@ def number_stratums(values: NDArray[np.float64]) -> NDArray[np.int8]:
     return np.searchsorted(_EDGES[:-1], values, side="left").astype(np.int8)
 
 
+COLUMNS, ROWS = 6, 2
+"""Fields of an image in which places of points tell the same."""
+_FIELDS = np.array([content_of("field", str(k)) for k in range(COLUMNS * ROWS)], dtype=np.uint64)
+
+
+def place_contents(uv: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint64]:
+    """The contents of (n, 2) pixels of an image (W, H): in which of its fields they lie.
+
+    A thing at the left rim has more way before it to the right, and one that rests where its way
+    begins or ends has moved by all of it: where a point lies tells how it moves.
+
+    Example:
+        >>> fields = place_contents(np.array([[0.0, 0.0], [50.0, 9.0], [319.0, 239.0]]), (320, 240))
+        >>> bool(fields[0] == fields[1] != fields[2])
+        True
+    """
+    cells = [
+        np.clip(uv[:, axis] * count / side, 0, count - 1).astype(np.int64)
+        for axis, (count, side) in enumerate(zip((COLUMNS, ROWS), size, strict=True))
+    ]
+    return np.asarray(_FIELDS[cells[1] * COLUMNS + cells[0]])
+
+
 def of_form(
     table: CandidateTable, context: SceneContext, task: str, *, choice: bool
 ) -> CandidateTable:

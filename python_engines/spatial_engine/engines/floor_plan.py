@@ -43,8 +43,8 @@ FITS = ("yes", "no")
 LEAST_AWAY_M = 1.0  # from where one stands to what one faces and turns to
 WIDEST_DEG = 12.0  # from the middle of what one faces or turns to, to its corners
 LEAST_FREE_M2 = 1.0
-LEAST_SEEN = 0.45  # of the open floor, that the frames show
-DIAMETERS_CM = tuple(range(60, 401, 20))  # of round rugs that may fit
+LEAST_SEEN = 0.45  # of the open floor, that the frames show where its area is asked
+DIAMETERS_CM = tuple(range(60, 401, 10))  # of round rugs that may fit
 SECTORS = 12  # of the turns of a bearing
 CORRECT_DEG = 15.0
 
@@ -102,6 +102,11 @@ class FloorPlan(WalkEngine):
         """Turns on the circle, areas as those of rooms."""
         metrics: dict[str, Metric] = {"bearing": "within 15 degrees", "free_area": "MRA"}
         return metrics.get(self.quantity, "accuracy")
+
+    @property
+    def graded_contents(self) -> bool:
+        """What is wider than one thing that does not fit does not fit, either."""
+        return self.quantity == "fits"
 
     def chance(self, options: Any) -> float | None:
         """Of a turn: how much of the circle counts as right."""
@@ -172,27 +177,26 @@ class FloorPlan(WalkEngine):
         if isinstance(floor, Rejection):
             return floor
         share = float(walk.seen_floor.sum() / floor.free.sum())
-        if share < LEAST_SEEN:
+        if share < LEAST_SEEN if self.quantity == "free_area" else not share:
             return Rejection(Reason.ROOM_PARTLY_SEEN, {"floor_seen": share})
         if self.quantity == "free_area":
             return _free_area(floor, room.value)
         return self._fits(walk, floor, items[0])
 
     def _fits(self, walk: WalkScene, floor: FreeSpace, diameter_cm: int) -> Answer[str] | Rejection:
+        """Whether a disc lies on the open floor that the frames show.
+
+        Of floor that they do not show nothing is said: a disc that fits on no floor at all would be
+        far wider than one that is seen to fit, and each width would have one answer in all rooms.
+        """
         rules, diameter = walk.layout.rules, diameter_cm / 100
-        widest, seen = walk.widest(floor), walk.widest_seen
+        seen = walk.widest_seen
         middle = floor.center((seen.row, seen.column)).tolist()
-        evidence = {
-            "widest_m": widest.diameter_m, "seen_m": seen.diameter_m, "seen_xy": middle,
-            "diameter_m": diameter,
-        }  # fmt: skip
-        # It fits on floor that is seen; it does not fit on any floor.
-        word = FITS[diameter > seen.diameter_m]
-        bound = seen.diameter_m if word == "yes" else widest.diameter_m
-        apart = tells_apart(bound, diameter, share=rules.min_seen_share, metres=rules.min_seen_m)
-        if not apart or (word == "no" and diameter <= bound):
+        evidence = {"seen_m": seen.diameter_m, "seen_xy": middle, "diameter_m": diameter}
+        share, metres = rules.min_seen_share, rules.min_seen_m
+        if not tells_apart(seen.diameter_m, diameter, share=share, metres=metres):
             return Rejection(Reason.DEAD_ZONE, evidence)
-        return Answer(word, evidence)
+        return Answer(FITS[diameter > seen.diameter_m], evidence)
 
     def _same_wall(self, walk: WalkScene, things: list[SceneObject]) -> Answer[str] | Rejection:
         room = walk.four_walls

@@ -116,6 +116,7 @@ class NumericChoice(Engine):
     answer: ClassVar[AnswerForm] = LETTER
     words: ClassVar[tuple[str, ...]] = LETTERS
     whole_contents: ClassVar[bool] = True
+    graded_contents: ClassVar[bool] = True
 
     @property
     def task(self) -> str:

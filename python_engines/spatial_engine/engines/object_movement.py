@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.base import AnswerForm, Engine, Facts, Kind, Subject
 from spatial_engine.engines.candidates import CandidateTable, Row
 from spatial_engine.engines.chains import of_points
+from spatial_engine.engines.contents import number_strata, number_stratums, place_contents
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at, views_norm1000
 from spatial_engine.engines.published import Published
@@ -45,6 +46,7 @@ Float64 = NDArray[np.float64]
 Quantity = Literal["distance", "vector"]
 Form = Literal["marked", "coordinate"]
 
+_SCALE_MM = 10.0  # of the first bin of distances
 _STEADY_M = 0.01  # a camera that moves less is said to stand still
 
 
@@ -89,14 +91,27 @@ class ObjectMovement(Engine):
         return BINS
 
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
-        """Moving and static pairs; one stratum where the recipe leaves their shares open."""
+        """Static pairs and moving ones; one stratum where the recipe leaves their shares open.
+
+        Where the recipe balances what answers say, distances have a stratum for each bin.
+        """
         share = recipe.guards.static_max_share
-        return (("", 1.0),) if share >= 1 else (("moving", 1.0 - share), ("static", share))
+        if share >= 1:
+            return (("", 1.0),)
+        if not self._by_length(recipe):
+            return (("moving", 1.0 - share), ("static", share))
+        bins = number_strata("mm", _SCALE_MM)
+        return (*((name, (1.0 - share) * part) for name, part in bins), ("static", share))
+
+    def _by_length(self, recipe: Recipe) -> bool:
+        """Whether each place of the point is asked with distances of all lengths alike."""
+        share = recipe.guards.static_max_share
+        return self.quantity == "distance" and recipe.word_strata and share < 1
 
     def caps(self, recipe: Recipe) -> tuple[float, ...]:
         """Points at rest are no more than their share of the rows that there are."""
         share = recipe.guards.static_max_share
-        return (1.0,) if share >= 1 else (1.0, share)
+        return (1.0,) if share >= 1 else (*[1.0] * (len(self.strata(recipe)) - 1), share)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Pairs of frames of the tracks with the smallest draws of every rigid part."""
@@ -112,9 +127,17 @@ class ObjectMovement(Engine):
         if not len(table):
             return CandidateTable.empty(rejected)
         select = context.place.draw_rows(self.task, list(table[:, :3].T), "select")
+        stratum, content = table[:, 4], np.zeros(len(table), np.uint64)
+        if self._by_length(context.recipe):
+            times = context.cached("clip_times", lambda: Columns(view.frame))
+            t, n = times[table[:, :2]], columns[table[:, 2]]
+            way = lengths(view.world[t[:, 1], n] - view.world[t[:, 0], n])
+            still = len(self.strata(context.recipe)) - 1
+            stratum = np.where(stratum > 0, still, number_stratums(1000 * way / _SCALE_MM))
+            content = place_contents(view.uv[t[:, 0], n], clip.camera.size)
         return CandidateTable.build(
             table[:, :2], table[:, 2:3], select,
-            bin=table[:, 3], stratum=table[:, 4], rejected=rejected,
+            bin=table[:, 3], stratum=stratum, content=content, rejected=rejected,
         )  # fmt: skip
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:

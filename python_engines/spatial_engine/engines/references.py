@@ -9,6 +9,7 @@ so several chairs can be told apart, and no guard on names refuses them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ By = Refer
 Corners = tuple[int, int, int, int]
 
 LEAST_SIDE = 0.03  # of the image's width, that either side of a box has
+EVEN_SHARE = 0.25  # of the image, that the longer side of a box has where sizes are asked
 LEAST_SEEN = 0.15  # of an object's vertices, that are on the surface where it is pointed at
 MOST_IOU = 0.5  # of two boxes of an image that are to be told apart
 POOL = 8  # objects of a set of frames that are asked about: 336 ordered sets of three
@@ -159,6 +161,24 @@ class Sights:
             return Reason.NO_VISIBLE_POINTS
         u, v = np.rint(uv[middle]).tolist()
         return Reference(frame, corners, (int(u), int(v)))
+
+    def evenly(self, object_id: int, by: By) -> Reference | Reason:
+        """Where the box of an object is nearest to the share of an image that all are to have.
+
+        Boxes of one size tell nothing of the size of what is in them: large things are pointed at
+        from afar, or where a part of them shows.
+        """
+        found = [self.at(object_id, frame, by) for frame in self.layout.frames]
+        there = [one for one in found if isinstance(one, Reference)]
+        if not there:
+            return self.best(object_id, by)
+        return min(there, key=lambda one: (abs(self.octaves(one)), one.frame))
+
+    def octaves(self, one: Reference) -> float:
+        """By how many doublings the longer side of a box is over the share of all."""
+        size, (u0, v0, u1, v1) = self.size_of(one.frame), one.corners
+        longer = max((u1 - u0) / size[0], (v1 - v0) / size[1])
+        return math.log2(longer / EVEN_SHARE)
 
     def best(self, object_id: int, by: By) -> Reference | Reason:
         """Where the images show most of an object, of those that one can point at it in."""

@@ -103,6 +103,16 @@ class Referred(Engine):
         """As the open task."""
         return self.open.of_walk
 
+    @property
+    def sized(self) -> bool:
+        """Whether the answer is how large what is pointed at is."""
+        return self.open.task.endswith("object_size")
+
+    @property
+    def graded_contents(self) -> bool:
+        """Contents of sizes are those of boxes."""
+        return self.sized
+
     def strata(self, recipe: Recipe) -> tuple[tuple[str, float], ...]:
         """As the open task; words are those of the order in which the objects are asked."""
         return self.open.strata(recipe)
@@ -124,7 +134,7 @@ class Referred(Engine):
         rows, references = chosen.rows(), [one for one in found if not isinstance(one, Reason)]
         content, stratum = np.zeros(len(rows), np.uint64), chosen.stratum
         if context.recipe.word_strata:
-            content, stratum = self._balance(nameless, chosen, rows, references)
+            content, stratum = self._balance(sights, chosen, rows, references)
         draws = context.place.draw_rows(self.task, [*chosen.frames.T, *chosen.items.T], "select")
         return CandidateTable.build(
             chosen.frames, chosen.items, draws,
@@ -139,6 +149,8 @@ class Referred(Engine):
         for k in row.items:
             if len(row.frames) == 1:
                 one = sights.at(k, row.frames[0], self.by)
+            elif self.sized and self.by == "boxed" and k in pointed.references:
+                one = sights.evenly(k, self.by)
             else:
                 one = pointed.references.get(k, Reason.CATEGORY_NOT_SEEN)
             if isinstance(one, Reason):
@@ -148,7 +160,7 @@ class Referred(Engine):
 
     def _balance(
         self,
-        nameless: SceneContext,
+        sights: Sights,
         table: CandidateTable,
         rows: Sequence[Row],
         references: Sequence[tuple[Reference, ...]],
@@ -159,9 +171,9 @@ class Referred(Engine):
                 return 0, (table.hash & np.uint64(1)).astype(np.int8)
             return 0, table.stratum
         if isinstance(self.open, SceneLayout):
-            sized = self.open.task.endswith("object_size")
-            content = [_size(nameless.place, r[0]) for r in references] if sized else table.content
-            return content, table.stratum
+            if not self.sized:
+                return table.content, table.stratum
+            return [_size(sights.octaves(one)) for (one,) in references], table.stratum
         # The open task's strata are words in the order of names, which are ids here.
         names = [(f"#{row.items[0]}", f"#{row.items[1]}") for row in rows]
         words = [
@@ -237,10 +249,11 @@ class Referred(Engine):
     def named(self, reference: ReferenceScene, row: Row) -> list[Named]:
         """The objects, each in the image that points at it."""
         pointed = pointed_layout(reference, row.frames, self.by)
-        single = len(row.frames) == 1
-        return [
-            Named(k, row.frames if single else (pointed.references[k].frame,)) for k in row.items
-        ]
+        sights = sights_of(reference, row.frames)
+        found = self._references(sights, pointed, row)
+        if isinstance(found, Reason):
+            raise ValueError(f"{self.task}: {row} cannot be pointed at ({found})")
+        return [Named(k, (one.frame,)) for k, one in zip(row.items, found, strict=True)]
 
     def chain(self, told: Telling) -> Chain | None:
         """That of the open task; slots hold phrases where it has names."""
@@ -267,11 +280,9 @@ def _marks(
     return tuple(tuple(marks[frame]) for frame in frames)
 
 
-def _size(place: Place, one: Reference) -> int:
+def _size(octaves: float) -> int:
     """The content of a box: how large it is in its image, in octaves."""
-    image, (u0, v0, u1, v1) = place.frame_images[one.frame], one.corners
-    longer = max((u1 - u0) / image.width, (v1 - v0) / image.height)
-    return content_of("box", str(int(np.floor(np.log2(longer)))))
+    return content_of("box", str(round(octaves)))
 
 
 def _cue(a: Reference, b: Reference) -> int:

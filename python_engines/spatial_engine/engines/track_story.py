@@ -35,7 +35,12 @@ from spatial_engine.engines.clip_story import (
     reference_story,
     way_of,
 )
-from spatial_engine.engines.contents import ANY, number_strata, number_stratum
+from spatial_engine.engines.contents import (
+    ANY,
+    number_strata,
+    number_stratum,
+    place_contents,
+)
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_points import drawn_colours, marks_at
 from spatial_engine.engines.layout_scene import answered
@@ -112,10 +117,21 @@ class TrackStory(Engine):
             if isinstance(found, Rejection):
                 gathered.refuse(found.reason)
             elif self.words:
-                gathered.keep(row, stratum=self.words.index(found.value))
+                gathered.keep(
+                    row,
+                    stratum=self.words.index(found.value),
+                    content=self._content(story, row),
+                )
             else:
                 gathered.keep(row, stratum=number_stratum(found.value), content=ANY)
         return gathered.table()
+
+    def _content(self, story: ClipStory, row: Row) -> int:
+        """Of a direction where its point lies; which of several things tells no place."""
+        if not self.of_point:
+            return 0
+        at = story.uv[story.time_of[row.frames[0]], story.column_of[row.items[0]]]
+        return int(place_contents(at[None], story.size)[0])
 
     def _possible(self, story: ClipStory) -> Iterator[Row]:
         """Stretches, each with one point, or with a point of every thing that ever moves."""

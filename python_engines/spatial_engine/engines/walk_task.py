@@ -87,10 +87,6 @@ class WalkScene:
         """The widest disc on the seen floor, where there is an open one."""
         return widest_disc(self.seen_floor, OPEN_FLOOR.cell_m)
 
-    def widest(self, floor: FreeSpace) -> Disc:
-        """The widest disc on the open floor."""
-        return self.layout.of_whole("widest", lambda: widest_disc(floor.free, floor.cell_m))
-
     @cached_property
     def rectangle(self) -> Rectangle | None:
         """The rectangle of least area around the scan; None where it spans no area."""

@@ -11,7 +11,7 @@ such rows together are at most a fifth. See docs/blind.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +86,7 @@ def take_by_content(
     spaces: int,
     room: int,
     paired: bool = False,
+    graded: bool = False,
 ) -> Counts:
     """(G, S) rows to take of each content and stratum, at most `total`.
 
@@ -97,6 +98,7 @@ def take_by_content(
         spaces: Rooms that the cells come from.
         room: Rows asked of each of them: so many constant ones where nothing else is.
         paired: Whether contents are pairs of names, as `Engine.paired_contents`.
+        graded: Whether contents are sizes, as `Engine.graded_contents`.
     """
     there: Counts = cells.counts.sum(axis=2)
     free = cells.contents == ANY
@@ -114,6 +116,8 @@ def take_by_content(
             varied = int(limit.sum())
         share = MOST_CONSTANT / (1 - MOST_CONSTANT)
         most = int(min(varied, total) * share) if varied else room
+        if graded:
+            most = 0
         if paired:
             once = _as_often(cells.contents, once, most)
         once = _first(once, most)
@@ -191,6 +195,11 @@ def _filled(limit: Counts, total: int) -> Counts:
     more = limit > low
     fits = np.cumsum(more.sum(axis=1)) <= total - out.sum()
     return np.asarray(out + (more & fits[:, None]))
+
+
+def capped(rows: Counts, most: Sequence[int]) -> Counts:
+    """Rows of each content and stratum: no stratum has more than it may, contents alike."""
+    return np.concatenate([_filled(rows[:, s : s + 1], n) for s, n in enumerate(most)], axis=1)
 
 
 def in_bins(counts: Counts, rows: Counts) -> Counts:

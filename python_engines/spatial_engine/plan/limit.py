@@ -20,7 +20,7 @@ from spatial_engine.plan.balance import (
     most_of_a_word,
     within_caps,
 )
-from spatial_engine.plan.contents import Cells, in_bins, take_by_content
+from spatial_engine.plan.contents import Cells, capped, in_bins, take_by_content
 from spatial_engine.plan.quotas import Cell
 from spatial_engine.recipe import Recipe
 
@@ -46,7 +46,8 @@ class Given:
         have: Candidates by content, stratum and bin.
         recipe: Whose shares and balance hold.
         balance: Where a bin's unused quota goes.
-        spaces: Rooms that the candidates come from.
+        spaces: Rooms that the task's candidates come from, those of other cells among them: who
+            learns from a data set learns from all of it.
         room: Rows asked of each of them.
     """
 
@@ -66,16 +67,23 @@ class Given:
         """Rows of each cell for a quota."""
         if not self.have.by_content:
             return self._by_strata(quota)
-        taken = in_bins(self.have.counts, self._by_content(quota))
+        given = self._by_content(quota)
+        rows = self._within_caps(given)
+        taken = in_bins(self.have.counts, rows)
         each = np.array(bin_quotas(quota, taken.size)).reshape(taken.shape)
-        return Allocated(self.have, each, taken)
+        return Allocated(self.have, each, taken, int((given - rows).sum()))
 
     def _by_content(self, quota: int) -> NDArray[np.int64]:
         engine = engine_of(self.task)
         return take_by_content(
             self.have, quota, whole=engine.whole_contents, worded=bool(engine.words),
             spaces=self.spaces, room=self.room, paired=engine.paired_contents,
+            graded=engine.graded_contents,
         )  # fmt: skip
+
+    def _within_caps(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        caps = engine_of(self.task).caps(self.recipe)
+        return capped(rows, within_caps(rows.sum(axis=0).tolist(), caps))
 
     def _by_strata(self, quota: int) -> Allocated:
         """Shares of the quota for the strata, each spread over its bins."""
@@ -91,7 +99,7 @@ class Given:
         taken = [part.taken for part in parts]
         given = [sum(part) for part in taken]
         most = within_caps(given, engine.caps(self.recipe))
-        capped = sum(given) - sum(most)
+        over = sum(given) - sum(most)
         if engine.words and self.recipe.word_strata:
             most = most_of_a_word(most)
         taken = [
@@ -101,13 +109,13 @@ class Given:
         ]  # fmt: skip
         one = Cells(np.zeros(1, np.uint64), counts[None])
         quotas = np.array([[part.quota for part in parts]])
-        return Allocated(one, quotas, np.array([taken]), capped)
+        return Allocated(one, quotas, np.array([taken]), over)
 
     def rows(self, quota: int) -> int:
         """Rows that a quota gets."""
-        by_content = self.have.by_content
-        taken = self._by_content(quota) if by_content else self._by_strata(quota).taken
-        return int(taken.sum())
+        if self.have.by_content:
+            return int(self._within_caps(self._by_content(quota)).sum())
+        return int(self._by_strata(quota).taken.sum())
 
 
 def spread_limit(

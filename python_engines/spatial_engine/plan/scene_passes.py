@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -132,13 +133,16 @@ def given_by_cell(
         for task, cells in result.cells.items():
             scenes[task, scene.source, scene.split].append((scene.space, cells))
     balance = plan.config.balance or plan.recipe.balance
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for cell, found in scenes.items():
+        rooms[cell[0]].update(space for space, _ in found)
     given = {}
     for cell, found in scenes.items():
         engine = engine_of(cell[0])
         shape = len(engine.strata(plan.recipe)), engine.bin_count(plan.recipe)
-        have, spaces = summed((cells for _, cells in found), *shape), {space for space, _ in found}
+        have = summed((cells for _, cells in found), *shape)
         given[cell] = Given(
-            cell[0], have, plan.recipe, balance, len(spaces), plan.scene_quota[cell]
+            cell[0], have, plan.recipe, balance, len(rooms[cell[0]]), plan.scene_quota[cell]
         )
     return given
 

@@ -47,8 +47,8 @@ def floor_plan(told: Telling, quantity: str) -> Chain:
     if quantity == "fits":
         diameter, seen = float(facts["diameter_m"]), float(facts["seen_m"])
         lines = (
-            line("The widest open disc on the floor that the images show is {} m across; on any "
-                 "floor of the room {} m.", metres(seen), metres(facts["widest_m"])),
+            line("The widest open disc on the floor that the images show is {} m across.",
+                 metres(seen)),
             line("Needed are {} m.", metres(diameter)),
         )  # fmt: skip
         return Chain(lines, "yes" if diameter <= seen else "no")
