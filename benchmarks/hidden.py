@@ -27,7 +27,7 @@ from spatialcore.files import write_json
 
 # Whose items are ids of objects; those of pointed forms are marks as well.
 FAMILIES = ("scene_layout", "spatial_relation", "object_perception", "navigation")
-POINTED = ("boxed", "pointed")
+POINTED = ("boxed", "pointed", "masked")
 RESULTS = Path(__file__).parents[1] / "results" / "hidden.json"
 
 

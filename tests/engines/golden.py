@@ -39,8 +39,9 @@ def entry_of(record: QARecord) -> dict[str, Any]:
 
 
 def _mark(mark: Mark) -> list[Any]:
-    size = [mark.width, mark.height] if mark.is_box else []
-    return [mark.u, mark.v, mark.colour, mark.letter, *size]
+    size = [mark.width, mark.height] if mark.width else []
+    runs = [list(mark.runs)] if mark.runs else []
+    return [mark.u, mark.v, mark.colour, mark.letter, *size, *runs]
 
 
 def make_golden_set(sample: Path, out: Path) -> None:

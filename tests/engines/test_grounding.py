@@ -16,7 +16,7 @@ from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import candidates_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.grounding import GROUNDING
-from spatial_engine.engines.references import seen_runs
+from spatial_engine.engines.masks import seen_runs
 from spatial_engine.recipe import load_recipe
 from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.multispa import score

@@ -15,7 +15,7 @@ from spatial_engine.recipe import Recipe
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index, build_index
 from spatialcore.io.open import open_sources
-from spatialcore.types import Camera, Cloud, Frame, Scene
+from spatialcore.types import Camera, Frame, Scene
 from tests.index.scenes import MemorySource
 
 QUARTER = np.array([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -38,7 +38,7 @@ def moved(scene: Scene, world2_from_world: NDArray[np.float64], *, mirrored: boo
     assert scene.read_cloud is not None
     cloud = scene.read_cloud()
     points = cloud.points_world.astype(np.float64) @ motion[:3, :3].T + motion[:3, 3]
-    turned = Cloud(points.astype(np.float32), cloud.instance, cloud.colour)
+    turned = dataclasses.replace(cloud, points_world=points.astype(np.float32))
 
     def camera(one: Camera | None) -> Camera | None:
         if one is None or not mirrored:

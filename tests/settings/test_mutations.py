@@ -50,7 +50,7 @@ VALID = {
     r"world_up\.0: negative": "a direction may point anywhere",
     # Wordings: what the linter takes is said; the rest is known to the engine of the task.
     r"descriptions\.\w+\.0: misspelt": "another text",
-    r"descriptions\.(boxed|pointed): shorter": "its task needs one less of them",
+    r"descriptions\.(boxed|pointed|masked): shorter": "its task needs one less of them",
     r"phrases: shorter": "fewer slots hold phrases",
     r"repeated: shorter": "fewer slots come again",
     r"(questions|answers)(\.\w*)?\.0: misspelt": "another text",

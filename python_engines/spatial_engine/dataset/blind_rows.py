@@ -14,6 +14,7 @@ from typing import Any, Literal
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.engines.base import Engine
 from spatial_engine.records.answers import FREE, WRITTEN, box_centre
+from spatial_engine.records.runs import cell_count, grid_shape
 from spatial_engine.records.wording import SLOT, wording_of
 from spatialcore.errors import SpatialCoreError
 
@@ -203,11 +204,14 @@ def _said(slots: Mapping[str, str], variant: str, row: Mapping[str, Any]) -> Fea
 
 
 def _framed(mark: Mapping[str, Any], image: Mapping[str, Any]) -> Features:
-    """Where the box of a colour lies and how large it is, in shares of its image."""
+    """Where the box or mask of a colour lies and how large it is, in shares of its image."""
     name, wide, high = f"box.{mark['colour']}", image["width"], image["height"]
     w, h = mark["width"] / wide, mark["height"] / high
     u, v = mark["u"] / wide, mark["v"] / high
     place = {"u": u, "v": v, "w": w, "h": h, "low": v + h / 2}
+    if runs := mark["runs"]:
+        rows, columns = grid_shape((wide, high))
+        place["area"] = cell_count(runs) / (rows * columns)
     return {f"{name}.{what}": value for what, value in place.items()}
 
 

@@ -29,6 +29,7 @@ from spatial_engine.engines.contents import content_of
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_view import View, reference_view, views_of
 from spatial_engine.engines.layout_scene import OBJECTS, answered
+from spatial_engine.engines.masks import seen_runs
 from spatial_engine.engines.references import (
     COLOURS,
     PHRASES,
@@ -37,7 +38,6 @@ from spatial_engine.engines.references import (
     iou,
     mark_of,
     phrase_of,
-    seen_runs,
     sights_of,
 )
 from spatial_engine.records import answers

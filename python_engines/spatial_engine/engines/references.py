@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects that a question points at in an image, by a box or by a point, instead of naming them.
+"""Objects that a question points at in an image instead of naming them: by box, point or mask.
 
 A reference is where one of the shown images shows the object best. Its box is that of the pixels of
 the vertices that are to be seen there, its point the vertex in their middle at which a mark may
-stand. A layout whose objects are pointed at has no names: each object is the only one of its kind,
-so several chairs can be told apart, and no guard on names refuses them.
+stand, its mask the cells of the image that show it. A layout whose objects are pointed at has no
+names: each object is the only one of its kind, so several chairs can be told apart, and no guard on
+names refuses them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,18 @@ from numpy.typing import NDArray
 
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.layout_scene import LayoutScene, layout_of
+from spatial_engine.engines.masks import mask_cells
 from spatial_engine.records.answers import norm1000
-from spatial_engine.records.marks import Mark, Refer, box_mark, cell_of, mark_radius
+from spatial_engine.records.marks import (
+    Mark,
+    Refer,
+    box_mark,
+    mark_radius,
+    mask_mark,
+)
+from spatial_engine.records.mask_rule import Pixels
 from spatial_engine.records.place import Place
+from spatial_engine.records.runs import cell_count, runs_of
 from spatialcore.relations.verdict import Reason
 from spatialcore.types import Float64, transform_points
 
@@ -36,6 +46,7 @@ LEAST_SIDE = 0.03  # of the image's width, that either side of a box has
 EVEN_SHARE = 0.25  # of the image, that the longer side of a box has where sizes are asked
 LEAST_SEEN = 0.15  # of an object's vertices, that are on the surface where it is pointed at
 MOST_IOU = 0.5  # of two boxes of an image that are to be told apart
+LEAST_CELLS = 30  # of a mask
 POOL = 8  # objects of a set of frames that are asked about: 336 ordered sets of three
 COLOURS = ("red", "green", "blue", "yellow", "magenta")  # as many as a question has objects
 
@@ -61,6 +72,11 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         "object seen at {place} in {image}",
         "object with the point {place} on it in {image}",
     ),
+    "masked drawn": (
+        "object under the {colour} mask in {image}",
+        "object tinted {colour} in {image}",
+        "object coloured over in {colour} in {image}",
+    ),
 }
 
 
@@ -71,11 +87,13 @@ class Reference(NamedTuple):
         frame: The image's frame.
         corners: First column and row, last column and row of its pixels.
         point: Pixel of a vertex in their middle; () where a box is enough.
+        runs: Of the cells that show it (`records.runs`); () where no mask is asked for.
     """
 
     frame: int
     corners: Corners
     point: tuple[int, ...] = ()
+    runs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +105,14 @@ class Sights:
         size_of: (W, H) of a frame's image.
         project: Pixels (n, 2) of rows of the cloud in a frame.
         markable: Which rows of the cloud, all of them seen by a frame, may carry a mark there.
+        paint: The cells of an image of some size that show pixels, and not other ones.
     """
 
     layout: LayoutScene
     size_of: Callable[[int], tuple[int, int]]
     project: Callable[[int, NDArray[np.intp]], Float64]
     markable: Callable[[int, NDArray[np.intp]], NDArray[np.bool_]]
+    paint: Callable[[Pixels, Pixels, tuple[int, int]], NDArray[np.bool_]]
     _pixels: dict[int, dict[int, tuple[NDArray[np.intp], Float64]]] = field(default_factory=dict)
     _boxes: dict[int, dict[int, Corners]] = field(default_factory=dict)
     _found: dict[tuple[int, int, By], Reference | Reason] = field(default_factory=dict)
@@ -124,13 +144,34 @@ class Sights:
             self._boxes[frame] = found
         return self._boxes[frame]
 
+    def mask(self, object_id: int, frame: int) -> tuple[int, ...]:
+        """Runs of the cells of a frame that show an object which it sees something of."""
+        parts, size = self.layout.parts, self.size_of(frame)
+        if parts is None:
+            return ()
+        rows, _ = self.pixels(frame)[object_id]
+        every = parts.rows(frame)
+        own, others = (
+            self._distinct(frame, some, size)
+            for some in (rows, np.setdiff1d(every, rows, assume_unique=True))
+        )
+        return runs_of(self.paint(own, others, size))
+
+    def _distinct(self, frame: int, rows: NDArray[np.intp], size: tuple[int, int]) -> Pixels:
+        """(n, 2) the distinct pixels of rows of the cloud."""
+        uv = self.project(frame, rows)
+        uv = uv[np.isfinite(uv).all(axis=1)]
+        pixels = np.clip(np.rint(uv), 0, np.array(size) - 1).astype(np.int64)
+        keys = np.unique(pixels[:, 1] * size[0] + pixels[:, 0])
+        return np.stack([keys % size[0], keys // size[0]], axis=1)
+
     def at(self, object_id: int, frame: int, by: By) -> Reference | Reason:
         """Where a frame shows an object, or why one cannot point at it there.
 
         Returns:
             `category_not_seen` (the frame does not show it), `object_partial` (too little of it),
-            `box_small`, `box_ambiguous` (the box is nearly that of another object), or
-            `no_visible_points` (no vertex of it may carry a mark).
+            `box_small`, `box_ambiguous` (the box is nearly that of another object), `mask_small`
+            (few cells show it), or `no_visible_points` (no vertex of it may carry a mark).
         """
         key = object_id, frame, by
         if key not in self._found:
@@ -154,6 +195,11 @@ class Sights:
         if by == "boxed":
             near = any(iou(corners, other) >= MOST_IOU for other in others)
             return Reason.BOX_AMBIGUOUS if near else Reference(frame, corners)
+        if by == "masked":
+            runs = self.mask(object_id, frame)
+            if cell_count(runs) < LEAST_CELLS:
+                return Reason.MASK_SMALL
+            return Reference(frame, corners, runs=runs)
         away = ((uv - np.median(uv, axis=0)) ** 2).sum(axis=1)
         away[~self.markable(frame, rows)] = np.inf
         middle = int(np.argmin(away))
@@ -209,31 +255,6 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
     return wide * high / whole if whole > 0 else 0.0
 
 
-def seen_runs(
-    uv: Float64, truth: Sequence[float], size: tuple[int, int]
-) -> list[tuple[int, int, int]]:
-    """The cells of an image that show an object, as (row, first column, last column) of runs.
-
-    Cells are `marks.CELLS` to the width and as high as wide. Those with a visible vertex, those
-    between two of them, and that of the truth, which is one of them but for its rounding.
-
-    Args:
-        uv: (n, 2) pixels of the visible vertices.
-        truth: The point in 0..1000.
-        size: (W, H) of the image.
-    """
-    shares = 1000 * uv / np.array(size)
-    cells = {cell_of(float(x), float(y), size) for x, y in shares.tolist()}
-    cells.add(cell_of(truth[0], truth[1], size))
-    runs: list[tuple[int, int, int]] = []
-    for column, row in sorted(cells, key=lambda cell: (cell[1], cell[0])):
-        if runs and runs[-1][0] == row and column - runs[-1][2] <= 2:
-            runs[-1] = (row, runs[-1][1], column)
-        else:
-            runs.append((row, column, column))
-    return runs
-
-
 def sights_of(scene: SceneContext | ReferenceScene, frames: tuple[int, ...]) -> Sights:
     """The sights of some frames, by the index or by the reference; made once."""
     if isinstance(scene, SceneContext):
@@ -258,10 +279,14 @@ def _indexed_sights(context: SceneContext) -> Sights:
         bits = words[rows >> 6] >> (rows & 63).astype(np.uint64)
         return np.asarray((bits & np.uint64(1)) != 0)
 
-    return Sights(layout, lambda frame: scene.color_camera(frame).size, project, markable)
+    return Sights(
+        layout, lambda frame: scene.color_camera(frame).size, project, markable, mask_cells
+    )
 
 
 def _source_sights(reference: ReferenceScene, frames: tuple[int, ...]) -> Sights:
+    from spatial_engine.reference.masks import reference_mask_cells
+
     def markable(frame: int, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         return np.array([not reason for reason in reference.guards(frame, rows).reasons()], bool)
 
@@ -270,6 +295,7 @@ def _source_sights(reference: ReferenceScene, frames: tuple[int, ...]) -> Sights
         lambda frame: reference.camera(frame).size,
         lambda frame, rows: reference.project(frame, rows)[0],
         markable,
+        reference_mask_cells,
     )
 
 
@@ -346,10 +372,12 @@ def phrase_of(
 
 
 def mark_of(reference: Reference, place: Place, colour: str) -> Mark:
-    """The frame around an object, or the disc on it."""
+    """The frame around an object, the mask over it, or the disc on it."""
     width = place.frame_images[reference.frame].width
     if reference.point:
         u, v = map(float, reference.point)
         return Mark(u, v, mark_radius(width), colour)
     u0, v0, u1, v1 = map(float, reference.corners)
+    if reference.runs:
+        return mask_mark(reference.runs, (u0, v0, u1, v1), width, colour)
     return box_mark((u0, v0, u1, v1), width, colour)

@@ -2,8 +2,9 @@
 """Tasks about objects that are pointed at in the images: the open task's question without names.
 
 A form of the tasks of the other files: the geometry, the guards and the wording are theirs. Half of
-the questions draw the boxes or points on the images, half give them as coordinates. What a blind
-reader could learn from where boxes lie and how large they are is balanced as names are elsewhere.
+the questions draw the boxes or points on the images, half give them as coordinates; masks are
+drawn. What a blind reader could learn from where boxes lie and how large they are is balanced as
+names are elsewhere.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from spatial_engine.engines.scene_layout import SceneLayout
 from spatial_engine.engines.spatial_relation import SpatialRelation
 from spatial_engine.records import answers
 from spatial_engine.records.place import Place
+from spatial_engine.records.runs import cell_count
 from spatialcore.draws import uniform_below
 from spatialcore.relations.verdict import Reason
 
@@ -149,7 +151,7 @@ class Referred(Engine):
         for k in row.items:
             if len(row.frames) == 1:
                 one = sights.at(k, row.frames[0], self.by)
-            elif self.sized and self.by == "boxed" and k in pointed.references:
+            elif self.sized and self.by != "pointed" and k in pointed.references:
                 one = sights.evenly(k, self.by)
             else:
                 one = pointed.references.get(k, Reason.CATEGORY_NOT_SEEN)
@@ -214,7 +216,7 @@ class Referred(Engine):
         if isinstance(found, Reason):
             raise ValueError(f"{self.task}: {row} cannot be pointed at ({found})")
         place, key = scene.place, (*sorted(row.frames), *row.items)
-        drawn = bool(place.draw(self.task, key, "drawn") & 1)
+        drawn = self.by == "masked" or bool(place.draw(self.task, key, "drawn") & 1)
         texts = PHRASES[f"{self.by} {'drawn' if drawn else 'given'}"]
         text = texts[uniform_below(place.draw(self.task, key, "phrase"), len(texts))]
         first = uniform_below(place.draw(self.task, key, "colour"), len(COLOURS))
@@ -225,7 +227,8 @@ class Referred(Engine):
         }
         evidence = {**facts.evidence, "references": [
             {"object_id": k, "image": row.frames.index(one.frame) + 1, "drawn": drawn,
-             "box": list(one.corners), "point": list(one.point)}
+             "box": list(one.corners), "point": list(one.point),
+             **({"cells": cell_count(one.runs)} if one.runs else {})}
             for k, one in zip(row.items, found, strict=True)
         ]}  # fmt: skip
         marks = _marks(place, row.frames, found, colours) if drawn else ()
@@ -303,5 +306,5 @@ _OPEN: tuple[SceneLayout | SpatialRelation | OneImage, ...] = (
     *(SpatialRelation(relation) for relation in _RELATIONS),  # type: ignore[arg-type]
     OneImage("nearer"),
 )
-FORMS: tuple[By, ...] = ("boxed", "pointed")
+FORMS: tuple[By, ...] = ("boxed", "pointed", "masked")
 REFERRED = tuple(Referred(task, by) for task in _OPEN for by in FORMS)

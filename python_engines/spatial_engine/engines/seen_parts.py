@@ -49,11 +49,15 @@ class SeenParts:
         self._seen: dict[tuple[int, tuple[int, ...]], SceneObject | None] = {}
         self._parts: dict[tuple[int, str, tuple[int, ...]], SceneObject | None] = {}
 
+    def rows(self, frame: int) -> NDArray[np.intp]:
+        """Rows of all points that a frame shows, of objects or not, ascending."""
+        found = np.asarray(self._points_of(frame))
+        return np.flatnonzero(found) if found.dtype == np.bool_ else found
+
     def labelled(self, frame: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
         """Rows of the points of objects that a frame shows, by object, and their objects."""
         if frame not in self._frames:
-            found = np.asarray(self._points_of(frame))
-            rows = np.flatnonzero(found) if found.dtype == np.bool_ else found
+            rows = self.rows(frame)
             rows = rows[self._instance[rows] >= 0]
             rows = rows[np.argsort(self._instance[rows], kind="stable")]
             self._frames[frame] = rows, self._instance[rows]

@@ -2,18 +2,20 @@
 """Marks on images: what a question points at, and the only code that draws it.
 
 A mark is stored as numbers in the record and drawn when the image is opened, so generating a
-record decodes no image. A disc or the frame of a box carries a white and a black ring and shows on
-any background.
+record decodes no image. A disc, the frame of a box or the line around a mask carries a white and a
+black ring and shows on any background.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from spatial_engine.records.runs import cells_of, runs_fault
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -29,26 +31,30 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "cyan": (0, 190, 220),
     "magenta": (240, 30, 200),
 }
-Refer = Literal["", "boxed", "pointed"]
+Refer = Literal["", "boxed", "pointed", "masked"]
 """How a question points at objects; "" where it names them."""
 CELLS = 50
 """Cells across an image, of what it shows of an object."""
+_TINT = 0.4  # of a mask's colour over what it covers
 _SUPERSAMPLING = 4  # the drawing is made this much larger and reduced, for smooth rings
 _CORNERS = ((1, -1), (-1, -1), (1, 1), (-1, 1))  # right-up, left-up, right-down, left-down
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A disc or the frame of a box on an image, with a letter beside it or none.
+    """A disc, the frame of a box, or a mask on an image, with a letter beside it or none.
 
     Attributes:
         u: Column of the centre, pixels.
         v: Row of the centre, pixels.
-        radius: Radius of the disc without its rings, pixels; the line of a box is half as wide.
+        radius: Radius of the disc without its rings, pixels; the line of a box or a mask is half as
+            wide.
         colour: A key of `COLOURS`.
         letter: "A" to "D", or "".
-        width: From the first to the last column of a box, pixels; 0 for a disc.
+        width: From the first to the last column of a box, or of the box around what a mask covers,
+            pixels; 0 for a disc.
         height: From its first to its last row, pixels; 0 for a disc.
+        runs: Of a mask: row, first and last column of each run of its cells (`records.runs`).
     """
 
     u: float
@@ -58,11 +64,12 @@ class Mark:
     letter: str = ""
     width: float = 0.0
     height: float = 0.0
+    runs: tuple[int, ...] = ()
 
     @property
     def is_box(self) -> bool:
         """Whether it is the frame of a box."""
-        return self.width > 0 and self.height > 0
+        return self.width > 0 and self.height > 0 and not self.runs
 
     @property
     def corners(self) -> tuple[float, float, float, float]:
@@ -77,17 +84,19 @@ class Mark:
             return "a mark lacks a number or a word"
         if not all(map(math.isfinite, sizes)):
             return "a mark is not finite"
+        if self.runs and not (self.width > 0 and self.height > 0):
+            return "a mask has no box around it"
         if self.width < 0 or self.height < 0 or bool(self.width) != bool(self.height):
             return f"a mark of {self.width:g}x{self.height:g} pixels is neither disc nor box"
         u0, v0, u1, v1 = self.corners
         if u0 < 0 or v0 < 0 or u1 >= width or v1 >= height:
-            kind = "box around" if self.is_box else "mark at"
+            kind = "box around" if self.width else "mark at"
             return f"a {kind} ({self.u:g}, {self.v:g}) lies outside its {width}x{height} image"
         if not 1 <= self.radius <= max(width, height):
             return f"a mark of radius {self.radius} on an image of {width}x{height}"
         if self.colour not in COLOURS or len(self.letter) > 1:
             return f"a mark of colour {self.colour[:20]!r} with the letter {self.letter[:20]!r}"
-        return ""
+        return runs_fault(self.runs, (width, height))
 
 
 def cell_of(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
@@ -119,6 +128,20 @@ def box_mark(corners: tuple[float, float, float, float], width: int, colour: str
     centre = 0.5 * (u0 + u1), 0.5 * (v0 + v1)
     size = float(u1 - u0), float(v1 - v0)
     return Mark(*centre, mark_radius(width), colour, "", *size)
+
+
+def mask_mark(
+    runs: tuple[int, ...], corners: tuple[float, float, float, float], width: int, colour: str
+) -> Mark:
+    """A mask on an image of `width` columns.
+
+    Args:
+        runs: Runs of its cells, one or more.
+        corners: The box around what it covers, as of `box_mark`.
+        width: Columns of the image.
+        colour: A key of `COLOURS`.
+    """
+    return replace(box_mark(corners, width, colour), runs=runs)
 
 
 def mark_radius(width: int, share: float = 1 / 130) -> int:
@@ -159,7 +182,7 @@ def letter_corner(
         (column, row) of the letter's centre, pixels.
     """
     half = (height + 1) // 2 + 1
-    if mark.is_box:  # inside its upper left corner
+    if mark.width:  # inside the upper left corner of a box
         u, v = (round(corner) + mark.radius + half for corner in mark.corners[:2])
         return min(max(u, half), size[0] - half - 1), min(max(v, half), size[1] - half - 1)
     reach = mark.radius + 2 + half
@@ -179,7 +202,7 @@ def letter_corner(
 
 
 def draw_marks(image: PilImage, marks: Sequence[Mark], *, letter_height: int) -> PilImage:
-    """The image with its marks drawn: discs and frames with white and black rings, and letters.
+    """The image with its marks drawn: discs, frames and masks with white and black rings, letters.
 
     Args:
         image: PIL image of the size the marks were made for; it is not changed.
@@ -199,8 +222,10 @@ def draw_marks(image: PilImage, marks: Sequence[Mark], *, letter_height: int) ->
     for mark in marks:
         if fault := mark.fault(*canvas.size):
             raise ValueError(fault)
-    for mark in sorted(marks, key=lambda one: -one.width):  # discs and small boxes lie on top
-        (_draw_frame if mark.is_box else _draw_disc)(canvas, mark)
+    # Discs and small boxes lie on top, masks below.
+    for mark in sorted(marks, key=lambda one: (not one.runs, -one.width)):
+        draw = _draw_mask if mark.runs else _draw_frame if mark.is_box else _draw_disc
+        draw(canvas, mark)
     for mark in marks:
         if mark.letter:
             others = [other for other in marks if other is not mark]
@@ -249,6 +274,39 @@ def _draw_frame(canvas: PilImage, mark: Mark) -> None:
         corner = [max(0, c - reach) for c in first]
         other = [min(side - 1, c + reach) for c, side in zip(last, canvas.size, strict=True)]
         pen.rectangle((*corner, *other), outline=colour, width=wide)
+
+
+def _draw_mask(canvas: PilImage, mark: Mark) -> None:
+    """A tint over the cells, whose edge is smoothed, and a line around it, as of a frame."""
+    from PIL import Image, ImageChops, ImageFilter
+
+    line = max(2, round(mark.radius * 0.5))
+    ring = max(1, line // 3)
+    cells = cells_of(mark.runs, canvas.size)
+    columns, (width, height) = cells.shape[1], canvas.size
+    whole = Image.fromarray(np.where(cells, 255, 0).astype(np.uint8)).resize(
+        canvas.size, Image.Resampling.BICUBIC, box=(0, 0, columns, columns * height / width)
+    )
+    covered = whole.point([0] * 128 + [255] * 128)
+    reach = line + ring
+    u0, v0, u1, v1 = covered.getbbox() or (0, 0, 0, 0)
+    at = max(0, u0 - reach), max(0, v0 - reach), min(width, u1 + reach), min(height, v1 + reach)
+    covered = covered.crop(at)
+    canvas.paste(COLOURS[mark.colour], at, covered.point([0] * 255 + [round(255 * _TINT)]))
+
+    def grown(image: PilImage, pixels: int, by: ImageFilter.RankFilter) -> PilImage:
+        for _ in range(pixels):
+            image = image.filter(by)
+        return image
+
+    less, more = ImageFilter.MinFilter(3), ImageFilter.MaxFilter(3)
+    inner, outer = grown(covered, ring, less), grown(covered, line, more)
+    rim = grown(outer, ring, more)
+    for colour, area, without in (
+        ((255, 255, 255), covered, inner), (COLOURS[mark.colour], outer, covered),
+        ((0, 0, 0), rim, outer),
+    ):  # fmt: skip
+        canvas.paste(colour, at, ImageChops.subtract(area, without))
 
 
 def _draw_letter(canvas: PilImage, mark: Mark, centre: tuple[int, int], height: int) -> None:

@@ -30,7 +30,7 @@ from spatialcore.io.parquet_footer import ParquetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ROW_GROUP_ROWS = 16_384
 # Level 3 takes a third longer and makes 4 % larger files: texts repeat over long distances.
 ZSTD_LEVEL = 1
@@ -250,7 +250,8 @@ def record_schema() -> pa.Schema:
     text, names = pa.string(), listed(pa.string())
     mark = pa.struct(
         [("u", pa.float64()), ("v", pa.float64()), ("radius", pa.int32()), ("colour", text),
-         ("letter", text), ("width", pa.float64()), ("height", pa.float64())]
+         ("letter", text), ("width", pa.float64()), ("height", pa.float64()),
+         ("runs", listed(pa.int32()))]
     )  # fmt: skip
     image = pa.struct(
         [("uri", text), ("width", pa.int32()), ("height", pa.int32()), ("marks", listed(mark))]
@@ -340,12 +341,16 @@ def record_from_row(row: dict[str, Any]) -> QARecord:
         fields["answer_number"] = tuple(float(value) for value in fields["answer_number"])
         fields["messages"] = tuple(Message(**turn) for turn in row["messages"])
         fields["images"] = tuple(
-            ImageRef(i["uri"], i["width"], i["height"], tuple(Mark(**m) for m in i["marks"]))
+            ImageRef(i["uri"], i["width"], i["height"], tuple(map(_mark, i["marks"])))
             for i in row["images"]
         )
         return QARecord(**fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RecordError(f"not a record: {type(error).__name__}: {error}") from error
+
+
+def _mark(row: dict[str, Any]) -> Mark:
+    return Mark(**{**row, "runs": tuple(row["runs"])})
 
 
 def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QARecord]:

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     DISTRACTOR_SHORT = "distractor_short"
     BOX_SMALL = "box_small"
     BOX_AMBIGUOUS = "box_ambiguous"
+    MASK_SMALL = "mask_small"
     ROOM_SHAPE = "room_shape"
     WALL_UNSURE = "wall_unsure"
     PLACES_CLOSE = "places_close"

@@ -25,7 +25,7 @@ def conversation_key(record: QARecord) -> str:
     if not record.has_geometry:
         return record.id
     images = ";".join(
-        f"{i.uri}|{[(m.u, m.v, m.width, m.height, m.letter) for m in i.marks]}"
+        f"{i.uri}|{[(m.u, m.v, m.width, m.height, m.letter, m.runs) for m in i.marks]}"
         for i in record.images
     )
     return f"{record.source}|{record.scene}|{images}"

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells of an image that show an object, a second time: distances over all pixels of a window.
+
+The other way is `spatial_engine.engines.masks`, which states the rule.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.records.mask_rule import GAP, NEIGHBOUR, REACH, Apart, Pixels, middles, outside
+
+_ROWS = 256  # pixels that are compared with all others at once
+_FAR = np.iinfo(np.int64).max
+
+
+def reference_mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The cells (rows, columns) of an image that show an object; arguments as of `mask_cells`."""
+    rows, columns = middles(size)
+    cells = np.zeros((len(rows), len(columns)), np.bool_)
+    if len(own) <= NEIGHBOUR:
+        return cells
+    apart = Apart.of(
+        np.concatenate([_sixth(own[k : k + _ROWS], own) for k in range(0, len(own), _ROWS)])
+    )
+    corner = own.min(axis=0) - 2 * apart.reach
+    window = tuple((own.max(axis=0) + 2 * apart.reach + 1 - corner).tolist()[::-1])
+    mine = _away(own, corner, window)
+    near = apart.within(mine, GAP)
+    r, c = (k.ravel() for k in np.meshgrid(*map(np.arange, cells.shape), indexing="ij"))
+    v, u = rows[r] - corner[1], columns[c] - corner[0]
+    inside = (v >= 0) & (v < window[0]) & (u >= 0) & (u < window[1])
+    r, c, v, u = (k[inside] for k in (r, c, v, u))
+    cells[r, c] = near[v, u]
+    beside = outside(others, _without_rim(cells, apart, size), size)
+    shown = apart.within(mine, REACH) & (mine <= _away(beside, corner, window))
+    cells[r, c] = shown[v, u]
+    return cells
+
+
+def _without_rim(
+    cells: NDArray[np.bool_], apart: Apart, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """The cells that have only such cells about them, as far as a gap; past the image all are."""
+    from scipy.ndimage import binary_erosion
+
+    most = math.ceil(GAP * math.sqrt(apart.squared)) + 1
+    y, x = np.mgrid[-most : most + 1, -most : most + 1]
+    disc = ~apart.off_gaps(x**2 + y**2, size)
+    return np.asarray(binary_erosion(cells, structure=disc, border_value=1))
+
+
+def _sixth(some: Pixels, every: Pixels) -> Pixels:
+    """Squared distance from each pixel to the sixth nearest of the others; itself is none."""
+    away = ((some[:, None] - every[None]) ** 2).sum(axis=2)
+    return np.asarray(np.partition(away, NEIGHBOUR, axis=1)[:, NEIGHBOUR])
+
+
+def _away(pixels: Pixels, corner: Pixels, window: tuple[int, ...]) -> Pixels:
+    """(h, w) squared distance of every pixel of a window to the nearest of some pixels in it."""
+    from scipy.ndimage import distance_transform_edt
+
+    at = pixels - corner
+    at = at[((at >= 0) & (at < np.array(window[::-1]))).all(axis=1)]
+    if not len(at):
+        return np.full(window, _FAR)
+    free = np.ones(window, np.bool_)
+    free[at[:, 1], at[:, 0]] = False
+    nearest = distance_transform_edt(free, return_distances=False, return_indices=True)
+    here = np.indices(window)
+    return np.asarray(((nearest - here) ** 2).sum(axis=0), dtype=np.int64)
