@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.contents import ANY, content_of, number_stratum
 from spatial_engine.engines.cross_view import OPEN
 from spatial_engine.engines.view_set import connected, shortest_chains
 from spatialcore.relations.verdict import Answer, Rejection
@@ -47,6 +48,25 @@ def test_by_hand_and_in_every_order_of_the_images() -> None:
         assert ask("camera_direction", views, Row(frames, (0, 2))) == "right"
         # Camera 2 looks 30 degrees north of east; camera 0 is west: 150 degrees round.
         assert ask("camera_direction", views, Row(frames, (2, 0))) == "behind"
+
+
+def test_a_distance_is_balanced_by_the_number_of_images_and_a_name() -> None:
+    """More images lead farther; which of the two names counts does not depend on their order."""
+    views, engine = views_of(THINGS, POSES, SEEN, overlap=LINKED), BY_NAME["object_distance"]
+    counts, names = (3, 4, 5, 6), ("lamp", "sink")
+    content = {(n, name): content_of(f"{n} images", name) for n in counts for name in names}
+    drawn = set()
+    for n in counts:
+        for first in range(20):
+            frames = tuple(range(first, first + n))
+            stratum, found = engine.said(views, Row(frames, (1, 3)), 2.5)
+            assert stratum == number_stratum(2.5, 0.1)
+            assert engine.said(views, Row(frames[::-1], (1, 3)), 2.5) == (stratum, found)
+            (told,) = (key for key, value in content.items() if value == found)
+            assert told[0] == n
+            drawn.add(told[1])
+    assert drawn == set(names)
+    assert BY_NAME["camera_distance"].said(views, Row((0, 1, 2), (0, 2)), 2.5)[1] == ANY
 
 
 def test_images_have_to_hang_together_and_show_nothing_together() -> None:

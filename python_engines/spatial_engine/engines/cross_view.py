@@ -19,7 +19,7 @@ from spatial_engine.engines.asked import AskedEngine
 from spatial_engine.engines.base import WORD, AnswerForm, Facts, Metric, Subject, equal_shares
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.chains import of_cameras
-from spatial_engine.engines.contents import ANY, number_strata, number_stratum
+from spatial_engine.engines.contents import ANY, content_of, number_strata, number_stratum
 from spatial_engine.engines.layout_scene import OBJECTS
 from spatial_engine.engines.numeric_choice import NumericChoice
 from spatial_engine.engines.standing import QUADRANTS, SIDES, from_border, quadrant_of, side
@@ -101,11 +101,18 @@ class CrossView(AskedEngine):
         return equal_shares(self.words) if self.words else number_strata("m", 0.1)
 
     def said(self, views: ViewSet, row: Row, value: Any) -> tuple[int, int]:
-        """The word, or the size of the number; names tell nothing of either."""
-        del views, row
+        """The word, or the size of the number.
+
+        More images lead farther, and some things stand farther from all others: of a distance
+        between two things the number of images and one of the names, which is drawn, tell.
+        """
         if self.words:
             return self.words.index(value), 0
-        return number_stratum(value, 0.1), ANY
+        if not self.of_objects:
+            return number_stratum(value, 0.1), ANY
+        drawn = views.place.draw(self.task, (*sorted(row.frames), *row.items), "content")
+        name = views.category(row.items[drawn & 1])
+        return number_stratum(value, 0.1), content_of(f"{len(row.frames)} images", name)
 
     def named_items(self, row: Row) -> Sequence[int]:
         """The objects."""
