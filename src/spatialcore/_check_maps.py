@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -16,7 +15,6 @@ from spatialcore._check import (
     check_shape,
     dtype_of,
     library_of,
-    on_host,
 )
 
 
@@ -29,8 +27,6 @@ class MapChecks:
         image_size: tuple[int, int],
         scale: float | None,
         has_pixel_map: bool,
-        *,
-        host: bool = True,
     ) -> None:
         self.frame_count = frame_count
         self.image_size = image_size
@@ -38,49 +34,38 @@ class MapChecks:
         if self._scale is not None and not np.isfinite(self._scale):
             raise ValueError(f"depth_scale must be finite, got {scale}")
         self._has_pixel_map = has_pixel_map
-        self._host = host
+        self._count = 0
+        self._first: tuple[type, Any, Any] | None = None
 
     @property
     def scale(self) -> float:
         return 1.0 if self._scale is None else self._scale
 
-    def plain(self, depth: Any) -> Any:
-        """A map, or a stack of them, as kernels take it: float64 is rounded to float32."""
-        found = on_host(depth) if self._host else depth
-        return found.astype(np.float32) if _is_float64(found) else found
-
     def check_stack(self, depth: Any) -> None:
         check_shape("depth", depth, ("F", "h", "w"), sizes={"F": self.frame_count})
         self._check_map(depth, (int(depth.shape[1]), int(depth.shape[2])))
 
-    def stream(self, depth: Iterable[Any]) -> Iterable[Any]:
-        """The checked maps: all of a list or tuple, or one after another from what makes them."""
-        if not isinstance(depth, Iterable):
-            raise TypeError(f"depth must be an array or an iterable, got {type(depth).__name__}")
-        maps = self._checked(depth)
-        return list(maps) if type(depth) in (list, tuple) else maps
+    def check_next(self, depth: Any) -> None:
+        """Look at one map of several, which are all of one type and size."""
+        if self._count == self.frame_count:
+            raise ValueError(f"depth has more maps than the {self.frame_count} poses")
+        check_array(f"depth map {self._count}", depth)
+        self._count += 1
+        if self._first is None:
+            check_shape("depth map", depth, ("h", "w"))
+            self._check_map(depth, (int(depth.shape[0]), int(depth.shape[1])))
+            self._first = type(depth), depth.dtype, depth.shape
+        elif (type(depth), depth.dtype, depth.shape) != self._first:
+            _, dtype, shape = self._first
+            raise ValueError(
+                f"depth maps must share one type and size, got {dtype} {tuple(shape)} "
+                f"and {depth.dtype} {tuple(depth.shape)}"
+            )
 
-    def _checked(self, depth: Iterable[Any]) -> Iterator[Any]:
-        """Yield the maps; exactly F of them, all of one size."""
-        count, first = 0, None
-        for given in depth:
-            depth_map = self.plain(given)
-            if count == self.frame_count:
-                raise ValueError(f"depth has more maps than the {self.frame_count} poses")
-            check_array(f"depth map {count}", depth_map)
-            count += 1
-            if first is None:
-                check_shape("depth map", depth_map, ("h", "w"))
-                self._check_map(depth_map, (int(depth_map.shape[0]), int(depth_map.shape[1])))
-                first = type(depth_map), depth_map.dtype, depth_map.shape
-            elif (type(depth_map), depth_map.dtype, depth_map.shape) != first:
-                raise ValueError(
-                    f"depth maps must share one type and size, got {first[1]} {tuple(first[2])} "
-                    f"and {depth_map.dtype} {tuple(depth_map.shape)}"
-                )
-            yield depth_map
-        if count < self.frame_count:
-            raise ValueError(f"depth has {count} maps for {self.frame_count} poses")
+    def check_end(self) -> None:
+        """After the last of several maps: there were F of them."""
+        if self._count < self.frame_count:
+            raise ValueError(f"depth has {self._count} maps for {self.frame_count} poses")
 
     def _check_map(self, depth: Any, size: tuple[int, int]) -> None:
         check_dtype("depth", depth, "uint16", "float32")
@@ -94,10 +79,6 @@ class MapChecks:
                 f"depth maps are {w}x{h} and the image is {self.image_size[0]}x"
                 f"{self.image_size[1]}: pass depth_from_image=PixelMap.from_intrinsics(K, depth_K)"
             )
-
-
-def _is_float64(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype == np.float64
 
 
 def size_of_maps(depth: Any) -> tuple[tuple[int, int], Any]:

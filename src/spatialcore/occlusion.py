@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spatialcore._check import (
     check_count,
     check_number,
-    check_shape,
     check_threads,
     library_of,
     on_host,
@@ -21,6 +20,7 @@ from spatialcore._check import (
 from spatialcore._check_maps import MapChecks, size_of_maps
 from spatialcore._dispatch import batch_kernel, kernel
 from spatialcore.bitmask import BitMask
+from spatialcore.pixel_map import PixelMap as PixelMap
 from spatialcore.projection import check_scene
 
 
@@ -75,69 +75,6 @@ def _number(value: float) -> str:
 
 
 TOLERANCE = DepthRule.tolerance()
-
-
-@dataclass(frozen=True, slots=True)
-class PixelMap:
-    """Affine map of pixels: depth column = ax u + bx, depth row = ay v + by.
-
-    One multiply and one add in float64, never fused; the result is rounded half to even and
-    clipped to the depth map.
-
-    Attributes:
-        ax: Depth columns per colour column.
-        bx: Depth column of u = 0.
-        ay: Depth rows per colour row.
-        by: Depth row of v = 0.
-
-    Examples:
-        >>> sizes = PixelMap.from_sizes((1296, 968), (640, 480))
-        >>> sizes.depth_pixel([1295.9, 967.9], (640, 480)).tolist()
-        [639, 479]
-    """
-
-    ax: float = 1.0
-    bx: float = 0.0
-    ay: float = 1.0
-    by: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("ax", "bx", "ay", "by"):
-            value = check_number(name, getattr(self, name), least=-1e15, most=1e15)
-            object.__setattr__(self, name, value)
-
-    @classmethod
-    def identity(cls) -> PixelMap:
-        """Colour and depth share one grid."""
-        return cls()
-
-    @classmethod
-    def from_intrinsics(cls, image_K: ArrayLike, depth_K: ArrayLike) -> PixelMap:
-        """The exact map between two cameras at one place: a = f_d / f_c, b = c_d - a c_c.
-
-        Args:
-            image_K: (3, 3) of the colour image, pixels.
-            depth_K: (3, 3) of the depth image, pixels.
-        """
-        image = np.asarray(image_K, dtype=np.float64)
-        depth = np.asarray(depth_K, dtype=np.float64)
-        check_shape("image_K", image, (3, 3))
-        check_shape("depth_K", depth, (3, 3))
-        ax = float(depth[0, 0]) / float(image[0, 0])
-        ay = float(depth[1, 1]) / float(image[1, 1])
-        bx = float(depth[0, 2]) - ax * float(image[0, 2])
-        by = float(depth[1, 2]) - ay * float(image[1, 2])
-        return cls(ax, bx, ay, by)
-
-    @classmethod
-    def from_sizes(cls, image_size: tuple[int, int], depth_size: tuple[int, int]) -> PixelMap:
-        """The published map: the ratio of the sizes (width, height), without an offset."""
-        return cls(depth_size[0] / image_size[0], 0.0, depth_size[1] / image_size[1], 0.0)
-
-    def depth_pixel(self, uv: ArrayLike, depth_size: tuple[int, int]) -> NDArray[np.int64]:
-        """(..., 2) column, row of the depth readings of colour pixels; `depth_size` is (w, h)."""
-        pixels = np.asarray(uv, dtype=np.float64) * (self.ax, self.ay) + (self.bx, self.by)
-        return np.clip(np.rint(pixels), 0, np.array(depth_size) - 1).astype(np.int64)
 
 
 class DepthViews(NamedTuple):
@@ -263,21 +200,34 @@ def visible_points(
     given = DepthViews(
         points_world, K, cam_from_world, depth, image_size, depth_scale, depth_from_image
     )
-    return visible_in(given, rule=rule, backend=backend, threads=threads)
+    return visible_in(given, [rule], backend=backend, threads=threads).masks[0]
+
+
+class Seen(NamedTuple):
+    """What was seen in some views.
+
+    Attributes:
+        views: As they were checked, for further tests of the same maps.
+        masks: F x P for each rule.
+    """
+
+    views: CheckedViews
+    masks: tuple[BitMask, ...]
 
 
 def visible_in(
     views: DepthViews,
+    rules: Sequence[DepthRule],
     *,
-    rule: DepthRule = TOLERANCE,
     backend: str | None = None,
     threads: int | None = None,
-) -> BitMask:
-    """`visible_points` of one scene that is in one piece.
+) -> Seen:
+    """`visible_points` of one scene that is in one piece, by several rules.
 
     Args:
         views: The arguments of the scene; what `checked_views` made of them is not checked again.
-        rule: As for `visible_points`.
+            Maps that come only once serve one rule.
+        rules: What counts as seen.
         backend: As for `visible_points`.
         threads: As for `visible_points`.
 
@@ -286,11 +236,13 @@ def visible_in(
         ValueError: As `visible_points`.
         BackendUnavailable: As `visible_points`.
     """
-    _check_rule(rule)
+    for rule in rules:
+        _check_rule(rule)
     checked = checked_views(views, host=_on_host(backend))
     run = kernel("occlusion", "visible_points", backend, checked.arrays)
-    words = run(checked, rule=rule, threads=check_threads(threads))
-    return BitMask(words, len(checked.points_world))
+    workers, count = check_threads(threads), len(checked.points_world)
+    words = [run(checked, rule=rule, threads=workers) for rule in rules]
+    return Seen(checked, tuple(BitMask(one, count) for one in words))
 
 
 def visible_points_batch(
@@ -373,15 +325,38 @@ def checked_views(given: DepthViews, *, host: bool = True) -> CheckedViews:
     size = check_count("width", width, least=1), check_count("height", height, least=1)
     pixel_maps = _checked_pixel_maps(given.depth_from_image, len(cam_from_world))
     has_map = pixel_maps is not None
-    maps = MapChecks(len(cam_from_world), size, given.depth_scale, has_map, host=host)
-    depth = given.depth
-    if library_of(depth):
-        depth = maps.plain(depth)
-        maps.check_stack(depth)
-    else:
-        depth = maps.stream(depth)
+    maps = MapChecks(len(cam_from_world), size, given.depth_scale, has_map)
+    depth = _checked_maps(given.depth, maps, host)
     shared = PixelMap.identity() if pixel_maps is None else pixel_maps
     return CheckedViews(points_world, K, cam_from_world, depth, size, maps.scale, shared)
+
+
+def _checked_maps(given: Any, maps: MapChecks, host: bool) -> Any:
+    """A stack or a list of maps after it was checked, or maps that are checked as they come."""
+    if library_of(given):
+        stack = _plain(given, host)
+        maps.check_stack(stack)
+        return stack
+    if not isinstance(given, Iterable):
+        raise TypeError(f"depth must be an array or an iterable, got {type(given).__name__}")
+    checked = _each_checked(given, maps, host)
+    return list(checked) if type(given) in (list, tuple) else checked
+
+
+def _each_checked(given: Iterable[Any], maps: MapChecks, host: bool) -> Iterator[Any]:
+    for one in given:
+        depth = _plain(one, host)
+        maps.check_next(depth)
+        yield depth
+    maps.check_end()
+
+
+def _plain(depth: Any, host: bool) -> Any:
+    """A map, or a stack of them, as kernels take it: float64 is rounded to float32."""
+    library = library_of(depth)
+    if library == "torch" and host:
+        return _plain(on_host(depth), host=False)
+    return depth.astype(np.float32) if library == "numpy" and depth.dtype == np.float64 else depth
 
 
 def _checked_pixel_maps(given: object, frame_count: int) -> PixelMap | tuple[PixelMap, ...] | None:

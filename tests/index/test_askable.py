@@ -80,7 +80,7 @@ def test_a_disc_needs_eighty_percent_near_readings():
 @pytest.mark.parametrize("recipe", ["default", "multispa-paper"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
-    from spatialcore.index.visibility import MaskBuilder, scene_view
+    from spatialcore.index.visibility import find_masks, scene_view
 
     rng = np.random.default_rng(1)
     scene = room_scene()
@@ -95,10 +95,8 @@ def test_masks_equal_the_float64_reference_on_noisy_maps(recipe, dtype):
     reference = ReferenceScene(scene, recipe_for(rules), 0, "train")
     points = reference.points
     poses = np.stack(POSES)
-    builder = MaskBuilder([scene_view(scene, rules)] * len(poses), rules, points, poses)
-    for row, depth in enumerate(maps):
-        builder.add(row, depth)
-    masks = builder.finish()
+    views = [scene_view(scene, rules)] * len(poses)
+    masks = find_masks(enumerate(maps), views, rules, points, poses)
     rows = np.arange(len(points))
     for k in range(len(POSES)):
         visible = reference.visible(k)

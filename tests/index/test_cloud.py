@@ -5,7 +5,7 @@ import pytest
 from spatial_engine.reference.cloud import PosedReadings, on_depth_edge, voxels_of
 from spatialcore._cpu import VoxelCloud
 from spatialcore._reference.morton import morton_order
-from spatialcore.index.cloud import CloudBuilder, PosedDepth, order_cloud
+from spatialcore.index.cloud import PosedDepth, build_cloud, order_cloud
 from tests.index.scenes import DEPTH_K, DEPTH_SIZE, POSES, ray_depth
 
 K = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
@@ -82,14 +82,9 @@ def test_readings_out_of_range_or_of_the_grid_are_left_out():
 
 
 def test_the_largest_voxel_with_enough_points_is_taken_and_few_points_drop_the_frame_rule():
-    def frames():
-        return [PosedDepth(ray_depth(p), DEPTH_K, p, None) for p in POSES]
-
     def build(*voxels):
-        builder = CloudBuilder(0.001, *voxels)
-        for frame in frames():
-            builder.add(frame)
-        return builder.finish(frames)
+        frames = [PosedDepth(ray_depth(p), DEPTH_K, p, None) for p in POSES]
+        return build_cloud(frames, 0.001, *voxels)
 
     cloud = build()
     # 64 x 48 pixels never give 20,000 points; the two-frame rule keeps under 1,000 at 5 mm.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.index.depth_cache import decoded_maps
+from spatialcore.index.depths import SceneMaps
 from spatialcore.index.index import build_index
 from spatialcore.io.open import open_source
 from spatialcore.types import Scene
@@ -34,9 +34,12 @@ class Counting:
             raise SceneFormatError(Path("depth.png"), "is damaged", code="depth_damaged")
         return self._read(frame)
 
-    def maps(self, folder: Path, threads: int = 2) -> list:
-        frames = [(k, f) for k, f in enumerate(self.scene.frames) if f.valid]
-        return list(decoded_maps(self.scene, frames, threads, folder))
+    def walk(self, folder: Path | None, threads: int = 2) -> SceneMaps:
+        rows = [k for k, f in enumerate(self.scene.frames) if f.valid]
+        return SceneMaps(self.scene, rows, threads, folder)
+
+    def maps(self, folder: Path | None) -> list:
+        return list(self.walk(folder))
 
 
 def opened(root: Path, layout: str = "posed_images") -> Scene:
@@ -45,9 +48,8 @@ def opened(root: Path, layout: str = "posed_images") -> Scene:
 
 
 def same(first: list, second: list) -> bool:
-    return all(
-        a.row == b.row and a.reason == b.reason and np.array_equal(a.depth, b.depth)
-        for a, b in zip(first, second, strict=True)
+    return len(first) == len(second) and all(
+        a[0] == b[0] and np.array_equal(a[1], b[1]) for a, b in zip(first, second, strict=True)
     )
 
 
@@ -81,8 +83,12 @@ def test_the_index_is_byte_for_byte_the_same(sample_dir, tmp_path):
 def test_a_damaged_frame_is_not_kept_and_is_tried_again(sample_dir, tmp_path):
     scene = opened(sample_dir)
     broken = next(f.index for f in scene.frames[3:] if f.valid)
-    first = Counting(scene, broken=broken).maps(tmp_path)
-    assert [item.reason for item in first if item.reason] == ["depth_damaged"]
+    first = Counting(scene, broken=broken).walk(tmp_path)
+    rows = [row for row, _ in first]
+    lost = next(k for k, f in enumerate(scene.frames) if f.index == broken)
+    assert first.reasons == {lost: "depth_damaged"}
+    assert lost not in rows
+    assert len(rows) == sum(f.valid for f in scene.frames) - 1
     again = Counting(scene)
     assert same(again.maps(tmp_path), Counting(scene).maps(None))
     assert again.decoded == [broken]
@@ -99,7 +105,7 @@ def test_an_input_that_changed_is_decoded_again(sample_dir, tmp_path):
     changed = Counting(opened(root))
     maps = changed.maps(cache)
     assert len(changed.decoded) == len(maps)
-    np.testing.assert_array_equal(maps[0].depth, maps[1].depth)
+    np.testing.assert_array_equal(maps[0][1], maps[1][1])
 
 
 @pytest.mark.parametrize("harm", ["cut", "text", "shape", "json", "missing"])
@@ -125,8 +131,7 @@ def test_a_damaged_cache_is_made_again(sample_dir, tmp_path, harm):
 
 def test_a_pass_that_was_broken_off_leaves_nothing(sample_dir, tmp_path):
     scene = opened(sample_dir)
-    frames = [(k, f) for k, f in enumerate(scene.frames) if f.valid]
-    passing = decoded_maps(scene, frames, 1, tmp_path)
+    passing = iter(Counting(scene).walk(tmp_path, threads=1))
     next(passing)
     passing.close()
     assert list((tmp_path / scene.source).iterdir()) == []
@@ -138,4 +143,4 @@ def test_the_files_are_plain_numpy(sample_dir, tmp_path):
     maps = np.load(tmp_path / scene.source / f"{scene.id}.npy", allow_pickle=False)
     frames = json.loads((tmp_path / scene.source / f"{scene.id}.json").read_text())["frames"]
     assert frames == [f.index for f in scene.frames if f.valid]
-    np.testing.assert_array_equal(maps, np.stack([item.depth for item in plain]))
+    np.testing.assert_array_equal(maps, np.stack([depth for _, depth in plain]))

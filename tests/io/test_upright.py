@@ -12,7 +12,8 @@ from PIL import Image
 
 from spatial_engine.export.images import encoded
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import FrameFiles, build_frames, read_depth
+from spatialcore.io.depth_maps import read_depth
+from spatialcore.io.frame_files import FrameFiles, build_frames
 from spatialcore.io.images import holds_bytes, image_bytes, open_image
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.upright import (

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialcore.camera import pinhole_depth
 from spatialcore.errors import SceneFormatError
 from spatialcore.types import Float32, Float64
+
+if TYPE_CHECKING:
+    from spatialcore.index.visibility import View
 
 Int32 = NDArray[np.int32]
 
@@ -120,7 +124,40 @@ def check_cloud(points: Float32, scene: Path) -> None:
         raise refused("has a cloud whose points lie on one line", "cloud_degenerate")
 
 
-class CloudBuilder:
+class PosedMaps:
+    """What each frame adds to a cloud; may be walked as often as the maps.
+
+    Behind a lens a map is taken as a pinhole of the same K would show it.
+
+    Args:
+        maps: (row, depth) of each frame.
+        views: How the frames see, by row.
+        world_from_cam: (F, 4, 4) by row.
+        labels: Row -> (h, w) int32 instance ids on the depth grid, or None.
+    """
+
+    def __init__(
+        self,
+        maps: Iterable[tuple[int, NDArray[Any]]],
+        views: Sequence[View],
+        world_from_cam: Float64,
+        labels: Callable[[int], Int32 | None],
+    ) -> None:
+        self._maps, self._views, self._labels = maps, views, labels
+        self._world_from_cam = world_from_cam
+
+    def __iter__(self) -> Iterator[PosedDepth]:
+        for row, depth in self._maps:
+            camera, instance = self._views[row].depth, self._labels(row)
+            if camera.lens is not None:
+                depth = pinhole_depth(depth, camera)
+                instance = None if instance is None else pinhole_depth(instance + 1, camera) - 1
+            yield PosedDepth(depth, camera.K, self._world_from_cam[row], instance)
+
+
+def build_cloud(
+    frames: Iterable[PosedDepth], depth_scale: float, voxels: Sequence[float] = VOXELS_M
+) -> BuiltCloud:
     """The surface that at least two frames see, as the mean reading of each voxel.
 
     Readings outside 0.3 to 6 m or on a depth edge are left out. The largest voxel that gives
@@ -128,49 +165,32 @@ class CloudBuilder:
     frames see, one frame is enough.
 
     Args:
+        frames: In order; walked once for each voxel size tried.
         depth_scale: Metres per unit.
         voxels: Sides to try, metres, descending.
+
+    Returns:
+        BuiltCloud; no points where no reading counts.
     """
+    from spatialcore import _cpu
 
-    def __init__(self, depth_scale: float, voxels: Sequence[float] = VOXELS_M) -> None:
-        from spatialcore import _cpu
-
-        self._scale = depth_scale
-        self._voxels = voxels
-        self._grid = _cpu.VoxelCloud(voxels[0])
-
-    def add(self, frame: PosedDepth) -> None:
-        """Count the readings of one more frame; frames come in order."""
-        self._grid.add_frame(
-            frame.depth,
-            self._scale,
-            np.ascontiguousarray(frame.K, dtype=np.float64),
-            np.ascontiguousarray(frame.world_from_cam),
-            depth_min=DEPTH_RANGE_M[0],
-            depth_max=DEPTH_RANGE_M[1],
-            edge_relative=EDGE_RELATIVE,
-            edge_absolute=EDGE_ABSOLUTE_M,
-            instance=frame.instance,
-        )
-
-    def finish(self, frames: Callable[[], Iterable[PosedDepth]]) -> BuiltCloud:
-        """The cloud.
-
-        Args:
-            frames: Yields what was added, again; called once for each further voxel size tried.
-
-        Returns:
-            BuiltCloud; no points where no reading counts.
-        """
-        from spatialcore import _cpu
-
-        voxel = self._voxels[0]
-        for smaller in self._voxels[1:]:
-            if self._grid.count(2) >= ENOUGH_POINTS:
-                break
-            voxel, self._grid = smaller, _cpu.VoxelCloud(smaller)
-            for frame in frames():
-                self.add(frame)
-        min_frames = 2 if self._grid.count(2) >= LEAST_POINTS else 1
-        points, instance = self._grid.extract(min_frames)
-        return BuiltCloud(points, instance, voxel, min_frames)
+    for voxel in voxels:
+        grid = _cpu.VoxelCloud(voxel)
+        for frame in frames:
+            grid.add_frame(
+                frame.depth,
+                depth_scale,
+                np.ascontiguousarray(frame.K, dtype=np.float64),
+                np.ascontiguousarray(frame.world_from_cam),
+                depth_min=DEPTH_RANGE_M[0],
+                depth_max=DEPTH_RANGE_M[1],
+                edge_relative=EDGE_RELATIVE,
+                edge_absolute=EDGE_ABSOLUTE_M,
+                instance=frame.instance,
+            )
+        count = grid.count(2)
+        if count >= ENOUGH_POINTS:
+            break
+    min_frames = 2 if count >= LEAST_POINTS else 1
+    points, instance = grid.extract(min_frames)
+    return BuiltCloud(points, instance, voxel, min_frames)

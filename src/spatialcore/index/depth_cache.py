@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from spatialcore.files import child, whole_file, write_json
-from spatialcore.index.depths import DecodedDepth, decode_ahead
 from spatialcore.index.inputs import input_mark
 from spatialcore.io.paths import input_name
 from spatialcore.types import Frame, Scene
@@ -34,34 +34,89 @@ class _Stored(NamedTuple):
     maps: NDArray[Any]
 
 
-def decoded_maps(
-    scene: Scene, frames: Sequence[tuple[int, Frame]], threads: int, folder: Path | None
-) -> Iterator[DecodedDepth]:
-    """The maps of a scene's frames in order, from the cache where it holds them.
+class SceneCache:
+    """What the cache holds of a scene, and where it is kept.
 
     Args:
         scene: The scene.
-        frames: (row, frame) in the order wanted.
-        threads: Decoding threads.
-        folder: Folder of the cache; None keeps nothing. Only a whole pass over `frames` is kept.
-
-    Yields:
-        One DecodedDepth for each frame. Frames that could not be decoded are tried again each time.
+        folder: Folder of the cache.
     """
-    if folder is None:
-        yield from decode_ahead(scene.read_depth, frames, scene.depth_size_of, threads)
-        return
-    path = child(folder, scene.source, scene.id)
-    inputs = _inputs(scene)
-    stored = _open(path, inputs, scene.depth_size)
-    if stored is None:
-        yield from _decode_and_keep(scene, frames, threads, path, inputs)
-        return
-    missing = [(row, frame) for row, frame in frames if frame.index not in stored.row_of]
-    decoded = decode_ahead(scene.read_depth, missing, scene.depth_size_of, threads)
-    for row, frame in frames:
-        k = stored.row_of.get(frame.index)
-        yield next(decoded) if k is None else DecodedDepth(row, np.asarray(stored.maps[k]))
+
+    def __init__(self, scene: Scene, folder: Path) -> None:
+        self._scene = scene
+        self._path = child(folder, scene.source, scene.id)
+        self._inputs = _inputs(scene)
+        self._stored = _open(self._path, self._inputs, scene.depth_size)
+
+    def read(self, frame: Frame) -> NDArray[Any]:
+        """As the scene's `read_depth`, from the cache where it holds the map.
+
+        Raises:
+            SceneFormatError: As `read_depth`. What could not be decoded is tried again each time.
+        """
+        stored = self._stored
+        row = None if stored is None else stored.row_of.get(frame.index)
+        if stored is None or row is None:
+            return self._scene.read_depth(frame)
+        return np.asarray(stored.maps[row])
+
+    @contextmanager
+    def keeping(self, frame_count: int) -> Iterator[MapFile | None]:
+        """Where a whole pass over a scene's maps is kept; it appears when the block ends.
+
+        Args:
+            frame_count: Maps that the pass may give at most.
+
+        Yields:
+            What takes the maps; None where the cache holds the scene already.
+        """
+        if self._stored is not None:
+            yield None
+            return
+        path = self._path
+        try:
+            with whole_file(_file(path, ".npy")) as temporary:
+                with temporary.open("wb") as file:
+                    kept = MapFile(file, frame_count, self._scene.depth_size)
+                    yield kept
+                    kept.finish()
+                _file(path, ".json").unlink(missing_ok=True)
+        except _NotKept:
+            return
+        write_json(_file(path, ".json"), {**self._inputs, "frames": kept.frames})
+
+
+class MapFile:
+    """The maps of one pass, written one behind the other.
+
+    Attributes:
+        frames: Indices of the frames whose maps are there.
+    """
+
+    def __init__(self, file: Any, frame_count: int, size: tuple[int, int]) -> None:
+        self.frames: list[int] = []
+        self._file, self._shape = file, size[::-1]
+        self._formats: set[tuple[np.dtype[Any], tuple[int, ...]]] = set()
+        self._start = _write_header(file, np.dtype(np.uint16), (frame_count, *self._shape))
+
+    def add(self, frame: int, depth: NDArray[Any]) -> None:
+        """Write one more map."""
+        self.frames.append(frame)
+        self._formats.add((depth.dtype, depth.shape))
+        self._file.write(depth.data)
+
+    def finish(self) -> None:
+        """Write what they are in front of them; `_NotKept` where one file cannot hold them."""
+        dtypes = {dtype for dtype, _ in self._formats}
+        if {shape for _, shape in self._formats} != {self._shape} or len(dtypes) != 1:
+            raise _NotKept
+        self._file.seek(0)
+        end = _write_header(self._file, dtypes.pop(), (len(self.frames), *self._shape))
+        assert end == self._start
+
+
+class _NotKept(Exception):  # not an error: it ends a write that leaves nothing
+    """Nothing was decoded, or maps of several types or sizes."""
 
 
 def is_cache(folder: Path) -> bool:
@@ -95,43 +150,6 @@ def _open(path: Path, inputs: dict[str, Any], size: tuple[int, int]) -> _Stored 
     if isinstance(maps, np.memmap) and hasattr(mmap, "MADV_WILLNEED"):
         maps._mmap.madvise(mmap.MADV_WILLNEED)  # type: ignore[attr-defined]  # read ahead
     return _Stored({frame: row for row, frame in enumerate(frames)}, maps)
-
-
-def _decode_and_keep(
-    scene: Scene,
-    frames: Sequence[tuple[int, Frame]],
-    threads: int,
-    path: Path,
-    inputs: dict[str, Any],
-) -> Iterator[DecodedDepth]:
-    """Decode, and write each map behind the last one; the file appears when all are there."""
-    kept: list[int] = []
-    formats: set[tuple[np.dtype[Any], tuple[int, ...]]] = set()
-    names = {row: frame.index for row, frame in frames}
-    try:
-        with whole_file(_file(path, ".npy")) as temporary:
-            with temporary.open("wb") as file:
-                shape = (len(frames), *scene.depth_size[::-1])
-                start = _write_header(file, np.dtype(np.uint16), shape)
-                for item in decode_ahead(scene.read_depth, frames, scene.depth_size_of, threads):
-                    if not item.reason:
-                        kept.append(names[item.row])
-                        formats.add((item.depth.dtype, item.depth.shape))
-                        file.write(item.depth.data)
-                    yield item
-                dtypes = {dtype for dtype, _ in formats}
-                if {size for _, size in formats} != {shape[1:]} or len(dtypes) != 1:
-                    raise _NotKept
-                file.seek(0)
-                assert _write_header(file, dtypes.pop(), (len(kept), *shape[1:])) == start
-            _file(path, ".json").unlink(missing_ok=True)
-    except _NotKept:
-        return
-    write_json(_file(path, ".json"), {**inputs, "frames": kept})
-
-
-class _NotKept(Exception):  # not an error: it ends a write that leaves nothing
-    """Nothing was decoded, or maps of several types or sizes."""
 
 
 def _write_header(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:

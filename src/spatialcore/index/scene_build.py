@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore._libraries import Library
-from spatialcore.camera import pinhole_depth
 from spatialcore.errors import SceneFormatError
 from spatialcore.index.cloud import (
     BuiltCloud,
-    CloudBuilder,
     OrderedCloud,
-    PosedDepth,
+    PosedMaps,
+    build_cloud,
     check_cloud,
     order_cloud,
 )
 from spatialcore.index.clusters import without_strays
-from spatialcore.index.depth_cache import decoded_maps
-from spatialcore.index.depths import DecodedDepth, DepthSpool
+from spatialcore.index.depths import DepthSpool, SceneMaps
 from spatialcore.index.frames import World, frame_poses, index_world, move_points, pair_table
 from spatialcore.index.objects import points_in_boxes
 from spatialcore.index.rules import Rules
 from spatialcore.index.tables import PairTable
 from spatialcore.index.visibility import (
-    MaskBuilder,
     Masks,
     View,
+    find_masks,
     frame_view,
     instance_on_depth,
     scene_view,
@@ -41,10 +39,8 @@ from spatialcore.index.visibility import (
 from spatialcore.io.agreement import (
     DepthShot,
     contradiction,
-    depth_shot,
     measure,
     only_mirrored,
-    sampled_frames,
 )
 from spatialcore.io.matrices import rigid_alignment
 from spatialcore.types import Float64, Scene
@@ -91,7 +87,7 @@ class SceneBuild:
     masks: Masks = field(init=False)
     pairs: PairTable = field(init=False)
     without_labels: set[int] = field(init=False, default_factory=set)
-    _shots: list[DepthShot | None] = field(init=False, default_factory=list)
+    _shots: list[DepthShot] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         scene = self.scene
@@ -141,46 +137,48 @@ class SceneBuild:
         return cloud._replace(instance=instance)
 
     def _on_mesh(self) -> Masks:
-        """Test the source's mesh: each map is used as it is decoded."""
+        """Test the source's mesh against each map as it is decoded."""
         assert self.scene.read_cloud is not None
         mesh = self.scene.read_cloud()
         self.cloud = order_cloud(move_points(self.world, mesh.points_world), mesh.instance)
         check_cloud(self.cloud.points, self.scene.root / self.scene.id)
-        masks = self._mask_builder()
-        for item in self._decoded():
-            if item.reason:
-                self._mask(item.row, item.reason)
-            else:
-                masks.add(item.row, item.depth)
-        return masks.finish()
+        maps = self._maps()
+        masks = self._masks(maps)
+        self._walked(maps)
+        return masks
 
     def _on_depth(self, folder: Path) -> Masks:
-        """Build a cloud from the maps, which are kept, and test it with them."""
-        cloud = CloudBuilder(self.view.depth_scale)
-        with DepthSpool(folder) as spool:
-            for item in self._decoded():
-                if item.reason:
-                    self._mask(item.row, item.reason)
-                else:
-                    spool.append(item.row, item.depth)
-                    cloud.add(self._posed(item.row, item.depth))
-            self.built = cloud.finish(lambda: (self._posed(row, depth) for row, depth in spool))
+        """Build a cloud from the maps, which are kept, and test it against them."""
+        maps = self._maps()
+        with DepthSpool(maps, folder) as kept:
+            posed = PosedMaps(kept, self.views, self.world_from_cam, self._instance)
+            self.built = build_cloud(posed, self.view.depth_scale)
+            self._walked(maps)
             ordered = order_cloud(self.built.points, self.built.instance)
             # The order stored is the source's order of a built cloud: there is no other.
             rows = np.arange(len(ordered.points), dtype=np.uint32)
             self.cloud = ordered._replace(source_row=rows)
             if not all(self.reasons):
                 check_cloud(self.cloud.points, self.scene.root / self.scene.id)
-            masks = self._mask_builder()
-            for row, depth in spool:
-                masks.add(row, depth)
-            return masks.finish()
+            return self._masks(kept)
 
     def _mask(self, row: int, reason: str) -> None:
         self.reasons[row] = self.reasons[row] or reason
 
-    def _mask_builder(self) -> MaskBuilder:
-        return MaskBuilder(
+    def _maps(self) -> SceneMaps:
+        """The map of each usable frame, to be walked once."""
+        usable = [row for row, reason in enumerate(self.reasons) if not reason]
+        return SceneMaps(self.scene, usable, self.threads, self.depth_cache)
+
+    def _walked(self, maps: SceneMaps) -> None:
+        """Take what the walk over the maps has found."""
+        for row, reason in maps.reasons.items():
+            self._mask(row, reason)
+        self._shots = maps.shots
+
+    def _masks(self, maps: Iterable[tuple[int, NDArray[Any]]]) -> Masks:
+        return find_masks(
+            maps,
             self.views,
             self.rules,
             self.cloud.points,
@@ -189,20 +187,10 @@ class SceneBuild:
             device=self.device,
         )
 
-    def _decoded(self) -> Iterator[DecodedDepth]:
-        """The map of each usable frame in order, or why there is none; some are kept to compare."""
-        usable = [(row, f) for row, f in enumerate(self.scene.frames) if not self.reasons[row]]
-        compared = {f.index for f in sampled_frames([frame for _, frame in usable])}
-        for item in decoded_maps(self.scene, usable, self.threads, self.depth_cache):
-            frame = self.scene.frames[item.row]
-            if not item.reason and frame.index in compared:
-                self._shots.append(depth_shot(self.scene, frame, item.depth))
-            yield item
-
     def _check_agreement(self) -> None:
         """Refuse a source that contradicts itself."""
-        why = contradiction(self.scene, measure([shot for shot in self._shots if shot is not None]))
-        self._shots.clear()
+        why = contradiction(self.scene, measure(self._shots))
+        self._shots = []
         if why and not self.trusted:
             raise SceneFormatError(
                 self.scene.root / self.scene.id,
@@ -210,13 +198,6 @@ class SceneBuild:
                 "correct the source; --trust-source takes it as it is",
                 code="source_contradicts",
             )
-
-    def _posed(self, row: int, depth: NDArray[Any]) -> PosedDepth:
-        view, instance = self.views[row], self._instance(row)
-        if view.bent:
-            depth = pinhole_depth(depth, view.depth)
-            instance = None if instance is None else pinhole_depth(instance + 1, view.depth) - 1
-        return PosedDepth(depth, view.depth.K, self.world_from_cam[row], instance)
 
     def _instance(self, row: int) -> NDArray[np.int32] | None:
         """Ids on the depth grid; None where the frame's image is missing or damaged."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from spatialcore.index.askable import askable_points, askable_rule
 from spatialcore.index.frames import frame_pixel_map
 from spatialcore.index.lensed import askable_lensed, lensed_points
 from spatialcore.index.rules import Rules
-from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, checked_views, visible_in
+from spatialcore.occlusion import DepthRule, DepthViews, PixelMap, visible_in
 from spatialcore.types import Camera, Float64, Frame, Scene, invert_pose
 
 # Frames tested in one call: their maps stay in the last-level cache between the two tests.
@@ -188,8 +188,17 @@ class Masks(NamedTuple):
         return Masks(self.rows, *(host[id(mask)] for mask in self[1:]))
 
 
-class MaskBuilder:
-    """Visibility and guards of every frame, each map tested while it is in cache.
+def find_masks(
+    maps: Iterable[tuple[int, NDArray[Any]]],
+    views: Sequence[View],
+    rules: Rules,
+    points: NDArray[np.float32],
+    world_from_cam: Float64,
+    *,
+    threads: int | None = None,
+    device: Library | None = None,
+) -> Masks:
+    """Test the points against every map, each while it is in cache.
 
     Maps wait until a batch is full. On a GPU they are stacked into page-locked memory and copied
     while earlier ones are tested and later ones decoded; the masks stay there.
@@ -198,13 +207,31 @@ class MaskBuilder:
     tested one by one in numpy (`lensed`), on the host.
 
     Args:
-        views: Cameras and rules of every frame of the scene's table.
+        maps: (row of the scene's table, (h, w) map as stored); walked once.
+        views: Cameras and rules of every frame of the table.
         rules: Whether there are guards, and which.
         points: (P, 3) float32 in the index's world.
-        world_from_cam: (F_all, 4, 4) of the scene's table.
+        world_from_cam: (F_all, 4, 4) of the table.
         threads: CPU threads.
         device: Where to test; None = on the CPU.
+
+    Returns:
+        The masks of the frames that have a map, where they were made.
     """
+    tests = _Tests(views, rules, points, world_from_cam, threads=threads, device=device)
+    size = _BATCH if device is None else _DEVICE_BATCH
+    waiting: list[tuple[int, NDArray[Any]]] = []
+    for one in maps:
+        waiting.append(one)
+        if len(waiting) == size:
+            tests.run(waiting)
+            waiting = []
+    tests.run(waiting)
+    return tests.masks()
+
+
+class _Tests:
+    """The batches of frames tested so far."""
 
     def __init__(
         self,
@@ -221,7 +248,6 @@ class MaskBuilder:
         self._surface_rule = surface_rule(rules) if rules.objects == "surface" else None
         self._cam_from_world = invert_pose(world_from_cam)
         self._host_points, self._points = points, self._placed(points)
-        self._waiting: list[tuple[int, NDArray[Any]]] = []
         self._rows: list[int] = []
         self._visible: list[Any] = []
         self._askable: list[Any] = []
@@ -229,15 +255,8 @@ class MaskBuilder:
         self._inside: list[Any] = []
         self._in_flight: deque[Marker] = deque()
 
-    def add(self, row: int, depth: NDArray[Any]) -> None:
-        """Test the map of the frame in a row of the table, or let it wait for its batch."""
-        self._waiting.append((row, depth))
-        if len(self._waiting) == (_BATCH if self._device is None else _DEVICE_BATCH):
-            self._test_waiting()
-
-    def finish(self) -> Masks:
-        """The masks of all frames that were added."""
-        self._test_waiting()
+    def masks(self) -> Masks:
+        """The masks of all frames that were tested, by row."""
         order = np.argsort(np.array(self._rows, np.int64), kind="stable")
 
         def joined(words: list[Any]) -> BitMask:
@@ -253,8 +272,8 @@ class MaskBuilder:
     def _placed(self, array: NDArray[Any]) -> Any:
         return array if self._device is None else self._device.upload([array])[0]
 
-    def _test_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
+    def run(self, waiting: Sequence[tuple[int, NDArray[Any]]]) -> None:
+        """Test the maps of some rows, those of one kind together."""
         alike: dict[Hashable, list[tuple[int, NDArray[Any]]]] = {}
         for row, depth in waiting:
             alike.setdefault((_kind_of(self._views[row]), depth.dtype), []).append((row, depth))
@@ -292,8 +311,8 @@ class MaskBuilder:
             view.depth_scale,
             [one.pixel_map for one in views],
         )
-        scene = checked_views(given)  # once for all tests
-        seen = visible_in(scene, rule=view.rule, threads=self._threads)
+        rules = (view.rule, *([] if self._surface_rule is None else [self._surface_rule]))
+        scene, (seen, *surface) = visible_in(given, rules, threads=self._threads)
         self._rows.extend(rows)
         self._visible.append(seen.words)
         if self._guards is not None:
@@ -301,8 +320,7 @@ class MaskBuilder:
             askable = askable_points(scene, seen, guards, threads=self._threads)
             self._askable.append(askable.words)
         if self._surface_rule is not None:
-            surface = visible_in(scene, rule=self._surface_rule, threads=self._threads)
-            self._surface.append(surface.words)
+            self._surface.append(surface[0].words)
             self._inside.append(self._in_image(scene).words)
         if self._device is not None:
             self._in_flight.append(self._device.mark())
@@ -313,7 +331,7 @@ class MaskBuilder:
         """The points whose pixel lies in the image: seen by a map of one endlessly far reading."""
         far = self._placed(np.stack([FAR_MAP] * len(scene.cam_from_world)))
         everywhere = scene._replace(depth=far, depth_from_image=PixelMap.identity())
-        return visible_in(everywhere, rule=DepthRule.strict(), threads=self._threads)
+        return visible_in(everywhere, [DepthRule.strict()], threads=self._threads).masks[0]
 
 
 def _kind_of(view: View) -> Hashable:

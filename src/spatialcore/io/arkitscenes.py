@@ -25,8 +25,9 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit_boxes import read_boxes
 from spatialcore.io.clocks import nearest, pose_at
 from spatialcore.io.confidence import read_confident_depth
+from spatialcore.io.depth_maps import read_depth
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, listed, read_depth
+from spatialcore.io.frame_files import FrameFiles, build_frames, listed
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import number_rows, parse_numbers
 from spatialcore.io.names import is_scene_id

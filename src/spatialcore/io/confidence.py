@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import read_depth
+from spatialcore.io.depth_maps import read_depth
 from spatialcore.io.images import decode_image
 from spatialcore.io.paths import read_bytes, resolve_inside
 from spatialcore.io.upright import split_rotation, turned_map
@@ -40,7 +40,7 @@ def without_unsure(depth: NDArray[Any], levels: NDArray[Any], path: Path) -> NDA
 
 
 def read_confident_depth(root: Path, frame: Frame) -> NDArray[Any]:
-    """As `frame_files.read_depth`, without the readings of low confidence.
+    """As `depth_maps.read_depth`, without the readings of low confidence.
 
     A map without a confidence map beside it stays as it is.
 

@@ -14,8 +14,9 @@ A uri is relative to the root of its source. A map is a file of its own or a par
 | `a.bin` | COLMAP's dense array: `w&h&1&`, then float32 |
 | `a.zip#00017.exr`, `a.tar#7/depth.png` | any of the single files above as a member |
 
-Maps come as stored: uint16, or float32 (half and double are converted). What a unit means, which
-value says "no reading" and whether it is z or range are the reader's matter.
+`read_depth_map` gives a map as stored: uint16, or float32 (half and double are converted).
+`read_depth` is what frames of most layouts are read by: upright, and without what says "no
+reading". What a unit means and whether it is z or range are the reader's matter.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -39,8 +40,12 @@ from spatialcore.io.hdf5 import hdf5_numbers, hdf5_shape
 from spatialcore.io.npz import Npz, array_from_npy, parse_npy_header
 from spatialcore.io.paths import file_size, read_bytes, resolve_inside, split_uri
 from spatialcore.io.tars import tar_member_bytes
+from spatialcore.io.upright import stored_depth, turned_map
+from spatialcore.types import Frame
 
 MAX_FILE_BYTES = 256 << 20
+# The largest code of 16 bits, as 7-Scenes, Matterport3D and saturated sensors write it.
+NO_READING = 65535
 _HEAD_BYTES = 4096
 _EXR_CHANNELS = ("Z", "Y", "R", "V")
 # The library prints warnings of damage where `check --json` prints its answer. One at a time: what
@@ -275,6 +280,32 @@ def read_depth_map(root: Path, uri: str) -> DepthMap:
     if suffix in _ARCHIVES:
         return _codec(part, path).decode(_ARCHIVES[suffix](path, part), path)
     return _codec(name, path).decode(read_bytes(path, MAX_FILE_BYTES), path)
+
+
+def read_depth(root: Path, frame: Frame) -> DepthMap:
+    """The (h, w) uint16 or float32 depth of a frame, upright; 0 or NaN = no reading.
+
+    Raises:
+        SceneFormatError: It cannot be read.
+    """
+    uri, degrees = stored_depth(root, frame)
+    depth = read_depth_map(root, uri)
+    if degrees:
+        depth = turned_map(depth, degrees)
+    if depth.dtype == np.uint16:
+        depth[depth == NO_READING] = 0
+    return depth
+
+
+def holds_floats(root: Path, frames: Iterable[Frame], read: Callable[[Path, Frame], Any]) -> bool:
+    """Whether the first depth map that can be read holds floats."""
+    for frame in frames:
+        if frame.valid and frame.depth is not None:
+            try:
+                return bool(read(root, frame).dtype.kind == "f")
+            except SceneFormatError:
+                continue
+    return False
 
 
 def _npz_part(part: str, path: Path) -> tuple[str, int | None]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spatialcore.io.frame_files import BuiltFrames, holds_floats, read_depth
+from spatialcore.io.depth_maps import holds_floats, read_depth
+from spatialcore.io.frame_files import BuiltFrames
 from spatialcore.io.intrinsics import registered_depth_camera
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.object_files import Labels, read_labels

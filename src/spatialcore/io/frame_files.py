@@ -7,17 +7,14 @@ What is missing or damaged masks its frame, never the scene.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.depth_maps import depth_map_size, read_depth_map
+from spatialcore.io.depth_maps import depth_map_size
 from spatialcore.io.exif import MIRRORED, picture_turn
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics, registered_depth_camera
@@ -25,15 +22,12 @@ from spatialcore.io.matrices import pose_reason
 from spatialcore.io.upright import (
     split_rotation,
     turned_camera,
-    turned_map,
     turned_pose,
     turned_size,
     turned_uri,
 )
 from spatialcore.types import Camera, Float64, Frame
 
-# The largest code of 16 bits, as 7-Scenes, Matterport3D and saturated sensors write it.
-NO_READING = 65535
 # 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
 MAX_FRAMES = 1 << 16
 _READ_FEWER = "--stride 10 reads every tenth; or split the capture"
@@ -370,31 +364,3 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     except SceneFormatError as error:
         return f"{path.name} {error.what}"
     return ""
-
-
-def read_depth(root: Path, frame: Frame) -> NDArray[Any]:
-    """The (h, w) uint16 or float32 depth of a frame as stored, 0 or NaN = no reading.
-
-    Raises:
-        SceneFormatError: It cannot be read.
-    """
-    if frame.depth is None:
-        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    uri, degrees = split_rotation(frame.depth)
-    depth = read_depth_map(root, uri)
-    if degrees:
-        depth = turned_map(depth, degrees)
-    if depth.dtype == np.uint16:
-        depth[depth == NO_READING] = 0
-    return depth
-
-
-def holds_floats(root: Path, frames: Iterable[Frame], read: Callable[[Path, Frame], Any]) -> bool:
-    """Whether the first depth map that can be read holds floats."""
-    for frame in frames:
-        if frame.valid and frame.depth is not None:
-            try:
-                return bool(read(root, frame).dtype.kind == "f")
-            except SceneFormatError:
-                continue
-    return False

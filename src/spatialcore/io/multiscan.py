@@ -42,7 +42,7 @@ from spatialcore.io.paths import (
     split_uri,
 )
 from spatialcore.io.refusals import present
-from spatialcore.io.upright import split_rotation, turned_map
+from spatialcore.io.upright import stored_depth, turned_map
 from spatialcore.io.videos import video_frame_count, video_size
 from spatialcore.types import Float64, Frame, Scene, invert_pose
 
@@ -65,9 +65,7 @@ class _DepthReader:
     dtype: str
 
     def __call__(self, root: Path, frame: Frame) -> NDArray[Any]:
-        if frame.depth is None:
-            raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-        uri, degrees = split_rotation(frame.depth)
+        uri, degrees = stored_depth(root, frame)
         path = resolve_inside(root, split_uri(uri)[0])
         number = fragment_number(uri, "frame=")
         depth = read_running_map(path, number, self.size, self.dtype)

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.depth_maps import holds_floats, read_depth
 from spatialcore.io.frame_files import (
     BuiltFrames,
     FrameFiles,
     build_frames,
     count_reasons,
-    holds_floats,
-    read_depth,
     with_one_camera,
 )
 from spatialcore.io.intrinsics import Intrinsics

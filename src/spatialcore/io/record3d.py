@@ -30,7 +30,7 @@ from spatialcore.io.lzfse import decode_lzfse, lzfse_length
 from spatialcore.io.matrices import is_number
 from spatialcore.io.paths import json_value, list_names, read_bytes, resolve_inside, split_uri
 from spatialcore.io.quaternions import poses_from_quaternions
-from spatialcore.io.upright import split_rotation, turned_map
+from spatialcore.io.upright import stored_depth, turned_map
 from spatialcore.types import Float64, Frame, Scene
 
 SUFFIX = ".r3d"
@@ -184,9 +184,7 @@ class _DepthReader:
     size: tuple[int, int]
 
     def __call__(self, root: Path, frame: Frame) -> NDArray[Any]:
-        if frame.depth is None:
-            raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-        uri, degrees = split_rotation(frame.depth)
+        uri, degrees = stored_depth(root, frame)
         name, part = split_uri(uri)
         path = resolve_inside(root, name)
         w, h = self.size

@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.images import MAX_FILE_BYTES, image_size
 from spatialcore.io.listed import ListedSource
 from spatialcore.io.matrices import make_camera, pose_reason
 from spatialcore.io.orientation import resolve_orientation
-from spatialcore.io.paths import (
-    fragment_number,
-    resolve_inside,
-    split_uri,
-)
+from spatialcore.io.paths import resolve_inside
 from spatialcore.io.scannet_objects import find_annotation, space_of
-from spatialcore.io.sens import SensFile, open_sens
+from spatialcore.io.sens import SensFile, open_sens, read_sens_depth
 from spatialcore.types import Frame, Scene
 
 STRIDE = 5
@@ -71,13 +66,6 @@ def _read_frames(sens: SensFile, uri: str, stride: int) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
-def _read_depth(root: Path, frame: Frame) -> NDArray[np.uint16]:
-    if frame.depth is None:
-        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    path = resolve_inside(root, split_uri(frame.depth)[0])
-    return open_sens(path).depth(fragment_number(frame.depth, "frame="))
-
-
 def _count_notes(sens: SensFile) -> tuple[str, ...]:
     declared = sens.header.declared_frame_count
     return () if declared == len(sens) else (f"frame_count_wrong={declared}, holds {len(sens)}",)
@@ -117,7 +105,7 @@ class ScannetSource(ListedSource):
             # The published millimetre constant exactly, rather than a float32 reciprocal.
             depth_scale=0.001 if header.depth_shift == 1000 else 1.0 / header.depth_shift,
             frames=frames,
-            read_depth=functools.partial(_read_depth, root),
+            read_depth=functools.partial(read_sens_depth, root),
             read_cloud=annotation.read_cloud,
             objects=annotation.objects,
             metric=orientation.metric,

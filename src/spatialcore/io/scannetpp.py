@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects
 from spatialcore.io.colmap_model import model_files, read_model
+from spatialcore.io.depth_maps import read_depth
 from spatialcore.io.depth_stream import read_stream_depth
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import BuiltFrames, FrameFiles, build_frames, read_depth
+from spatialcore.io.frame_files import BuiltFrames, FrameFiles, build_frames
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number
 from spatialcore.io.names import natural_order
@@ -43,7 +44,7 @@ from spatialcore.io.ply import ply_vertex_count, read_ply
 from spatialcore.io.refusals import present
 from spatialcore.io.scannet_objects import vertex_instances
 from spatialcore.io.splits import split_of
-from spatialcore.io.upright import split_rotation, turned_map, upright_turn
+from spatialcore.io.upright import stored_depth, turned_map, upright_turn
 from spatialcore.io.videos import video_frame_count, video_size
 from spatialcore.types import Cloud, Float64, Frame, Scene
 
@@ -124,9 +125,7 @@ def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool, in
 
 def _read_stream(root: Path, frame: Frame) -> NDArray[Any]:
     """A map of `depth.bin` in float32 metres, turned upright."""
-    if frame.depth is None:
-        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
-    uri, degrees = split_rotation(frame.depth)
+    uri, degrees = stored_depth(root, frame)
     path = resolve_inside(root, split_uri(uri)[0])
     stored = read_stream_depth(path, fragment_number(uri, "frame="), _DEPTH_SIZE)
     return turned_map(stored, degrees)

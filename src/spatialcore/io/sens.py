@@ -23,8 +23,9 @@ from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.depth_png import MAX_PIXELS as MAX_DEPTH_PIXELS
 from spatialcore.io.images import MAX_FILE_BYTES, MAX_PIXELS
-from spatialcore.io.paths import file_size
-from spatialcore.types import Float64
+from spatialcore.io.paths import file_size, fragment_number, resolve_inside, split_uri
+from spatialcore.io.upright import stored_depth
+from spatialcore.types import Float64, Frame
 
 MAX_FRAMES = 1 << 20
 _FRAME_BYTES = 96
@@ -284,3 +285,14 @@ def open_sens(path: Path) -> SensFile:
     """
     size = file_size(path)
     return _cached(path, path.stat().st_mtime_ns, size)
+
+
+def read_sens_depth(root: Path, frame: Frame) -> NDArray[np.uint16]:
+    """The (h, w) depth of a frame whose uri is `<file>.sens#frame=N`; 0 = no reading.
+
+    Raises:
+        SceneFormatError: It has none, or it cannot be read.
+    """
+    uri, _ = stored_depth(root, frame)
+    path = resolve_inside(root, split_uri(uri)[0])
+    return open_sens(path).depth(fragment_number(uri, "frame="))

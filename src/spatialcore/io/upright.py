@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.camera import Camera
+from spatialcore.errors import SceneFormatError
 from spatialcore.lens import Lens
-from spatialcore.types import Float64
+from spatialcore.types import Float64, Frame
 
 Size = tuple[int, int]
 TURNS = (0, 90, 180, 270)
@@ -51,6 +53,21 @@ def split_rotation(uri: str) -> tuple[str, int]:
     """
     found = _ROTATION.search(uri)
     return (uri, 0) if found is None else (uri[: found.start()], int(found.group(1)))
+
+
+def stored_depth(root: Path, frame: Frame) -> tuple[str, int]:
+    """The uri of a frame's depth map as stored, and the clockwise degrees that turn it upright.
+
+    Args:
+        root: Named in the error.
+        frame: The frame.
+
+    Raises:
+        SceneFormatError: It has none; code "depth_missing".
+    """
+    if frame.depth is None:
+        raise SceneFormatError(root, f"frame {frame.name} has no depth", code="depth_missing")
+    return split_rotation(frame.depth)
 
 
 def turned_size(size: Size, degrees: int) -> Size:
