@@ -4,7 +4,8 @@
 Examples:
   spatialcore export out -o train-set --to llamafactory --images copy
   spatialcore export out -o bench --to lmms-eval --split val     a task folder for --include_path
-  spatialcore export out -o prompts --to prompts vlmevalkit --split val
+  spatialcore export out -o kit --to vlmevalkit --split val      a data set class for VLMEvalKit
+  spatialcore export out -o prompts --to prompts --split val --circular
   spatialcore export out -o thinking --to trl swift --chains   verified reasoning, then the answer
   spatialcore export out -o unmarked --to swift --no-render-marks --tasks "camera_movement.*"
   spatialcore export out -o room --to swift --val-stretch 0.1    one scene: its last frames are val
@@ -54,6 +55,8 @@ class Options:
         embed_images: Put the images into the rows.
         chains: Let the assistant think first: <think> the record's evidence in words </think>
             <answer> its answer </answer>; `verify --chains` makes every number again.
+        circular: Ask every choice in all rotations of its options, as ID, ID@1, ID@2, ..., for
+            prompts and vlmevalkit; `score --circular` then counts what is right in all of them.
         val_stretch: Of a set of one scene: this share of its questions, of the end of its walk, is
             val; questions about both sides are left out.
         limit: At most this many records, spread evenly over the tasks.
@@ -75,6 +78,7 @@ class Options:
     render_marks: bool = True
     embed_images: bool = False
     chains: bool = False
+    circular: bool = False
     val_stretch: float = 0.0
     limit: int | None = None
     shard: str = "0/1"
@@ -106,6 +110,7 @@ def _run(options: Options) -> int:
         embed=options.embed_images,
         limit=options.limit,
         chains=options.chains,
+        circular=options.circular,
     )
     counts = export_dataset(
         dataset, options.output, request, options.run, val_stretch=options.val_stretch,

@@ -4,6 +4,7 @@
 Examples:
   spatialcore score results/responses.jsonl --records demo/out --split val
   spatialcore score --baseline frequency --records demo/out --split val --training train
+  spatialcore score results/responses.jsonl --records demo/out --circular   of eval --circular
   spatialcore score --baseline random --records out --split train --workers 16
   spatialcore score said.jsonl --benchmark vsibench --questions vsi.jsonl --dialect spatial-mllm
   spatialcore score --list                     every benchmark, whose rules there are, their flaws
@@ -51,6 +52,8 @@ class Options:
         training: Split that the baselines learn numbers and frequencies from.
         dialect: Whose rules. Of records: multispa, or lenient: answer blocks and longer texts are
             read too. Of a benchmark: see --list; default: its first one.
+        circular: A choice of k options is right only where it is right in all k rotations of them,
+            whose responses have the ids ID, ID@1, ID@2, ...
         list: Print every benchmark with its dialects, their rules and flaws.
         benchmark: Score responses to a public benchmark, by its own rules, instead of records.
         questions: Its file of questions and answers, as its authors publish it.
@@ -65,6 +68,7 @@ class Options:
     baseline: Literal["random", "frequency", "oracle"] | None = None
     training: str = "train"
     dialect: str | None = None
+    circular: bool = False
     list: bool = False
     benchmark: BenchmarkName | None = None
     questions: Path | None = None
@@ -129,6 +133,8 @@ def _benchmark(options: Options) -> tuple[dict[str, Any], str]:
         raise ValueError("--benchmark takes a file of responses, and --questions its own file")
     if options.records is not None or options.baseline is not None:
         raise ValueError("--benchmark goes with --questions, not with --records or --baseline")
+    if options.circular:
+        raise ValueError("--circular goes with --records: benchmarks are scored as published")
     report = score_benchmark(
         options.benchmark,
         read_questions(options.benchmark, options.questions),
@@ -150,13 +156,14 @@ def _scored(options: Options, dataset: Dataset, split: str, on_progress: Progres
             raise ValueError("give responses or --baseline, not both")
         return score_baseline(
             dataset, split, options.baseline, training=options.training,
-            dialect=dialect, workers=options.run, on_progress=on_progress,
+            dialect=dialect, circular=options.circular, workers=options.run,
+            on_progress=on_progress,
         )  # fmt: skip
     if options.responses is None:
         raise ValueError("give a file of responses, or --baseline")
     return score_responses(
         dataset, split, _read_responses(options.responses), dialect=dialect,
-        workers=options.run, on_progress=on_progress,
+        circular=options.circular, workers=options.run, on_progress=on_progress,
     )  # fmt: skip
 
 

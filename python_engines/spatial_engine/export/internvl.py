@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from spatial_engine.export.request import Finished
 from spatial_engine.export.sample import JsonLines, Sample
 from spatialcore.files import write_json
 
@@ -25,8 +24,9 @@ class Writer(JsonLines):
         }
 
 
-def register(folder: Path, files: list[tuple[str, Path]], counts: Mapping[str, int]) -> None:
+def register(made: Finished) -> None:
     """Write meta_train.json, and meta_val.json where there is such a split."""
+    folder, files, counts, *_ = made
     for split in sorted({split for split, _ in files}):
         entries = {
             f"spatialcore_{split}_{k:05d}": {

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spatial_engine.export.request import Finished
 from spatial_engine.export.sample import JsonLines, Sample
 from spatialcore.files import write_json, write_text
 
@@ -21,9 +21,9 @@ class Writer(JsonLines):
         return {**sample.named, "messages": sample.turns, "images": list(sample.images)}
 
 
-def register(folder: Path, files: list[tuple[str, Path]], counts: Mapping[str, int]) -> None:
+def register(made: Finished) -> None:
     """Write dataset_info.json, an entry a split, and a run that trains on it as it is."""
-    del counts
+    folder, files = made.folder, made.files
     tags = {
         "role_tag": "role", "content_tag": "content",
         "user_tag": "user", "assistant_tag": "assistant",

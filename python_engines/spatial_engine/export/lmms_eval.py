@@ -8,10 +8,10 @@ Every task of the records has a metric of its own beside the means over tasks an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spatial_engine.export.request import Finished
 from spatial_engine.export.sample import JsonLines, Sample
 from spatial_engine.records.jsonl import record_to_json
 from spatialcore.files import write_text
@@ -31,9 +31,9 @@ class Writer(JsonLines):
         }  # fmt: skip
 
 
-def register(folder: Path, files: list[tuple[str, Path]], counts: Mapping[str, int]) -> None:
+def register(made: Finished) -> None:
     """Write the task folder, a task a split: its YAML and the functions that it names."""
-    del counts
+    folder, files = made.folder, made.files
     here = folder / "lmms-eval"
     tasks = sorted({task for path in (here / "done").glob("*.json") for task in _tasks_of(path)})
     for split in sorted({split for split, _ in files}):

@@ -22,6 +22,7 @@ from spatial_engine.export.limit import evenly
 from spatial_engine.export.request import Part, Request
 from spatial_engine.export.sample import Sample, Target
 from spatial_engine.records.chains import assistant_text
+from spatial_engine.records.rotations import rotations
 from spatialcore.errors import RecordError, UsageError
 from spatialcore.files import child, file_stamp, whole_file, write_json
 from spatialcore.locks import claimed
@@ -121,9 +122,11 @@ def write_part(
             if split is None:
                 left_out += 1
                 continue
-            sample = _sample(opened, split, request, store)
+            asked = rotations(record) if request.circular else (record,)
+            for one in asked:
+                sample = _sample(replace(opened, record=one), split, request, store)
+                files.write(sample)
             unchained += request.chains and "<think>" not in sample.thought
-            files.write(sample)
             for name, value in (("tasks", record.task), ("sources", record.source),
                                 ("splits", split)):  # fmt: skip
                 counts[name][value] += 1

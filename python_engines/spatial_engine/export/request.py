@@ -37,6 +37,7 @@ class Request:
         stretch: (source, scene, first, last) frames whose questions are val, of a data set of one
             scene; None is the data set's own splits.
         chains: Whether the assistant thinks first: the record's chain, then its answer.
+        circular: Whether choices are asked in all rotations of their options.
     """
 
     targets: tuple[str, ...]
@@ -49,6 +50,7 @@ class Request:
     limit: int | None = None
     stretch: tuple[str, str, int, int] | None = None
     chains: bool = False
+    circular: bool = False
 
     def matches(self, task: str) -> bool:
         """Whether a task is exported."""
@@ -58,8 +60,9 @@ class Request:
         """What decides the rows of every target: it is compared when an export is resumed."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         del plain["targets"]
-        if not self.chains:  # as exports of earlier releases were asked for
-            del plain["chains"]
+        for name in ("chains", "circular"):  # as exports of earlier releases were asked for
+            if not plain[name]:
+                del plain[name]
         if self.limit is not None:  # those of earlier releases took the first records
             plain["limit_over"] = "tasks"
         made = json.dumps(dataset.manifest.to_json(), sort_keys=True)
@@ -97,6 +100,24 @@ def parts_of(dataset: Dataset, request: Request) -> list[Part]:
             for done, shares in zip(files, limited(held, request.limit), strict=True)
         ]
     return [part for part in parts if part.rows]
+
+
+class Finished(NamedTuple):
+    """What a target is registered by, once all its parts are done.
+
+    Attributes:
+        folder: Of the export.
+        files: (split, file), in order.
+        counts: Records of each file, by its path relative to the target.
+        dataset: Folder of the data set.
+        request: What was asked for.
+    """
+
+    folder: Path
+    files: list[tuple[str, Path]]
+    counts: Mapping[str, int]
+    dataset: Path
+    request: Request
 
 
 @dataclass

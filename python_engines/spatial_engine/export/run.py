@@ -25,7 +25,14 @@ from spatial_engine.export.part import (
     module_of,
     read_done,
 )
-from spatial_engine.export.request import Exported, Part, Request, part_files, parts_of
+from spatial_engine.export.request import (
+    Exported,
+    Finished,
+    Part,
+    Request,
+    part_files,
+    parts_of,
+)
 from spatialcore.errors import FolderInUse, UsageError
 from spatialcore.files import explained, remove_leftovers, write_json
 from spatialcore.folders import check_ours, claim, remove_files
@@ -104,6 +111,11 @@ def check_export(folder: Path, request: Request, dataset: Dataset | None = None)
     silent = sorted(set(request.targets) & {*EVALUATION, "trl-grpo"})
     if request.chains and silent:
         raise UsageError(f"{', '.join(silent)} hold no assistant turn: leave out --chains")
+    if request.circular and (others := sorted(set(request.targets) - set(EVALUATION))):
+        raise UsageError(
+            f"--circular asks choices several times, for {' and '.join(EVALUATION)}; leave out "
+            f"{', '.join(others)}"
+        )
     check_ours(folder.resolve(), "export", known=partial(_is_of, dataset=dataset))
 
 
@@ -172,7 +184,8 @@ def _finish(
             module = module_of(target)
             if hasattr(module, "register"):
                 files = list(part_files(folder, target))
-                module.register(folder, files, _counts(folder, target, dataset, request))
+                of_files = _counts(folder, target, dataset, request)
+                module.register(Finished(folder, files, of_files, dataset.path, request))
         write_card(folder, dataset, total)
     return total
 

@@ -12,6 +12,7 @@ from spatial_engine.engines.place_chance import place_chance
 from spatial_engine.records.answers import CLOSED, FREE, WRITTEN
 from spatial_engine.records.reading import parse_answer
 from spatial_engine.records.record import QARecord
+from spatial_engine.records.rotations import rotation_of
 from spatial_engine.scoring.multispa import worth
 from spatialcore.draws import draw, uniform_below
 
@@ -117,7 +118,8 @@ class Learnt:
     """A baseline that has learnt from records; it answers one record after the other.
 
     `random` takes a word or letter uniformly from the closed set, and a number from answers of the
-    same task that it learnt, by the record's id. `frequency` takes the commonest word or letter,
+    same task that it learnt, by the record's id; in every rotation of a choice it takes the same
+    option. `frequency` takes the commonest word or letter,
     and for numbers the answer with the best mean score. `oracle` says the true answer.
 
     Args:
@@ -139,9 +141,10 @@ class Learnt:
             return record.answer
         if self.name == "frequency":
             return self._constant[record.task]
-        number = draw(0, "baseline", record.source, record.id, [], "random")
+        name, moved = rotation_of(record.id)
+        number = draw(0, "baseline", record.source, name, [], "random")
         said = engine_of(record.task).choices(record.options) or self._pools[record.task]
-        return f"`{said[uniform_below(number, len(said))]}`"
+        return f"`{said[(uniform_below(number, len(said)) + moved) % len(said)]}`"
 
 
 def baseline_responses(

@@ -12,6 +12,7 @@ from typing import Any
 
 from spatial_engine.records.reading import Dialect
 from spatial_engine.records.record import QARecord
+from spatial_engine.scoring.circular import judged
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.report import paired_interval
 
@@ -50,6 +51,7 @@ def compare(
     baselines: Mapping[str, Mapping[str, str]],
     *,
     dialect: Dialect = "multispa",
+    circular: bool = False,
 ) -> list[Comparison]:
     """Compare responses with those of baselines, task by task; a missing response counts as wrong.
 
@@ -58,6 +60,7 @@ def compare(
         responses: Response by record id.
         baselines: The same for each baseline; at least one.
         dialect: As in `score`.
+        circular: Whether choices count only where every rotation is right (`scoring.circular`).
 
     Returns:
         A row a task, by name. `best` is "" where no baseline of `CLAIMED` was given.
@@ -72,7 +75,12 @@ def compare(
         by_task.setdefault(record.task, []).append(record)
 
     def values(members: Sequence[QARecord], said: Mapping[str, str]) -> list[float]:
-        return [score(r, said.get(r.id, ""), dialect=dialect).value for r in members]
+        if not circular:
+            return [score(r, said.get(r.id, ""), dialect=dialect).value for r in members]
+        return [
+            judged(r, lambda one: said.get(one.id), dialect, circular=True).score.value
+            for r in members
+        ]
 
     made = []
     for task, members in sorted(by_task.items()):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,14 +17,14 @@ from spatial_engine.engines import engine_of
 from spatial_engine.engines.published import ROWS
 from spatial_engine.records.reading import Dialect
 from spatial_engine.records.record import QARecord
+from spatial_engine.records.rotations import is_fixed
 from spatial_engine.scoring.baselines import chance
-from spatial_engine.scoring.multispa import Score, score
+from spatial_engine.scoring.circular import Judged, Respond, judged
 from spatialcore.errors import SpatialCoreError
 
 BOOTSTRAP = 1000
 MANY = 20_000  # values from which on they are drawn by their counts
 LISTED = 100  # ids without a response; the rest is counted
-Respond = Callable[[QARecord], str | None]
 
 
 class ResponseError(SpatialCoreError):
@@ -36,6 +36,7 @@ class Row:
     """One task: mean score with its 95 % bootstrap interval, and what was wrong with responses.
 
     `adjusted` is (value - chance) / (1 - chance): 0 for guessing, 1 for all; None without chance.
+    Of a circular evaluation `once` is the score of the records as they stand, each asked once.
     """
 
     task: str
@@ -49,13 +50,16 @@ class Row:
     converted: int
     missing: int
     adjusted: float | None = None
+    once: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """All rows, their means, the first ids without a response, and how many there are.
 
-    `adjusted` is the mean of the tasks that have a chance, each adjusted for it.
+    `adjusted` is the mean of the tasks that have a chance, each adjusted for it. Of a circular
+    evaluation `rotated` says how many records were asked in all rotations of their options, and
+    `fixed` how many choices could not be; without one both are None.
     """
 
     rows: tuple[Row, ...]
@@ -67,6 +71,8 @@ class Report:
     missing: tuple[str, ...]
     missing_count: int
     adjusted: float | None = None
+    rotated: int | None = None
+    fixed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -80,20 +86,23 @@ class Tally:
         self.metric = ""
         self.n = self.unparsed = self.converted = self.missing = 0
         self.chances: list[float] = []
+        self.once: list[float] = []
         self.guessed = 0
         self._parts: list[tuple[int, array[float]]] = []
         self._counts: Counter[float] = Counter()
 
     @classmethod
-    def of(cls, made: Sequence[Score], guesses: Iterable[float | None], missing: int) -> Tally:
+    def of(cls, made: Sequence[Judged], guesses: Iterable[float | None]) -> Tally:
         """Of the records of one file, those without a response included."""
         tally = cls()
-        tally.metric, tally.n, tally.missing = made[0].metric, len(made), missing
-        tally.unparsed = sum(not one.parsed for one in made)
-        tally.converted = sum(one.converted for one in made)
+        tally.metric, tally.n = made[0].score.metric, len(made)
+        tally.missing = sum(one.missing is not None for one in made)
+        tally.unparsed = sum(not one.score.parsed for one in made)
+        tally.converted = sum(one.score.converted for one in made)
+        tally.once = [math.fsum(one.once for one in made)]
         known = [guess for guess in guesses if guess is not None]
         tally.chances, tally.guessed = [math.fsum(known)], len(known)
-        tally._parts = [(0, array("d", [one.value for one in made]))]
+        tally._parts = [(0, array("d", [one.score.value for one in made]))]
         return tally
 
     def merge(self, number: int, other: Tally) -> None:
@@ -102,6 +111,7 @@ class Tally:
         for name in ("n", "unparsed", "converted", "missing", "guessed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.chances += other.chances
+        self.once += other.once
         self._parts += [(number, values) for _, values in other._parts]
         if self.n > MANY:
             for _, values in self._parts:
@@ -124,31 +134,40 @@ class Tally:
 
 
 class Scored:
-    """Scores of records by task, and which of them had no response; files of them merge."""
+    """Scores of records by task, and which of them had no response; files of them merge.
 
-    def __init__(self) -> None:
+    Args:
+        circular: Whether choices count only where every rotation is right (`scoring.circular`).
+    """
+
+    def __init__(self, *, circular: bool = False) -> None:
         self.tallies: dict[str, Tally] = {}
         self.missing: list[tuple[int, int, str]] = []  # file, row and id of the first ones
-        self.missing_count = 0
+        self.missing_count = self.rotated = self.fixed = 0
+        self._circular = circular
 
     @classmethod
     def of(
-        cls, records: Iterable[QARecord], respond: Respond, dialect: Dialect = "multispa"
+        cls,
+        records: Iterable[QARecord],
+        respond: Respond,
+        dialect: Dialect = "multispa",
+        *,
+        circular: bool = False,
     ) -> Scored:
         """Score the records of one file."""
-        scored = cls()
-        made: dict[str, list[tuple[Score, float | None]]] = {}
-        missing: Counter[str] = Counter()
+        scored = cls(circular=circular)
+        made: dict[str, list[tuple[Judged, float | None]]] = {}
         for row, record in enumerate(records):
-            response = respond(record)
-            if response is None:
-                missing[record.task] += 1
-                scored._miss((0, row, record.id))
-            one = score(record, response or "", dialect=dialect)
+            one = judged(record, respond, dialect, circular=circular)
+            if one.missing is not None:
+                scored._miss((0, row, one.missing))
+            scored.rotated += one.asked > 1
+            scored.fixed += circular and is_fixed(record)
             made.setdefault(record.task, []).append((one, chance(record)))
         for task, found in made.items():
             scores, guesses = zip(*found, strict=True)
-            scored.tallies[task] = Tally.of(scores, guesses, missing[task])
+            scored.tallies[task] = Tally.of(scores, guesses)
         return scored
 
     def _miss(self, *entries: tuple[int, int, str]) -> None:
@@ -163,10 +182,13 @@ class Scored:
             self.tallies.setdefault(task, Tally()).merge(number, tally)
         self._miss(*((number, row, name) for _, row, name in other.missing))
         self.missing_count += other.missing_count - len(other.missing)
+        self.rotated += other.rotated
+        self.fixed += other.fixed
 
     def report(self, dialect: Dialect) -> Report:
         """The rows, their means and what was missing."""
-        rows = tuple(_row(task, self.tallies[task]) for task in sorted(self.tallies))
+        circular = self._circular
+        rows = tuple(_row(task, self.tallies[task], once=circular) for task in sorted(self.tallies))
         values = {row.task: row.value for row in rows}
         adjusted = [row.adjusted for row in rows if row.adjusted is not None]
         n = sum(row.n for row in rows)
@@ -180,6 +202,8 @@ class Scored:
             missing=tuple(name for _, _, name in sorted(self.missing)[:LISTED]),
             missing_count=self.missing_count,
             adjusted=_mean(adjusted) if adjusted else None,
+            rotated=self.rotated if circular else None,
+            fixed=self.fixed if circular else None,
         )
 
 
@@ -188,6 +212,7 @@ def make_report(
     responses: Mapping[str, str],
     *,
     dialect: Dialect = "multispa",
+    circular: bool = False,
 ) -> Report:
     """Score records; one without a response is wrong and is listed.
 
@@ -195,6 +220,7 @@ def make_report(
         records: The records.
         responses: By id.
         dialect: How responses are read.
+        circular: Whether choices count only where every rotation is right.
 
     Raises:
         ResponseError: A response belongs to no record.
@@ -205,7 +231,7 @@ def make_report(
         unknown.pop(record.id, None)
         return responses.get(record.id)
 
-    scored = Scored.of(records, respond, dialect)
+    scored = Scored.of(records, respond, dialect, circular=circular)
     refuse_unknown(unknown)
     return scored.report(dialect)
 
@@ -234,9 +260,11 @@ def multispa_rows(values: Mapping[str, float]) -> dict[str, float]:
 def format_report(report: Mapping[str, Any]) -> str:
     """The report of `to_json` as a table."""
     width = max([len(row["task"]) for row in report["rows"]] + [5])
+    circular = report.get("rotated") is not None
+    once = f"{'once':>6}  " if circular else ""
     lines = [
         f"{'task':<{width}}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}  {'above':>6}  "
-        f"{'n':>6}  metric"
+        f"{'n':>6}  {once}metric"
     ]
     for row in report["rows"]:
         guess = "" if row["chance"] is None else f"{100 * row['chance']:.1f}"
@@ -247,7 +275,9 @@ def format_report(report: Mapping[str, Any]) -> str:
         )
         lines.append(
             f"{row['task']:<{width}}  {100 * row['value']:>6.1f}  {interval:>15}  {guess:>6}  "
-            f"{above:>6}  {row['n']:>6}  {row['metric']}{notes}"
+            f"{above:>6}  {row['n']:>6}  "
+            + (f"{100 * row['once']:>6.1f}  " if circular else "")
+            + f"{row['metric']}{notes}"
         )
     for name, value in report["multispa"].items():
         lines.append(f"{'MultiSPA ' + name:<{width}}  {100 * value:>6.1f}")
@@ -261,7 +291,25 @@ def format_report(report: Mapping[str, Any]) -> str:
             f"above chance {100 * report['adjusted']:.1f}: (score - chance) / (1 - chance), the "
             "mean of the tasks with a closed set"
         )
+    if circular:
+        lines += _circular_lines(report)
     return "\n".join(lines)
+
+
+def _circular_lines(report: Mapping[str, Any]) -> list[str]:
+    """What a circular evaluation asked, and what guessing has in it."""
+    lines = [
+        f"circular: {report['rotated']} choices were asked in every rotation of their options and "
+        "are right where all are; once: as they stand",
+        "chance of k options is 1/k for one option wherever it stands, the most that not looking "
+        "has; k guesses apart have (1/k)^k, one letter 0",
+    ]
+    if report["fixed"]:
+        lines.append(
+            f"{report['fixed']} choices were asked once: their options stand neither in lines of "
+            "the question nor in marks"
+        )
+    return lines
 
 
 def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
@@ -304,7 +352,7 @@ def paired_interval(first: list[float], second: list[float], seed: int = 0) -> t
     return bootstrap_interval([a - b for a, b in zip(first, second, strict=True)], seed)
 
 
-def _row(task: str, tally: Tally) -> Row:
+def _row(task: str, tally: Tally, *, once: bool) -> Row:
     low, high = tally.interval()
     value = tally.sum / tally.n
     guess = math.fsum(tally.chances) / tally.guessed if tally.guessed else None
@@ -320,6 +368,7 @@ def _row(task: str, tally: Tally) -> Row:
         converted=tally.converted,
         missing=tally.missing,
         adjusted=None if guess is None or guess >= 1 else (value - guess) / (1 - guess),
+        once=math.fsum(tally.once) / tally.n if once else None,
     )
 
 

@@ -13,6 +13,7 @@ from spatial_engine.dataset.dataset import Dataset, ShardFile
 from spatial_engine.records.partial import read_ids
 from spatial_engine.records.reading import Dialect
 from spatial_engine.records.record import read_records
+from spatial_engine.records.rotations import rotation_of
 from spatial_engine.scoring.baselines import Baseline, Learning, Learnt
 from spatial_engine.scoring.report import Report, Scored, refuse_unknown
 from spatialcore.errors import WorkerError
@@ -37,6 +38,7 @@ def score_baseline(
     *,
     training: str = "train",
     dialect: Dialect = "multispa",
+    circular: bool = False,
     workers: int | Workers | None = 1,
     on_progress: Progress | None = None,
 ) -> Report:
@@ -51,6 +53,7 @@ def score_baseline(
         name: The baseline.
         training: Split that it learns from.
         dialect: How responses are read.
+        circular: Whether choices count only where every rotation is right (`scoring.circular`).
         workers: Who reads the files; the report is the same for any number.
         on_progress: Is told what is done, the files that are through, and how many there are.
 
@@ -67,10 +70,10 @@ def score_baseline(
         pieces = (_Piece(one.path, one.done.shard, {}) for one in files)
         for _, part in _each(learn, pieces, len(files), workers, "learning", on_progress):
             learning.merge(part)
-    respond = partial(_score_baseline, learnt=Learnt(learning), dialect=dialect)
+    respond = partial(_score_baseline, learnt=Learnt(learning), dialect=dialect, circular=circular)
     files = _files(dataset, split)
     pieces = (_Piece(one.path, one.done.shard, {}) for one in files)
-    scored = Scored()
+    scored = Scored(circular=circular)
     for number, found in _each(respond, pieces, len(files), workers, "scoring", on_progress):
         scored.merge(number, found)
     return scored.report(dialect)
@@ -82,6 +85,7 @@ def score_responses(
     responses: Mapping[str, str],
     *,
     dialect: Dialect = "multispa",
+    circular: bool = False,
     workers: int | Workers | None = 1,
     on_progress: Progress | None = None,
 ) -> Report:
@@ -91,17 +95,20 @@ def score_responses(
         ResponseError: A response belongs to no record.
     """
     files = _files(dataset, split)
-    unknown = dict(responses)
+    unknown: dict[str, dict[str, str]] = {}
+    for name, text in responses.items():
+        unknown.setdefault(rotation_of(name)[0] if circular else name, {})[name] = text
 
     def pieces() -> Iterator[_Piece]:
         for one in files:
-            said = {i: unknown.pop(i) for i in read_ids(one.path) if i in unknown}
-            yield _Piece(one.path, one.done.shard, said)
+            said = [unknown.pop(i) for i in read_ids(one.path) if i in unknown]
+            yield _Piece(one.path, one.done.shard, {k: v for part in said for k, v in part.items()})
 
-    scored, respond = Scored(), partial(_score_said, dialect=dialect)
+    scored = Scored(circular=circular)
+    respond = partial(_score_said, dialect=dialect, circular=circular)
     for number, found in _each(respond, pieces(), len(files), workers, "scoring", on_progress):
         scored.merge(number, found)
-    refuse_unknown(unknown)
+    refuse_unknown([name for names in unknown.values() for name in names])
     return scored.report(dialect)
 
 
@@ -139,9 +146,12 @@ def _learn(piece: _Piece, name: Baseline, known: Collection[str]) -> Learning:
     return Learning(name).add(read_records(piece.path), piece.number, without=known)
 
 
-def _score_baseline(piece: _Piece, learnt: Learnt, dialect: Dialect) -> Scored:
-    return Scored.of(read_records(piece.path), learnt.response, dialect)
+def _score_baseline(piece: _Piece, learnt: Learnt, dialect: Dialect, circular: bool) -> Scored:
+    return Scored.of(read_records(piece.path), learnt.response, dialect, circular=circular)
 
 
-def _score_said(piece: _Piece, dialect: Dialect) -> Scored:
-    return Scored.of(read_records(piece.path), lambda record: piece.said.get(record.id), dialect)
+def _score_said(piece: _Piece, dialect: Dialect, circular: bool) -> Scored:
+    said = piece.said
+    return Scored.of(
+        read_records(piece.path), lambda record: said.get(record.id), dialect, circular=circular
+    )

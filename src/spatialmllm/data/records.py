@@ -206,6 +206,14 @@ class RecordSet:
         tables = [self._table.take(np.array(rows, dtype=np.int64))]
         return RecordSet(tables, self.roots, self._letters, self._where, self._datasets)
 
+    def rotated(self) -> RecordSet:
+        """The records with every choice in all rotations of its options, one after the other."""
+        from spatial_engine.records.record import records_to_table
+        from spatial_engine.records.rotations import rotations
+
+        table = records_to_table([one for record in self for one in rotations(record)])
+        return RecordSet([table], self.roots, self._letters, self._where, self._datasets)
+
     def digest(self) -> str:
         """Hash of the record ids, in order."""
         digest = hashlib.blake2b(digest_size=16)
