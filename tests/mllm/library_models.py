@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny random models of two families, saved by transformers itself with their processors."""
+"""Tiny random models of three families, saved by transformers itself with their processors."""
 
 from __future__ import annotations
 
@@ -84,4 +84,45 @@ def save_idefics(folder):
     Idefics3Processor(
         Idefics3ImageProcessor(do_image_splitting=False, size=side, max_image_size=side), words,
         image_seq_len=4, chat_template=CHAT,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+CHAT_OF_CLIPS = (
+    "{% for m in messages %}{{ m.role }}: {% for c in m.content %}"
+    "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif c.type == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
+    "{% else %}{{ c.text }}{% endif %}{% endfor %}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def save_qwen(folder):
+    """Qwen2.5-VL; its processors of images and videos need torchvision."""
+    import torch
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    names = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    words = _tokenizer(names)
+    start, end, image, video = words.convert_tokens_to_ids(names)
+    config = Qwen2_5_VLConfig(
+        text_config={**_TEXT, "vocab_size": len(words), "max_position_embeddings": 4096,
+                     "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0,
+                                         "mrope_section": [2, 3, 3]}},
+        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2,
+                       "out_hidden_size": 64, "window_size": 56, "fullatt_block_indexes": [1]},
+        vision_start_token_id=start, vision_end_token_id=end, image_token_id=image,
+        video_token_id=video,
+    )  # fmt: skip
+    torch.manual_seed(7)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    size = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
+    Qwen2_5_VLProcessor(
+        Qwen2VLImageProcessor(size=size), words, Qwen2VLVideoProcessor(size=size),
+        chat_template=CHAT_OF_CLIPS,
     ).save_pretrained(folder)  # fmt: skip

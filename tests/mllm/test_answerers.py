@@ -213,3 +213,45 @@ def test_a_limit_is_drawn_evenly_over_tasks(toy):
     assert sorted(Counter(few.column("task")).values()) == [2, 2, 3]
     assert few.column("id") == toy.images.spread(7).column("id")
     assert len(toy.images.spread(1000)) == len(toy.records)
+
+
+def test_choices_are_asked_in_every_rotation(toy, tmp_path, capsys):
+    from dataclasses import replace
+
+    from spatial_engine.records.answers import letter, option_lines
+    from tests.mllm.fabricated import make_record
+
+    records = []
+    for number, options in enumerate((("bed", "lamp"), ("desk", "sofa", "rug"), ("a", "b", "c"))):
+        question = f"Which one is it?\n{option_lines(options)}"
+        uris = [image.uri for image in toy.records[0].images]
+        made = make_record("comparison.size_order", "room", uris, question, letter("B"),
+                           items=(number,))  # fmt: skip
+        records.append(replace(made, options=options))
+    data_set(tmp_path / "out", toy.root, [*records, toy.records[0]])
+
+    def reply(body, _):
+        """Right about beds and lamps wherever they stand; else always the first letter."""
+        asked = body["messages"][0]["content"][-1]["text"]
+        return 200, _completion("`A`" if "A. lamp" in asked or "lamp" not in asked else "`B`")
+
+    with Server(reply) as server:
+        options = ["--endpoint", server.url, "--model", "m", "--circular"]
+        assert _eval(tmp_path, "said", *options) == 0
+        assert len(server.asked) == 2 + 3 + 3 + 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n"], report["rotated"], report["fixed"]) == (4, 3, 0)
+    rows = {row["task"]: row for row in report["rows"]}
+    row = rows["comparison.size_order"]
+    assert row["value"] == pytest.approx(1 / 3)
+    assert row["chance"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 3) / 3)
+    compared = {one["task"]: one for one in report["comparison"]}["comparison.size_order"]
+    assert compared["value"] == pytest.approx(1 / 3)
+    assert compared["baselines"]["oracle"]["value"] == 1
+    names = [line["id"] for line in _lines(tmp_path, "said")]
+    assert {f"{records[1].id}{turn}" for turn in ("", "@1", "@2")} <= set(names)
+    # Another way of asking is another evaluation.
+    with Server(reply) as server:
+        assert _eval(tmp_path, "said", *options[2:], "--endpoint", server.url) == 2
+        del options[-1]
+        assert _eval(tmp_path, "said", "--endpoint", server.url, *options[2:]) == 2

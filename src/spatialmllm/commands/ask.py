@@ -22,12 +22,13 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from PIL.Image import Image
 
     from spatialmllm.config import ProcessorConfig
     from spatialmllm.data.preprocessing import ClipFile, Medium
+    from spatialmllm.evaluation.answerers import Clip, Prompt
     from spatialmllm.geometry import GeometryProvider
 
 # Written out: the command's help loads no settings.
@@ -43,7 +44,8 @@ class Options:
         model: Model folder; `hf:NAME` or `hf:DIR` for any image-text-to-text model of transformers;
             the model's name at an endpoint.
         question: The question.
-        endpoint: URL of an OpenAI-compatible server; it and `hf:` see a video as images.
+        endpoint: URL of an OpenAI-compatible server; it sees a video as images, as do models of
+            `hf:` that take no videos.
         images: Image files, in the order they are numbered.
         video: A video file or a folder of frames.
         options: Choices; they are lettered A, B, ...
@@ -150,13 +152,11 @@ def _ask_own(options: Options) -> dict[str, object]:
 def _ask_other(options: Options) -> dict[str, object]:
     """Ask a model of transformers or one behind an endpoint; both decode greedily."""
     from spatialcore.errors import UsageError
-    from spatialmllm.evaluation.answerers import Prompt, Replies
+    from spatialmllm.evaluation.answerers import Replies
 
     if options.temperature:
         raise UsageError("--temperature is for models of this package; others decode greedily")
-    shown = _shown(options)
-    text = "".join(["<image>\n"] * len(shown))
-    prompt = Prompt("asked", text + question_text(options.question, options.options), shown)
+    images, clip = tuple(_images(options)), _clip(options)
     if options.endpoint is not None:
         from spatialmllm.evaluation.endpoint import Endpoint, Refused
 
@@ -164,7 +164,7 @@ def _ask_other(options: Options) -> dict[str, object]:
             options.endpoint, options.model, max_new_tokens=options.max_new_tokens, concurrency=1
         )
         try:
-            reply = asked.respond(prompt)
+            reply = asked.respond(_prompt(options, (*images, *(clip.frames if clip else ()))))
         except Refused as error:
             raise UsageError(f"{asked.url}: {error}") from error
         return {"answer": reply.text, "tokens": reply.tokens}
@@ -178,19 +178,31 @@ def _ask_other(options: Options) -> dict[str, object]:
         dtype=pick_dtype(options.dtype, device),
         max_new_tokens=options.max_new_tokens,
     )
+    shown: tuple[Image | Clip, ...] = images
+    if clip is not None:
+        shown = (*images, clip) if model.takes_clips else (*images, *clip.frames)
     replies = Replies()
-    model.respond([prompt], replies)
+    model.respond([_prompt(options, shown)], replies)
     return {"answer": replies.answers[0]["response"], "tokens": replies.answers[0]["tokens"]}
 
 
-def _shown(options: Options) -> tuple[Image, ...]:
-    from spatialmllm.config import ProcessorConfig
+def _prompt(options: Options, shown: Sequence[Image | Clip]) -> Prompt:
+    from spatialmllm.evaluation.answerers import Prompt
 
-    images = tuple(_images(options))
+    text = "".join(["<image>\n"] * len(shown))
+    return Prompt("asked", text + question_text(options.question, options.options), tuple(shown))
+
+
+def _clip(options: Options) -> Clip | None:
+    """The chosen frames of the video, where there is one."""
+    from spatialmllm.config import ProcessorConfig
+    from spatialmllm.evaluation.answerers import Clip
+
     if options.video is None:
-        return images
+        return None
     found, chosen = _chosen(options, options.video, ProcessorConfig(), options.question)
-    return (*images, *found.frames(chosen))
+    fps = len(chosen) / found.seconds if found.seconds else ProcessorConfig().nominal_fps
+    return Clip(tuple(found.frames(chosen)), fps)
 
 
 def _images(options: Options) -> Iterator[Image]:

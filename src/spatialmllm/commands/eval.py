@@ -5,6 +5,7 @@ Examples:
   spatialcore eval --model runs/tiny/model --records demo/out --split val -o results
   spatialcore eval --model runs/tiny/model --records demo/out -o results --blind-eval
   spatialcore eval --model runs/tiny/model --records demo/out -o results-blind --blind
+  spatialcore eval --model runs/tiny/model --records demo/out -o results-circular --circular
   spatialcore eval --model hf:./llava --records demo/out -o results-llava --limit 500
   spatialcore eval --endpoint http://localhost:8000/v1 --model qwen --records out -o said
 """
@@ -54,6 +55,7 @@ class Options:
             scores what all have answered.
         batch: Prompts decoded together.
         max_new_tokens: Longest response.
+        circular: Ask every choice in all rotations of its options; it is right where all are.
         blind: Show grey images: what the model knows without looking.
         blind_eval: Also ask this model on grey images, and compare.
         blind_trained: Model trained on grey images (`train --blind`), asked on them, and compared.
@@ -83,6 +85,7 @@ class Options:
     shard: str = "0/1"
     batch: int = 8
     max_new_tokens: int = 64
+    circular: bool = False
     blind: bool = False
     blind_eval: bool = False
     blind_trained: str | None = None
@@ -131,22 +134,22 @@ def _records(options: Options) -> RecordSet:
 
 
 def _evaluate(options: Options, records: RecordSet) -> int:
-    failed = _answer(options, records, options.model, options.out, blind=options.blind)
+    asked = records.rotated() if options.circular else records
+    failed = _answer(options, asked, options.model, options.out, blind=options.blind)
     blind_runs = {"blind-eval": options.model if options.blind_eval else None,
                   "blind-trained": options.blind_trained}  # fmt: skip
     baselines: dict[str, dict[str, str]] = {}
     for name, model in blind_runs.items():
         if model is not None:
-            _answer(options, records, model, options.out / name, blind=True)
-            baselines[name] = _responses(options.out / name, records)
-    every = list(records)
-    responses = _responses(options.out, records)
+            _answer(options, asked, model, options.out / name, blind=True)
+            baselines[name] = _responses(options.out / name, asked)
+    responses = _responses(options.out, asked)
     if options.shard != "0/1":
-        print(f"shard {options.shard}: {len(responses)} of {len(records)} records are answered; "
+        print(f"shard {options.shard}: {len(responses)} of {len(asked)} records are answered; "
               "run without --shard to score them")  # fmt: skip
         return exit_codes.SKIPPED if failed else exit_codes.OK
-    baselines |= _without_model(options, every)
-    report = _score(every, responses, baselines)
+    baselines |= _without_model(options, list(asked))
+    report = _score(list(records), responses, baselines, circular=options.circular)
     write_text(options.out / "scores.json", json.dumps(report, indent=1) + "\n")
     if options.json:
         print(json.dumps(report))
@@ -178,11 +181,10 @@ def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
     from spatialmllm.evaluation.run import open_answerer, pick_device, pick_dtype
 
     clips = _clips(options)
-    if clips.given and (options.endpoint is not None or name.startswith("hf:")):
-        print("the frames of walks are shown to this model as stills", file=sys.stderr)
     if options.endpoint is not None:
         from spatialmllm.evaluation.endpoint import Endpoint
 
+        _say_how(clips, as_clip=False)
         return Endpoint(
             options.endpoint,
             name,
@@ -192,7 +194,7 @@ def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
             frames=clips.stills(),
         )
     device = pick_device(options.device)
-    return open_answerer(
+    answerer = open_answerer(
         name,
         device=device,
         dtype=pick_dtype(options.dtype, device),
@@ -201,6 +203,16 @@ def _answerer(options: Options, name: str, *, blind: bool) -> Answerer:
         cache=options.cache,
         clips=clips,
     )
+    if name.startswith("hf:"):
+        _say_how(clips, as_clip=getattr(answerer, "takes_clips", False))
+    return answerer
+
+
+def _say_how(clips: ClipRequest, *, as_clip: bool) -> None:
+    """How a model of another package is shown walks, where something was said of them."""
+    if clips.given:
+        how = "as one clip" if as_clip else "as stills"
+        print(f"the frames of walks are shown to this model {how}", file=sys.stderr)
 
 
 def _clips(options: Options) -> ClipRequest:
@@ -235,13 +247,17 @@ def _without_model(options: Options, every: list[QARecord]) -> dict[str, dict[st
 
 
 def _score(
-    every: list[QARecord], responses: dict[str, str], baselines: dict[str, dict[str, str]]
+    every: list[QARecord],
+    responses: dict[str, str],
+    baselines: dict[str, dict[str, str]],
+    *,
+    circular: bool,
 ) -> dict[str, Any]:
     from spatial_engine.scoring.compare import compare
     from spatial_engine.scoring.report import make_report
 
-    report = make_report(every, responses).to_json()
-    compared = compare(every, responses, baselines)
+    report = make_report(every, responses, circular=circular).to_json()
+    compared = compare(every, responses, baselines, circular=circular)
     report["comparison"] = [row.to_json() for row in compared]
     return report
 

@@ -245,10 +245,14 @@ class SampleBuilder:
     def ask(self, question: str, media: Sequence[Medium]) -> Sample:
         """A prompt about media that belong to no record; tags are put before the question."""
         tags = [IMAGE_TAG if medium.still else VIDEO_TAG for medium in media]
-        text = "\n".join([*tags, question])
-        turns = [Turn("system", SYSTEM_PROMPT), Turn("user", text)]
-        visual = [(tag, m.token_count) for tag, m in zip(tags, media, strict=True)]
-        ids = self.tokenizer.prompt(turns, visual)
+        return self.tagged("\n".join([*tags, question]), media)
+
+    def tagged(self, text: str, media: Sequence[Medium], earlier: Sequence[Turn] = ()) -> Sample:
+        """A prompt whose text, and the turns before it, have a tag for each medium."""
+        named = any(turn.role == "system" for turn in earlier)
+        first = [] if named else [Turn("system", SYSTEM_PROMPT)]
+        visual = [(IMAGE_TAG if m.still else VIDEO_TAG, m.token_count) for m in media]
+        ids = self.tokenizer.prompt([*first, *earlier, Turn("user", text)], visual)
         return Sample(ids, [IGNORE] * len(ids), tuple(media))
 
     def blank(self) -> Sample:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -137,15 +137,17 @@ def walk_of(record: QARecord, images: RecordSet, geometry: WalkGeometry | None) 
 
 @dataclass(frozen=True, slots=True)
 class ShownFrames:
-    """Which frames of a walk a model of another package is shown: as stills, in order.
+    """Which frames of a walk a model of another package is shown, in order.
 
     Attributes:
         settings: `clip_from`, `clip_frames` and `sampler` as for models of this package.
         geometry: Where pixels lie, for samplers that ask for it.
+        as_clip: Whether the model takes videos, so that the frames are one; else they are stills.
     """
 
-    settings: ProcessorConfig
+    settings: ProcessorConfig = field(default_factory=ProcessorConfig)
     geometry: WalkGeometry | None = None
+    as_clip: bool = False
 
     def __post_init__(self) -> None:
         if self.settings.sampler == "adaptive":
@@ -159,19 +161,24 @@ class ShownFrames:
         """How frames are chosen, for the header of results."""
         chosen = {key: getattr(self.settings, key) for key in _CHOICE}
         where = None if self.geometry is None else self.geometry.identity()
-        return {**chosen, "geometry": where, "shown_as": "stills"}
+        return {**chosen, "geometry": where, "shown_as": "clip" if self.as_clip else "stills"}
 
-    def of(self, record: QARecord, images: RecordSet, *, blind: bool) -> tuple[list[int], str]:
-        """Positions of the images that are shown, and the text with a tag for each."""
+    def of(
+        self, record: QARecord, images: RecordSet, *, blind: bool
+    ) -> tuple[list[int], str, bool]:
+        """Positions of the images that are shown, the text, and whether they are one clip.
+
+        The text has an `<image>` for each image, or one for the clip.
+        """
         every = list(range(len(record.images)))
         if not is_walk(record, self.settings):
-            return every, user_text(record)
+            return every, user_text(record), False
         if blind:  # how many a sampler takes would tell about what is in it
             at = uniform_indices(len(every), self.settings.clip_frames)
         else:
             at = choose_frames(walk_of(record, images, self.geometry), self.settings, 0)
-        tags = "\n".join([IMAGE_TAG] * len(at))
-        return list(at), clip_text(record).replace(VIDEO_TAG, tags, 1)
+        tags = "\n".join([IMAGE_TAG] * (1 if self.as_clip else len(at)))
+        return list(at), clip_text(record).replace(VIDEO_TAG, tags, 1), self.as_clip
 
 
 _CHOICE = ("clip_from", "clip_frames", "sampler")

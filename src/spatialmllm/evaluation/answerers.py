@@ -16,7 +16,7 @@ from PIL import Image
 
 from spatialcore.errors import SpatialCoreError
 from spatialmllm.data.batches import GREY, Sample, SampleBuilder, collate, to_device
-from spatialmllm.data.clips import ShownFrames, earlier_turns, user_text
+from spatialmllm.data.clips import ShownFrames, earlier_turns
 from spatialmllm.data.records import RecordSet
 from spatialmllm.data.tokens import IMAGE_TAG
 from spatialmllm.decoding import Sampling, generate
@@ -29,18 +29,31 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """Frames of one size that a model is shown as a video, so many a second."""
+
+    frames: tuple[Image.Image, ...]
+    fps: float
+
+
+Part = str | Image.Image | Clip
+"""A piece of a turn: a text, an image or a clip."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What any model can be asked: a text with one `<image>` for each image, and the images.
 
-    `earlier` turns of a conversation stand before the text; their tags are counted alike.
+    In place of an image may stand a clip, of models that take them. `earlier` turns of a
+    conversation stand before the text; their tags are counted alike.
     """
 
     id: str
     text: str
-    images: tuple[Image.Image, ...] = ()
+    images: tuple[Image.Image | Clip, ...] = ()
     earlier: tuple[Message, ...] = ()
 
-    def turns(self) -> list[tuple[str, list[str | Image.Image]]]:
+    def turns(self) -> list[tuple[str, list[Part]]]:
         """Role and parts of every turn, in the order in which they are read.
 
         Raises:
@@ -53,14 +66,14 @@ class Prompt:
         images = iter(self.images)
         return [(role, _parts(text, images if role == "user" else None)) for role, text in turns]
 
-    def parts(self) -> list[str | Image.Image]:
+    def parts(self) -> list[Part]:
         """Text and images of the last turn; empty texts are left out."""
         return self.turns()[-1][1]
 
 
-def _parts(text: str, images: Iterator[Image.Image] | None) -> list[str | Image.Image]:
+def _parts(text: str, images: Iterator[Image.Image | Clip] | None) -> list[Part]:
     """A text with the images that its tags stand for; None: tags are text."""
-    parts: list[str | Image.Image] = []
+    parts: list[Part] = []
     for number, piece in enumerate([text] if images is None else text.split(IMAGE_TAG)):
         if number and images is not None:
             parts.append(next(images))
@@ -108,15 +121,15 @@ def prompts(
 ) -> list[Prompt]:
     """The prompts of records, with marks drawn; those that cannot be shown go to `replies`.
 
-    With `frames` the images of a walk are those that are chosen, as stills; else all are shown.
+    With `frames` the images of a walk are those that are chosen, as stills or as one clip; else all
+    are shown, but of records that are clips by their text.
     """
     made: list[Prompt] = []
+    frames = ShownFrames() if frames is None else frames
     for record in records:
         earlier = earlier_turns(record)
-        at, text = list(range(len(record.images))), user_text(record)
         try:
-            if frames is not None:
-                at, text = frames.of(record, images, blind=blind)
+            at, text, is_clip = frames.of(record, images, blind=blind)
             sizes = [(record.images[k].width, record.images[k].height) for k in at]
             shown = tuple(
                 Image.new("RGB", size, (GREY, GREY, GREY))
@@ -128,7 +141,8 @@ def prompts(
             replies.fail(record.id, str(error))
             continue
         text = earlier[-1].content if earlier else text
-        made.append(Prompt(record.id, text, shown, earlier[:-1]))
+        media = (Clip(shown, frames.settings.nominal_fps),) if is_clip else shown
+        made.append(Prompt(record.id, text, media, earlier[:-1]))
     return made
 
 

@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 from spatialcore.errors import UsageError, printable
 from spatialmllm.data.clips import ShownFrames
 from spatialmllm.data.records import RecordSet
-from spatialmllm.evaluation.answerers import Prompt, Replies, prompts
+from spatialmllm.evaluation.answerers import Clip, Part, Prompt, Replies, prompts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -185,13 +185,15 @@ class Refused(Exception):
     """The server will not answer this one request."""
 
 
-def _content(parts: Sequence[str | Image]) -> list[dict[str, Any]]:
-    return [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else {"type": "image_url", "image_url": {"url": _data_url(part)}}
-        for part in parts
-    ]
+def _content(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, str):
+            content.append({"type": "text", "text": part})
+            continue
+        for image in part.frames if isinstance(part, Clip) else (part,):
+            content.append({"type": "image_url", "image_url": {"url": _data_url(image)}})
+    return content
 
 
 def _data_url(image: Image) -> str:

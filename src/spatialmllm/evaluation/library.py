@@ -7,15 +7,17 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from spatialcore.errors import UsageError
 from spatialmllm.data.clips import ShownFrames
 from spatialmllm.data.records import RecordSet
-from spatialmllm.evaluation.answerers import Prompt, Replies, prompts
+from spatialmllm.evaluation.answerers import Clip, Part, Prompt, Replies, prompts
 
 if TYPE_CHECKING:
     from spatial_engine.records.record import QARecord
@@ -32,7 +34,10 @@ class LibraryModel:
         dtype: Type of its weights.
         max_new_tokens: Longest response; decoding is greedy.
         blind: Show grey images of the same size.
-        frames: Which frames of a walk are shown; None: all.
+        frames: Which frames of a walk are shown; None: all. They are one clip where `takes_clips`.
+
+    Attributes:
+        takes_clips: Whether its processor takes videos and its chat template has a place for them.
 
     Raises:
         UsageError: The library cannot open it; the message is the library's own first line.
@@ -49,7 +54,7 @@ class LibraryModel:
         frames: ShownFrames | None = None,
     ) -> None:
         self.name, self._blind, self._longest = name, blind, max_new_tokens
-        self._device, self._frames = device, frames
+        self._device, self._given = device, frames is not None
         with _named(name):
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -63,6 +68,8 @@ class LibraryModel:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        self.takes_clips = _takes_clips(self._processor)
+        self._frames = replace(frames or ShownFrames(), as_clip=self.takes_clips)
 
     def identity(self) -> dict[str, Any]:
         """The name, what its folder holds where it is one, and its chat template."""
@@ -75,7 +82,7 @@ class LibraryModel:
             "weights": model_digest(folder) if folder.is_dir() else None,
             "template": template.hexdigest(),
             "sampling": {"max_new_tokens": self._longest},
-            **({} if self._frames is None else {"clips": self._frames.identity()}),
+            **({"clips": self._frames.identity()} if self._given else {}),
         }
 
     def answer(self, records: Sequence[QARecord], images: RecordSet) -> Replies:
@@ -116,16 +123,47 @@ class LibraryModel:
         text = self._processor.apply_chat_template(
             turns, add_generation_prompt=True, tokenize=False
         )
-        images = [list(p.images) for p in asked] if any(p.images for p in asked) else None
-        inputs = self._processor(text=text, images=images, return_tensors="pt", padding=True)
+        stills = [[one for one in p.images if not isinstance(one, Clip)] for p in asked]
+        clips = [one for p in asked for one in p.images if isinstance(one, Clip)]
+        inputs = self._processor(
+            text=text, images=stills if any(stills) else None, return_tensors="pt", padding=True,
+            **(_videos(clips) if clips else {}),
+        )  # fmt: skip
         return inputs.to(self._device)
 
 
-def _content(parts: Sequence[Any]) -> list[dict[str, str]]:
+def _content(parts: Sequence[Part]) -> list[dict[str, str]]:
     return [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "video" if isinstance(part, Clip) else "image"}
         for part in parts
     ]
+
+
+def _videos(clips: Sequence[Clip]) -> dict[str, Any]:
+    """What a processor is given of clips: all their frames, and when they were taken.
+
+    A clip is an array (T, H, W, 3) uint8.
+    """
+    times = [
+        {"total_num_frames": len(clip.frames), "fps": clip.fps,
+         "frames_indices": list(range(len(clip.frames)))}
+        for clip in clips
+    ]  # fmt: skip
+    return {
+        "videos": [np.stack([np.asarray(f.convert("RGB")) for f in clip.frames]) for clip in clips],
+        "videos_kwargs": {"do_sample_frames": False, "video_metadata": times},
+    }
+
+
+def _takes_clips(processor: Any) -> bool:
+    """Whether a processor takes videos and its chat template has a place for one."""
+    token = getattr(processor, "video_token", None)
+    if getattr(processor, "video_processor", None) is None or not token:
+        return False
+    turn = [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}]
+    return token in processor.apply_chat_template(turn, tokenize=False)
 
 
 def _first_line(error: BaseException) -> str:

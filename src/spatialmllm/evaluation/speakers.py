@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 
 from spatialmllm.checkpoints import load
+from spatialmllm.config import ProcessorConfig
 from spatialmllm.data.batches import SampleBuilder, collate, to_device
-from spatialmllm.data.preprocessing import still
-from spatialmllm.data.tokens import IMAGE_TAG, ChatTokenizer
+from spatialmllm.data.preprocessing import Medium, still
+from spatialmllm.data.tokens import ChatTokenizer, Turn
 from spatialmllm.decoding import Sampling, generate
-from spatialmllm.evaluation.answerers import Prompt, Replies
+from spatialmllm.evaluation.answerers import Clip, Prompt, Replies
 from spatialmllm.evaluation.endpoint import Endpoint, Refused
 from spatialmllm.evaluation.library import PREFIX, LibraryModel
 
@@ -72,9 +74,10 @@ def _own(folder: Path, device: torch.device, dtype: torch.dtype, longest: int) -
         said: list[str] = []
         for start in range(0, len(prompts), _TOGETHER):
             samples = [
-                builder.ask(
-                    prompt.text.replace(IMAGE_TAG, "").lstrip("\n"),
-                    [still(image, processor) for image in prompt.images],
+                builder.tagged(
+                    prompt.text,
+                    [_medium(one, processor) for one in prompt.images],
+                    [Turn(turn.role, turn.content) for turn in prompt.earlier],
                 )
                 for prompt in prompts[start : start + _TOGETHER]
             ]
@@ -84,3 +87,9 @@ def _own(folder: Path, device: torch.device, dtype: torch.dtype, longest: int) -
         return said
 
     return speak
+
+
+def _medium(shown: Image | Clip, processor: ProcessorConfig) -> Medium:
+    if isinstance(shown, Clip):
+        raise ValueError("a model of this package is shown stills here")
+    return still(shown, processor)
