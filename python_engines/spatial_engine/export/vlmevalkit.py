@@ -11,6 +11,7 @@ import base64
 import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from spatial_engine.export.request import Finished
@@ -71,7 +72,7 @@ def register(made: Finished) -> None:
     write_text(here / FILE, _class(made, sets))
 
 
-def _class(made: Finished, sets: dict[str, dict[str, object]]) -> str:
+def _class(made: Finished, sets: Mapping[str, object]) -> str:
     lines = [
         '"""These questions as a data set of VLMEvalKit; scored by spatial_engine.scoring.',
         "",
