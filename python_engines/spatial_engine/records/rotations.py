@@ -54,7 +54,8 @@ def rotation_of(name: str) -> tuple[str, int]:
 
 def _is_choice(record: QARecord) -> bool:
     letters = ascii_uppercase[: len(record.options)]
-    return record.answer_type == "letter" and len(letters) > 1 and str(record.answer_text) in letters
+    is_letter = record.answer_type == "letter" and str(record.answer_text) in letters
+    return is_letter and len(letters) > 1
 
 
 def _in_lines(record: QARecord) -> bool:
