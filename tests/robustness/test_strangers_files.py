@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +21,7 @@ import pytest
 from spatial_engine.records.record import read_tables, record_schema
 from spatial_engine.view.serve import make_server
 from spatialcore.errors import RecordError, SceneFormatError
+from spatialcore.files import content_hash
 from spatialcore.io.parquet import Limits, OverLimit, ParquetFile, read_parquet
 
 _MIB = 1 << 20
@@ -96,6 +104,113 @@ def test_a_scene_table_of_that_kind_is_refused(tmp_path):
     with pytest.raises(SceneFormatError, match="bytes of text") as refused:
         scenes_of(path)
     assert refused.value.code == "archive_bomb"
+
+
+_MOST_MB = 800  # of a child that meets a bomb: the interpreter and its libraries take up to 330
+_ZEROS = 900_000_000
+
+
+def _zeros(path: Path, rows_of_group: int) -> Path:
+    """A record file whose evidence is 900 MB of zeros, in groups of so many rows of a kilobyte."""
+    rows = _ZEROS // 1000
+    ends = np.arange(0, _ZEROS + 1, 1000, dtype=np.int32)
+    texts = pa.StringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(bytes(_ZEROS)))
+    table = _record_table(rows).drop(["evidence"])
+    place = record_schema().get_field_index("evidence")
+    pq.write_table(
+        table.add_column(place, "evidence", texts), path, compression="zstd",
+        use_dictionary=False, store_schema=False, row_group_size=rows_of_group,
+        write_statistics=False,
+    )  # fmt: skip
+    assert path.stat().st_size < 4 * _MIB
+    return path
+
+
+BOMBS = {
+    "one group of zeros": lambda path: _zeros(path, 1 << 20),
+    "groups of zeros": lambda path: _zeros(path, 60_000),
+    "a text of 24 MB": lambda path: _text_in_every_row(path, 24 * _MIB, 40),
+    "a text of 12 MB in 4096 rows": lambda path: _text_in_every_row(path, 12 * _MIB, 4096),
+}
+
+
+@pytest.fixture(scope="module")
+def bombs(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Data sets whose one record file is a bomb that its done file vouches for."""
+    from spatial_engine.commands import generate
+
+    root = tmp_path_factory.mktemp("bombs")
+    argv = [str(sample_dir / "scannet"), "-o", str(root / "sound"), "--limit", "20"]
+    assert generate.main([*argv, "--tasks", "camera_movement.distance"]) == 0
+    found = {}
+    for name, write in BOMBS.items():
+        found[name] = root / name
+        shutil.copytree(root / "sound", found[name])
+        (path,) = found[name].glob("data/train/*.parquet")
+        write(path)
+        (done,) = found[name].glob("shards/*.json")
+        told = json.loads(done.read_text())
+        rows = pq.ParquetFile(path).metadata.num_rows
+        told |= {"bytes": path.stat().st_size, "hash": content_hash(path), "rows": rows,
+                 "tasks": {"camera_movement.distance": rows}}  # fmt: skip
+        done.write_text(json.dumps(told))
+    return found
+
+
+def _peak(argv: list[str]) -> tuple[int, str, float]:
+    """Exit code, what was said and MB at the peak of a verb in a process of its own."""
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "spatialcore", *argv], stdout=said, stderr=said,
+            env={k: v for k, v in os.environ.items() if k != "SPATIALCORE_TRACEBACK"},
+        )  # fmt: skip
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return child.returncode, said.read(), used.ru_maxrss / 1000
+
+
+VERBS = {
+    "stats": "stats {bomb}", "stress": "stats {bomb} --stress", "show": "show {bomb} --random 2",
+    "score": "score --records {bomb} --baseline frequency --split train", "verify": "verify {bomb}",
+    "export": "export {bomb} -o {out} --to llava trl", "view": "view {bomb} -o {out}",
+    "report": "report {bomb} -o {out}.html", "merge": "merge {bomb} {sound} -o {out}",
+    "import": "import {file} -o {out} --from trl", "check": "check {file}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in BOMBS])
+def test_no_verb_takes_much_memory_for_a_bomb(bombs, tmp_path, verb, name):
+    _meets(bombs[name], VERBS[verb], tmp_path / "out")
+
+
+def test_a_verb_takes_little_memory_for_each_bomb(bombs, tmp_path):
+    for name, bomb in bombs.items():
+        _meets(bomb, VERBS["stats"], tmp_path / name)
+
+
+def _meets(bomb, verb, out):
+    (file,) = bomb.glob("data/train/*.parquet")
+    places = {"bomb": bomb, "file": file, "out": out, "sound": bomb.parent / "sound"}
+    code, said, peak = _peak([part.format(**places) for part in verb.split()])
+    assert code in (1, 2, 3), said
+    assert said.strip()
+    assert "Traceback" not in said
+    assert "a fault of spatialcore" not in said
+    assert "Error:" not in said
+    assert peak < _MOST_MB, (peak, said)
+
+
+def test_a_file_that_is_read_whole_is_bounded_as_a_whole(tmp_path):
+    path = tmp_path / "zeros.parquet"
+    schema = pa.schema([("a", pa.int64())])
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as file:
+        for _ in range(9):
+            file.write_table(pa.table([pa.array(np.zeros(1 << 20, np.int64))], schema=schema))
+    assert len(read_parquet(path)) == 9 << 20
+    with pytest.raises(OverLimit, match="more than is read at once"):
+        ParquetFile(path, Limits(whole=64 * _MIB)).read()
 
 
 @pytest.fixture

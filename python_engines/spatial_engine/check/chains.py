@@ -57,12 +57,12 @@ def chains_in(path: Path) -> Iterator[tuple[str, str]]:
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     if path.suffix == ".parquet":
-        from spatialcore.io.parquet import ParquetFile
+        from spatialcore.io.parquet import ParquetFile, plain_rows
 
         with ParquetFile(path) as file:
             names = [name for name in file.schema.names if name != "images"]
             for table in file.read_groups(names):
-                yield from table.to_pylist()
+                yield from plain_rows(table)
         return
     with path.open(encoding="utf-8") as lines:
         for text in lines:

@@ -17,6 +17,7 @@ from spatial_engine.records.answers import FREE, WRITTEN, box_centre
 from spatial_engine.records.runs import cell_count, grid_shape
 from spatial_engine.records.wording import SLOT, wording_of
 from spatialcore.errors import SpatialCoreError
+from spatialcore.io.parquet import plain_rows
 
 Kind = Literal["choice", "word", "number", "point", "vector"]
 Features = dict[str, float]
@@ -84,7 +85,7 @@ def read_told(dataset: Dataset, engines: Mapping[str, Engine], most: int) -> dic
     """
     samples: dict[str, Sample] = {}
     for table in dataset.tables():
-        for row in table.select(COLUMNS).to_pylist():
+        for row in plain_rows(table.select(COLUMNS)):
             engine = engines.get(row["task"])
             if engine is None or row["answer_type"] in (*WRITTEN, FREE):
                 continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spatial_engine.records.record import QARecord, check_record, read_tables, record_from_row
 from spatialcore.errors import RecordError
-from spatialcore.io.parquet import read_parquet
+from spatialcore.io.parquet import plain_rows, read_parquet
 from spatialcore.io.parquet_footer import ParquetError, read_footer
 
 
@@ -40,8 +40,8 @@ def read_rows(path: str | Path, rows: Collection[int]) -> Iterator[QARecord]:
     for table in read_tables(path):
         mine = [row - start for row in sorted(rows) if start <= row < start + len(table)]
         start += len(table)
-        for row in table.take(mine).to_pylist() if mine else ():
-            yield record_from_row(row)
+        if mine:
+            yield from map(record_from_row, plain_rows(table.take(mine)))
 
 
 def read_chosen(
@@ -58,7 +58,7 @@ def read_chosen(
     for table in read_tables(path):
         for name, only in wanted.items():
             table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
-        for row in table.to_pylist():
+        for row in plain_rows(table):
             try:
                 record = record_from_row(row)
                 check_record(record)

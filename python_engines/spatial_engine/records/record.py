@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from spatial_engine.records import answers
 from spatial_engine.records.answers import CLOSED, FREE, WRITTEN, Answer
+from spatial_engine.records.columns import check_nulls, schema_difference
 from spatial_engine.records.marks import Mark
 from spatial_engine.records.reading import parse_answer
 from spatialcore.errors import RecordError
-from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet import ParquetFile, plain_rows
 from spatialcore.io.parquet_footer import ParquetError
 
 if TYPE_CHECKING:
@@ -364,7 +365,7 @@ def read_records(path: str | Path, *, columns_only: bool = False) -> Iterator[QA
         RecordError: Not a Parquet file, another schema, damaged columns, or a bad record.
     """
     for table in read_tables(path):
-        for row in table.to_pylist():
+        for row in plain_rows(table):
             try:
                 record = record_from_row(row)
                 if not columns_only:
@@ -383,18 +384,9 @@ def read_tables(path: str | Path) -> Iterator[pa.Table]:
     try:
         with ParquetFile(path) as file:
             if not file.schema.equals(record_schema(), check_metadata=False):
-                raise RecordError(f"{path}: {_schema_difference(file.schema)}")
-            yield from file.read_groups()
+                raise RecordError(f"{path}: {schema_difference(file.schema, record_schema())}")
+            for table in file.read_groups():
+                check_nulls(path, table)
+                yield table
     except ParquetError as error:
         raise RecordError(f"{path}: cannot be read as records: {error}") from error
-
-
-def _schema_difference(found: pa.Schema) -> str:
-    for entry in record_schema():
-        position = found.get_field_index(entry.name)
-        if position < 0:
-            return f"column {entry.name!r} is missing"
-        if found.field(position).type != entry.type:
-            return f"column {entry.name!r} is {found.field(position).type}, not {entry.type}"
-    extra = [name for name in found.names if name not in COLUMNS]
-    return f"column {extra[0]!r} is unknown" if extra else "columns are in another order"

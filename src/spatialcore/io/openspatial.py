@@ -27,7 +27,7 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number, read_matrix
 from spatialcore.io.nine_numbers import box_of_nine
 from spatialcore.io.object_files import Labels
-from spatialcore.io.parquet import OverLimit, ParquetFile
+from spatialcore.io.parquet import OverLimit, ParquetFile, plain_rows
 from spatialcore.io.parquet_footer import ParquetError
 from spatialcore.io.paths import file_size, resolve_inside
 from spatialcore.io.scannet_objects import space_of
@@ -68,9 +68,7 @@ def _read(path: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
     file = _opened(path)
     kept = [name for name in (*_COLUMNS, *_OPTIONAL) if name in file.schema.names]
     try:
-        rows: tuple[Row, ...] = tuple(
-            row for table in file.read_groups(kept) for row in table.to_pylist()
-        )
+        rows: tuple[Row, ...] = tuple(plain_rows(file.read(kept)))
     except OverLimit as error:
         raise SceneFormatError(path, f"holds {error}", code="archive_bomb") from error
     except (ParquetError, ValueError) as error:  # a text that is no UTF-8

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_ROWS_AT_ONCE = 512
 _REASON = 300  # letters of what pyarrow says, which may go on for lines
 
 
@@ -42,12 +43,14 @@ class Limits:
         values: Values of one column, those of lists among them.
         bytes: Bytes that the group declares, uncompressed, and bytes of its texts written out.
         text_bytes: Bytes of one text of a dictionary.
+        whole: Bytes of a file that is read as one table.
     """
 
     rows: int = 1 << 20
     values: int = 1 << 26
     bytes: int = 1 << 29
     text_bytes: int = 1 << 24
+    whole: int = 1 << 29
 
 
 class ParquetFile:
@@ -122,11 +125,21 @@ class ParquetFile:
             yield self.read_group(number, columns)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The whole file as one table; see `read_group`."""
+        """The whole file as one table; see `read_group`.
+
+        Raises:
+            OverLimit: Its groups together are over `Limits.whole`; those before were read.
+        """
         import pyarrow as pa
 
         if self.groups:
-            return pa.concat_tables(self.read_groups(columns))
+            held, tables = 0, []
+            for table in self.read_groups(columns):
+                held += table.nbytes
+                if held > self._limits.whole:
+                    raise OverLimit(f"over {self._limits.whole:,} bytes, more than is read at once")
+                tables.append(table)
+            return pa.concat_tables(tables)
         self._check_columns(columns)
         names = self.schema.names if columns is None else columns
         return pa.schema([self.schema.field(name) for name in names]).empty_table()
@@ -172,6 +185,12 @@ def read_parquet(path: str | os.PathLike[str], columns: Sequence[str] | None = N
     """
     with ParquetFile(path) as file:
         return file.read(columns)
+
+
+def plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table as dictionaries; some at a time, since they take many times the space."""
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        yield from batch.to_pylist()
 
 
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

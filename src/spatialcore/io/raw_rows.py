@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spatialcore.errors import RecordError
 from spatialcore.io.json_rows import JsonRow, json_rows
-from spatialcore.io.parquet import ParquetFile
+from spatialcore.io.parquet import ParquetFile, plain_rows
 from spatialcore.io.parquet_footer import ParquetError
 
 
@@ -30,7 +30,7 @@ def raw_rows(path: Path, *, without: Collection[str] = ()) -> Iterator[JsonRow]:
         with ParquetFile(path) as file:
             names = [name for name in file.schema.names if name not in without] if without else None
             for table in file.read_groups(names):
-                for row in table.to_pylist():
+                for row in plain_rows(table):
                     number += 1
                     yield JsonRow(f"{path}: row {number}", row)
     except ParquetError as error:
