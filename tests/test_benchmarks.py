@@ -192,3 +192,17 @@ def test_rewarded_arms_are_judged_by_their_intervals():
     assert [right for _, right in verdicts({"start": flat, "arms": arms})] == [True, True]
     arms = {"rewarded": {"150": flat}, "shuffled": {"150": better}}
     assert [right for _, right in verdicts({"start": flat, "arms": arms})] == [False, False]
+
+
+def test_a_start_and_rate_are_chosen_by_what_they_gain():
+    from benchmarks.rewards.run import best
+
+    probes = [
+        {"start": start, "rate": rate, "mean": mean}
+        for start, rate, mean in (
+            (100, 0.0, 0.4), (100, 1e-4, 0.41), (100, 1e-3, 0.44), (200, 0.0, 0.6),
+            (200, 1e-4, 0.63), (200, 1e-3, 0.5),
+        )
+    ]  # fmt: skip
+    assert best(probes) == {"start": 100, "rate": 1e-3, "gain": 0.04}
+    assert best(probes[3:]) == {"start": 200, "rate": 1e-4, "gain": 0.03}

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reward a model that is half trained, by its own rewards and by shuffled ones; ask it greedily.
 
-Rooms are rendered, a model is trained on their answers until it is right somewhat more often than
-chance, then each arm goes on from it: by rewards, or by the same rewards shuffled within a step.
-Rooms of another seed are asked after every so many steps, one greedy answer each. The same command
-continues what an earlier one left; the curve is the JSON file of --results.
+Rooms are rendered and a model is trained on their answers, but not to the end. Short runs from
+several starts and with several rates are judged on rooms of a second seed. From the chosen start
+each arm goes on: by rewards, by the same rewards shuffled within a step, or by a cold start, which
+samples answers and trains on those that are worth most. Rooms of a third seed, which nothing was
+chosen on, are asked one greedy answer each. The same command continues what an earlier one left;
+the curve is the JSON file of --results.
 
 Examples:
   python -m benchmarks.rewards runs/rewards --minutes 10            again until it is through
@@ -33,29 +35,38 @@ class Options:
 
     Attributes:
         folder: Holds everything that is made; the same command continues.
-        arms: rewarded, and shuffled, its control.
+        arms: rewarded; shuffled, its control; cold-start.
         results: JSON file of the curves.
-        start_steps: Where a supervised run of 300 steps is stopped, a multiple of 10: it should be
-            right in 0.6 to 0.7 of its answers.
-        steps: Steps of each arm.
+        starts: Where a supervised run of 300 steps may be stopped, multiples of 50.
+        rates: Learning rates that are tried from each start.
+        probe_steps: Steps of each trial.
+        steps: Steps of each arm; a cold start trains for a third of them.
         every: Steps between two looks at the held-out rooms.
         rooms: Rooms to train on.
-        held_rooms: Rooms of another seed, which are asked.
-        questions: Held-out questions.
+        val_rooms: Rooms of another seed, by which start and rate are chosen.
+        held_rooms: Rooms of a third seed, which are asked.
+        questions: Questions about them at most.
         minutes: Stop in an orderly way after this time.
         set: `section.key=value`, further settings of the training recipe.
         json: Print one JSON object instead of text.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]
-    arms: tuple[Literal["rewarded", "shuffled"], ...] = ("rewarded", "shuffled")
+    arms: tuple[Literal["rewarded", "shuffled", "cold-start"], ...] = (
+        "rewarded",
+        "shuffled",
+        "cold-start",
+    )
     results: Path = RESULTS
-    start_steps: int = 270
+    starts: tuple[int, ...] = (100, 200)
+    rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    probe_steps: int = 20
     steps: int = 150
-    every: int = 10
+    every: int = 50
     rooms: int = 90
+    val_rooms: int = 25
     held_rooms: int = 50
-    questions: int = 500
+    questions: int = 1200
     minutes: float | None = None
     set: tuple[str, ...] = ()
     json: bool = False
@@ -67,10 +78,12 @@ def main(argv: list[str]) -> int:
 
 
 def _work(options: Options) -> int:
-    from benchmarks.rewards.run import Size, run, verdicts
+    from benchmarks.rewards.data import Size
+    from benchmarks.rewards.run import run, verdicts
 
-    size = Size(options.start_steps, options.steps, options.every, options.rooms,
-                options.held_rooms, options.questions, options.set)  # fmt: skip
+    size = Size(options.starts, options.rates, options.probe_steps, options.steps, options.every,
+                options.rooms, options.val_rooms, options.held_rooms, options.questions,
+                options.set)  # fmt: skip
 
     def sink(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
