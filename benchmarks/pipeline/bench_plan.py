@@ -2,6 +2,7 @@
 """What planning costs beside making: process seconds of both, or their time and memory as verbs.
 
     python -m benchmarks.pipeline.bench_plan INDEX --quota 40 3000 --label after
+    python -m benchmarks.pipeline.bench_plan INDEX --quota 40 --limit 20000 --label after
     python -m benchmarks.pipeline.bench_plan INDEX --quota 3000 --workers 2 --label "10^6 records"
 
 Without --workers both run in this process by the functions of `plan` and `generate`, after what
@@ -38,21 +39,22 @@ LABELS = "scannetv2-labels.combined.tsv"
 RESULTS = Path(__file__).parents[1] / "results" / "plan.json"
 
 
-def measured(index: Index, tasks: tuple[str, ...], quota: int) -> dict[str, Any]:
+def measured(index: Index, tasks: tuple[str, ...], quota: int, limit: int | None) -> dict[str, Any]:
     """Records, and the process seconds of planning and of making them once."""
     recipe = dataclasses.replace(recipe_for(index.rules), quota={"*": quota})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = time.process_time()
         plan = make_plan(
-            index, PlanConfig(tasks=tasks), recipe=recipe, rows_file=folder / ROWS_NAME, workers=1
-        )
+            index, PlanConfig(tasks=tasks, limit=limit), recipe=recipe,
+            rows_file=folder / ROWS_NAME, workers=1,
+        )  # fmt: skip
         planning = time.process_time() - begin
         plan.save(folder)
         making, _ = made_with_peaks(Plan.open(folder), folder / "out")
     return {
-        **_size(index, tasks, quota), "records": plan.rows, "plan_s": round(planning, 2),
-        "make_s": round(making, 2),
+        **_size(index, tasks, quota), **({"limit": limit} if limit else {}),
+        "records": plan.rows, "plan_s": round(planning, 2), "make_s": round(making, 2),
     }  # fmt: skip
 
 
@@ -117,6 +119,7 @@ def main() -> int:
     parser.add_argument("--copies", nargs=2, metavar=("SET", "N"))
     parser.add_argument("--quota", type=int, nargs="+", default=[40, 3_000])
     parser.add_argument("--tasks", nargs="+", default=["*"])
+    parser.add_argument("--limit", type=int, help="records in all, without --workers")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--label", required=True)
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -134,7 +137,7 @@ def main() -> int:
     for quota in given.quota:
         index, tasks = Index.open(path), tuple(given.tasks)
         found = (
-            measured(index, tasks, quota)
+            measured(index, tasks, quota, given.limit)
             if given.workers is None
             else as_verbs(index, tasks, quota, given.workers)
         )

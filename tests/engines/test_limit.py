@@ -13,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spatial_engine.commands import generate, plan
+from spatial_engine.engines import engine_of
+from spatial_engine.engines.base import Engine, candidates_of
+from spatial_engine.engines.candidates import CandidateTable
+from spatial_engine.engines.context import SceneContext
+from spatial_engine.plan import passes
 from spatial_engine.plan.limit import shares_of, spread_limit
-from spatial_engine.plan.plan import Plan
+from spatial_engine.plan.make import make_plan
+from spatial_engine.plan.plan import Plan, PlanConfig
 from spatialcore.commands.index import main as index_main
+from spatialcore.index.index import Index
 
 CELLS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 300)), min_size=1, max_size=12)
 
@@ -96,6 +103,32 @@ def test_a_task_counted_further_gives_the_same_records_from_rows_and_from_thresh
     assert generate.main([str(tmp_path / "plan"), "-o", str(tmp_path / "b")]) == 0
     files = [sorted((tmp_path / out).glob("data/*/*.parquet")) for out in "ab"]
     assert [p.read_bytes() for p in files[0]] == [p.read_bytes() for p in files[1]]
+
+
+def test_with_a_limit_no_candidates_are_listed_twice_for_one_quota(
+    indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others leave is known before tasks are listed that take it, and only more is listed."""
+    listed: list[tuple[str, str, int]] = []
+
+    def counted(engine: Engine, context: SceneContext) -> CandidateTable:
+        listed.append((engine.task, context.place.scene, context.scene_quota[engine.task]))
+        return candidates_of(engine, context)
+
+    monkeypatch.setattr(passes, "candidates_of", counted)
+    tasks = ("depth_perception.*", "camera_movement.yaw_*", "scene_layout.room_size")
+    config = PlanConfig(tasks=tasks, limit=random.randint(40, 200))
+    made = make_plan(Index.open(indexed), config, rows_file=tmp_path / "rows.parquet", workers=1)
+    assert made.rows == config.limit
+    assert len(set(listed)) == len(listed)
+    waits = [engine_of(task).within_quota for task, _, _ in listed]
+    assert any(waits)
+    assert waits == sorted(waits)
+    last = {scene.scene: made.quotas_of(scene) for scene in made.scenes}
+    for task, scene in {row[:2] for row in listed}:
+        quotas = [quota for *mine, quota in listed if mine == [task, scene]]
+        assert quotas == sorted(quotas)
+        assert quotas[-1] == last[scene][task]
 
 
 def test_an_estimate_writes_nothing_and_promises_what_the_plan_gives(

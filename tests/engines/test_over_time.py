@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spatial_engine.engines import track_story
 from spatial_engine.engines.candidates import Row
 from spatial_engine.engines.contents import place_contents
 from spatial_engine.engines.context import SceneContext
@@ -189,6 +190,36 @@ def test_a_direction_is_balanced_where_its_point_lies() -> None:
     assert len(set(table.content.tolist())) > 1
     assert not STORY["which_moved"].candidates(context).content.any()
     assert len(rows) == len(table)
+
+
+@pytest.mark.parametrize("seed", fresh_seeds(3))
+def test_points_asked_together_are_told_as_each_alone(seed: int) -> None:
+    """Reasons, directions and speeds of many points at once, against one after the other."""
+    rng = np.random.default_rng(seed)
+    points = rng.normal(scale=rng.choice([0.03, 0.3]), size=(int(rng.integers(2, 9)), 200, 3))
+    points[:, ::3] *= (1.0, 0.1, 0.1)  # some go along one axis, some there and back
+    points[:, ::6] = np.sort(points[:, ::6], axis=0)
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    reasons, rows, _ = track_story._directions(points, axes)
+    speed_reasons, speeds, _ = track_story._speeds(points, 0.5)
+    for k in range(200):
+        shift = axes @ (points[-1, k] - points[0, k])
+        steps = np.linalg.norm(np.diff(points[:, k], axis=0), axis=1)
+        told, speed = track_story._direction(points[:, k], axes), track_story._speed(
+            points[:, k], 0.5
+        )  # fmt: skip
+        if isinstance(told, Answer):
+            assert reasons[k] is None
+            assert told.value == track_story.DIRECTIONS[rows[k]]
+            axis = int(np.abs(shift).argmax())
+            assert rows[k] == 2 * axis + (shift[axis] < 0)
+        else:
+            assert reasons[k] is told.reason
+        assert speed.evidence["path_m"] == pytest.approx(steps.sum())
+        assert (speed_reasons[k] is None) == isinstance(speed, Answer)
+        if isinstance(speed, Answer):
+            assert speed.value == speeds[k] == pytest.approx(100 * steps.mean() / 0.5)
+    assert {"dead_zone"} <= {str(reason) for reason in reasons if reason} or None in reasons
 
 
 def context_story(context: SceneContext):

@@ -104,6 +104,33 @@ def test_hull_is_convex_and_holds_all(seed):
 
 
 @given(seeds)
+@settings(max_examples=30, deadline=None)
+def test_hull_of_walls_is_that_of_all_triples(seed):
+    """Walls are thousands of points on few lines, exactly or nearly; no corner may be lost."""
+    rng = np.random.default_rng(seed)
+    ring = np.array([(0, 0), (4, 0), (4, 3), (1.5, 3), (0, 2)], dtype=float)
+    along, k = rng.uniform(size=(90, 1)).round(2), rng.integers(0, len(ring), 90)
+    points = ring[k] + along * (np.roll(ring, -1, axis=0) - ring)[k]
+    if seed % 2:
+        points += rng.normal(scale=1e-7, size=points.shape)
+    a, b = np.triu_indices(len(points), 1)
+    edge = points[b] - points[a]
+    away = points - points[a][:, None]
+    side = edge[:, None, 0] * away[..., 1] - edge[:, None, 1] * away[..., 0]
+    length = np.hypot(*edge.T)
+    one_sided = (side >= 0).all(axis=1) | (side <= 0).all(axis=1)
+    # The ends of each one-sided line, those between its ends left out.
+    ends = {tuple(points[n]) for n in {*a[one_sided & (length > 0)], *b[one_sided & (length > 0)]}}
+    hull = convex_hull_2d(points)
+    assert {tuple(p) for p in hull} <= ends
+    area = 0.5 * np.sum(hull[:, 0] * np.roll(hull[:, 1], -1) - hull[:, 1] * np.roll(hull[:, 0], -1))
+    for p, q in zip(hull, np.roll(hull, -1, axis=0), strict=True):
+        assert ((q[0] - p[0]) * (points[:, 1] - p[1]) >= (q[1] - p[1]) * (points[:, 0] - p[0])
+                - 1e-12).all()  # fmt: skip
+    assert area > 0
+
+
+@given(seeds)
 @settings(max_examples=40, deadline=None)
 def test_contains_and_distance_agree_with_the_boxes_own_axes(seed):
     rng = np.random.default_rng(seed)

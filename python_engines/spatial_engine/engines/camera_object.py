@@ -228,6 +228,13 @@ class CameraObject(AskedEngine):
             return Rejection(Reason.CATEGORY_NOT_SEEN)
         if not views.level(here):
             return Rejection(Reason.STEEP_VIEW)
+        # Whichever images lead there.
+        return views.kept(
+            (self.task, object_id, here), lambda: self._bearing(views, object_id, here)
+        )
+
+    def _bearing(self, views: ViewSet, object_id: int, here: int) -> Answer[Any] | Rejection:
+        """Which way an object is from a camera."""
         stand, item = views.stand(here), views.object(object_id)
         away, bearing = stand.floor_distance(item.centroid), stand.bearing(item.centroid)
         evidence: Evidence = {"bearing_deg": bearing, "floor_distance_m": away}

@@ -261,9 +261,10 @@ def _first(
 def _passing(tests: Tests, query: Int64, points: Int64, views: Views) -> Int64:
     """Which of the points (1, p) of a query pass every guard; the last one turns most away."""
     left = np.arange(points.shape[1])
+    some: tuple[slice, Any] = (slice(None), slice(None))  # the first guard needs no copy
     for _, test in reversed(tests):
-        some = (slice(None), left)
         left = left[test(query, points[some], views.take(some))[0]]
+        some = (slice(None), left)
     return np.asarray(points[0, left])
 
 

@@ -39,6 +39,9 @@ class View:
     camera: Camera
     world_from_cam: Float64
     _sole: dict[int, Reason | None] = field(default_factory=dict, init=False, repr=False)
+    _instances: dict[int, Answer[int] | Rejection] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _ranges: dict[tuple[int, bool], float] = field(default_factory=dict, init=False, repr=False)
 
     def instances(self, object_id: int) -> Answer[int] | Rejection:
@@ -50,6 +53,11 @@ class View:
             `category_not_seen`. Evidence: `object_ids` and
             `visible` vertices of all instances.
         """
+        if object_id not in self._instances:
+            self._instances[object_id] = self._counted(object_id)
+        return self._instances[object_id]
+
+    def _counted(self, object_id: int) -> Answer[int] | Rejection:
         layout = self.layout
         rows = self._rows(layout.object(object_id).category)
         visible = layout.visible_count[rows, self.column]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ from spatial_engine.engines.clip_story import (
 from spatial_engine.engines.contents import (
     ANY,
     number_strata,
-    number_stratum,
+    number_stratums,
     place_contents,
 )
 from spatial_engine.engines.context import SceneContext
@@ -112,45 +112,62 @@ class TrackStory(Engine):
             return CandidateTable.empty({view.reason: 1})
         story = clip_story(context)
         gathered = Gathered(self.task, context.place, width=(max(IMAGES), len(LETTERS)))
+        if self.of_point:
+            self._gather_points(story, gathered)
+            return gathered.table()
         for row in self._possible(story):
             found = self._ask(story, row)
             if isinstance(found, Rejection):
                 gathered.refuse(found.reason)
-            elif self.words:
-                gathered.keep(
-                    row,
-                    stratum=self.words.index(found.value),
-                    content=self._content(story, row),
-                )
             else:
-                gathered.keep(row, stratum=number_stratum(found.value), content=ANY)
+                gathered.keep(row, stratum=self.words.index(found.value))
         return gathered.table()
 
-    def _content(self, story: ClipStory, row: Row) -> int:
-        """Of a direction where its point lies; which of several things tells no place."""
-        if not self.of_point:
-            return 0
-        at = story.uv[story.time_of[row.frames[0]], story.column_of[row.items[0]]]
-        return int(place_contents(at[None], story.size)[0])
+    def _order(self, story: ClipStory) -> list[int]:
+        """Columns of the tracks of things that ever move, by their draws."""
+        draws = story.place.draw_rows(self.task, (story.track,), "point")
+        asked = (story.label >= 0) & story.movable
+        return [n for n in np.argsort(draws, kind="stable").tolist() if asked[n]]
+
+    def _gather_points(self, story: ClipStory, gathered: Gathered) -> None:
+        """Every stretch with each of some points of each thing; a stretch's are asked at once."""
+        taken: Counter[int] = Counter()
+        columns = []
+        for n in self._order(story):
+            taken[label := int(story.label[n])] += 1
+            if taken[label] <= TRACKS[story.place.split]:
+                columns.append(n)
+        for times in story.stretches:
+            seen = [n for n in columns if story.whole(times, n)]
+            gathered.refuse(Reason.NO_VISIBLE_POINTS, len(columns) - len(seen))
+            if not seen:
+                continue
+            frames = tuple(story.frame[list(times)].tolist())
+            points = story.world[np.ix_(times, seen)]
+            contents = [ANY] * len(seen)
+            found: NDArray[Any]
+            if self.words:
+                reasons, found, _ = _directions(points, story.axes[times[0]])
+                contents = place_contents(story.uv[times[0], seen], story.size).tolist()
+            else:
+                reasons, speeds, _ = _speeds(points, story.gap_s(times))
+                found = number_stratums(speeds)
+            told = zip(seen, reasons, found.tolist(), contents, strict=True)
+            for n, reason, stratum, content in told:
+                if reason is not None:
+                    gathered.refuse(reason)
+                    continue
+                row = Row(frames, (int(story.track[n]),))
+                gathered.keep(row, stratum=stratum, content=content)
 
     def _possible(self, story: ClipStory) -> Iterator[Row]:
-        """Stretches, each with one point, or with a point of every thing that ever moves."""
-        place = story.place
-        draws = place.draw_rows(self.task, (story.track,), "point")
-        order = [n for n in np.argsort(draws, kind="stable").tolist() if story.label[n] >= 0]
+        """Stretches, each with a point of every thing that ever moves."""
+        place, order = story.place, self._order(story)
         for times in story.stretches:
             frames = tuple(story.frame[list(times)].tolist())
-            if self.of_point:
-                taken: Counter[int] = Counter()
-                for n in order:
-                    label = int(story.label[n])
-                    if taken[label] < TRACKS[place.split] and story.movable[n]:
-                        taken[label] += 1
-                        yield Row(frames, (int(story.track[n]),))
-                continue
             first: dict[int, int] = {}
             for n in order:
-                if story.movable[n] and story.whole(times, n):
+                if story.whole(times, n):
                     first.setdefault(int(story.label[n]), int(story.track[n]))
             things = list(first.values())[: len(LETTERS)]
             if len(things) >= 2:
@@ -232,39 +249,97 @@ class TrackStory(Engine):
         return of_points.track_story(told, self.quantity)
 
 
-def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:
-    """Along which axis of a camera a point (k, 3) moved by far the most."""
+class _Way(NamedTuple):
+    """How points moved over some images (m points).
+
+    Attributes:
+        shift: (m, 3) metres from the first place to the last, on the axes of a camera.
+        net: (m,) its length.
+        path: (m,) metres along the straight lines from image to image.
+    """
+
+    shift: Float64
+    net: Float64
+    path: Float64
+
+
+# Why a point's movement is not told, or None, by point.
+_Reasons = list[Reason | None]
+
+
+def _directions(points: Float64, axes: Float64) -> tuple[_Reasons, NDArray[np.int64], _Way]:
+    """Along which axis of a camera points (k, m, 3) moved by far the most.
+
+    Returns:
+        Why each has no direction; (m,) rows of `DIRECTIONS`; and what was measured.
+    """
     shift = points[-1] - points[0]
-    x, y, z = ((axes[:, 0] * shift[0] + axes[:, 1] * shift[1]) + axes[:, 2] * shift[2]).tolist()
-    net, path = float(way_of(points)[-1]), _path_of(points)
-    evidence: Evidence = {"shift_m": [x, y, z], "net_m": net, "path_m": path}
-    if net < LEAST_MOVE_M:
-        return Rejection(Reason.DEAD_ZONE, evidence)
-    if path > MOST_DETOUR * net:
-        return Rejection(Reason.TO_AND_FRO, evidence)
-    sizes = [abs(x), abs(y), abs(z)]
-    largest, second = sorted(sizes, reverse=True)[:2]
-    if largest < DOMINANCE * second:
-        return Rejection(Reason.DIRECTION_BORDER, evidence)
-    axis = sizes.index(largest)
-    return Answer(DIRECTIONS[2 * axis + ((x, y, z)[axis] < 0)], evidence)
+    x, y, z = (axes[:, k] * shift[:, k, None] for k in range(3))
+    along, net, path = (x + y) + z, _ways(points)[-1], _paths(points)
+    sizes = np.abs(along)
+    _, second, largest = np.sort(sizes, axis=1).T
+    axis = sizes.argmax(axis=1)
+    negative = np.take_along_axis(along, axis[:, None], axis=1)[:, 0] < 0
+    faults = (
+        (net < LEAST_MOVE_M, Reason.DEAD_ZONE), (path > MOST_DETOUR * net, Reason.TO_AND_FRO),
+        (largest < DOMINANCE * second, Reason.DIRECTION_BORDER),
+    )  # fmt: skip
+    return _first_faults(faults), 2 * axis + negative, _Way(along, net, path)
 
 
-def _path_of(points: Float64) -> float:
-    """Metres along the straight lines from each of points (k, 3) to the next."""
-    dx, dy, dz = np.diff(points, axis=0).T
-    return float(sum(np.sqrt((dx * dx + dy * dy) + dz * dz).tolist()))
+def _direction(points: Float64, axes: Float64) -> Answer[str] | Rejection:
+    """`_directions` of one point (k, 3)."""
+    (reason,), (found,), way = _directions(points[:, None], axes)
+    net, path = float(way.net[0]), float(way.path[0])
+    evidence: Evidence = {"shift_m": way.shift[0].tolist(), "net_m": net, "path_m": path}
+    return Answer(DIRECTIONS[found], evidence) if reason is None else Rejection(reason, evidence)
+
+
+def _speeds(points: Float64, gap_s: float | None) -> tuple[_Reasons, Float64, Float64]:
+    """Centimetres per second of points (k, m, 3), along the straight lines from image to image.
+
+    Returns:
+        Why each has no speed; (m,) speeds; and (m,) metres of the paths.
+    """
+    path = _paths(points)
+    if gap_s is None:
+        return [Reason.TIME_UNKNOWN] * len(path), np.zeros(len(path)), path
+    speed = 100.0 * path / (gap_s * (len(points) - 1))
+    return _first_faults([(path < LEAST_MOVE_M, Reason.DEAD_ZONE)]), speed, path
 
 
 def _speed(points: Float64, gap_s: float | None) -> Answer[float] | Rejection:
-    """Centimetres per second of a point (k, 3), along the straight lines from image to image."""
-    path = _path_of(points)
+    """`_speeds` of one point (k, 3)."""
+    (reason,), (speed,), (path,) = _speeds(points[:, None], gap_s)
     if gap_s is None:
         return Rejection(Reason.TIME_UNKNOWN)
-    evidence: Evidence = {"path_m": path, "gap_s": gap_s}
-    if path < LEAST_MOVE_M:
-        return Rejection(Reason.DEAD_ZONE, evidence)
-    return Answer(100.0 * path / (gap_s * (len(points) - 1)), evidence)
+    evidence: Evidence = {"path_m": float(path), "gap_s": gap_s}
+    return Answer(float(speed), evidence) if reason is None else Rejection(reason, evidence)
+
+
+def _first_faults(faults: Sequence[tuple[NDArray[np.bool_], Reason]]) -> _Reasons:
+    """For each point the first of several faults that it has."""
+    out: _Reasons = [None] * len(faults[0][0])
+    for found, reason in reversed(faults):
+        for k in np.flatnonzero(found).tolist():
+            out[k] = reason
+    return out
+
+
+def _ways(points: Float64) -> Float64:
+    """(k, m) metres from the first of points (k, m, 3)."""
+    away = points - points[0]
+    x, y, z = (away[..., k] for k in range(3))
+    return np.asarray(np.sqrt((x * x + y * y) + z * z))
+
+
+def _paths(points: Float64) -> Float64:
+    """(m,) metres along the straight lines from each of points (k, m, 3) to the next."""
+    total = np.zeros(points.shape[1])
+    for start, end in pairwise(points):
+        x, y, z = (end - start).T
+        total = total + np.sqrt((x * x + y * y) + z * z)
+    return total
 
 
 TRACK_STORY = tuple(TrackStory(quantity) for quantity in get_args(Quantity))

@@ -196,11 +196,19 @@ def _sources(index: Index) -> dict[str, dict[str, Any]]:
 
 
 def _jobs(plan: Plan, folder: Path | None) -> list[SceneJob]:
-    """A job for each scene; candidates wait in the folder."""
+    """A job for each scene; candidates wait in the folder.
+
+    With a limit, tasks that list them within the quota of a scene come in a second round, when it
+    is known how many rows the others leave to them.
+    """
+    second = {
+        task: 1 for task in plan.tasks
+        if plan.config.limit is not None and engine_of(task).within_quota
+    }  # fmt: skip
     return [
         SceneJob(
             plan.index, plan.recipe, plan.config.seed, _tasks_for(plan.tasks, scene), scene,
-            plan.quotas_of(scene), None if folder is None else folder / f"{k}.scene",
+            plan.quotas_of(scene), None if folder is None else folder / f"{k}.scene", second,
         )
         for k, scene in enumerate(plan.scenes)
     ]  # fmt: skip

@@ -42,7 +42,7 @@ class SceneJob:
 
     Attributes:
         spill: File of the candidates between the passes; None lists them in both.
-        rounds: Task -> the round in which it was listed last; absent is the first.
+        rounds: Task -> the round in which it is, or was, listed last; absent is the first.
         round: The present round: only its tasks are listed.
     """
 
@@ -131,6 +131,8 @@ def _cells(job: SceneJob, task: str, table: CandidateTable) -> Cells:
 
 def _tables(job: SceneJob, tasks: tuple[str, ...]) -> Tables:
     task = ""
+    if not tasks:
+        return
     try:
         index = open_index(job.index)
         context = open_context(index, job.scene, job.recipe, job.seed, job.scene_quota)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -100,17 +101,15 @@ class Passes:
             raise ValueError("there is no folder in which counts are written down")
         return self.folder / f"{number}.counted.json"
 
-    def recount(self, function: Count, plan: Plan, tasks: Sequence[str]) -> None:
-        """Count some tasks again, as far as the plan's quotas of a scene now need them."""
+    def recount(self, function: Count, plan: Plan, cells: Collection[Cell]) -> None:
+        """Count some cells again, as far as the plan's quotas of a scene now need them.
+
+        Scenes that have none of them are not opened.
+        """
         number = max(job.round for job in self.jobs) + 1
-        self.jobs = [
-            replace(
-                job, round=number, scene_quota=plan.quotas_of(job.scene),
-                rounds={**job.rounds, **{task: number for task in tasks if task in job.tasks}},
-            )
-            for job in self.jobs
-        ]  # fmt: skip
-        for k, again in self.run(function, "count again"):
+        self.jobs = [_of_round(job, number, plan, cells) for job in self.jobs]
+        concerned = [k for k, job in enumerate(self.jobs) if job.listed]
+        for k, again in self.run(function, "count further", concerned):
             self.counted[k] = self.counted[k].updated(again, self.jobs[k].listed)
         self.without_lost()
 
@@ -122,6 +121,15 @@ class Passes:
             changed |= self.counted[k] != empty
             self.counted[k] = empty
         return changed
+
+
+def _of_round(job: SceneJob, number: int, plan: Plan, cells: Collection[Cell]) -> SceneJob:
+    """A job that lists some cells once more, with the plan's quotas."""
+    place = job.scene.source, job.scene.split
+    again = {task: number for task in job.tasks if (task, *place) in cells}
+    return replace(
+        job, round=number, scene_quota=plan.quotas_of(job.scene), rounds={**job.rounds, **again}
+    )
 
 
 def given_by_cell(
@@ -152,33 +160,53 @@ def limited(
 ) -> tuple[Plan, dict[Cell, int]]:
     """The plan's quotas of a scene and the cells' quotas for its limit, or those of the recipe.
 
-    A task that lists candidates within the quota of a scene is listed further while others fall
-    short and it may take their rows, or it falls short itself because other scenes give none; it is
-    exhausted when more quota brings no more candidates.
+    A task that lists candidates within the quota of a scene waits until the others are counted, if
+    there is a limit. It is listed further while others fall short and it may take their rows, or it
+    falls short itself because other scenes give none; it is exhausted when more quota brings no
+    more candidates.
     """
     limit = plan.config.limit
     growing = {cell for cell in weights if engine_of(cell[0]).within_quota}
     if limit is None:
         # Only what engines say that they left out can bring more.
         growing = {cell for cell in growing if _left_out(plan, passes.counted, cell)}
+    elif not any(job.round for job in passes.jobs):
+        # Listed with their shares they would be listed again wherever the others fall short.
+        given = given_by_cell(plan, weights, passes.counted)
+        plan = _first_looked(plan, _wanted(plan, weights, given, growing), growing)
+        passes.recount(count, plan, growing)
     while True:
         given = given_by_cell(plan, weights, passes.counted)
-
-        wanted = dict(weights)
-        if limit is not None:
-            rows, side = partial(_rows, given, frozenset(growing)), plan.config.val_stretch
-            wanted = (
-                spread_over_sides(limit, weights, rows, side)
-                if side
-                else spread_limit(limit, weights, rows)
-            )
+        wanted = _wanted(plan, weights, given, growing)
         short = {cell for cell in growing if given[cell].rows(wanted[cell]) < wanted[cell]}
         if not short:
             return plan, wanted
         plan = _looking_further(plan, {cell: wanted[cell] for cell in short})
-        passes.recount(count, plan, sorted({cell[0] for cell in short}))
+        passes.recount(count, plan, short)
         again = given_by_cell(plan, weights, passes.counted)
         growing -= {cell for cell in short if again[cell].available <= given[cell].available}
+
+
+def _wanted(
+    plan: Plan, weights: Mapping[Cell, int], given: Mapping[Cell, Given], growing: AbstractSet[Cell]
+) -> dict[Cell, int]:
+    """The cells' quotas: those of the recipe, or a limit spread over what they give."""
+    limit, side = plan.config.limit, plan.config.val_stretch
+    if limit is None:
+        return dict(weights)
+    rows = partial(_rows, given, frozenset(growing))
+    if side:
+        return spread_over_sides(limit, weights, rows, side)
+    return spread_limit(limit, weights, rows)
+
+
+def _first_looked(plan: Plan, wanted: Mapping[Cell, int], growing: AbstractSet[Cell]) -> Plan:
+    """With larger quotas of a scene for those cells that give more than their shares."""
+    more = {
+        cell: wanted[cell] for cell in growing
+        if wanted[cell] // max(1, scene_count(plan.scenes, cell)) + 1 > plan.scene_quota[cell]
+    }  # fmt: skip
+    return _looking_further(plan, more)
 
 
 def _left_out(plan: Plan, counted: Sequence[Counted], cell: Cell) -> bool:
