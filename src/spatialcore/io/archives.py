@@ -46,9 +46,8 @@ def members(path: Path, damaged: str = "archive_bad") -> Mapping[str, zipfile.Zi
     try:
         return _directory(path, (path.stat().st_mtime_ns, size))
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
-        raise SceneFormatError(
-            path, f"is not a readable zip archive: {str(error)[:80]}", code=damaged
-        ) from error
+        what = f"is not a readable zip archive: {str(error)[:80]}"
+        raise SceneFormatError(path, what, "copy it again", damaged) from error
 
 
 def member_bytes(

@@ -352,7 +352,8 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     named = (part.color if what == "image" else part.depth for part in files)
     found = next((row for row, path in enumerate(named) if path is not None), None)
     if found is None:
-        return f"no {what} is named by the layout, or lies where it is looked for"
+        told = f"no {what} is named by the layout, or lies where it is looked for"
+        return told if what == "image" else f"{told}; ViPE or Depth Anything 3 can predict it"
     part = files[found]
     path = part.color if what == "image" else part.depth
     assert path is not None

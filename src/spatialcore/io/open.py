@@ -35,11 +35,14 @@ _LEVELS = 2
 _COMPARED = 4096  # names in a folder, for one that was meant
 # Neighbours of scenes that hold none: lists of splits, tables of labels, models of objects.
 _NEIGHBOURS = frozenset(
-    ("splits", "meta_data", "metadata", "tasks", "__pycache__", "models", "models_eval")
+    ("splits", "meta_data", "metadata", "tasks", "__pycache__", "__macosx", "models", "models_eval")
 )
 _OURS = ("index.json", "plan.json", "manifest.json", "sample.json")
 _SCENE_SUFFIXES = ("npz", "sens", "r3d", "mp4", "tar")
 _SCANS = ("scans", "scans_test")
+_FEW = 3  # layouts whose files a message lists
+# Reasons that say nothing of what an entry lacks.
+_UNTOLD = ("not_recognised", "folder_empty")
 
 
 @dataclass(slots=True)
@@ -174,15 +177,24 @@ def _find(path: Path, among: tuple[str, ...]) -> _Found:
 
 
 def _not_found(path: Path, among: tuple[str, ...], found: _Found) -> SceneFormatError:
-    looked = "; ".join(f"{kind}: {layouts()[kind].looks_for}" for kind in among)
     if not os.path.lexists(path):
         return SceneFormatError(path, "is not there", _beside(path), "nothing_found")
     if not path.is_dir():
         why = refusal(path)
-        return SceneFormatError(path, f"{why.what}; looked for {looked}", code="nothing_found")
-    why_not = [f"{entry.name}: {refusal(entry).what}" for entry in found.refused[:3]]
-    what = "; ".join([holds(path), *why_not])
-    return SceneFormatError(path, f"{what}; looked for {looked}", code="nothing_found")
+        return SceneFormatError(path, why.what, why.hint or _layouts_of(among), "nothing_found")
+    whys = [(entry.name, refusal(entry)) for entry in found.refused[:3]]
+    what = "; ".join([holds(path), *(f"{name}: {why.what}" for name, why in whys)])
+    hints = [why.hint for _, why in whys if why.code not in _UNTOLD]
+    hint = "docs/inputs.md says what each layout holds" if hints else _layouts_of(among)
+    return SceneFormatError(path, what, hint, "nothing_found")
+
+
+def _layouts_of(among: tuple[str, ...]) -> str:
+    """What was looked for: the files of a few layouts, the names of many."""
+    if len(among) <= _FEW:
+        return "looked for " + "; ".join(f"{k}: {layouts()[k].looks_for}" for k in among)
+    told = f"no layout of {', '.join(among)}"
+    return f"{told}: docs/inputs.md says what each holds, KIND:PATH what one looks for"
 
 
 def _beside(path: Path) -> str:

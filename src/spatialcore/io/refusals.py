@@ -20,6 +20,7 @@ _NAMES = {
     "name_not_utf8": "has a name that is not UTF-8",
     "name_unsafe": "has a control character, a backslash or a # in its name",
 }
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _OS = {
     errno.ELOOP: ("link_loop", "is a link that leads back to itself"),
     errno.ENOENT: ("link_dangling", "is a link to something that is not there"),
@@ -97,9 +98,13 @@ def refusal(path: Path) -> SceneFormatError:
     except OSError as error:
         return os_refusal(path, error)
     if not stat.S_ISDIR(mode):
-        regular = stat.S_ISREG(mode)
-        what = "is a file of no layout" if regular else "is neither a file nor a folder"
-        return SceneFormatError(path, what, code="not_recognised" if regular else "not_a_file")
+        if not stat.S_ISREG(mode):
+            return SceneFormatError(path, "is neither a file nor a folder", code="not_a_file")
+        packed = path.suffix.lower() in _PACKED
+        what, hint = ("is packed", "unpack it, and name the folder") if packed else (
+            "is a file of no layout", "",
+        )  # fmt: skip
+        return SceneFormatError(path, what, hint, "not_recognised")
     if not names:
         return SceneFormatError(path, "is an empty folder", code="folder_empty")
     for code, missing, signs in _LACKS:

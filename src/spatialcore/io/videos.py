@@ -28,6 +28,8 @@ SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 _SILENT_BYTES = 128 << 20
 _DEMUXERS = "mov,matroska,webm,avi"
 
+_COPY = "play it; where it stops, copy it again"
+_NOTHING = f"holds no picture in {_SILENT_BYTES >> 20} MiB of its bytes"
 _FAULTS = (OSError, LookupError, ValueError, ArithmeticError, AttributeError)
 
 T = TypeVar("T")
@@ -43,22 +45,29 @@ def _bad(path: Path, what: str) -> SceneFormatError:
 
 
 class _Stream(io.FileIO):
-    """A file of which so many bytes are read, and no more, before anything comes of them."""
+    """A file that ends where so many bytes have brought nothing.
+
+    The library prints what is raised while it reads; that the file ended too early is told behind.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "rb")
-        self._path, self._left = path, _SILENT_BYTES
+        self._left = _SILENT_BYTES
+
+    @property
+    def silent(self) -> bool:
+        """Whether it ended so."""
+        return self._left < 0
 
     def read(self, count: int | None = -1, /) -> bytes:
-        content = super().read(count)
+        content = b"" if self.silent else super().read(count)
         self._left -= len(content)
-        if self._left < 0:
-            raise _bad(self._path, f"holds no picture in {_SILENT_BYTES >> 20} MiB of its bytes")
         return content
 
     def heard(self) -> None:
         """A packet or picture came of what was read."""
-        self._left = _SILENT_BYTES
+        if not self.silent:
+            self._left = _SILENT_BYTES
 
 
 def _with_video(path: Path, take: Callable[[Any, Any, Callable[[], None]], T]) -> T:
@@ -75,17 +84,25 @@ def _with_video(path: Path, take: Callable[[Any, Any, Callable[[], None]], T]) -
     file_size(path)
     options = {"format_whitelist": _DEMUXERS}
     try:
-        with (
-            _Stream(path) as file,
-            av.open(file, options=options, metadata_errors="replace") as container,
-        ):
+        file = _Stream(path)
+    except OSError as error:
+        raise _bad(path, "cannot be read") from error
+    try:
+        with file, av.open(file, options=options, metadata_errors="replace") as container:
             stream = container.streams.video[0]
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
                 raise _bad(path, f"holds frames of {stream.width}x{stream.height} pixels")
-            return take(container, stream, file.heard)
+            taken = take(container, stream, file.heard)
+            if file.silent:
+                raise _bad(path, _NOTHING)
+            return taken
     except (*_FAULTS, av.FFmpegError) as error:
         # AttributeError: a stream without a decoder has neither width nor height
-        raise _bad(path, f"cannot be decoded: {str(error)[:120]}") from error
+        if file.silent:
+            raise _bad(path, _NOTHING) from error
+        why = getattr(error, "strerror", None) or str(error)  # the other names the file again
+        what = f"cannot be decoded: {why[:120]}"
+        raise SceneFormatError(path, what, _COPY, "image_bad") from error
 
 
 def _stamp(path: Path) -> tuple[int, int]:
