@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pipeline.bench_generate import _WARM, made_with_peaks
-from benchmarks.pipeline.scale_run import link, run
+from benchmarks.pipeline.measured import run
+from benchmarks.pipeline.scale_run import link
 from spatial_engine.engines import select_tasks
 from spatial_engine.plan.make import make_plan
 from spatial_engine.plan.plan import ROWS_NAME, Plan, PlanConfig

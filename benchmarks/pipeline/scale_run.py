@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A large data set from replicated rooms: time, disk and peak memory of every verb.
+"""A large data set from replicated rooms: time, disk, and memory over time of every verb.
 
-    python -m benchmarks.pipeline.scale_run FOLDER --rooms 4 --copies 30 --records 200000
+    python -m benchmarks.pipeline.scale_run FOLDER --rooms 2 --copies 35 --records 200000
 
 Rooms are rendered once and replicated by links under other ids, so that the source stays small.
-Each verb runs as a user would run it; the memory of its whole process tree is read from /proc
-twice a second. Figures go to benchmarks/results/scale.json; docs/scale.md explains them.
+Nine of ten scenes are planned as one data set, the others as a second one that `merge` adds. Each
+verb runs as a user would run it; the memory of its process tree is read from /proc twice a second.
+Called again, steps that are done are not run again, and one that was cut short resumes: its seconds
+are then those of the last call, which `resumed` says. Figures go to benchmarks/results/scale.json
+after each step; docs/scale.md explains them.
 """
 
 from __future__ import annotations
@@ -14,67 +17,153 @@ import argparse
 import json
 import os
 import platform
-import resource
-import subprocess
+import shutil
 import sys
-import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmarks.pipeline.measured import run
 from spatialcore.files import write_json
 
 RESULTS = Path(__file__).parents[1] / "results" / "scale.json"
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_LOOK_S = 0.5
 # Drawing marks is the cost of an export, 20 to 40 ms a picture, and is the same for any size.
 UNMARKED = "camera_movement.*,scene_layout.*,spatial_relation.*,object_perception.*"
+SCENE_BYTES, RECORD_BYTES = 20e6, 9e3  # of index and waiting candidates; of records and exports
+
+
+class Step(NamedTuple):
+    """One verb.
+
+    Attributes:
+        name: Of its row.
+        argv: Its arguments; ID stands for the id of the last record.
+        output: What it writes.
+    """
+
+    name: str
+    argv: list[str]
+    output: Path | None = None
 
 
 def main() -> int:
     """Run the verbs one after the other and write what they cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rooms", type=int, default=4)
-    parser.add_argument("--copies", type=int, default=30)
+    parser.add_argument("--rooms", type=int, default=2)
+    parser.add_argument("--copies", type=int, default=35)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    rooms, scans = folder / "rooms", folder / "scans"
+    (folder / "tmp").mkdir(exist_ok=True)
+    check_space(folder, options)
+    rooms = folder / "rooms"
     if not rooms.exists():
-        run(["sample", str(rooms), "--rooms", str(options.rooms), "--clips", "0",
-             "--layouts", "scannet"], rooms)  # fmt: skip
-    replicate(rooms / "scannet", scans, options.copies)
+        making = folder / "rooms.making"
+        shutil.rmtree(making, ignore_errors=True)
+        run(["sample", str(making), "--rooms", str(options.rooms), "--clips", "0",
+             "--layouts", "scannet"], making)  # fmt: skip
+        making.rename(rooms)
+    replicate(rooms / "scannet", folder / "scans", options.copies)
+    found = done_steps(folder, options)
+    for step in steps(folder, options):
+        if step.name in found:
+            print(f"{step.name:18} was measured by an earlier call", flush=True)
+            continue
+        print(f"{step.name:18} ...", flush=True)
+        resumed = step.output is not None and step.output.exists()
+        argv = [last_id(folder / "out") if a == "ID" else a for a in step.argv]
+        cost = run(argv, step.output, folder / "tmp") | ({"resumed": True} if resumed else {})
+        found[step.name] = cost
+        told = {name: value for name, value in cost.items() if name != "memory"}
+        print(f"{step.name:18} {told}", flush=True)
+        write_json(folder / "steps.json", {"asked": asked(options), "steps": found})
+        write_json(options.results, report(folder, options, found))
+    return 0
+
+
+def steps(folder: Path, options: argparse.Namespace) -> Iterator[Step]:
+    """The verbs in order; an output that a step needs is of one before it."""
     many = ["--workers", str(options.workers)]
     idx, plan, out = folder / "index", folder / "plan", folder / "out"
-    steps = {
-        "index": (["index", str(scans), "-o", str(idx), *many], idx),
-        "plan": (["plan", str(idx), "-o", str(plan), "--limit", str(options.records), *many], plan),
-        "generate": (["generate", str(plan), "-o", str(out), *many], out),
-        "verify --sample": (["verify", str(out), "--sample", "2000", *many], None),
-        "stats": (["stats", str(out), "--json"], None),
-        "score --baseline": (["score", "--records", str(out), "--baseline", "frequency",
-                              "--split", "train"], None),
-        "show ID": (["show", str(out), "ID", "--json"], None),
-        "export, no marks": (["export", str(out), "-o", str(folder / "set"), "--to", "swift",
-                              "jsonl", "--tasks", UNMARKED, *many], folder / "set"),
-        "status": (["status", str(out)], None),
-        "report": (["report", str(out), "-o", str(folder / "report.html")], None),
-    }  # fmt: skip
-    found: dict[str, Any] = {}
-    for name, (argv, output) in steps.items():
-        found[name] = run([last_id(out) if a == "ID" else a for a in argv], output)
-        print(f"{name:18} {found[name]}", flush=True)
-    records = json.loads((out / "summary.json").read_text())["rows"]
-    write_json(options.results, {
-        "records": records, "scenes": options.rooms * options.copies, "workers": options.workers,
-        "processor": platform.processor() or platform.machine(), "processors": os.cpu_count(),
+    few, other = folder / "few", folder / "other"
+    yield Step("index", ["index", str(folder / "scans"), "-o", str(idx), *many], idx)
+    most, rest = scene_lists(folder)
+    limit, more = str(options.records), str(max(1, options.records // 20))
+    yield Step("plan", ["plan", str(idx), "-o", str(plan), "--limit", limit, "--scenes", str(most),
+                        *many], plan)  # fmt: skip
+    yield Step("generate", ["generate", str(plan), "-o", str(out), *many], out)
+    yield Step("verify --sample", ["verify", str(out), "--sample", "2000", *many])
+    yield Step("stats", ["stats", str(out), "--json", *many])
+    yield Step("score --baseline", ["score", "--records", str(out), "--baseline", "frequency",
+                                    "--split", "train", *many])  # fmt: skip
+    yield Step("show ID", ["show", str(out), "ID", "--json"])
+    yield Step("export, no marks", ["export", str(out), "-o", str(folder / "set"), "--to", "swift",
+                                    "jsonl", "--tasks", UNMARKED, *many],
+               folder / "set")  # fmt: skip
+    yield Step("status", ["status", str(out)])
+    yield Step("report", ["report", str(out), "-o", str(folder / "report.html"), *many],
+               folder / "report.html")  # fmt: skip
+    yield Step("plan, the others", ["plan", str(idx), "-o", str(few), "--limit", more, "--scenes",
+                                    str(rest), *many], few)  # fmt: skip
+    yield Step("generate, the others", ["generate", str(few), "-o", str(other), *many], other)
+    yield Step("merge", ["merge", str(out), str(other), "-o", str(folder / "merged")],
+               folder / "merged")  # fmt: skip
+
+
+def asked(options: argparse.Namespace) -> dict[str, int]:
+    """What decides the figures: steps of another question are run again."""
+    return {name: getattr(options, name) for name in ("rooms", "copies", "records", "workers")}
+
+
+def done_steps(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Steps that an earlier call in this folder measured for the same question.
+
+    Raises:
+        SystemExit: They are of another question: its outputs lie in the folder.
+    """
+    path = folder / "steps.json"
+    if not path.exists():
+        return {}
+    kept: dict[str, Any] = json.loads(path.read_text())
+    if kept["asked"] != asked(options):
+        raise SystemExit(f"{folder} holds a run of {kept['asked']}; name another folder")
+    steps: dict[str, Any] = kept["steps"]
+    return steps
+
+
+def report(folder: Path, options: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
+    """What is stored: the question, the machine, the steps so far."""
+    summary = folder / "out" / "summary.json"
+    records = json.loads(summary.read_text())["rows"] if summary.exists() else None
+    return {
+        **asked(options), "records": records, "scenes": options.rooms * options.copies,
+        "load": round(os.getloadavg()[2], 1), "processors": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(), "steps": found,
-    })  # fmt: skip
-    return 0
+    }  # fmt: skip
+
+
+def check_space(folder: Path, options: argparse.Namespace) -> None:
+    """Say what room the run needs, and refuse to begin without it."""
+    needs = options.rooms * options.copies * SCENE_BYTES + options.records * RECORD_BYTES
+    free = shutil.disk_usage(folder).free
+    print(f"needs about {needs / 1e9:.1f} GB in all, {free / 1e9:.1f} GB are free", flush=True)
+    if free < needs and not (folder / "steps.json").exists():
+        raise SystemExit(f"{folder}: not enough room")
+
+
+def scene_lists(folder: Path) -> tuple[Path, Path]:
+    """Files that name nine of ten scenes, and the others: at least one of each."""
+    scenes = sorted(path.name for path in (folder / "scans" / "scans").iterdir())
+    cut = min(len(scenes) - 1, -(-9 * len(scenes) // 10))
+    found = folder / "most.txt", folder / "rest.txt"
+    for path, names in zip(found, (scenes[:cut], scenes[cut:]), strict=True):
+        path.write_text("\n".join(names) + "\n")
+    return found
 
 
 def replicate(source: Path, target: Path, copies: int) -> None:
@@ -103,57 +192,6 @@ def last_id(out: Path) -> str:
 
     last = sorted(out.glob("data/train/*.parquet"))[-1]
     return str(pq.read_table(last, columns=["id"]).column("id")[-1])
-
-
-def run(argv: list[str], output: Path | None) -> dict[str, Any]:
-    """Run a verb: seconds of the clock and of all processes, their peak MB, MB of its output."""
-    started, spent = time.perf_counter(), processor_seconds()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spatialcore", *argv], stdout=subprocess.DEVNULL
-    )
-    peak = [0]
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_LOOK_S):
-            peak[0] = max(peak[0], tree_bytes(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    code = process.wait()
-    ended.set()
-    watcher.join()
-    if code not in (0, 3):
-        raise SystemExit(f"spatialcore {' '.join(argv)} ended with {code}")
-    told: dict[str, Any] = {
-        "seconds": round(time.perf_counter() - started, 1),
-        "processor_s": round(processor_seconds() - spent, 1), "peak_mb": round(peak[0] / 1e6),
-    }  # fmt: skip
-    if output is not None:
-        size = sum(p.lstat().st_size for p in output.rglob("*") if p.is_file())
-        told["output_mb"] = round(size / 1e6, 1)
-    return told
-
-
-def processor_seconds() -> float:
-    """What all processes have taken that were started here, or by these, and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def tree_bytes(pid: int) -> int:
-    """Resident memory of a process and all below it."""
-    total, waiting = 0, [pid]
-    while waiting:
-        number = waiting.pop()
-        try:
-            resident = int(Path(f"/proc/{number}/statm").read_text().split()[1])
-            children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-        except (OSError, IndexError):  # it has just ended
-            continue
-        total += resident * _PAGE
-        waiting += map(int, children)
-    return total
 
 
 if __name__ == "__main__":
