@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 Quantity = Literal["which_moved", "distance", "gap_change", "place"]
 LETTERS = ("A", "B", "C", "D")
 WORDS = ("nearer", "farther")
-SETS, PLACES = 8, 4  # questions about one thing that moved
+SETS, PLACES = 8, 4  # questions about one thing that moved, at most
 MOST_M = 8.0
 
 
@@ -136,7 +136,10 @@ class Revisit(Engine):
     def _about(self, visits: Visits, thing: int, gathered: Gathered) -> None:
         """The rows about a thing that moved."""
         asked: set[frozenset[int]] = set()
-        for items, last in self._possible(visits, thing):
+        possible = list(self._possible(visits, thing))
+        if not possible:  # nothing that stayed is in one image with it, or too few things are
+            gathered.refuse(Reason.NO_LANDMARK)
+        for items, last in possible:
             frames = visits.images(self.task, items, last)
             alone = self.quantity in ("distance", "place")
             row = Row(frames, items[:1] if alone else items)
@@ -150,6 +153,8 @@ class Revisit(Engine):
                 asked.add(key)
                 stratum, content = self._said(visits, row, found)
                 gathered.keep(row, stratum=stratum, content=content)
+                if self.quantity == "place" and len(asked) == PLACES:
+                    return
 
     def _possible(self, visits: Visits, thing: int) -> Iterator[tuple[tuple[int, ...], int]]:
         """The things that the images of a question are to show, and its last image or -1.
@@ -172,7 +177,7 @@ class Revisit(Engine):
         views, later = visits.later, object_in(thing, 1)
         shown = [f for f in views.frames if views.shows(later, f)]
         shown.sort(key=lambda f: visits.place.draw(self.task, (thing, f), "last"))
-        for last in shown[:PLACES]:
+        for last in shown:
             beside = [k for k in others if visits.anchored(thing, (*before, last), [k])]
             yield from (((thing, other), last) for other in beside[:1])
 
