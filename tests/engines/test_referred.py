@@ -160,6 +160,21 @@ def test_boxes_of_sizes_are_alike_as_far_as_images_allow(plain: SceneContext) ->
     assert near[:, 0].mean() < 0.8 * near[:, 1].mean()
 
 
+def test_points_are_balanced_by_where_they_lie(plain: SceneContext) -> None:
+    """No text tells the boxes around them: one content for each order of heights and breadths."""
+    engine = TASKS["spatial_relation.nearer.image_pointed"]
+    table = candidates_of(engine, plain)
+    cues: dict[int, set[tuple[bool, bool]]] = {}
+    for row, content, one in zip(
+        table.rows(), table.content.tolist(), engine.facts(plain, table.rows()), strict=True
+    ):
+        size = np.array(sights_of(plain, plain.shown).size_of(row.frames[0]))
+        (u0, v0), (u1, v1) = (r["point"] / size for r in one.evidence["references"])
+        cues.setdefault(content, set()).add((v0 > v1, abs(u0 - 0.5) > abs(u1 - 0.5)))
+    assert sorted(map(len, cues.values())) == [1] * 4
+    assert len(set().union(*cues.values())) == 4
+
+
 def test_several_objects_of_a_category_are_asked_about(plain: SceneContext) -> None:
     """What no name tells apart comes first."""
     layout, pointed = layout_scene(plain), pointed_layout(plain, plain.shown, "boxed")

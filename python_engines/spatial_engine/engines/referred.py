@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -182,7 +183,8 @@ class Referred(Engine):
             in_order(self.words[k], both, self.open.opposite)
             for k, both in zip(table.stratum.tolist(), names, strict=True)
         ]
-        return [_cue(both[0], both[1]) for both in references], list(map(self.words.index, words))
+        cue = partial(_point_cue, sights) if self.by == "pointed" else _cue
+        return [cue(*both[:2]) for both in references], list(map(self.words.index, words))
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
         """The open task's facts about what is pointed at."""
@@ -293,6 +295,16 @@ def _cue(a: Reference, b: Reference) -> int:
     areas = [(r.corners[2] - r.corners[0]) * (r.corners[3] - r.corners[1]) for r in (a, b)]
     low = a.corners[3] > b.corners[3] if a.frame == b.frame else None
     return content_of("boxes", f"larger {areas[0] > areas[1]}", f"lower {low}")
+
+
+def _point_cue(sights: Sights, a: Reference, b: Reference) -> int:
+    """The content of two points: whether they are in one image, which is lower and farther out.
+
+    No text tells the boxes around them. What is near to a camera lies low in its image, and wide.
+    """
+    (u0, v0), (u1, v1) = (np.array(one.point) / sights.size_of(one.frame) for one in (a, b))
+    lower, outer = bool(v0 > v1), bool(abs(u0 - 0.5) > abs(u1 - 0.5))
+    return content_of("points", f"one {a.frame == b.frame}", f"lower {lower}", f"outer {outer}")
 
 
 _LAYOUT = (
