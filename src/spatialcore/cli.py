@@ -33,7 +33,7 @@ def _usage(verbs: dict[str, EntryPoint]) -> str:
     lines = [
         "usage: spatialcore VERB [options]",
         "",
-        "Spatial-reasoning questions with checkable answers, from RGB-D scenes and 3-D tracks.",
+        "Questions of space with checkable answers, from RGB-D scenes and 3-D tracks.",
         "",
         *(f"  {name:<{width}}  {_summary(entry)}" for name, entry in verbs.items()),
         "",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Derive the answers of a public set again from its public metadata, and list what disagrees.
+"""Derive the answers of a public set again; list what disagrees.
 
 Examples:
   spatialcore audit vsi-bench --metadata meta_info --questions test.jsonl -o vsi-bench.jsonl

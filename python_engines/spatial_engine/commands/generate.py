@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make question-answer records from scenes, from an index, or from a plan.
+"""Make question-answer records from scenes, an index or a plan.
 
 Examples:
   spatialcore generate scans -o out                  index, plan and make, in one go

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take questions of others into a data set: to train on, to ask a model, to look at, to export.
+"""Take questions of others into a data set, answers as they are.
 
 Their answers are what their files say: nothing is computed, and `verify` says so.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Send an export to the Hub; without --yes, show what would go and send nothing.
+"""Send an export to the Hub; without --yes, only show what would go.
 
 Examples:
   spatialcore export out -o hub --to jsonl --paths relative

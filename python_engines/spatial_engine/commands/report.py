@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write one HTML page about a data set: counts, balance, what is short and why, examples.
+"""Write one HTML page: counts, balance, what is short, examples.
 
 Examples:
   spatialcore report out                     writes out-report.html beside out

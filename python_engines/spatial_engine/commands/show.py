@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print records with their evidence; write their marked images and a map that says why.
+"""Print records with their evidence; write marked images and a map.
 
 Examples:
   spatialcore show out                               the first record

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count what a data set holds: tasks, answers, balance, blind guesses, rejections.
+"""Count tasks, answers, balance, blind guesses and rejections.
 
 Examples:
   spatialcore stats out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say how far a data set is: what is done and missing, how fast, and the next command.
+"""Say how far a data set is: done, missing, and the next command.
 
 Examples:
   spatialcore status out                 while shards are made, or after

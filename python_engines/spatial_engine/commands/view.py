@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a page to look through records: marked images, question, answer, and why, drawn.
+"""Write a page to look through records: marked images, and why.
 
 Examples:
   spatialcore view out                        writes out/gallery/index.html

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look through scenes and clips: what is there, what is missing, and what needs it.
+"""Look through scenes and clips: what is there, what is missing.
 
 Examples:
   spatialcore check scans                      a line for each scene below a folder

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Show what this machine can run, and test the kernels against the reference.
+"""Show what this machine can run, and test the kernels.
 
 Example:
     spatialcore doctor

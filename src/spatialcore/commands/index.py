@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Index scenes and clips: visibility, overlap, objects and rigid parts, computed once.
+"""Index scenes and clips once: visibility, overlap, objects, parts.
 
 Examples:
   spatialcore index scans/ -o index               every scan of a folder; run again to resume

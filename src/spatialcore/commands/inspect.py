@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write scenes or clips as a Rerun recording: cloud, cameras with images and depth, boxes, tracks.
+"""Write scenes or clips as a Rerun recording, to look at in 3-D.
 
 Examples:
   spatialcore inspect scans/scene0000_00 --rerun scene.rrd

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a package with a reader of your own layout, and a test that passes as it is written.
+"""Write a package with a reader of your own layout, and its test.
 
 Examples:
   spatialcore new-reader lab                 lab-reader/: pyproject.toml, the reader, its test

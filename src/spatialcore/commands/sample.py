@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make procedural RGB-D rooms and clips with moving bodies, offline and always the same.
+"""Make procedural RGB-D rooms and clips, offline, always the same.
 
 Examples:
   spatialcore sample demo                       4 rooms, 4 clips: layouts of ScanNet and TAPVid-3D

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Let a model answer records and score the answers; a restart continues.
+"""Let a model answer records and score it; a restart continues.
 
 Examples:
   spatialcore eval --model runs/tiny/model --records demo/out --split val -o results

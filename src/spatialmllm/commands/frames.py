@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose frames of scenes for a model, and measure how much of the scene they see.
+"""Choose frames of scenes for a model, and measure what they see.
 
 Examples:
   spatialcore frames demo/scenes --frames 16 --sampler space_aware

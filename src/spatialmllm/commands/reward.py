@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotate episodes with a reward for each step, from geometry or from a model's answers.
+"""Annotate episodes with a reward for each step.
 
 Examples:
   spatialcore reward clips --subject track:12 --displacement 0.1,0,0.3 -o rewards.jsonl
