@@ -7,6 +7,7 @@ import shutil
 import unicodedata
 
 _WIDEST = 100  # columns; longer lines are hard to read
+_UNKNOWN = 80  # where the width is not known: a pipe, a file
 _KEPT = "\n\t"
 # Control characters move the cursor or retitle a window, format characters reorder what is read,
 # surrogates cannot be written.
@@ -31,8 +32,8 @@ def one_line(text: str) -> str:
 
 
 def text_width() -> int:
-    """Columns that a paragraph may take: those of the terminal, at most 100."""
-    return min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    """Columns that a paragraph may take: those of the terminal, at most 100; 80 into a pipe."""
+    return min(_WIDEST, shutil.get_terminal_size((_UNKNOWN, 24)).columns)
 
 
 def _shown(letter: str) -> str:
