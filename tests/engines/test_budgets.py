@@ -32,9 +32,9 @@ from spatialcore.index.index import Index, build_index
 from spatialcore.io.open import open_source
 from spatialcore.sample import SampleConfig, make_sample
 from spatialcore.sample.build import make_room
-from spatialcore.sample.config import PRESETS
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.labels import LABELS
+from spatialcore.sample.presets import PRESETS
 from spatialcore.sample.scan import Scan
 
 FRAMES, ROOMS = 40, 1

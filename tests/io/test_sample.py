@@ -17,8 +17,8 @@ from spatialcore.commands import sample as command
 from spatialcore.io.open import open_source
 from spatialcore.sample import SampleConfig, SampleError, SampleSummary, make_sample
 from spatialcore.sample.clips import BODIES, body_poses
-from spatialcore.sample.config import COLOR, DEPTH, PRESETS
 from spatialcore.sample.dice import Dice
+from spatialcore.sample.presets import COLOR, DEPTH, PRESETS
 from spatialcore.sample.render import PERFECT, Renderer
 from spatialcore.sample.rooms import Room, Wall, rectangles_meet
 from spatialcore.sample.solids import BOX, CYLINDER, ELLIPSOID, Material, Solid

@@ -17,10 +17,10 @@ from spatialcore.io.scannet_objects import space_of
 from spatialcore.sample import SampleConfig, make_sample
 from spatialcore.sample.build import make_room, scene_ids
 from spatialcore.sample.catalogue import KINDS
-from spatialcore.sample.config import DEPTH, PRESETS
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.hidden import BEHIND_DOOR, BEHIND_GLASS, IN_BOX, UNDER_TABLE
 from spatialcore.sample.labels import LABELS
+from spatialcore.sample.presets import DEPTH, PRESETS, resolved
 from spatialcore.sample.render import Renderer
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.scan import Scan, lamps
@@ -163,7 +163,7 @@ def test_lamps_hang_in_the_room_and_light_both_arms() -> None:
 
 
 def test_tiny_rooms_vary_in_all_but_the_hue_of_a_category() -> None:
-    config = SampleConfig(rooms=40, preset="tiny").resolved()
+    config = resolved(SampleConfig(rooms=40, preset="tiny"))
     hues: dict[str, set[tuple[float, float]]] = {}
     heights: dict[str, list[float]] = {}
     looks = set()

@@ -68,6 +68,8 @@ def _sentence(box: str, verb: str) -> str:
         what = "missing " + ", ".join(found[0] for found in options if found)
     elif wrong := re.match(r"Error parsing (\S+): .*?(?:from \[|: )'(.*?)'", what):
         what = f"{wrong[1]} cannot be {wrong[2]!r}"
+    elif refused := re.match(r"Error parsing [a-z]+: (.+)", what):
+        what = refused[1]  # a group of options, whose own check says which of them
     elif choice := re.match(r"(invalid choice '(.*?)' .*?)\. Expected one of \((.*)\)$", what):
         known = re.findall(r"'([^']*)'", choice[3])
         near = nearest(choice[2], known)

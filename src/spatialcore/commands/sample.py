@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +22,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.sample.config import SampleConfig
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,31 +38,14 @@ class Options:
 
     Attributes:
         directory: Folder of the set.
-        rooms: Number of RGB-D rooms; default: the preset's (4).
-        walks: Scans of every room: other walks past the same furniture, all of one space.
-        clips: Number of clips with moving bodies; default: the preset's (4).
-        frames: Frames a room; default: the preset's (200).
-        clip_frames: Frames a clip.
-        tracks: 3-D point tracks a clip.
-        seed: Another seed gives other rooms.
-        preset: default, or tiny: small sparse rooms, made by the thousand.
-        layouts: Which layouts to write; default: scannet, posed_images and tapvid3d, of the preset
-            tiny: scannet. `rescan` makes every room twice, with things moved between.
+        content: What it holds.
         workers: Processes; default: one a core.
         overwrite: Replace the set that the folder holds.
         json: Print one JSON object instead of text.
     """
 
     directory: Annotated[Path, tyro.conf.Positional]
-    rooms: int | None = None
-    walks: int = 1
-    clips: int | None = None
-    frames: int | None = None
-    clip_frames: int = 60
-    tracks: int = 256
-    seed: int = 0
-    preset: str = "default"
-    layouts: tuple[str, ...] = ()
+    content: SampleConfig
     workers: int | None = None
     overwrite: bool = False
     json: bool = False
@@ -75,14 +58,11 @@ def main(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     from spatialcore.sample.build import make_sample
-    from spatialcore.sample.config import SampleConfig
 
     started = time.perf_counter()
-    fields = {field.name: getattr(options, field.name) for field in fields_of(SampleConfig)}
     events = make_sample(
-        options.directory, SampleConfig(**fields), workers=options.workers,
-        overwrite=options.overwrite,
-    )  # fmt: skip
+        options.directory, options.content, workers=options.workers, overwrite=options.overwrite
+    )
     summary = _follow(events)
     seconds = time.perf_counter() - started
     if options.json:

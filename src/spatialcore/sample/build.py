@@ -15,10 +15,11 @@ from typing import Any
 from spatialcore.errors import UsageError
 from spatialcore.files import explained, swept
 from spatialcore.folders import remove_files
-from spatialcore.sample.config import LAYOUTS, PRESETS, REVISITED, SampleConfig
+from spatialcore.sample.config import LAYOUTS, REVISITED, SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, combined_hash, write_file
 from spatialcore.sample.labels import label_table
+from spatialcore.sample.presets import PRESETS, resolved
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.scan import Scan, ScanFrame
 from spatialcore.sample.templates import TEMPLATES
@@ -76,7 +77,7 @@ class SampleSummary:
 
 def scene_ids(config: SampleConfig) -> list[str]:
     """Scene ids of the set: the room, then the walk; scans of one room share their space."""
-    config = config.resolved()
+    config = resolved(config)
     rooms, walks = range(config.rooms or 0), range(config.walks)
     return [f"scene{room:04d}_{walk:02d}" for room in rooms for walk in walks]
 
@@ -90,7 +91,7 @@ def make_room(config: SampleConfig, number: int) -> Room:
 
 def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
     """Make one scan of a room, by its number among all scans, and write the layouts asked for."""
-    config = config.resolved()
+    config = resolved(config)
     preset, room_id = PRESETS[config.preset], scene_ids(config)[number]
     room = make_room(config, number // config.walks)
     scan = Scan(room, preset, config.frames or 1, Dice(config.seed, room_id))
@@ -120,7 +121,7 @@ def write_room(root: Path, config: SampleConfig, number: int) -> list[Written]:
 
 def write_revisit(root: Path, config: SampleConfig, number: int) -> list[Written]:
     """Make both visits of a room, in the layout of 3RScan."""
-    config = config.resolved()
+    config = resolved(config)
     room = make_room(config, number)
     return write_visits(root, room, PRESETS[config.preset], config.frames or 1)
 
@@ -222,7 +223,7 @@ def write_sample(
     Yields:
         SampleEvent for each room and clip in the order they finish, at last a SampleSummary.
     """
-    config, asked = (config or SampleConfig()).resolved(), Workers.of(workers)
+    config, asked = resolved(config or SampleConfig()), Workers.of(workers)
     folder = Path(root)
     with explained(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -297,7 +298,7 @@ def make_sample(
         SampleError: The folder holds another set or other files and `overwrite` is False; or it
             holds files of a set's names without its manifest, or a damaged manifest.
     """
-    config = (config or SampleConfig()).resolved()
+    config = resolved(config or SampleConfig())
     folder = Path(root)
     wanted = json.loads(json.dumps(asdict(config)))
     manifest = _read_mark(folder / MANIFEST, _MANIFEST_KEYS)

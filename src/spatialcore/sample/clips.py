@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from spatialcore.sample import furniture as large
 from spatialcore.sample import objects as small
-from spatialcore.sample.config import CLIP_CAMERA
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.mesh import surface_mesh
+from spatialcore.sample.presets import CLIP_CAMERA
 from spatialcore.sample.render import Renderer, encode_jpeg
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.solids import Item, Material, Solid, rotation, turn

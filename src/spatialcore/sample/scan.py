@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore import _render
-from spatialcore.sample.config import STRIDE, Preset
+from spatialcore.sample.config import STRIDE
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.mesh import Mesh, scan_noise, surface_mesh
+from spatialcore.sample.presets import Preset
 from spatialcore.sample.render import Renderer, encode_jpeg, focal_centre
 from spatialcore.sample.rooms import Room
 from spatialcore.sample.solids import Placed, rotation, turn

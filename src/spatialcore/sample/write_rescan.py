@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialcore.sample.config import STRIDE, Preset
+from spatialcore.sample.config import STRIDE
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, write_file
 from spatialcore.sample.mesh import Mesh
+from spatialcore.sample.presets import Preset
 from spatialcore.sample.revisit import later_room
 from spatialcore.sample.rooms import Rectangle, Room
 from spatialcore.sample.scan import Scan, world_from_room

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialcore.sample.clips import FPS, Clip, make_clip
-from spatialcore.sample.config import CLIP_CAMERA, SampleConfig
+from spatialcore.sample.config import SampleConfig
 from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, write_file
+from spatialcore.sample.presets import CLIP_CAMERA
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold; a clock would change the bytes
 STATIC_EVERY, STATIC_AT = 3, 1  # clip k stands still when k % STATIC_EVERY == STATIC_AT
