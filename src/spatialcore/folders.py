@@ -217,6 +217,18 @@ def _publish(work: Path, folder: Path, made_by: str | None) -> None:
     sync(folder)
 
 
+def remove_folder(folder: Path, made_by: str) -> None:
+    """Remove a folder of ours: what its mark lists, the mark, and the folder if it is empty then.
+
+    Raises:
+        FolderInUse: It has no mark of this verb.
+        OutputError: Something cannot be removed.
+    """
+    remove_files(folder, (*_listed(folder, made_by), MARK))
+    with suppress(OSError):  # it holds something else
+        folder.rmdir()
+
+
 def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove the files of these names below a folder, and folders that are empty then.
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
 from spatialcore.errors import FolderInUse
+from spatialcore.files import temporary_name
 from spatialcore.folders import claim
 from spatialmllm.training import checkpoint as checkpoints
 
@@ -29,27 +31,43 @@ def test_a_model_replaces_a_model_alone(toy, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
+def write(run, step: int) -> None:
+    with checkpoints.written(run, step) as work:
+        (work / "state").write_text(str(step))
+
+
 def test_checkpoints_of_others_are_neither_pruned_nor_replaced(tmp_path):
     mine = tmp_path / "checkpoint-9"
     mine.mkdir()
     (mine / "model.bin").write_text("mine")
-    (tmp_path / "checkpoint-8.tmp").mkdir()
-    (tmp_path / "checkpoint-8.tmp" / "a").write_text("mine")
-    for step in (1, 2, 3):
-        work = checkpoints.begin(tmp_path, step)
-        (work / "state").write_text(str(step))
-        assert checkpoints.is_valid(checkpoints.finish(work, step))
-    checkpoints.begin(tmp_path, 4)
+    for step in (1, 2, 3, 4):
+        write(tmp_path, step)
+        assert checkpoints.is_valid(checkpoints.folder_of(tmp_path, step))
+    (tmp_path / "checkpoint-1" / "note").write_text("mine")
+    killed = temporary_name(tmp_path / "checkpoint-5")
+    killed.mkdir()
     checkpoints.prune(tmp_path, 2)
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["checkpoint-2", "checkpoint-3", "checkpoint-8.tmp", "checkpoint-9"]
-    assert (mine / "model.bin").read_text() == "mine"
-    work = checkpoints.begin(tmp_path, 9)
-    with pytest.raises(FolderInUse, match="in the way"):
-        checkpoints.finish(work, 9)
-    with pytest.raises(FolderInUse, match="in the way"):
-        checkpoints.begin(tmp_path, 8)
-    assert checkpoints.newest_valid(tmp_path) == tmp_path / "checkpoint-3"
+    assert left == ["checkpoint-1", "checkpoint-3", "checkpoint-4", "checkpoint-9"]
+    assert [path.name for path in (tmp_path / "checkpoint-1").iterdir()] == ["note"]
+    with pytest.raises(FolderInUse, match="not made by"):
+        write(tmp_path, 9)
+    assert [path.read_text() for path in mine.iterdir()] == ["mine"]
+    assert checkpoints.newest_valid(tmp_path) == tmp_path / "checkpoint-4"
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path):
+    write(tmp_path, 1)
+    for step in (1, 2):  # one that is there, and one that is not
+        with suppress(ZeroDivisionError), checkpoints.written(tmp_path, step) as work:
+            (work / "state").write_text("half")
+            raise ZeroDivisionError
+        assert checkpoints.newest_valid(tmp_path) == tmp_path / "checkpoint-1"
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+    (tmp_path / "checkpoint-1" / "state").write_text("x")
+    assert checkpoints.newest_valid(tmp_path) is None
+    write(tmp_path, 1)
+    assert checkpoints.newest_valid(tmp_path) == tmp_path / "checkpoint-1"
 
 
 @pytest.mark.parametrize("content", ["", "null", "[1]", '{"files": {"../x": {}}}'])

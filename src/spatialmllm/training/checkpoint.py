@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training checkpoints that are whole or absent: written aside, hashed, synced, renamed."""
+"""Training checkpoints: folders that are whole or absent, with a hash of each of their files."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from spatialcore.errors import FolderInUse
-from spatialcore.files import content_hash, explained, sync, sync_tree, write_json
-from spatialcore.folders import MARK, has_mark, set_mark
+from spatialcore.files import content_hash, remove_leftovers, write_json
+from spatialcore.folders import has_mark, remove_folder, whole_folder
 
 COMPLETE = "complete.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
@@ -27,32 +26,31 @@ def folder_of(run: Path, step: int) -> Path:
     return run / f"checkpoint-{step}"
 
 
-def begin(run: Path, step: int) -> Path:
-    """An empty folder to write a checkpoint into."""
-    temporary = run / f"checkpoint-{step}.tmp"
-    _remove(temporary)
-    set_mark(temporary, "train")
-    return temporary
+@contextmanager
+def written(run: Path, step: int) -> Iterator[Path]:
+    """A folder to write a checkpoint into; whole where it belongs when the block ends, or absent.
 
+    `complete.json`, written last, has the hash of every file.
 
-def finish(temporary: Path, step: int) -> Path:
-    """Hash all files, write `complete.json`, flush everything to disk and rename the folder."""
-    files = {
-        path.relative_to(temporary).as_posix(): {
-            "size": path.stat().st_size,
-            "blake2b": content_hash(path),
+    Args:
+        run: Folder of the run.
+        step: Its step.
+
+    Raises:
+        FolderInUse: What bears its name is not a checkpoint of `spatialcore train`.
+        OutputError: The disk is full, or the like.
+    """
+    with whole_folder(folder_of(run, step), "train") as work:
+        yield work
+        files = {
+            path.relative_to(work).as_posix(): {
+                "size": path.stat().st_size,
+                "blake2b": content_hash(path),
+            }
+            for path in sorted(work.rglob("*"))
+            if path.is_file()
         }
-        for path in sorted(temporary.rglob("*"))
-        if path.is_file() and path.parent / path.name != temporary / MARK
-    }
-    write_json(temporary / COMPLETE, {"step": step, "files": files})
-    final = folder_of(temporary.parent, step)
-    with explained(final):
-        sync_tree(temporary)
-        _remove(final)
-        temporary.rename(final)
-        sync(final.parent)
-    return final
+        write_json(work / COMPLETE, {"step": step, "files": files})
 
 
 def newest_valid(run: Path) -> Path | None:
@@ -74,29 +72,15 @@ def is_valid(path: Path) -> bool:
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the `keep` latest checkpoints, and unfinished ones.
+    """Remove all but the `keep` latest checkpoints, and what killed writers left.
 
-    A folder of such a name that is not ours is left where it is, and not counted.
+    A folder of such a name that is not ours is left where it is, and not counted; so is a file of
+    somebody else's in one of ours.
     """
-    ours = [path for path in _newest_first(run) if _is_ours(path)]
-    for path in (*ours[keep:], *filter(_is_ours, run.glob("checkpoint-*.tmp"))):
-        _remove(path)
-
-
-def _is_ours(path: Path) -> bool:
-    return not path.is_symlink() and ((path / COMPLETE).is_file() or has_mark(path, "train"))
-
-
-def _remove(path: Path) -> None:
-    """Remove a checkpoint of ours; FolderInUse when something else bears its name."""
-    if not path.exists() and not path.is_symlink():
-        return
-    if not _is_ours(path):
-        raise FolderInUse(
-            path, "is in the way, and not a checkpoint of `spatialcore train`", "move it away"
-        )
-    with explained(path):
-        shutil.rmtree(path)
+    remove_leftovers(run)
+    ours = [path for path in _newest_first(run) if has_mark(path, "train")]
+    for path in ours[keep:]:
+        remove_folder(path, "train")
 
 
 def step_of(path: Path) -> int:

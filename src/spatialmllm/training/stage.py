@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
 from transformers import Trainer
 
@@ -60,29 +61,26 @@ class StageTrainer(Trainer):
         return self.lr_scheduler
 
     def _save_checkpoint(self, model: nn.Module, trial: Any = None) -> None:
-        """Write a checkpoint that is whole or absent; every process adds its random state."""
+        """Write a checkpoint that is whole or absent, with the random state of every process."""
         run, step = Path(self.args.output_dir), self.state.global_step
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:
             super()._save_checkpoint(model, trial)
             return
-        temporary = run / f"checkpoint-{step}.tmp"
+        states = gather_object([checkpoints.random_state()])
         if self.args.should_save:
-            checkpoints.begin(run, step)
-        self._meet()
-        torch.save(checkpoints.random_state(), temporary / f"random-{self.args.process_index}.pt")
-        if self.args.should_save:
-            inner = self.accelerator.unwrap_model(model)
-            if inner.adapter is None:
-                save(inner, temporary / "model", tokenizer_json=self._tokenizer_json)
-            else:
-                save_trained(inner, temporary)
-            torch.save(self.optimizer.state_dict(), temporary / OPTIMIZER)
-            torch.save(self.lr_scheduler.state_dict(), temporary / SCHEDULER)
-            self.state.save_to_json(str(temporary / STATE))
-        self._meet()
-        if self.args.should_save:
-            final = checkpoints.finish(temporary, step)
+            with checkpoints.written(run, step) as work:
+                for index, state in enumerate(states):
+                    torch.save(state, work / f"random-{index}.pt")
+                inner = self.accelerator.unwrap_model(model)
+                if inner.adapter is None:
+                    save(inner, work / "model", tokenizer_json=self._tokenizer_json)
+                else:
+                    save_trained(inner, work)
+                torch.save(self.optimizer.state_dict(), work / OPTIMIZER)
+                torch.save(self.lr_scheduler.state_dict(), work / SCHEDULER)
+                self.state.save_to_json(str(work / STATE))
             checkpoints.prune(run, self.recipe.schedule.keep_last)
+            final = checkpoints.folder_of(run, step)
             self._sink(TrainEvent("saved", step, self.args.max_steps, text=str(final)))
         self._meet()
 
