@@ -39,6 +39,7 @@ if __name__ == "__main__":
     sys.exit(cli.main())
 """
 TWO = "--workers 2"
+_PATIENCE_S = 1800  # of a run that hangs; a busy machine takes minutes for what takes seconds
 TASKS = "camera_movement.*,depth_perception.comparison.marked,object_perception.*"
 # Verb -> arguments; {in} is the folder of what was made before, {out} the output.
 VERBS = {
@@ -95,7 +96,7 @@ class Arena:
 
     def finish(self, argv: list[str]) -> None:
         with self.start(argv) as run:
-            told = run.communicate(timeout=300)
+            told = run.communicate(timeout=_PATIENCE_S)
         assert run.returncode == 0, f"{argv}: {run.returncode}: {told}"
 
     def moment(self, verb: str, chance: random.Random) -> Moment:
@@ -111,7 +112,7 @@ class Arena:
             in_time = run.poll() is None and bool(hit)
             if in_time:
                 os.kill(chance.choice(hit), signal.SIGKILL)
-            told = run.communicate(timeout=300)
+            told = run.communicate(timeout=_PATIENCE_S)
         if not worker and in_time and run.returncode == -signal.SIGKILL:
             assert until(lambda: not any(alive(pid) for pid in below), 10), f"orphans: {verb}"
             self.visible_is_whole(verb, out)
