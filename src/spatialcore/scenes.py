@@ -40,9 +40,7 @@ def open_scene(path: str | Path, scene: str | None = None, **options: Any) -> Sc
     names = [name for name, _ in found]
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     if scene is None:
-        raise ValueError(
-            f"{path} holds {len(names)} scenes; name one: scene={names[0]!r} ({shown})"
-        )
+        raise ValueError(f"{path} holds {len(names)} scenes; name one as its `scene`: {shown}")
     near = nearest(scene, names)
     hint = f"did you mean {near}?" if near else f"there are {shown}"
     raise ValueError(f"{path} holds no scene {scene!r}; {hint}")

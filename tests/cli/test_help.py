@@ -12,6 +12,7 @@ import pytest
 
 from spatialcore import cli
 from spatialcore.commands.help_text import WIDTH, example_lines
+from spatialcore.commands.text import wrapped
 from spatialcore.commands.verbs import installed_verbs
 
 VERBS = ["", *installed_verbs()]
@@ -74,3 +75,16 @@ def test_examples_come_back_as_they_were_said_whatever_their_lengths() -> None:
         assert read == [command.split() for command, _ in said]
         told = " ".join(re.findall(r"# (.*)", "\n".join(shown)))
         assert told == " ".join(remark for _, remark in said if remark)
+
+
+def test_a_long_line_keeps_its_words_and_its_indent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    chance = random.Random()
+    for _ in range(100):
+        indent = " " * chance.randint(0, 6)
+        words = ["w" * chance.choice([1, 3, 8, 20]) for _ in range(chance.randint(1, 60))]
+        words.insert(chance.randint(0, len(words)), "/a/path/that/is/never/broken" * 4)
+        lines = wrapped(indent + " ".join(words)).splitlines()
+        assert " ".join(lines).split() == words
+        assert all(line.startswith(indent) for line in lines)
+        assert all(len(line) <= WIDTH or len(line.split()) == 1 for line in lines)

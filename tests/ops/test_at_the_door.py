@@ -54,7 +54,7 @@ def test_a_scene_is_opened_by_its_path_and_is_one_line(sample_dir: Path) -> None
     assert scene.id == names[0]
     assert repr(scene).startswith(f"Scene(scannet/{names[0]}: ")
     assert len(repr(scene)) < 100
-    with pytest.raises(ValueError, match=f"name one: scene='{names[0]}'"):
+    with pytest.raises(ValueError, match=f"name one as its `scene`: {names[0]}"):
         sc.open(sample_dir / "scannet")
     with pytest.raises(ValueError, match="did you mean"):
         sc.open(sample_dir / "scannet", names[0][:-1])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from spatialcore.commands.text import text_width
+from spatialcore.commands.text import text_width, wrapped
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.estimate import Estimate
@@ -63,7 +63,7 @@ def as_text(plan: Plan, head: str) -> str:
     missing, why, rows = shortfall(plan), reasons(plan), rows_by_task(plan)
     width = max(map(len, plan.tasks))
     shards = f"{len(plan.shards)} shard" + ("s" if len(plan.shards) != 1 else "")
-    lines = [f"{head}: {total_line(plan)}, in {shards}"]
+    lines = [wrapped(f"{head}: {total_line(plan)}, in {shards}")]
     short = "short" if plan.config.limit is None else "below its share"
     for task, count in rows.items():
         if not count:

@@ -19,7 +19,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import printable, wrapped
 
 if TYPE_CHECKING:
     from spatial_engine.export.push import Upload
@@ -98,7 +98,7 @@ def _lines(options: Options, upload: Upload, address: str | None) -> list[str]:
     if len(shown) > _SHOWN:
         lines.append(f"  and {len(shown) - _SHOWN:,} more")
     for reason, count in sorted(upload.held_back.items()):
-        lines.append(f"held back: {count:,} files: {printable(reason)}")
+        lines.append(wrapped(f"held back: {count:,} files: {printable(reason)}"))
     if upload.held_back:
         lines.append("  state a licence to publish them: --licence SOURCE=LICENCE")
     lines.append(address or "nothing was sent; add --yes to send it")

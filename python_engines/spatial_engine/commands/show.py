@@ -24,7 +24,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import printable, wrapped
 from spatialcore.files import child, whole_file, write_text
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _print(opened: OpenedRecord, folder: Path, plans: ScenePlans, *, chain: bool
     lines.append(f"  -> {record.answer}")
     lines += [f"     {name}: {text}" for name, text in why.table]
     lines += _chain_lines(record) if chain else []
-    print("\n".join(map(printable, lines)))
+    print("\n".join(wrapped(printable(line)) for line in lines))
     for k, image in enumerate(opened.images()):
         path = child(folder, f"{record.id.replace('/', '-')}-{k + 1}.jpg")
         with whole_file(path, durable=False) as temporary:

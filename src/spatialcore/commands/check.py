@@ -27,6 +27,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.check_tasks import task_counter, with_tasks
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.reading import Reading
+from spatialcore.commands.text import wrapped
 from spatialcore.errors import UsageError, printable
 from spatialcore.files import write_text
 
@@ -134,6 +135,7 @@ def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> 
         print("\n".join(survey_lines(reports, max(width, WIDTH))))
     if options.verbose:
         details = [line for _, found in surveys for r in found for line in detail_lines(r)]
+        details = [wrapped(line) for line in details]
         print("\n".join(["", *details, ""]))
     print("\n".join(summary_lines(surveys)))
 

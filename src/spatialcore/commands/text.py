@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 import unicodedata
 
 _WIDEST = 100  # columns; longer lines are hard to read
@@ -34,6 +35,20 @@ def one_line(text: str) -> str:
 def text_width() -> int:
     """Columns that a paragraph may take: those of the terminal, at most 100; 80 into a pipe."""
     return min(_WIDEST, shutil.get_terminal_size((_UNKNOWN, 24)).columns)
+
+
+def wrapped(line: str) -> str:
+    r"""A line in as many as `text_width` asks for, under its own indent; no word is broken.
+
+    Example:
+        >>> print(wrapped("  " + "word " * 20).count("\\n"))
+        1
+    """
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    return textwrap.fill(
+        line.lstrip(" "), text_width(), initial_indent=indent, subsequent_indent=f"{indent}  ",
+        break_long_words=False, break_on_hyphens=False, replace_whitespace=False,
+    )  # fmt: skip
 
 
 def _shown(letter: str) -> str:
