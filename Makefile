@@ -17,7 +17,7 @@ help:
 	@echo "make test        lint, types, import rules and the whole suite"
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
-	@echo "make hostile     every malformed input, and the table of docs/hostile.md; fuzz: search for more (MINUTES=40)"
+	@echo "make hostile     every malformed input, and the table of docs/hostile.md; continues; fuzz: search for more (MINUTES=40)"
 	@echo "make chaos       processes killed at 100 random moments of index, plan, generate, export and merge"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
@@ -70,7 +70,7 @@ test-real: $(VENV)/.developed
 	SPATIALCORE_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real
 
 hostile: $(VENV)/.developed
-	$(BIN)/python -m tests.robustness.hostile --page docs/hostile.md
+	$(BIN)/python -m tests.robustness.hostile --kept build/hostile.jsonl --page docs/hostile.md
 
 # The compiled decoders need clang with its libFuzzer; CXX may name it.
 MINUTES ?= 40

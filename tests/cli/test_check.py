@@ -139,3 +139,33 @@ def test_captured_scenes_agree(real_path: Path) -> None:
     assert shelf.agreement is not None
     assert shelf.agreement > 0.85
     assert (shelf.verdict, office.verdict) == ("ok", "limited")
+
+
+@pytest.mark.parametrize("name", ["walk.mp4", "walk.MOV"])
+def test_a_video_alone_is_told_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The folder and the file itself: a list of every layout would not help."""
+    video = tmp_path / "home" / name
+    video.parent.mkdir()
+    video.write_bytes(b"any")
+    (video.parent / "poses.txt").write_text("1 0 0 0")
+    for path in (video, video.parent):
+        assert main([str(path)]) == 2
+        said = capsys.readouterr().err
+        assert "a video alone holds no depth" in said, said
+        assert str(path) in said
+
+
+def test_a_clip_that_can_be_asked_nothing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is read, so it can be used; that no question comes of it is in the same line."""
+    arrays = clip_arrays()
+    arrays.pop("images_jpeg_bytes")
+    arrays["image_hw"] = np.array([24, 32])
+    write_npz(tmp_path / "clips/still.npz", arrays)
+    assert main([str(tmp_path / "clips")]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 1 scenes can be used (1 can be asked nothing)" in said, said
+    assert "note up_unknown: nothing is asked about gravity" in said, said

@@ -211,3 +211,12 @@ def test_damaged_instances_are_said(tmp_path):
     for k, what in enumerate(("has shape", "not a readable", "no instance map")):
         with pytest.raises(SceneFormatError, match=what):
             scene.read_instance(scene.frames[k])
+
+
+def test_a_room_without_pictures_says_where_they_are_looked_for(tmp_path):
+    room, _ = write_room(tmp_path, semantic=False)
+    for path in room.rglob("*.tonemap.jpg"):
+        path.unlink()
+    source = open_source(tmp_path)
+    with pytest.raises(SceneFormatError, match=r"_final_preview/frame\.[0-9]{4}\.tonemap\.jpg"):
+        source.open(source.scene_ids()[0])

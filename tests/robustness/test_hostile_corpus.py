@@ -11,8 +11,9 @@ import pytest
 from spatialcore.io.layouts import LAYOUTS
 from tests.robustness.hostile.__main__ import run, warm
 from tests.robustness.hostile.bases import BASES, Written
-from tests.robustness.hostile.cases import all_cases, damaged_scenes
-from tests.robustness.hostile.measure import plain, run_apart, scenes_of
+from tests.robustness.hostile.cases import Case, all_cases, damaged_scenes
+from tests.robustness.hostile.kept import Kept
+from tests.robustness.hostile.measure import Verdict, plain, run_apart, scenes_of
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,23 @@ def test_files_made_to_harm_are_refused(written: Written, tmp_path: Path) -> Non
     small = [c for c in all_cases(written, damaged=False) if not c.large][::11]
     verdicts = list(run(small, written, tmp_path))
     assert not [(v.name, v.faults) for v in verdicts if v.faults]
+
+
+def test_a_run_is_continued_from_kept_verdicts(tmp_path: Path) -> None:
+    """What was refused as it has to be is not run again; what was at fault is."""
+    cases = [Case(name, "any", lambda to: to) for name in ("sound", "fault", "new")]
+    path = tmp_path / "kept" / "verdicts.jsonl"
+    first = Kept(path)
+    assert first.of(cases) == ([], cases)
+    sound = Verdict("sound", "any", "refused", 0.5, 9.0)
+    first.add(sound)
+    first.add(Verdict("fault", "any", "refused", 9.0, 9.0, ["check: 9.0 s"]))
+    old, left = Kept(path).of(cases)
+    assert old == [sound]
+    assert [case.name for case in left] == ["fault", "new"]
+    assert Kept(path).before(old) == 0
+    path.write_text(path.read_text().replace('"code": "', '"code": "other'))
+    assert Kept(path).before(old) == 1
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spatialcore.commands.check_tasks import HOW, tasks_of, unlocking
+from spatialcore.commands.note_words import in_words
 
 if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
@@ -161,7 +162,7 @@ def summary_lines(surveys: list[tuple[Source, list[SceneReport]]]) -> Iterator[s
         yield f"masked {code}: {_some(scenes)}"
     notes = _grouped((n, r.id) for r in reports for n in r.notes if n != r.few_usable)
     for text, scenes in notes.items():
-        yield f"note {text} [{_some(scenes)}]"
+        yield f"note {in_words(text)} [{_some(scenes)}]"
     yield _total(reports)
     yield from _counted_on(reports)
 
@@ -170,7 +171,9 @@ def _total(reports: Sequence[SceneReport]) -> str:
     usable = sum(report.usable_count for report in reports if not report.error)
     skipped = sum(bool(report.error) for report in reports)
     found = [tasks.questions for r in reports if (tasks := tasks_of(r)) and tasks.questions]
-    text = f"{len(reports) - skipped} of {len(reports)} scenes can be used, {usable} frames"
+    silent = sum(1 for r in reports if not r.error and (t := tasks_of(r)) and not t.open)
+    idle = f" ({silent} can be asked nothing)" if silent else ""
+    text = f"{len(reports) - skipped} of {len(reports)} scenes can be used{idle}, {usable} frames"
     return f"{text}, about {sum(found):,} questions" if found else text
 
 
@@ -213,7 +216,7 @@ def detail_lines(report: SceneReport) -> Iterator[str]:
     split = f"split {report.split or 'not listed'}"
     yield f"  {report.object_count} labelled objects, {points}, {split}"
     yield from (f"  missing {what}: {why}" for what, why in report.missing)
-    yield from (f"  note {note}" for note in report.notes)
+    yield from (f"  note {in_words(note)}" for note in report.notes)
     yield from _task_lines(report)
 
 

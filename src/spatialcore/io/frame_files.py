@@ -6,6 +6,7 @@ What is missing or damaged masks its frame, never the scene.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +148,10 @@ def _pose_fault(files: FrameFiles) -> str:
 
 
 def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
-    name = path.relative_to(root).as_posix()
+    name, above = str(path), os.path.join(root, "")  # noqa: PTH118 - ends in a separator
+    if not name.startswith(above):
+        raise ValueError(f"{path} does not lie below {root}")
+    name = name[len(above) :].replace(os.sep, "/")  # a third of what `Path.relative_to` takes
     return turned_uri(f"{name}#{part}" if part else name, rotate)
 
 
@@ -357,6 +361,8 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     part = files[found]
     path = part.color if what == "image" else part.depth
     assert path is not None
+    if not path.is_file():
+        return f"looked for {_uri(path, root)}"
     try:
         if what == "image":
             image_size(path)

@@ -217,8 +217,8 @@ def _frame_files(folder: Path, room: _Room, stride: int) -> Iterator[FrameFiles]
             yield FrameFiles(
                 index=int(camera[4:]) * _FRAMES_OF_A_CAMERA + number,
                 name=f"{camera}_{number:04d}",
-                color=next((shown / n for n in names if (shown / n).is_file()), None),
-                depth=depth if depth.is_file() else None,
+                color=next((shown / n for n in names if (shown / n).is_file()), shown / names[0]),
+                depth=depth,
                 world_from_cam=pose,
                 intrinsics=room.camera.intrinsics,
                 rotate=0,  # rendered: how a picture is held does not matter

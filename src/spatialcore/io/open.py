@@ -25,6 +25,7 @@ from spatialcore.io.options import ReadOptions
 from spatialcore.io.paths import list_names
 from spatialcore.io.refusals import holds, is_empty, refusal
 from spatialcore.io.tapvid3d import COLLECTIONS
+from spatialcore.io.videos import is_video
 from spatialcore.settings_words import nearest
 
 __all__ = ["open_source", "open_sources"]
@@ -43,6 +44,7 @@ _SCANS = ("scans", "scans_test")
 _FEW = 3  # layouts whose files a message lists
 # Reasons that say nothing of what an entry lacks.
 _UNTOLD = ("not_recognised", "folder_empty")
+_VIDEO = "a video alone holds no depth: ViPE predicts it and the poses, docs/inputs.md"
 
 
 @dataclass(slots=True)
@@ -181,11 +183,14 @@ def _not_found(path: Path, among: tuple[str, ...], found: _Found) -> SceneFormat
         return SceneFormatError(path, "is not there", _beside(path), "nothing_found")
     if not path.is_dir():
         why = refusal(path)
-        return SceneFormatError(path, why.what, why.hint or _layouts_of(among), "nothing_found")
+        hint = _VIDEO if is_video(path.name) else why.hint or _layouts_of(among)
+        return SceneFormatError(path, why.what, hint, "nothing_found")
     whys = [(entry.name, refusal(entry)) for entry in found.refused[:3]]
     what = "; ".join([holds(path), *(f"{name}: {why.what}" for name, why in whys)])
     hints = [why.hint for _, why in whys if why.code not in _UNTOLD]
     hint = "docs/inputs.md says what each layout holds" if hints else _layouts_of(among)
+    if refusal(path).code in _UNTOLD and any(is_video(name) for name in list_names(path)):
+        hint = _VIDEO
     return SceneFormatError(path, what, hint, "nothing_found")
 
 

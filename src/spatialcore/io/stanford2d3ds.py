@@ -136,6 +136,12 @@ def _frame_files(data: Path, room: _Room, stride: int) -> Iterator[FrameFiles]:
         )
 
 
+def _pose_files(data: Path, room: _Room, stride: int) -> list[Path]:
+    """Those that there are: in a folder of pictures alone a path for each costs seconds."""
+    names = (f"pose/{stem}pose.json" for stem in room.stems[::stride])
+    return [data / name for name in names if name in room.files]
+
+
 def _label_file(area: Path) -> Path | None:
     """The table of labels, beside the areas or in one of two folders above."""
     places = (area, area.parent, area.parent.parent)
@@ -230,14 +236,13 @@ class Stanford2d3dsSource(FolderSource):
         room = name.removeprefix(f"{area.name}_")
         if not is_area(area) or room not in _rooms(area):
             raise SceneFormatError(area, f"has no room {room!r:.80}", code="scene_missing")
-        files = listed(
-            _frame_files(area / DATA, _rooms(area)[room], self.options.stride or 1), area
-        )
+        data, listing, stride = area / DATA, _rooms(area)[room], self.options.stride or 1
+        files = listed(_frame_files(data, listing, stride), area)
         built = build_frames(files, root, area)
         if built.color is None:
             raise SceneFormatError(area, count_reasons(built.frames), code="intrinsic_missing")
         labels = _labels(root, area, room, built.frames, built.color.size)
-        poses = [area / DATA / f"pose/{f.name}_domain_pose.json" for f in files]
+        poses = _pose_files(data, listing, stride)
         return self.registered_scene(
             scene_id, built, built.color, depth_scale=_UNIT, inputs=[*poses, *labels.inputs],
             world_up=_UP, labels=labels, notes=() if labels.objects else labels.notes,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.robustness.hostile.bases import Written
 from tests.robustness.hostile.cases import Case, all_cases
+from tests.robustness.hostile.kept import Kept
 from tests.robustness.hostile.measure import Verdict, judge, plain, run_apart, scenes_of
 from tests.robustness.hostile.page import write_page
 
@@ -56,7 +57,7 @@ def run(cases: Sequence[Case], written: Written, scratch: Path) -> Iterator[Verd
 
 
 def _start(
-    cases: Sequence[Case], written: Written, scratch: Path, everything: bool
+    cases: Sequence[Case], written: Written, scratch: Path, kept: Kept, everything: bool
 ) -> tuple[int, Path]:
     """Run cases in a process of their own; its number, and where the verdicts will be."""
     scratch.mkdir()
@@ -68,6 +69,7 @@ def _start(
             with (scratch / "verdicts").open("w") as stream:
                 for verdict in run(cases, written, scratch):
                     print(json.dumps(asdict(verdict)), file=stream)
+                    kept.add(verdict)
                     _tell(verdict, everything)
             code = 0
         except BaseException:
@@ -96,12 +98,15 @@ def main() -> int:
     """Returns the exit code: 1 where an input was not refused as it has to be."""
     parser = argparse.ArgumentParser(prog="python -m tests.robustness.hostile", description=__doc__)
     parser.add_argument("--only", default="", help="run the cases whose name holds this")
+    parser.add_argument("--reader", action="append", help="run this reader's cases; again for more")
     parser.add_argument("--every", type=int, default=1, help="run one case of so many")
     parser.add_argument("--page", type=Path, help="write the table of docs/hostile.md")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--list", action="store_true", help="print what was said of each")
     parser.add_argument("--made", action="store_true", help="only files made to harm")
+    parser.add_argument("--kept", type=Path, help="a file that keeps verdicts and is continued")
     options = parser.parse_args()
+    kept = Kept(options.kept)
     warm()
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         root = Path(folder)
@@ -110,15 +115,17 @@ def main() -> int:
         known = all_cases(written)
         cases = all_cases(written, damaged=False) if options.made else known
         cases = [c for c in cases if options.only in c.name][:: options.every]
+        cases = [c for c in cases if not options.reader or c.reader in options.reader]
+        old, cases = kept.of(cases)
         shards = [
-            _start(cases[k :: options.workers], written, root / str(k), options.list)
+            _start(cases[k :: options.workers], written, root / str(k), kept, options.list)
             for k in range(options.workers)
         ]
-        verdicts = [verdict for shard in shards for verdict in _finish(*shard)]
+        verdicts = old + [verdict for shard in shards for verdict in _finish(*shard)]
     wrong = sum(bool(v.faults) for v in verdicts)
-    print(f"{len(verdicts)} inputs, {wrong} with faults")
+    print(f"{len(verdicts)} inputs, {len(old)} of them kept from earlier, {wrong} with faults")
     if options.page is not None:
-        write_page(options.page, verdicts, len(known))
+        write_page(options.page, verdicts, len(known), kept.before(old))
     return 1 if wrong else 0
 
 

@@ -239,7 +239,7 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield "record3d", "400,000 poses", _recorded(400_000)
     yield "record3d", "60,000 members", _many_members(60_000)
     yield "record3d", "a directory of two million members", _listed_members(2_000_000)
-    yield "ca1m", "120,000 members", _members_of_a_tar(120_000)
+    yield "ca1m", "60,000 members", _members_of_a_tar(60_000)
     yield "ca1m", "a million members", _members_of_a_tar(1_000_000)
     yield "multiscan", "a million cameras", _cameras_of_a_scan(1_000_000)
     yield (

@@ -29,8 +29,8 @@ pixels that are decoded only when an image is shown).
 """
 
 
-def write_page(path: Path, verdicts: Sequence[Verdict], total: int) -> None:
-    """Write the page with its table, of so many of all inputs."""
+def write_page(path: Path, verdicts: Sequence[Verdict], total: int, before: int = 0) -> None:
+    """Write the page with its table, of so many of all inputs, some of them run on older code."""
     head = "| reader | inputs | refused | said | harmless | faults | worst s | worst MiB |"
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|"]
     readers = sorted({v.reader for v in verdicts})
@@ -42,4 +42,6 @@ def write_page(path: Path, verdicts: Sequence[Verdict], total: int) -> None:
         row = (reader, len(mine), *counts, faults, f"{seconds:.1f}", f"{mebibytes:.0f}")
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", f"{len(verdicts):,} of {total:,} inputs; seconds and MiB of the slower verb."]
+    if before:
+        lines[-1] += f" {before:,} of them were run before the readers were last changed."
     path.write_text(_PAGE.replace(_MARK, "\n".join(lines)), encoding="utf-8")
