@@ -117,8 +117,12 @@ def dataset_stats(
     """
     dataset = Dataset.open(out)
     files = dataset.files()
-    with scratch("spatialcore-stats") as folder, explained(folder):
-        counts = _Counts(Spill(folder / "counted"))
+    with (
+        scratch("spatialcore-stats") as folder,
+        explained(folder),
+        closing(Spill(folder / "counted")) as spill,
+    ):
+        counts = _Counts(spill)
         with closing(run_pieces(count_shard, files, workers, _name)) as results:
             for done, (number, found) in enumerate(results, 1):
                 if isinstance(found, Lost):
@@ -147,7 +151,7 @@ class _Counts:
     """The running counts over record files.
 
     Args:
-        spill: Where numbers and digests wait; it is closed in the end.
+        spill: Where numbers and digests wait.
     """
 
     def __init__(self, spill: Spill) -> None:
@@ -176,20 +180,19 @@ class _Counts:
 
     def finish(self) -> DatasetStats:
         """The statistics of what was taken up."""
-        with closing(self._spill):
-            return DatasetStats(
-                rows=sum(one.rows for one in self._tasks.values()),
-                files=0,
-                tasks={task: self._task(task, one) for task, one in sorted(self._tasks.items())},
-                rejections={},
-                shortfall={},
-                shortages={},
-                skipped_scenes=(),
-                duplicate_ids=self._repeated("ids"),
-                duplicate_questions=self._repeated("questions"),
-                unknown_tasks=sorted(task for task in self._tasks if engine_or_none(task) is None),
-                budgets=sorted_budgets(self._budgets),
-            )
+        return DatasetStats(
+            rows=sum(one.rows for one in self._tasks.values()),
+            files=0,
+            tasks={task: self._task(task, one) for task, one in sorted(self._tasks.items())},
+            rejections={},
+            shortfall={},
+            shortages={},
+            skipped_scenes=(),
+            duplicate_ids=self._repeated("ids"),
+            duplicate_questions=self._repeated("questions"),
+            unknown_tasks=sorted(task for task in self._tasks if engine_or_none(task) is None),
+            budgets=sorted_budgets(self._budgets),
+        )
 
     def _task(self, task: str, one: TaskCounts) -> TaskStats:
         sources, splits, answers = (
