@@ -60,14 +60,14 @@ def test_a_task_is_attacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(blind, "attacked", counted)
     kept = tmp_path / "attacked.json"
     with pytest.raises(KeyboardInterrupt):
-        blind.attacked_tasks(tmp_path, kept, 100)
-    first = blind.attacked_tasks(tmp_path, kept, 100)
+        blind.attacked_tasks([tmp_path], kept, 100)
+    first = blind.attacked_tasks([tmp_path], kept, 100)
     assert sum(calls) == 2
-    assert blind.attacked_tasks(tmp_path, kept, 100) == first
+    assert blind.attacked_tasks([tmp_path], kept, 100) == first
     assert sum(calls) == 2
     assert first["x"].text == attacked(200, rows(200, 0.9, 1), 0.5).text
     shards[0].done.hash = "other records"
-    blind.attacked_tasks(tmp_path, kept, 100)
+    blind.attacked_tasks([tmp_path], kept, 100)
     assert sum(calls) == 4
 
 

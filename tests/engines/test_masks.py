@@ -23,8 +23,8 @@ from spatial_engine.reference.masks import reference_mask_cells
 from spatialcore.io.images import open_image
 from spatialcore.sample import SampleConfig
 from spatialcore.sample.build import make_room
-from spatialcore.sample.config import PRESETS
 from spatialcore.sample.dice import Dice
+from spatialcore.sample.presets import PRESETS
 from spatialcore.sample.scan import Scan
 from tests.engines.test_dataset import assert_shown_alike
 from tests.engines.worlds import MIRROR_X, QUARTER, moved, opened, sample_room
