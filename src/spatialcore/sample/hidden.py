@@ -27,7 +27,7 @@ def concealed(dice: Dice, slot: str, where: str, room: tuple[float, float, float
     names = ("ball", "cup", "book", "bottle", "hat", "vase", "shoe", "teddy bear", "bowl")
     item = KINDS[dice.pick(names, slot + "/kind")].drawn(dice, slot)
     shrink = min(1.0, *(limit / side for limit, side in zip(room, item.size, strict=True)))
-    item = item.resized(*(shrink * side for side in item.size))
+    item = item.resized(*(shrink * side for side in item.size)).centred()
     item.concealed = where
     return item
 

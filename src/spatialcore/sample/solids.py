@@ -177,6 +177,15 @@ class Item:
         size = (width, depth, height)
         return replace(self, size=size, solids=solids, children=[], top=top)
 
+    def centred(self) -> Item:
+        """The same thing with its footprint about the origin and its foot at z = 0.
+
+        A thing's parts may reach further one way than the other: a teddy bear's feet.
+        """
+        lo, hi = self.extent()
+        shift = np.array([*(-0.5 * (lo + hi)[:2]), -lo[2]])
+        return replace(self, solids=[replace(part, t=part.t + shift) for part in self.solids])
+
     def _add(
         self,
         kind: int,
