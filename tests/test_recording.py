@@ -104,6 +104,17 @@ def test_a_map_that_cannot_be_read_is_told_and_costs_no_other(
     assert len(values(found["/world/camera/image"], "EncodedImage:blob")) == usable
 
 
+def test_without_a_name_it_is_named_after_the_scene(
+    sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = [str(sample_dir / "scannet"), "--scene", "scene0000_00", "--frames", "2"]
+    for bare in ([], ["--rerun"]):
+        assert inspect_command.main([*argv, *bare]) == 0
+        assert chunks(tmp_path / "scene0000_00.rrd")
+        assert [path.name for path in tmp_path.iterdir()] == ["scene0000_00.rrd"]
+
+
 def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
     def fails() -> None:
         with recording_file(tmp_path / "a.rrd", "a"):

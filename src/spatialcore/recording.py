@@ -38,6 +38,17 @@ _PALETTE = np.array([  # of instances; walls and what belongs to nothing are gre
 _GREY = 150
 
 
+def _rerun() -> Any:
+    """The package, or a ModuleNotFoundError that says where it comes from."""
+    try:
+        import rerun
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "recordings need rerun-sdk: pip install 'spatialcore-mllm[viz]'", name=error.name
+        ) from None
+    return rerun
+
+
 @contextmanager
 def recording_file(path: str | Path, name: str) -> Iterator[RecordingStream]:
     """A recording that is written to a file: whole when the block ends, absent when it fails.
@@ -46,7 +57,7 @@ def recording_file(path: str | Path, name: str) -> Iterator[RecordingStream]:
         path: The `.rrd` file; an older one is replaced.
         name: Of the recording: the same name gives the same id.
     """
-    import rerun as rr
+    rr = _rerun()
 
     with whole_file(Path(path)) as temporary:
         stream = rr.RecordingStream(APPLICATION, recording_id=name)
@@ -77,7 +88,7 @@ def show(scene: Scene | Track3D, path: str | Path | None = None, *, most_frames:
         with recording_file(path, scene.id) as stream:
             record_source(stream, scene, most_frames=most_frames)
         return
-    import rerun as rr
+    rr = _rerun()
 
     stream = rr.RecordingStream(APPLICATION, recording_id=f"{scene.id}-{time.time_ns()}")
     stream.spawn()

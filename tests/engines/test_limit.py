@@ -131,6 +131,18 @@ def test_with_a_limit_no_candidates_are_listed_twice_for_one_quota(
         assert quotas[-1] == last[scene][task]
 
 
+def test_a_limit_below_the_number_of_tasks_is_the_reason_that_is_told(
+    indexed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = [f"camera_movement.{axis}_direction" for axis in "xyz"]
+    made = _planned(indexed, tmp_path / "plan", "--tasks", ",".join(tasks), "--limit", "1")
+    text = " ".join(capsys.readouterr().out.split())
+    assert made.rows == 1
+    assert "1 of 1 records over 1 of the 3 tasks that can be asked" in text
+    assert "not asked, the limit has no row for them: camera_movement." in text
+    assert text.count("not asked") == 1
+
+
 def test_an_estimate_writes_nothing_and_promises_what_the_plan_gives(
     indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

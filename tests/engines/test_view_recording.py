@@ -58,6 +58,8 @@ def test_each_record_is_a_step(
         checked += 1
     assert checked
     assert "records" in capsys.readouterr().out
+    assert view.main([str(out), "--rerun", "--per-task", "1"]) == 0  # beside the records
+    assert f"{path}: " in capsys.readouterr().out
 
 
 def test_a_page_and_a_recording_are_two_requests(

@@ -36,6 +36,7 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.reading import KeyedReading
+from spatialcore.commands.text import wrapped
 from spatialcore.locks import is_held
 from spatialcore.workers import Workers, held
 
@@ -279,11 +280,12 @@ def _as_text(report: dict[str, Any], plan: Plan) -> str:
         f"{report['output']}: {report['rows']:,} records"
         + (f" ({earlier:,} from an earlier run)" if earlier else "")
         + f" in {report['seconds']:.1f} s",
-        f"  planned {total_line(plan)}",
+        wrapped(f"  planned {total_line(plan)}"),
     ]
     lines += side_lines(plan)
     lines += not_asked_lines(plan, most=_NAMED)
-    lines += [f"  skipped {line}" for line in report["skipped"]]
+    lines += [wrapped(f"  skipped {line}") for line in report["skipped"]]
     again = "run again to try it once more"
-    lines += [f"  not made: {line}; {again}" for line in report["lost"] + report["dropped"]]
+    lost = report["lost"] + report["dropped"]
+    lines += [wrapped(f"  not made: {line}; {again}") for line in lost]
     return "\n".join(lines)

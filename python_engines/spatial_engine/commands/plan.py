@@ -27,6 +27,7 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.reading import KeyedReading
+from spatialcore.commands.text import wrapped
 from spatialcore.errors import UsageError
 from spatialcore.files import scratch
 from spatialcore.workers import Workers, held
@@ -164,7 +165,7 @@ def _planned(options: Options, output: Path) -> int:
     if options.json:
         print(json.dumps({**report, "skipped": skipped + plan.left_out}))
     else:
-        print("\n".join([*lines, *(f"  skipped {line}" for line in skipped)]))
+        print("\n".join([*lines, *(wrapped(f"  skipped {line}") for line in skipped)]))
     return exit_codes.SKIPPED if skipped or plan.left_out else exit_codes.OK
 
 

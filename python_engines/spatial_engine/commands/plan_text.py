@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spatialcore.commands.text import text_width, wrapped
@@ -43,12 +44,16 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 def total_line(plan: Plan, what: str = "records") -> str:
     """Rows of what was asked, and over how many tasks; a limit that is not reached is said."""
-    from spatial_engine.plan.outlook import rows_by_task
+    from spatial_engine.plan.outlook import beyond_limit, rows_by_task
 
     rows = rows_by_task(plan)
     limit, asked = plan.config.limit, sum(count > 0 for count in rows.values())
     of = "" if limit is None else f" of {limit:,}"
     over = f"{asked} of {len(rows)} tasks that can be asked"
+    if more := len(beyond_limit(plan)):
+        return (
+            f"{plan.rows:,}{of} {what} over {asked} of the {asked + more} tasks that can be asked"
+        )
     if limit is not None and plan.rows < limit:
         return f"{plan.rows:,}{of} {what}: {limit - plan.rows:,} short, the {over} give no more"
     return f"{plan.rows:,}{of} {what} over the {over}"
@@ -62,24 +67,34 @@ def as_text(plan: Plan, head: str) -> str:
     causes = shortages(plan)
     missing, why, rows = shortfall(plan), reasons(plan), rows_by_task(plan)
     width = max(map(len, plan.tasks))
-    shards = f"{len(plan.shards)} shard" + ("s" if len(plan.shards) != 1 else "")
-    lines = [wrapped(f"{head}: {total_line(plan)}, in {shards}")]
+    lines = [wrapped(f"{head}: {total_line(plan)}, in {shards_of(len(plan.shards))}")]
     short = "short" if plan.config.limit is None else "below its share"
+    lines.append(f"  {'task':<{width}} {'rows':>9}" + (f"  {short}" if missing else ""))
     for task, count in rows.items():
         if not count:
             continue
-        less = f"  {missing[task]:,} {short}" if task in missing else ""
-        if less:
-            less += ": " + ", ".join(f"{code} {n:,}" for code, n in causes[task].items())
-        refused = f"  ({_why(why[task])})" if why[task] else ""
+        less = f"  {missing[task]:>{len(short)},}" if task in missing else ""
+        lines.append(f"  {task:<{width}} {count:>9,}{less}")
+        told = [_causes(causes[task])] if less else []
+        told += [_why(why[task])] if why[task] else []
         lines += textwrap.wrap(
-            f"  {task:<{width}} {count:>9,}{less}{refused}", text_width(),
-            subsequent_indent="      ", break_on_hyphens=False,
+            "; ".join(told), text_width(), initial_indent="    ", subsequent_indent="    ",
+            break_on_hyphens=False,
         )  # fmt: skip
     lines += side_lines(plan)
     lines += not_asked_lines(plan)
-    lines += [f"  skipped {line}" for line in plan.left_out]
+    lines += [wrapped(f"  skipped {line}") for line in plan.left_out]
     return "\n".join(lines)
+
+
+def _causes(rows: Mapping[str, int]) -> str:
+    """Why rows are missing: the numbers only where there are several causes."""
+    return ", ".join(rows if len(rows) == 1 else [f"{code} {n:,}" for code, n in rows.items()])
+
+
+def shards_of(count: int) -> str:
+    """So many shards, in words."""
+    return f"{count:,} shard" + ("s" if count != 1 else "")
 
 
 def _why(reason: str) -> str:
@@ -123,7 +138,7 @@ def estimate_lines(found: Estimate, *, written: bool) -> list[str]:
     plural = "es" if found.workers > 1 else ""
     return [
         f"  time     {duration(found.seconds)} by {found.workers} process{plural}",
-        f"  records  {size(found.record_bytes)} in {found.shards:,} shards",
+        f"  records  {size(found.record_bytes)} in {shards_of(found.shards)}",
         f"  images   {found.images:,} shown; an export has {found.image_files:,} files, "
         f"{size(found.image_bytes)} as copies",
         f"  (measured on {found.sampled_rows:,} records"

@@ -5,7 +5,7 @@ Examples:
   spatialcore view out                        writes out/gallery/index.html
   spatialcore view out --per-task 20 --tasks 'depth_perception.*'
   spatialcore view out --serve                and shows it on http://127.0.0.1:8765
-  spatialcore view out --rerun out.rrd --per-task 5    the evidence in 3-D, for the Rerun viewer
+  spatialcore view out --rerun --per-task 5   writes out.rrd: evidence in 3-D, for Rerun
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.parse import globs_of, roots_of
+from spatialcore.commands.parse import globs_of, or_default, roots_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.text import printable
 from spatialcore.errors import UsageError
@@ -48,7 +48,8 @@ class Options:
         tasks: Globs of task names, also joined by commas; default: all.
         serve: Show the page on this machine until interrupted.
         port: Port of `--serve`.
-        rerun: Write a Rerun recording to this file instead of a page; --limit is 500 there.
+        rerun: Write a Rerun recording instead of a page, to this file or RECORDS.rrd beside the
+            records; --limit is 500 there.
         root: KEY=PATH, where a source has moved.
         json: Print one JSON object instead of text.
     """
@@ -67,7 +68,7 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns its exit code."""
-    return run_verb("view", Options, __doc__, argv, _run)
+    return run_verb("view", Options, __doc__, or_default(argv, "--rerun"), _run)
 
 
 def _run(options: Options) -> int:
@@ -94,7 +95,9 @@ def _run(options: Options) -> int:
             f"{options.records}: no record of {', '.join(options.tasks) or 'any task'}"
         )
     if options.rerun is not None:
-        return _record(dataset, dataset.chosen(tasks, chosen.ids), options, options.rerun)
+        beside = dataset.path.with_name(f"{dataset.path.name}.rrd")
+        path = beside if options.rerun == Path() else options.rerun
+        return _record(dataset, dataset.chosen(tasks, chosen.ids), options, path)
     total = sum(chosen.counts.values()) if chosen.ids is None else len(chosen.ids)
     with ProgressBar() as bar:
         report = write_gallery(

@@ -21,6 +21,7 @@ NONE_OF: Mapping[str, str] = {
 NO_OBJECTS = "no object is labelled"
 ALL_ASKED, UNBALANCED = "all_asked", "unbalanced"  # nothing was refused, and all or some are taken
 NOTHING = "nothing was found to ask about"
+BEYOND_LIMIT = "the limit has no row for them"
 
 
 def quotas(plan: Plan) -> dict[Cell, int]:
@@ -100,10 +101,23 @@ def _held_back(available: int, taken: int) -> str:
     return f"{ALL_ASKED} {available:,}"
 
 
+def beyond_limit(plan: Plan) -> set[str]:
+    """Tasks that could be asked, and that a small limit has no row for."""
+    if plan.config.limit is None:
+        return set()
+    shares = Counter[str]()
+    for (task, _, _), rows in quotas(plan).items():
+        shares[task] += rows
+    taken = rows_by_task(plan)
+    there = {threshold.task for threshold in plan.thresholds if threshold.available}
+    return {task for task in there if not shares[task] and not taken[task]}
+
+
 def not_asked(plan: Plan) -> dict[str, list[str]]:
     """Reason -> the tasks that give no row; a whole family is named once, as `family.*`."""
-    rows, why = rows_by_task(plan), reasons(plan)
+    rows, why, beyond = rows_by_task(plan), reasons(plan), beyond_limit(plan)
     names: dict[str, list[str]] = {}
     for task in (task for task, count in rows.items() if not count):
-        names.setdefault(why[task] or NOTHING, []).append(task)
+        reason = BEYOND_LIMIT if task in beyond else why[task] or NOTHING
+        names.setdefault(reason, []).append(task)
     return {reason: grouped(tasks, plan.tasks) for reason, tasks in names.items()}

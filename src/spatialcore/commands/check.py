@@ -137,7 +137,7 @@ def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> 
         details = [line for _, found in surveys for r in found for line in detail_lines(r)]
         details = [wrapped(line) for line in details]
         print("\n".join(["", *details, ""]))
-    print("\n".join(summary_lines(surveys)))
+    print("\n".join(map(wrapped, summary_lines(surveys))))
 
 
 def _as_json(surveys: list[tuple[Source, list[SceneReport]]]) -> dict[str, Any]:

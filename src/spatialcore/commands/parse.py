@@ -51,6 +51,20 @@ def parse_options(options: type[T], argv: list[str], verb: str, text: str | None
         raise UsageError(_sentence(said.getvalue(), verb)) from None
 
 
+def or_default(argv: list[str], option: str) -> list[str]:
+    """Arguments in which an option may stand without a value: it then gets an empty one.
+
+    Example:
+        >>> or_default(["out", "--rerun", "--limit", "5"], "--rerun")
+        ['out', '--rerun=', '--limit', '5']
+    """
+    alone = [
+        word == option and (k + 1 == len(argv) or argv[k + 1].startswith("-"))
+        for k, word in enumerate(argv)
+    ]
+    return [f"{word}=" if bare else word for word, bare in zip(argv, alone, strict=True)]
+
+
 def _sentence(box: str, verb: str) -> str:
     """The sentence of the box that tyro draws around an error, and what was probably meant."""
     from spatialcore.settings_words import nearest

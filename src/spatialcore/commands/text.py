@@ -51,6 +51,11 @@ def wrapped(line: str) -> str:
     )  # fmt: skip
 
 
+def fitted(text: str) -> str:
+    """Each line of a text `wrapped`; those that fit, such as a table's, stay as they are."""
+    return "\n".join(map(wrapped, text.split("\n")))
+
+
 def _shown(letter: str) -> str:
     if letter in _KEPT or unicodedata.category(letter) not in _UNSAFE:
         return letter
