@@ -35,7 +35,7 @@ TASKS = [engine.task for engine in engines() if engine.kind == "revisit"]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("visits") / "set"
-    config = SampleConfig(rooms=1, clips=0, frames=100, layouts=("rescan",))
+    config = SampleConfig(rooms=1, clips=0, frames=100, layouts=("rescan",), seed=41)
     for _ in make_sample(folder, config, workers=1):
         pass
     return folder / "rescan"

@@ -28,7 +28,7 @@ PLAIN = dataclasses.replace(load_recipe("default"), name="custom")
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("visits") / "set"
-    config = SampleConfig(rooms=1, clips=0, frames=60, layouts=("rescan",))
+    config = SampleConfig(rooms=1, clips=0, frames=60, layouts=("rescan",), seed=41)
     for _ in make_sample(folder, config, workers=1):
         pass
     scene = open_source(folder / "rescan").open("visit0000_first--visit0000_later")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,20 +71,23 @@ class Scan:
         preset: Cameras, sensor and mesh spacing.
         frame_count: Frames of the walk.
         dice: Draws of this walk and its sensor; None = the room's. Their item is the scene id.
+        looked_at: Objects that the walk turns to again and again.
+        stops: Places of the walk from which the mesh is completed.
     """
 
     def __init__(
-        self, room: Room, preset: Preset, frame_count: int, dice: Dice | None = None
-    ) -> None:
+        self, room: Room, preset: Preset, frame_count: int, dice: Dice | None = None,
+        looked_at: Collection[int] = (), stops: int = SURVEY_STOPS,
+    ) -> None:  # fmt: skip
         self.room, self.preset, self.frame_count = room, preset, frame_count
-        self.dice = dice or room.dice
+        self.dice, self.stops = dice or room.dice, stops
         self.solids, self.object_ids = room.solids()
         shell = 2 + len(room.polygon)
         self.renderer = Renderer(
             self.solids, room.walls, room.height, lamps(room), shell, preset.shadow_size
         )
         self.world_from_room = world_from_room(self.dice)
-        self.room_from_cam = walk_poses(room, self.solids, frame_count, self.dice)
+        self.room_from_cam = walk_poses(room, self.solids, frame_count, self.dice, looked_at)
         self.lost_pose, self.lost_depth = _lost_frames(frame_count, preset.faults)
         surface = surface_mesh(self.solids, self.object_ids, preset.spacing)
         # What lies inside the walls would pass for their surface within the tolerance.
@@ -122,9 +126,7 @@ class Scan:
         A scan's mesh comes from many more frames than are kept; without these looks its floor and
         ceiling would have holes where no kept frame happens to look.
         """
-        stops = np.linspace(0, self.frame_count - 1, min(SURVEY_STOPS, self.frame_count)).astype(
-            int
-        )
+        stops = np.linspace(0, self.frame_count - 1, min(self.stops, self.frame_count)).astype(int)
         turns = 2 * math.pi * np.arange(SURVEY_TURNS) / SURVEY_TURNS
         places = [self.room_from_cam[stop, :3, 3] for stop in stops.tolist()]
         # A lamp hangs over each arm of the room, so no arm is left out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,14 +126,15 @@ def _positions(room: Room, solids: list[Solid], count: int, dice: Dice) -> Float
     return np.stack([np.interp(at, length, fine[:, k]) for k in range(2)], axis=1)
 
 
-def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
+def _targets(room: Room, places: Float64, dice: Dice, again: Collection[int]) -> Float64:
     """(count, 3) points to look at: drawn objects one after another, never one too close."""
     shell = 2 + len(room.polygon)
-    spots = []
+    spots, chosen = [], []
     for thing in room.objects[shell:]:
         if thing.parent < 0:
             lows, highs = zip(*(s.extent() for s in thing.solids), strict=True)
             spots.append(0.5 * (np.min(lows, axis=0) + np.max(highs, axis=0)))
+            chosen.append(thing.object_id in again)
     centres = np.array(spots)
     centres[:, 2] = np.minimum(centres[:, 2], HIGHEST_LOOK)
     count = len(places)
@@ -150,6 +152,8 @@ def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
         turned = np.abs(np.remainder(bearing - facing + math.pi, 2 * math.pi) - math.pi)
         far = (away > min(1.3, 0.7 * away.max())) & (np.arange(len(away)) != last)
         good = np.flatnonzero(far & (turned < EASY_TURN))
+        if again and k % 2:
+            good = np.flatnonzero(far & chosen)
         if not len(good):
             good = np.flatnonzero(far)
         last = int(dice.pick(good.tolist(), "walk/look", k)) if len(good) else int(away.argmax())
@@ -159,7 +163,10 @@ def _targets(room: Room, places: Float64, dice: Dice) -> Float64:
     return rows
 
 
-def walk_poses(room: Room, solids: list[Solid], count: int, dice: Dice | None = None) -> Float64:
+def walk_poses(
+    room: Room, solids: list[Solid], count: int, dice: Dice | None = None,
+    again: Collection[int] = (),
+) -> Float64:  # fmt: skip
     """Poses of a walk through the room.
 
     Args:
@@ -167,13 +174,14 @@ def walk_poses(room: Room, solids: list[Solid], count: int, dice: Dice | None = 
         solids: `room.solids()[0]`.
         count: Frames F.
         dice: Draws of the walk; None = the room's.
+        again: Objects that every second look is for, where one is far enough.
 
     Returns:
         room_from_cam: (F, 4, 4) float64; 1.2 to 1.7 m above the floor, level but for a sway.
     """
     dice = dice or room.dice
     places = _positions(room, solids, count, dice)
-    targets = _targets(room, places, dice)
+    targets = _targets(room, places, dice, again)
     time = np.arange(count) / max(count, 60)
     base, sway = dice.between(1.36, 1.5, "walk/height"), dice.between(0.0, 6.0, "walk/phase")
     height = base + 0.14 * np.sin(9.0 * time + sway) + 0.015 * np.sin(80.0 * time)

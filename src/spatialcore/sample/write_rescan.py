@@ -14,7 +14,7 @@ from spatialcore.sample.dice import Dice
 from spatialcore.sample.files import Written, write_file
 from spatialcore.sample.mesh import Mesh
 from spatialcore.sample.presets import Preset
-from spatialcore.sample.revisit import later_room
+from spatialcore.sample.revisit import later_room, looked_at
 from spatialcore.sample.rooms import Rectangle, Room
 from spatialcore.sample.scan import Scan, world_from_room
 from spatialcore.sample.solids import rotation, turn
@@ -22,6 +22,7 @@ from spatialcore.sample.write_posed import matrix_text
 from spatialcore.types import Float64, compose_poses, invert_pose
 
 FOLDER = "rescan"
+VISIT_STOPS = 24  # of the looks around: a side that one visit leaves out would seem to have moved
 UNITS = 1000  # of depth, to the metre
 
 
@@ -38,10 +39,12 @@ def visit_ids(scene_id: str) -> tuple[str, str]:
 
 def write_visits(root: Path, room: Room, preset: Preset, frame_count: int) -> list[Written]:
     """Make both visits of a room."""
-    later, _ = later_room(room, room.dice)
+    later, moved = later_room(room, room.dice)
+    turned_to = looked_at(room, moved, room.dice)
     written: list[Written] = []
     for one, scan_id in zip((room, later), visit_ids(room.id), strict=True):
-        scan = Scan(one, preset, frame_count, Dice(room.dice.seed, scan_id))
+        dice = Dice(room.dice.seed, scan_id)
+        scan = Scan(one, preset, frame_count, dice, turned_to, VISIT_STOPS)
         written += _sequence(root, scan)
         mesh = scan.mesh()
         folder = f"{FOLDER}/{scan_id}"
