@@ -13,11 +13,17 @@ import pytest
 from spatial_engine.dataset.texts import drawn_texts
 from spatial_engine.engines import engines
 from spatial_engine.engines.base import Engine
+from spatial_engine.engines.camera_object import BEHIND_DEG
+from spatial_engine.engines.visits import MOVED_M
+from spatial_engine.engines.walk_task import OPEN_FLOOR
 from spatial_engine.plan.quotas import in_benchmark
-from spatial_engine.recipe import Recipe
+from spatial_engine.recipe import Recipe, load_recipe
 from spatial_engine.records.names import said, spoken, spoken_plural
+from spatial_engine.records.task_name import family_of
 from spatial_engine.records.wording import TemplateFile, Wording, load_wordings, wording_of
 from spatial_engine.records.wording_lint import lint
+from spatialcore.relations.floor_plan import WALL_REACH_M
+from spatialcore.relations.pairs import DEFAULT_RULES as RULES
 
 FAMILIES = sorted({engine.task.partition(".")[0] for engine in engines()})
 
@@ -76,6 +82,8 @@ GOOD = Wording(
         ({"questions": {"": (*QUESTION, "Clearly, is the {thing} left or right in mm?")}}, "away"),
         ({"questions": {"": (*QUESTION, "In mm, is the {thing} right or left?")}}, "share"),
         ({"answers": {"": ("It is `{word}`.", "`{word}` it is!")}}, "share 100 %"),
+        ({"notes": ("Left is {side}.",)}, "no slots"),
+        ({"notes": ("left of the middle",)}, "a sentence"),
         ({"names": ("thing", "other")}, "no text says it"),
         ({"names": ()}, "is no name"),
         ({"question_slots": ("thing_plural",), "names": ()}, "plural of no name"),
@@ -98,6 +106,30 @@ def test_words_that_all_texts_hold_do_not_make_them_alike() -> None:
     )
     changed = dataclasses.replace(GOOD, questions={"": (*QUESTION, *several)})
     assert lint(changed) == []
+
+
+NUMBERS = {
+    "spatial_relation.topology": f"{100 * RULES.adjacent_m:.0f} cm",
+    "spatial_relation.size.floor_area": f"{100 * (RULES.similar_ratio**2 - 1):.0f} %",
+    "spatial_relation.size.volume": f"{100 * (RULES.similar_ratio**3 - 1):.0f} %",
+    "spatial_relation.size.height": f"{100 * (RULES.similar_ratio - 1):.0f} %",
+    "floor_plan.same_wall": f"{100 * WALL_REACH_M:.0f} cm",
+    "floor_plan.free_area": f"{200 * OPEN_FLOOR.clearance_m:.0f} cm",
+    "revisit.which_moved": f"{100 * MOVED_M:.0f} cm",
+    "camera_object.unseen_direction": f"{BEHIND_DEG:.0f} degrees",
+    "over_time.which_moved": f"{100 * load_recipe().guards.moving_min_m:.0f} cm",
+}
+
+
+@pytest.mark.parametrize("task", NUMBERS)
+def test_each_question_says_what_its_words_mean(task: str) -> None:
+    """The numbers of the rules, so that a person can answer from the text; forms say them, too."""
+    wording = wording_of(task)
+    assert any(NUMBERS[task] in note for note in wording.notes)
+    forms = [load_wordings(TemplateFile(family_of(task))).get(f"{task}.boxed"), wording]
+    for text in (q for one in forms if one for q in one.questions[""]):
+        said = text.removesuffix("\n{options}")
+        assert any(said.endswith(f" {note}") for note in wording.notes)
 
 
 def test_names_are_said_so_that_the_sentence_stays_english() -> None:

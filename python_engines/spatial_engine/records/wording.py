@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ from spatialcore.settings import Name, Positive, decode, parse_toml
 from spatialcore.settings_words import nearest
 
 SLOT = re.compile(r"\{([a-z0-9_]+)\}")
+_OPTIONS = "\n{options}"
 
 Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 Texts = Annotated[tuple[Text, ...], Meta(min_length=1)]
@@ -66,6 +67,7 @@ class Wording:
         unit: Unit that every question names: "mm", "degree", "m", ..., or "".
         words: Closed set that every question lists, or ().
         forbid: Words that would change the meaning; none may occur.
+        notes: What the words of the answer mean, in numbers: each question ends with one of them.
         coordinates: Whether points are given or asked in 0-1000 coordinates.
         least: Least number of descriptions, questions and answers.
     """
@@ -84,6 +86,7 @@ class Wording:
     forbid: tuple[str, ...] = ()
     coordinates: bool = False
     least: tuple[int, int, int] = (2, 12, 6)
+    notes: tuple[str, ...] = ()
     _made: dict[str, Lines] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def lines(self, variant: str = "") -> Lines:
@@ -140,6 +143,7 @@ class _Task:
     unit: Unit = ""
     words: tuple[Text, ...] = ()
     forbid: tuple[Text, ...] = ()
+    notes: tuple[Text, ...] = ()
     coordinates: bool = False
     least: tuple[Positive, Positive, Positive] = (2, 12, 6)
 
@@ -157,13 +161,24 @@ def _lists(value: Any) -> dict[str, tuple[str, ...]]:
 def _with_options(open_task: _Task, answers: Texts | Mapping[Variant, Texts]) -> _Task:
     """The wording of a task with options to choose from."""
     questions = {
-        variant: tuple(f"{text}\n{{options}}" for text in texts)
+        variant: tuple(f"{text}{_OPTIONS}" for text in texts)
         for variant, texts in _lists(open_task.questions).items()
     }
     return replace(
         open_task, questions=questions, answers=answers, answer_slots=("letter",),
         question_slots=(*open_task.question_slots, "options"),
     )  # fmt: skip
+
+
+def _noted(texts: Sequence[str], notes: Sequence[str]) -> tuple[str, ...]:
+    """Questions with what their words mean, before the options to choose from."""
+    if not notes:
+        return tuple(texts)
+    said = []
+    for k, text in enumerate(texts):
+        asked = text.removesuffix(_OPTIONS)
+        said.append(f"{asked} {notes[k % len(notes)]}{text[len(asked) :]}")
+    return tuple(said)
 
 
 def parse_wordings(text: str, family: str) -> dict[str, Wording]:
@@ -191,10 +206,11 @@ def parse_wordings(text: str, family: str) -> dict[str, Wording]:
             said = _with_options(said, task.answers)
         phrased = task.like and not task.named and said.names
         wording = made[f"{family}.{name}"] = Wording(
-            f"{family}.{name}", shared[task.description], _lists(said.questions),
+            f"{family}.{name}", shared[task.description],
+            {v: _noted(texts, said.notes) for v, texts in _lists(said.questions).items()},
             _lists(said.answers), said.question_slots, said.answer_slots, said.repeated,
             () if phrased else said.names, said.names if phrased else said.phrases, said.unit,
-            said.words, said.forbid, task.coordinates, said.least,
+            said.words, said.forbid, task.coordinates, said.least, tuple(said.notes),
         )  # fmt: skip
         if problems := lint(wording):
             raise SettingsError(file, at, problems[0])

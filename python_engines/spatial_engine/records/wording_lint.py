@@ -49,6 +49,7 @@ def lint(wording: Wording) -> list[str]:
             _questions,
             _answers,
             _descriptions,
+            _notes,
         )
         for problem in rule(wording)
     ]
@@ -102,10 +103,13 @@ def _repeats(wording: Wording) -> Iterator[str]:
 def _near(wording: Wording) -> Iterator[str]:
     """Texts that say the same in nearly the same words.
 
-    Slots, the closed set, and the machine answer are in all of them and do not count.
+    Slots, the closed set, notes, and the machine answer are in all of them and do not count.
     """
     lists = [("description", wording.descriptions)]
-    lists += [("question", texts) for texts in wording.questions.values()]
+    lists += [
+        ("question", tuple(_without(text, wording.notes) for text in texts))
+        for texts in wording.questions.values()
+    ]
     lists += [("answer", texts) for texts in wording.answers.values()]
     closed = set(_WORD.findall(" ".join(wording.words).casefold()))
     for kind, texts in lists:
@@ -115,6 +119,13 @@ def _near(wording: Wording) -> Iterator[str]:
             if len(shared) > MOST_SHARED[kind] * len(either):
                 share = f"{100 * len(shared) / len(either):.0f} % of their words"
                 yield f"two {kind}s share {share}: {texts[a]!r} and {texts[b]!r}"
+
+
+def _without(text: str, notes: tuple[str, ...]) -> str:
+    """A question without what tells the meaning of its words."""
+    for note in notes:
+        text = text.replace(f" {note}", "")
+    return text
 
 
 def _content(text: str) -> set[str]:
@@ -150,6 +161,14 @@ def _descriptions(wording: Wording) -> Iterator[str]:
             yield f"a description has no slots: {text!r}"
         if wording.coordinates and "1000" not in text:
             yield f"does not say that coordinates run to 1000: {text!r}"
+
+
+def _notes(wording: Wording) -> Iterator[str]:
+    for note in wording.notes:
+        if SLOT.search(note):
+            yield f"a note has no slots: {note!r}"
+        if not note.endswith("."):
+            yield f"a note is a sentence: {note!r}"
 
 
 def _plain(text: str, wording: Wording) -> Iterator[str]:
