@@ -42,6 +42,7 @@ LETTERS = ("A", "B", "C", "D")
 FITS = ("yes", "no")
 LEAST_AWAY_M = 1.0  # from where one stands to what one faces and turns to
 WIDEST_DEG = 12.0  # from the middle of what one faces or turns to, to its corners
+OFFERS = 4  # sets of wrong options for two objects at one wall, at most
 LEAST_FREE_M2 = 1.0
 LEAST_SEEN = 0.45  # of the open floor, that the frames show where its area is asked
 DIAMETERS_CM = tuple(range(60, 401, 10))  # of round rugs that may fit
@@ -150,10 +151,13 @@ class FloorPlan(WalkEngine):
             if wall[a] != wall[b]:
                 continue
             others = [k for k in sorted(wall) if wall[k] != wall[a]]
-            place = walk.layout.place
-            others.sort(key=lambda k: (place.draw(self.task, (a, b, k), "distractor"), k))
-            if len(others) >= 2:
-                yield (a, b, *others[:3])
+            place, offered = walk.layout.place, set[frozenset[int]]()
+            for turn in range(OFFERS):
+                draws = {k: place.draw(self.task, (a, b, k, turn), "distractor") for k in others}
+                drawn = tuple(sorted(others, key=draws.__getitem__)[:3])
+                if len(drawn) >= 2 and frozenset(drawn) not in offered:
+                    offered.add(frozenset(drawn))
+                    yield (a, b, *drawn)
 
     def left_out(self, walk: WalkScene) -> Mapping[str, int]:
         """Rooms without four walls, and objects that stand at none or at two of them."""

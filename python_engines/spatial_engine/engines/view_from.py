@@ -103,6 +103,8 @@ def possible_views(task: str, views: ViewSet) -> Iterator[Row]:
                 # Hard ones show the faced object, too; and one should show where to stand.
                 wrong.sort(key=lambda f: not views.shows(face, f))
                 wrong.sort(key=lambda f: not (views.shows(stand, f) and views.shows(face, f)))
+                # Last those in which a name may be of another object: they cannot be shown.
+                wrong.sort(key=lambda f: not (views.alone(stand, f) and views.alone(face, f)))
                 four = [right]
                 for frame in wrong:
                     if len(four) <= WRONG and not any(_alike(views, frame, f) for f in four):

@@ -186,6 +186,10 @@ class ViewSet:
         """Whether a frame shows an object."""
         return self._tables[0][self.rows[object_id]][self.columns[frame]]
 
+    def alone(self, object_id: int, frame: int) -> bool:
+        """Whether a frame sees no other object that the object's name may stand for."""
+        return self._tables[2][self.rows[object_id]][self.columns[frame]]
+
     def lacks(self, object_id: int, frame: int) -> bool:
         """Whether a frame sees nothing of an object."""
         return self._tables[1][self.rows[object_id]][self.columns[frame]]

@@ -22,7 +22,8 @@ def shortages(plan: Plan) -> dict[str, dict[str, int]]:
 
     In this order, each as far as it reaches: `constant_content` (there, but its answer never
     varies), `unbalanced` (there, but more frequent than what it is balanced with),
-    `near_duplicate`, `room_cap`, and for the rest `one_per_room`, `guards` (others were refused),
+    `near_duplicate`, `room_cap`, and for the rest `one_per_room` (one for each set of frames of a
+    room that is shown, at most), `guards` (others were refused),
     or `few_candidates`.
     """
     rows: dict[str, list[Threshold]] = defaultdict(list)
@@ -33,7 +34,8 @@ def shortages(plan: Plan) -> dict[str, dict[str, int]]:
     for cell in plan.scene_quota:
         rooms[cell[0]] += scene_count(plan.scenes, cell)
     return {
-        task: _reasons(missing, held_back(task, rows[task]), rejected.get(task, {}), rooms[task],
+        task: _reasons(missing, held_back(task, rows[task]), rejected.get(task, {}),
+                       rooms[task] * (plan.recipe.walks if engine_of(task).of_walk else 1),
                        sum(row.available for row in rows[task]))
         for task, missing in shortfall(plan).items()
     }  # fmt: skip
