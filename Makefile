@@ -60,8 +60,10 @@ small: $(VENV)/.developed
 gate-blind: $(VENV)/.developed
 	$(BIN)/python -m benchmarks.blind runs/blind --page docs/blind.md
 
+# Hundreds of processes start in the suite; without bytecode each of them compiles the package.
 test: $(VENV)/.developed lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m compileall -q src python_engines kernels
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow

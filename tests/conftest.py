@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ os.environ["SPATIALCORE_TRACEBACK"] = "1"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process_unless_asked() -> Iterator[None]:
+    """A verb without --workers works in this process: two more take longer to start than to work.
+
+    What runs in processes says so (`--workers 2`), or is a command of its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spatialcore.workers.available_processors", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

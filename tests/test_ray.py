@@ -138,7 +138,10 @@ def test_an_address_reaches_a_running_cluster(cluster: str, planned: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGHUP, "tmp/.ray.*/*"), (signal.SIGTERM, "out/shards/*.json")],
+    [
+        (signal.SIGTERM, "out/shards/*.json"),
+        pytest.param(signal.SIGHUP, "tmp/.ray.*/*", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_the_whole_group_ends_ray_too(
     planned: Path, number: signal.Signals, moment: str

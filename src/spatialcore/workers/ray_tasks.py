@@ -107,6 +107,7 @@ def _imported() -> Any:
     """The library, told to be quiet before it looks."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of tomorrow
+    os.environ.setdefault("RAY_worker_niceness", "0")  # ours is as urgent as processes would be
     try:
         import ray
     except ImportError as error:
