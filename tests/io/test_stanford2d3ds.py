@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io import frame_files
+from spatialcore.io.images import image_size
 from spatialcore.io.open import open_source
 from spatialcore.io.stanford2d3ds import Stanford2d3dsSource
 from spatialcore.io.survey import survey_scene
@@ -151,3 +153,26 @@ def test_damage_is_typed(tmp_path: Path, name: str) -> None:
         with contextlib.suppress(SceneFormatError):  # anything else fails the test
             scene = source.open("room")
             scene.read_instance(scene.frames[1])
+
+
+def test_pictures_without_poses_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_area(tmp_path) / "data"
+    opened: list[str] = []
+
+    def size(image: Path) -> tuple[int, int]:
+        opened.append(image.name)
+        return image_size(image)
+
+    monkeypatch.setattr(frame_files, "image_size", size)
+    (data / f"pose/{stem(1)}pose.json").unlink()
+    scene = open_source(tmp_path).open(f"area_1_{ROOM}")
+    assert [f.reason for f in scene.frames] == ["", "pose_missing", "", "", "", ""]
+    assert scene.frames[1].image == f"area_1/data/rgb/{stem(1)}rgb.png"
+    assert f"{stem(1)}rgb.png" not in opened
+    assert len(opened) == COUNT - 1
+    for k in range(COUNT):
+        (data / f"pose/{stem(k)}pose.json").unlink(missing_ok=True)
+    with pytest.raises(SceneFormatError, match=f"{COUNT} pose_missing"):
+        open_source(tmp_path).open(f"area_1_{ROOM}")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io import videos
 from spatialcore.io.archives import member_bytes, members
 from spatialcore.io.depth_maps import depth_map_size, read_depth_map
 from spatialcore.io.images import open_image
@@ -65,9 +66,36 @@ def test_a_hole_is_not_searched_to_its_end(tmp_path: Path, name: str) -> None:
     path = path.rename(tmp_path / name)
     with path.open("r+b") as file:
         file.truncate(8 << 30)
-    with pytest.raises(SceneFormatError, match="no picture in 128 MiB") as error:
+    with pytest.raises(SceneFormatError, match="no picture in 32 MiB") as error:
         video_frame_count(path)
     assert error.value.code == "image_bad"
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.avi"])
+def test_steps_of_eight_bytes_are_counted_and_walked_once(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that is cut, and atoms that hold nothing: looked at once however often it is asked."""
+    pytest.importorskip("av")
+    path = video(tmp_path / name, [np.full((48, 64, 3), s, np.uint8) for s in SHADES], "mpeg4")
+    content = path.read_bytes()
+    step = b"JUNK\0\0\0\0" if name == "v.avi" else b"\0\0\0\x08free"
+    head = 212 if name == "v.avi" else int.from_bytes(content[:4], "big")
+    path.write_bytes(content[:head] + step * 4096 + content[head:])
+    monkeypatch.setattr(videos, "_SILENT_BYTES", 1 << 14)
+    opened: list[Path] = []
+
+    class Stream(videos._Stream):
+        def __init__(self, path: Path) -> None:
+            opened.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(videos, "_Stream", Stream)
+    for ask in (video_size, video_frame_count, video_size):
+        with pytest.raises(SceneFormatError, match="no picture") as error:
+            ask(path)
+        assert error.value.code == "image_bad"
+    assert len(opened) == 1
 
 
 def test_a_playlist_leads_nowhere(tmp_path: Path) -> None:

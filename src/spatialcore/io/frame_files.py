@@ -31,6 +31,8 @@ from spatialcore.types import Camera, Float64, Frame
 
 # 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
 MAX_FRAMES = 1 << 16
+# Of a scene in which no frame has a pose, so that it is told what else it lacks.
+_MASKED_LOOKED_AT = 64
 _READ_FEWER = "--stride 10 reads every tenth; or split the capture"
 
 Size = tuple[int, int]
@@ -173,20 +175,37 @@ def listed(files: Iterable[FrameFiles], path: Path) -> list[FrameFiles]:
     return found
 
 
-def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
-    """A row for each frame; one whose picture an earlier frame has is not looked at again."""
+def _rows(files: Sequence[FrameFiles], root: Path) -> list[_Row]:
+    """A row for each frame; files are opened of those alone that are not masked without them.
+
+    Where that leaves nothing that tells the sizes, files of the first masked ones are opened too.
+    """
+    faults = [_pose_fault(part) for part in files]
+    rows = list(_looked_at(files, faults, root, 0))
+    if any(row.size is not None and row.depth_size is not None for row in rows):
+        return rows
+    return list(_looked_at(files, faults, root, _MASKED_LOOKED_AT))
+
+
+def _looked_at(
+    files: Sequence[FrameFiles], faults: Sequence[str], root: Path, masked: int
+) -> Iterator[_Row]:
+    """Rows, with headers of so many masked frames; a picture that was seen is not read again."""
     seen: set[tuple[Path, str]] = set()
     sizes: _Sizes = {}
-    for part in files:
+    for part, fault in zip(files, faults, strict=True):
         picture = None if part.color is None else (part.color, part.color_part)
         if picture in seen:
-            fault = part.fault or "frame_repeated"
-            alone = replace(part, color=None, depth=None, fault=fault)
-            yield _row(alone, root, sizes)
+            alone = replace(part, color=None, depth=None)
+            yield _row(alone, root, sizes, part.fault or "frame_repeated")
             continue
         if picture is not None:
             seen.add(picture)
-        yield _row(part, root, sizes)
+        if fault and masked <= 0:
+            yield _Row(_frame(part, root, fault, part.rotate or 0), None, None)
+            continue
+        masked -= bool(fault)
+        yield _row(part, root, sizes, fault)
 
 
 def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tuple[int, int, str]:
@@ -208,7 +227,23 @@ def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tupl
     return (turn, 0, "") if lies else (turn, turn, "")
 
 
-def _row(part: FrameFiles, root: Path, sizes: _Sizes) -> _Row:
+def _frame(
+    part: FrameFiles, root: Path, reason: str, turn: int, of_picture: int | None = None
+) -> Frame:
+    """The frame of a table, turned; its picture may be turned otherwise."""
+    pose, first = part.world_from_cam, turn if of_picture is None else of_picture
+    return Frame(
+        index=part.index,
+        name=part.name,
+        world_from_cam=None if pose is None else turned_pose(pose, turn),
+        image=None if part.color is None else _uri(part.color, root, part.color_part, first),
+        depth=None if part.depth is None else _uri(part.depth, root, part.depth_part, turn),
+        reason=reason,
+        time=part.time,
+    )
+
+
+def _row(part: FrameFiles, root: Path, sizes: _Sizes, fault: str) -> _Row:
     size, color_fault = _color_size(part)
     stored_map = part.depth, part.depth_part
     if stored_map not in sizes:  # a map that many frames name is looked at once
@@ -217,16 +252,8 @@ def _row(part: FrameFiles, root: Path, sizes: _Sizes) -> _Row:
     of_picture, turn, exif_fault = _turns(part, size, depth_size)
     if size is not None and of_picture != turn:
         size = turned_size(size, of_picture)
-    pose = part.world_from_cam
-    frame = Frame(
-        index=part.index,
-        name=part.name,
-        world_from_cam=None if pose is None else turned_pose(pose, turn),
-        image=None if part.color is None else _uri(part.color, root, part.color_part, of_picture),
-        depth=None if part.depth is None else _uri(part.depth, root, part.depth_part, turn),
-        reason=_pose_fault(part) or color_fault or depth_fault or exif_fault,
-        time=part.time,
-    )
+    reason = fault or color_fault or depth_fault or exif_fault
+    frame = _frame(part, root, reason, turn, of_picture)
     stored = _Row(frame, size, depth_size, turn=turn)
     if part.intrinsics is None or size is None or depth_size is None:
         return stored
@@ -267,7 +294,7 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
             reasons; code "no_usable_frames".
     """
     given = listed(files, folder)
-    rows = list(_rows(given, root))
+    rows = _rows(given, root)
     color_size = _commonest(row.size for row in rows)
     depth_size = _commonest(row.depth_size for row in rows)
     if color_size is None or depth_size is None:

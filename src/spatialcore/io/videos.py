@@ -23,9 +23,9 @@ MAX_PIXELS = 64 << 20
 # Four hours at 60 frames a second.
 _MAX_FRAMES = 1 << 20
 SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
-# Read without a packet or picture: the table of an hour has some MiB, a raw picture of 64
-# megapixels 96. Without a bound a damaged file is searched to its end for what may follow.
-_SILENT_BYTES = 128 << 20
+# Read without a packet or picture: the table of four hours has 24 MiB. Without a bound a damaged
+# file is searched to its end for what may follow, by some demuxers at 8 bytes a step.
+_SILENT_BYTES = 32 << 20
 _DEMUXERS = "mov,matroska,webm,avi"
 
 _COPY = "play it; where it stops, copy it again"
@@ -90,6 +90,8 @@ def _with_video(path: Path, take: Callable[[Any, Any, Callable[[], None]], T]) -
     try:
         with file, av.open(file, options=options, metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if file.silent:
+                raise _bad(path, _NOTHING)
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
                 raise _bad(path, f"holds frames of {stream.width}x{stream.height} pixels")
             taken = take(container, stream, file.heard)
@@ -111,17 +113,26 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=8)
-def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, ...], float]:
+_Times = tuple[tuple[int, int], tuple[int, ...], float]
+
+
+def _times(path: Path) -> _Times:
     """Size, the time of every frame in the order shown, and seconds of a tick.
 
     There are no times where packets have none.
     """
+    found = _looked_up(path, _stamp(path))
+    if isinstance(found, SceneFormatError):
+        raise SceneFormatError(found.path, found.what, found.hint, found.code)
+    return found
+
+
+@lru_cache(maxsize=8)
+def _looked_up(path: Path, stamp: tuple[int, int]) -> _Times | SceneFormatError:
+    """Of a damaged file what is wrong with it, so that it is searched once."""
     del stamp
 
-    def packets(
-        container: Any, stream: Any, heard: Callable[[], None]
-    ) -> tuple[tuple[int, int], tuple[int, ...], float]:
+    def packets(container: Any, stream: Any, heard: Callable[[], None]) -> _Times:
         times: list[int] = []
         tick = float(stream.time_base or 0)
         for seen, packet in enumerate(container.demux(stream)):
@@ -135,7 +146,10 @@ def _times(path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], tuple[i
         distinct = len(set(shown)) == len(shown)
         return (stream.width, stream.height), shown if distinct else (), tick
 
-    return _with_video(path, packets)
+    try:
+        return _with_video(path, packets)
+    except SceneFormatError as error:
+        return error.with_traceback(None)
 
 
 def video_size(path: Path) -> tuple[int, int]:
@@ -144,7 +158,7 @@ def video_size(path: Path) -> tuple[int, int]:
     Raises:
         SceneFormatError: Missing, damaged, too large, or PyAV is not installed (code "extra").
     """
-    return _times(path, _stamp(path))[0]
+    return _times(path)[0]
 
 
 def video_frame_count(path: Path) -> int | None:
@@ -153,7 +167,7 @@ def video_frame_count(path: Path) -> int | None:
     Raises:
         SceneFormatError: As `video_size`.
     """
-    return len(_times(path, _stamp(path))[1]) or None
+    return len(_times(path)[1]) or None
 
 
 def video_seconds(path: Path) -> float | None:
@@ -162,7 +176,7 @@ def video_seconds(path: Path) -> float | None:
     Raises:
         SceneFormatError: As `video_size`.
     """
-    _, times, tick = _times(path, _stamp(path))
+    _, times, tick = _times(path)
     return (times[-1] - times[0]) * tick if times and tick else None
 
 
@@ -174,7 +188,7 @@ def video_frame(path: Path, number: int) -> Image.Image:
     Raises:
         SceneFormatError: As `video_size`, or there is no such frame.
     """
-    times = _times(path, _stamp(path))[1]
+    times = _times(path)[1]
     if times and number >= len(times):
         raise _bad(path, f"has no frame {number}, it holds {len(times)}")
 
