@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from spatialcore.arrow_start import keep_pandas_out
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import TRACEBACK_VARIABLE, guarded, say_interrupted
 from spatialcore.commands.verbs import installed_verbs
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     if "--traceback" in args:
         args.remove("--traceback")
         os.environ[TRACEBACK_VARIABLE] = "1"
+    keep_pandas_out()
     code = guarded("", lambda: _run(args))
     # What is still buffered may find its reader gone or the disk full.
     flushed = guarded("", _flush)

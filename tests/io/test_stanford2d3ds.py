@@ -155,7 +155,7 @@ def test_damage_is_typed(tmp_path: Path, name: str) -> None:
             scene.read_instance(scene.frames[1])
 
 
-def test_pictures_without_poses_are_not_opened(
+def test_pictures_of_a_crowd_without_poses_are_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_area(tmp_path) / "data"
@@ -166,13 +166,15 @@ def test_pictures_without_poses_are_not_opened(
         return image_size(image)
 
     monkeypatch.setattr(frame_files, "image_size", size)
-    (data / f"pose/{stem(1)}pose.json").unlink()
+    monkeypatch.setattr(frame_files, "_MASKED_LOOKED_AT", 1)
+    for k in (1, 4, 5):
+        (data / f"pose/{stem(k)}pose.json").unlink()
     scene = open_source(tmp_path).open(f"area_1_{ROOM}")
-    assert [f.reason for f in scene.frames] == ["", "pose_missing", "", "", "", ""]
-    assert scene.frames[1].image == f"area_1/data/rgb/{stem(1)}rgb.png"
-    assert f"{stem(1)}rgb.png" not in opened
-    assert len(opened) == COUNT - 1
-    for k in range(COUNT):
-        (data / f"pose/{stem(k)}pose.json").unlink(missing_ok=True)
-    with pytest.raises(SceneFormatError, match=f"{COUNT} pose_missing"):
+    lost = "pose_missing"
+    assert [f.reason for f in scene.frames] == ["", lost, "", "", lost, lost]
+    assert scene.frames[4].image == f"area_1/data/rgb/{stem(4)}rgb.png"
+    assert opened == [f"{stem(k)}rgb.png" for k in range(4)]
+    for k in (0, 2, 3):
+        (data / f"pose/{stem(k)}pose.json").unlink()
+    with pytest.raises(SceneFormatError, match=f"{COUNT} {lost}"):
         open_source(tmp_path).open(f"area_1_{ROOM}")

@@ -31,8 +31,8 @@ from spatialcore.types import Camera, Float64, Frame
 
 # 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
 MAX_FRAMES = 1 << 16
-# Of a scene in which no frame has a pose, so that it is told what else it lacks.
-_MASKED_LOOKED_AT = 64
+# Masked frames whose files are opened all the same: their cameras can be told.
+_MASKED_LOOKED_AT = 4096
 _READ_FEWER = "--stride 10 reads every tenth; or split the capture"
 
 Size = tuple[int, int]
@@ -175,25 +175,16 @@ def listed(files: Iterable[FrameFiles], path: Path) -> list[FrameFiles]:
     return found
 
 
-def _rows(files: Sequence[FrameFiles], root: Path) -> list[_Row]:
-    """A row for each frame; files are opened of those alone that are not masked without them.
+def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
+    """A row for each frame.
 
-    Where that leaves nothing that tells the sizes, files of the first masked ones are opened too.
+    Not looked at are files of a frame whose picture an earlier frame has, and those of a crowd of
+    frames that are masked without them.
     """
-    faults = [_pose_fault(part) for part in files]
-    rows = list(_looked_at(files, faults, root, 0))
-    if any(row.size is not None and row.depth_size is not None for row in rows):
-        return rows
-    return list(_looked_at(files, faults, root, _MASKED_LOOKED_AT))
-
-
-def _looked_at(
-    files: Sequence[FrameFiles], faults: Sequence[str], root: Path, masked: int
-) -> Iterator[_Row]:
-    """Rows, with headers of so many masked frames; a picture that was seen is not read again."""
     seen: set[tuple[Path, str]] = set()
     sizes: _Sizes = {}
-    for part, fault in zip(files, faults, strict=True):
+    masked = 0
+    for part in files:
         picture = None if part.color is None else (part.color, part.color_part)
         if picture in seen:
             alone = replace(part, color=None, depth=None)
@@ -201,10 +192,11 @@ def _looked_at(
             continue
         if picture is not None:
             seen.add(picture)
-        if fault and masked <= 0:
+        fault = _pose_fault(part)
+        masked += bool(fault)
+        if fault and masked > _MASKED_LOOKED_AT:
             yield _Row(_frame(part, root, fault, part.rotate or 0), None, None)
             continue
-        masked -= bool(fault)
         yield _row(part, root, sizes, fault)
 
 
@@ -294,7 +286,7 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
             reasons; code "no_usable_frames".
     """
     given = listed(files, folder)
-    rows = _rows(given, root)
+    rows = list(_rows(given, root))
     color_size = _commonest(row.size for row in rows)
     depth_size = _commonest(row.depth_size for row in rows)
     if color_size is None or depth_size is None:

@@ -17,6 +17,7 @@ from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from spatialcore.arrow_start import keep_pandas_out
 from spatialcore.errors import WorkerError
 from spatialcore.interrupts import ENDING, held_back
 from spatialcore.workers.outcomes import Died, Outcomes, Piece, Raised, attempt, sendable
@@ -139,6 +140,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent_lasts:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     _end_with_parent(parent_lasts)
+    keep_pandas_out()
     with suppress(EOFError, OSError):
         connection.send("ready")
         while True:
