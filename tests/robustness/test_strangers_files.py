@@ -22,6 +22,7 @@ from spatial_engine.view.serve import make_server
 from spatialcore.errors import RecordError, SceneFormatError
 from spatialcore.files import content_hash
 from spatialcore.io.parquet import Limits, OverLimit, ParquetFile, read_parquet
+from tests.fabricate import nerfstudio_capture
 
 _MIB = 1 << 20
 
@@ -134,12 +135,12 @@ BOMBS = {
 
 
 @pytest.fixture(scope="module")
-def bombs(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bombs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Data sets whose one record file is a bomb that its done file vouches for."""
     from spatial_engine.commands import generate
 
     root = tmp_path_factory.mktemp("bombs")
-    argv = [str(sample_dir / "scannet"), "-o", str(root / "sound"), "--limit", "20"]
+    argv = [str(nerfstudio_capture(root / "capture", 16)), "-o", str(root / "sound")]
     assert generate.main([*argv, "--tasks", "camera_movement.distance"]) == 0
     found = {}
     for name, write in BOMBS.items():

@@ -17,7 +17,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import beside, fitted, printable
 from spatialcore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,14 +75,16 @@ def _run(options: Options) -> int:
 def _text(options: Options, audit: Audit) -> str:
     from spatial_engine.audit.audit import VERDICTS
 
-    width = max([len("type"), *map(len, audit.table())])
+    columns = {name: max(len(name), 5) + 2 for name in VERDICTS}
+    longest = max([len("type"), *(len(printable(kind)) for kind in audit.table())])
+    width = min(longest, 80 - sum(columns.values()))
     lines = [f"{options.output}: {len(audit.rows)} questions"]
     if audit.ignored:
         lines.append(f"no metadata of the set: {', '.join(map(printable, audit.ignored))}")
-    lines.append(f"{'type':<{width}}  " + "  ".join(f"{name:>13}" for name in VERDICTS))
+    lines.append(f"{'type':<{width}}" + "".join(f"{n:>{wide}}" for n, wide in columns.items()))
     for kind, found in audit.table().items():
-        cells = "  ".join(f"{found[name]:>13}" for name in VERDICTS)
-        lines.append(f"{printable(kind):<{width}}  {cells}")
+        cells = "".join(f"{found[name]:>{wide}}" for name, wide in columns.items())
+        lines.append(beside(printable(kind), width, cells))
     for row in audit.rows:
         if row.verdict == "disagrees":
             lines.append(
@@ -90,4 +92,4 @@ def _text(options: Options, audit: Audit) -> str:
                 f"stored {printable(row.stored)}, recomputed {row.recomputed}"
                 + (f" ({row.remark})" if row.remark else "")
             )
-    return "\n".join(lines)
+    return fitted("\n".join(lines))

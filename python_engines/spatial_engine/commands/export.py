@@ -25,6 +25,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import globs_of, roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
+from spatialcore.commands.text import wrapped
 from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
@@ -182,4 +183,5 @@ def as_lines(output: Path, counts: Exported) -> Sequence[str]:
         )
     if counts.waiting:
         lines.append(f"  {counts.waiting:,} parts are still to be made, by other --shard i/n")
-    return [*lines, *(f"  not made: {lost}; run again to try it once more" for lost in counts.lost)]
+    lines += [f"  not made: {lost}; run again to try it once more" for lost in counts.lost]
+    return [wrapped(line) for line in lines]

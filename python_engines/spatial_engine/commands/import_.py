@@ -23,7 +23,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.progress import ProgressBar
-from spatialcore.commands.text import one_line, printable
+from spatialcore.commands.text import fitted, one_line, printable
 
 if TYPE_CHECKING:
     from spatial_engine.importing import ImportReport
@@ -104,4 +104,4 @@ def _as_text(out: Path, report: ImportReport) -> str:
     for reason, count in report.left_out.most_common():
         where = ", ".join(report.examples[reason])
         lines.append(f"{count:>9,}  left out: {reason} ({where})")
-    return "\n".join(map(printable, lines))
+    return fitted(printable("\n".join(lines)))

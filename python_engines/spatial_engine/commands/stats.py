@@ -22,7 +22,7 @@ import tyro
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.progress import ProgressBar
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import parted, printable
 from spatialcore.errors import UsageError
 from spatialcore.workers import Workers
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from spatial_engine.dataset.stats import DatasetStats, TaskStats
 
+_NAME = 24  # columns of a task
 _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
 _SHARES = {"chance": "chance", "const.": "majority", "blind": "blind"}
 _LEGEND = (
@@ -119,7 +120,7 @@ def _table(stats: DatasetStats) -> Table:
         title=f"{stats.rows:,} records in {stats.files} files", title_justify="left",
         box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True,
     )  # fmt: skip
-    table.add_column("task", overflow="fold", min_width=22)
+    table.add_column("task", overflow="fold", min_width=_NAME)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("answers", overflow="fold", min_width=20)
     shown = [name for name in _SHARES if any(_cell(name, row) for row in stats.tasks.values())]
@@ -135,7 +136,8 @@ def _table(stats: DatasetStats) -> Table:
         cells = [_cell(name, row) for name in shown]
         if short is not None:
             cells.append(f"{short[task]:,}" if short.get(task) else "")
-        told = Text(printable(f"  {task.partition('.')[2]}")), Text(printable(_answers(row)))
+        name = parted(printable(f"  {task.partition('.')[2]}"), _NAME)
+        told = Text(name), Text(printable(_answers(row)))
         table.add_row(told[0], f"{row.rows:,}", told[1], *cells)
     return table
 
@@ -185,7 +187,7 @@ def _budgets(stats: DatasetStats) -> Table:
         title="percent of records that so many frames answer; in brackets how many otherwise "
         "than by the record's own frames", title_justify="left", box=SIMPLE_HEAD,
     )  # fmt: skip
-    table.add_column("task", no_wrap=True)
+    table.add_column("task", overflow="fold")
     for name in names:
         table.add_column(name, justify="right")
     for task, found in stats.budgets.items():
@@ -194,7 +196,7 @@ def _budgets(stats: DatasetStats) -> Table:
             one = found.get(name)
             share = "" if one is None else f"{100 * one.answered / one.rows:.0f}"
             cells.append(share + (f" ({one.changed})" if one is not None and one.changed else ""))
-        table.add_row(printable(task), *cells)
+        table.add_row(parted(printable(task), _NAME), *cells)
     return table
 
 

@@ -18,6 +18,7 @@ import tyro
 from spatial_engine.commands.plan_text import duration
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
+from spatialcore.commands.text import wrapped
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.status import Status
@@ -76,4 +77,4 @@ def lines(options: Options, status: Status) -> list[str]:
         out.append(f"  rate     {status.rows_a_minute:,.0f} records a minute{rest}")
     for target, (made, parts) in (status.exports or {}).items():
         out.append(f"  export   {target}: {made:,} of {parts:,} parts")
-    return [*out, f"  next     {status.next}"]
+    return [*map(wrapped, out), f"  next     {status.next}"]  # a command stays whole

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialcore.commands.progress import ProgressBar
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import parted, printable
 
 if TYPE_CHECKING:
     from spatial_engine.dataset.dataset import Dataset
     from spatial_engine.dataset.stress import Share, TaskStress
+
+_NAME = 26  # columns of a task
 
 
 def run_stress(dataset: Dataset, most: int) -> dict[str, TaskStress]:
@@ -69,7 +71,7 @@ def print_stress(found: Mapping[str, TaskStress]) -> None:
         Console(),
         Table(title="without looking", title_justify="left", box=SIMPLE_HEAD, pad_edge=False),
     )
-    table.add_column("task", overflow="fold", min_width=26)
+    table.add_column("task", overflow="fold", min_width=_NAME)
     for name in ("rows", "chance", "const.", "prior", "options", "marks", "text", "bound"):
         table.add_column(name, justify="right", no_wrap=True)
     family = ""
@@ -81,7 +83,7 @@ def print_stress(found: Mapping[str, TaskStress]) -> None:
         bound = f"{one.bound:.0%}" if one.within else f"[red]{one.bound:.0%}[/]"
         shares = (one.constant, one.prior, one.option, one.dot, one.text)
         table.add_row(
-            Text(printable(f"  {task.partition('.')[2]}")), f"{one.looked_at:,}",
+            Text(parted(printable(f"  {task.partition('.')[2]}"), _NAME)), f"{one.looked_at:,}",
             "" if one.chance is None else f"{one.chance:.0%}", *map(_with_interval, shares), bound,
         )  # fmt: skip
     console.print(table)

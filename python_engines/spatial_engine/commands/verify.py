@@ -23,7 +23,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import roots_of, shard_of
 from spatialcore.commands.progress import ProgressBar
-from spatialcore.commands.text import printable
+from spatialcore.commands.text import fitted, printable
 from spatialcore.errors import RecordError
 from spatialcore.workers import Workers
 
@@ -131,4 +131,4 @@ def _as_text(report: VerifyReport) -> str:
     if report.imported and not report.failed and not report.unchecked:
         verdict = "every answer follows from its source" if report.checked else "nothing to derive"
     lines.append(f"{report.checked:,}{of} records checked: {verdict}")
-    return "\n".join(lines)
+    return fitted("\n".join(lines))

@@ -36,6 +36,7 @@ from spatial_engine.scoring.vsibench import (
     revsi_aggregate,
     score_row,
 )
+from spatialcore.commands.text import fitted
 from spatialcore.errors import RecordError
 from spatialcore.io.raw_rows import raw_rows
 
@@ -281,4 +282,4 @@ def format_benchmark(report: Mapping[str, Any]) -> str:
     )
     lines = [head]
     lines += [f"{name:<{width}}  {value:>6.1f}" for name, value in report["scores"].items()]
-    return "\n".join([*lines, *report["notes"]])
+    return fitted("\n".join([*lines, *report["notes"]]))

@@ -15,9 +15,11 @@ from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.circular import judged
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.report import paired_interval
+from spatialcore.commands.text import beside, fitted
 
 # Baselines that a claim has to beat; the others are printed for orientation.
 CLAIMED = ("blind-trained", "blind-eval", "frequency")
+_COLUMNS = 80  # of a line, as in a pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +99,22 @@ def format_comparison(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     names = list(rows[0]["baselines"])
-    width = max(len(row["task"]) for row in rows)
-    head = "  ".join(f"{name:>13}" for name in names)
-    lines = [f"{'task':<{width}}  {'model':>6}  {head}  gain over the best, 95 % paired interval"]
+    columns = [max(len(name), 5) + 2 for name in names]
+    head = "".join(f"{name:>{wide}}" for name, wide in zip(names, columns, strict=True))
+    width = min(max(len(row["task"]) for row in rows), _COLUMNS - len(head) - 7)
+    lines = [f"{'task':<{width}}{'model':>7}{head}"]
     for row in rows:
-        cells = "  ".join(f"{100 * row['baselines'][name]['value']:>13.1f}" for name in names)
-        line = f"{row['task']:<{width}}  {100 * row['value']:>6.1f}  {cells}"
+        values = [100 * row["baselines"][name]["value"] for name in names]
+        cells = "".join(f"{v:>{wide}.1f}" for v, wide in zip(values, columns, strict=True))
+        lines.append(beside(row["task"], width, f"{100 * row['value']:>7.1f}{cells}"))
         if row["best"]:
             d = row["baselines"][row["best"]]
-            line += (
-                f"  {100 * d['gain']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f}) "
+            lines.append(
+                f"    {100 * d['gain']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f}) "
                 f"over {row['best']}"
             )
-        lines.append(line)
-    return "\n".join(lines)
+    lines.append("below a task: the gain over the best that does not look, 95 % paired interval")
+    return fitted("\n".join(lines))
 
 
 def _difference(own: list[float], other: list[float]) -> Difference:

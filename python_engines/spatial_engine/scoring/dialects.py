@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from spatialcore.commands.text import wrapped
 from spatialcore.errors import UsageError
 from spatialcore.settings_words import nearest
 
@@ -94,9 +95,9 @@ def dialect_of(benchmark: Benchmark, name: str | None) -> Dialect:
 
 
 def listed() -> list[str]:
-    """Every dialect in two or three lines: benchmark, name, rule, flaw."""
+    """Every dialect: benchmark, name, rule, flaw, each on lines of its own."""
     lines = []
     for one in DIALECTS:
-        lines += [f"{one.benchmark}  {one.name}", f"    {one.rule}"]
-        lines += [f"    flaw: {one.flaw}"] if one.flaw else []
+        lines += [f"{one.benchmark}  {one.name}", wrapped(f"    {one.rule}")]
+        lines += [wrapped(f"    flaw: {one.flaw}")] if one.flaw else []
     return lines

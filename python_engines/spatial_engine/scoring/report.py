@@ -20,10 +20,13 @@ from spatial_engine.records.record import QARecord
 from spatial_engine.records.rotations import is_fixed
 from spatial_engine.scoring.baselines import chance
 from spatial_engine.scoring.circular import Judged, Respond, judged
+from spatialcore.commands.text import beside, fitted
 from spatialcore.errors import SpatialCoreError
 
 BOOTSTRAP = 1000
 MANY = 20_000  # values from which on they are drawn by their counts
+_USUAL = "accuracy"  # the metric of most tasks
+_COLUMNS = 80  # of a line, as in a pipe
 LISTED = 100  # ids without a response; the rest is counted
 
 
@@ -259,28 +262,29 @@ def multispa_rows(values: Mapping[str, float]) -> dict[str, float]:
 
 def format_report(report: Mapping[str, Any]) -> str:
     """The report of `to_json` as a table."""
-    width = max([len(row["task"]) for row in report["rows"]] + [5])
     circular = report.get("rotated") is not None
-    once = f"{'once':>6}  " if circular else ""
-    lines = [
-        f"{'task':<{width}}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}  {'above':>6}  "
-        f"{'n':>6}  {once}metric"
-    ]
+    head = f"{'score':>6}{'low':>6}{'high':>6}{'chance':>7}{'above':>7}{'n':>8}"
+    head += f"{'once':>6}" if circular else ""
+    width = min(max([len(row["task"]) for row in report["rows"]] + [20]), _COLUMNS - len(head))
+    lines = [f"{'task':<{width}}{head}"]
     for row in report["rows"]:
         guess = "" if row["chance"] is None else f"{100 * row['chance']:.1f}"
         above = "" if row["adjusted"] is None else f"{100 * row['adjusted']:.1f}"
-        interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
-        notes = "".join(
-            f", {row[name]} {name}" for name in ("unparsed", "converted", "missing") if row[name]
+        cells = (
+            f"{100 * row['value']:>6.1f}{100 * row['low']:>6.1f}{100 * row['high']:>6.1f}"
+            f"{guess:>7}{above:>7}{row['n']:>8}"
         )
-        lines.append(
-            f"{row['task']:<{width}}  {100 * row['value']:>6.1f}  {interval:>15}  {guess:>6}  "
-            f"{above:>6}  {row['n']:>6}  "
-            + (f"{100 * row['once']:>6.1f}  " if circular else "")
-            + f"{row['metric']}{notes}"
-        )
+        cells += f"{100 * row['once']:>6.1f}" if circular else ""
+        lines.append(beside(row["task"], width, cells))
+        told = [] if row["metric"] == _USUAL else [row["metric"]]
+        counted = ("unparsed", "converted", "missing")
+        told += [f"{row[name]} {name}" for name in counted if row[name]]
+        lines += [f"    {', '.join(told)}"] if told else []
     for name, value in report["multispa"].items():
-        lines.append(f"{'MultiSPA ' + name:<{width}}  {100 * value:>6.1f}")
+        lines.append(beside(f"MultiSPA {name}", width, f"{100 * value:>6.1f}"))
+    lines.append(
+        f"in percent; low and high: the 95 % interval; the metric is {_USUAL} where none is named"
+    )
     lines.append(
         f"macro (mean of tasks) {100 * report['macro']:.1f}, "
         f"micro (mean of records) {100 * report['micro']:.1f}, "
@@ -293,7 +297,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         )
     if circular:
         lines += _circular_lines(report)
-    return "\n".join(lines)
+    return fitted("\n".join(lines))
 
 
 def _circular_lines(report: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from spatialcore.commands.guard import run_verb
 from spatialcore.commands.parse import shard_of
 from spatialcore.commands.progress import ProgressBar
 from spatialcore.commands.reading import KeyedReading
+from spatialcore.commands.text import wrapped
 from spatialcore.errors import CONTRADICTIONS
 from spatialcore.workers import Workers
 
@@ -135,7 +136,7 @@ def _as_text(report: IndexReport) -> str:
         f"{len(report.skipped)} skipped in {report.seconds:.1f} s"
     ]
     lines += [f"  {count:8} {reason}" for reason, count in sorted(report.reasons.items())]
-    lines += [f"  warning: {warning}" for warning in report.warnings()]
+    lines += [wrapped(f"  warning: {warning}") for warning in report.warnings()]
     if report.waiting:
         lines.append(f"  not complete: {report.waiting} other parts of --shard i/n are to come")
     lines += [f"  skipped {s.source}/{s.scene}: {s.reason}: {s.message}" for s in report.skipped]

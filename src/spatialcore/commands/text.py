@@ -51,6 +51,36 @@ def wrapped(line: str) -> str:
     )  # fmt: skip
 
 
+def beside(name: str, width: int, cells: str) -> str:
+    r"""A line of a table; a name that is too long for its column stands on a line of its own.
+
+    Example:
+        >>> print(beside("a", 3, "  1") + "\n" + beside("long", 3, "  2"))
+        a    1
+        long
+             2
+    """
+    if len(name) <= width:
+        return f"{name:<{width}}{cells}".rstrip()
+    return f"{name}\n{'':<{width}}{cells}".rstrip()
+
+
+def parted(name: str, width: int) -> str:
+    r"""A dotted name on as many lines as a column asks for: broken before a dot or a low line.
+
+    Example:
+        >>> print(parted("object_distance.choice", 16))
+        object_distance
+            .choice
+    """
+    if len(name) <= width or width < 12:
+        return name
+    start = len(name) - len(name.lstrip(" ")) + 1
+    cuts = (name.rfind(mark, start, width + 1) for mark in "._")
+    cut = next((cut for cut in cuts if cut > 0), width)
+    return f"{name[:cut]}\n{parted(f'    {name[cut:]}', width)}"
+
+
 def fitted(text: str) -> str:
     """Each line of a text `wrapped`; those that fit, such as a table's, stay as they are."""
     return "\n".join(map(wrapped, text.split("\n")))

@@ -22,7 +22,7 @@ import tyro
 
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
-from spatialcore.commands.text import one_line, printable
+from spatialcore.commands.text import fitted, one_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -256,4 +256,4 @@ def _text(report: dict[str, Any]) -> str:
             f"random {100 * c['random']:.1f} +- {100 * c['random_sd']:.1f} %, "
             f"space_aware {100 * c['space_aware']:.1f} %"
         )
-    return "\n".join(lines)
+    return fitted("\n".join(lines))
