@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spatial_engine.engines.camera_object import OPEN, CameraObject
 from spatial_engine.engines.candidates import Row
+from spatial_engine.engines.seen_parts import SeenParts
 from spatialcore.relations.verdict import Answer, Rejection
 from tests.engines.views_by_hand import AGAIN, in_world, random_room, random_world, views_of
 from tests.index.scenes import look
@@ -156,3 +159,17 @@ def _same(engine: CameraObject, plain, others, row: Row, answered: set[str]) -> 
             assert other.value == mirrored
         else:
             assert other.value == pytest.approx(mirrored, rel=1e-3, abs=2e-2)
+
+
+def test_the_middle_of_what_is_seen_in_part_is_not_asked_about() -> None:
+    """Of a desk whose right half is out of the picture nobody knows where its middle is."""
+    desk = block(1, "desk", (0, 4, 1), (1.6, 0.6, 0.6))
+    poses = [look((0, 0, 1), 90), look((4, 4, 1), 180)]
+    whole = views_of([desk], poses, [{1}, {1}])
+    assert ask("orbit_angle", whole, Row((0, 1), (1,))) == pytest.approx(90.0)
+    left = np.flatnonzero(desk.points[:, 0] < 0)
+    parts = SeenParts(
+        desk.points.astype(np.float32), np.ones(len(desk.points), np.int32), lambda frame: left
+    )
+    cut = replace(whole, open_layout=lambda: replace(whole.layout, parts=parts))
+    assert ask("orbit_angle", cut, Row((0, 1), (1,))) == "hidden_part"

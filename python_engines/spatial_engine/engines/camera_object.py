@@ -183,6 +183,8 @@ class CameraObject(AskedEngine):
         if not all(views.shows(object_id, frame) for frame in row.frames):
             return Rejection(Reason.CATEGORY_NOT_SEEN)
         if self.quantity == "orbit_angle":
+            if not all(views.middle_shown(object_id, frame) for frame in row.frames):
+                return Rejection(Reason.HIDDEN_PART)
             return self._orbit(views, object_id, *row.frames)
         ranges: list[float] = []
         for frame in row.frames:
@@ -228,6 +230,8 @@ class CameraObject(AskedEngine):
             return Rejection(Reason.CATEGORY_NOT_SEEN)
         if not views.level(here):
             return Rejection(Reason.STEEP_VIEW)
+        if self.quantity == "unseen_bearing" and not views.middle_shown(object_id, there):
+            return Rejection(Reason.HIDDEN_PART)
         # Whichever images lead there.
         return views.kept(
             (self.task, object_id, here), lambda: self._bearing(views, object_id, here)

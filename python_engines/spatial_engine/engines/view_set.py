@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_PITCH_DEG = 60.0  # a steeper view has no direction on the floor
+MIDDLE_DEG = 5.0  # to the side, from an object's middle to that of what is seen of it
 
 LEAST_IMAGES, MOST_IMAGES = 3, 6  # of a chain
 
@@ -245,6 +246,27 @@ class ViewSet:
         if tells_apart(seen, whole, share=guards.min_seen_share, metres=guards.min_seen_m):
             return Reason.HIDDEN_PART
         return seen
+
+    def middle_shown(self, object_id: int, frame: int) -> bool:
+        """Whether a person can tell from a frame where the middle of an object is, to the side.
+
+        From the camera, the middle between the ends of what is seen lies within `MIDDLE_DEG` of the
+        object's middle: of a desk whose corner alone is in view it does not.
+        """
+        return self.kept(
+            ("middle", object_id, frame), lambda: self._off_middle(object_id, frame) <= MIDDLE_DEG
+        )
+
+    def _off_middle(self, object_id: int, frame: int) -> float:
+        item = self.object(object_id)
+        part = self.layout.seen_part(item, (frame,))
+        if part is None:
+            return np.inf
+        eye = self.stand(frame).position[:2]
+        x, y = item.centroid[:2] - eye
+        to = part.outline[:, :2] - eye
+        angles = np.degrees(np.arctan2(x * to[:, 1] - y * to[:, 0], x * to[:, 0] + y * to[:, 1]))
+        return float(abs(angles.min() + angles.max()) / 2)
 
     def gap(self, a: int, b: int, frames: Sequence[int]) -> Answer[float] | Rejection:
         """Metres between two objects, where what frames show of them is as far apart to the eye."""
