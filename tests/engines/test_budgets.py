@@ -188,7 +188,7 @@ def test_counts_are_those_of_the_pixels_of_the_frames(records: list[QARecord]) -
 def test_verify_derives_budgets_again_and_finds_a_changed_one(
     rooms: Path, records: list[QARecord]
 ) -> None:
-    assert verify.main([str(rooms / "out"), "--sample", "200"]) == 0
+    assert verify.main([str(rooms / "out"), "--sample", "60"]) == 0
     source = open_source(rooms / "set/scannet", stride=1)
     recipe = load_recipe(rooms / "mine.toml")
     record = next(r for r in records if r.task == "spatial_relation.nearer")
