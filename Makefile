@@ -63,7 +63,7 @@ gate-blind: $(VENV)/.developed
 # Hundreds of processes start in the suite; without bytecode each of them compiles the package.
 test: $(VENV)/.developed lint
 	$(BIN)/python -m compileall -q src python_engines kernels
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow

@@ -21,6 +21,20 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# Files of minutes, longest first: one that began last would run alone on one of two processors.
+_LONG = (
+    "test_ray", "test_distributed", "test_chaos", "test_stress", "test_dying_workers", "test_pages",
+    "test_full_disks", "test_hostile_corpus", "test_determinism", "test_hidden_objects",
+    "test_budgets", "test_limit", "test_one_scene_many_forms", "test_triton", "test_real_scenes",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, the others in the order they were found in."""
+    first = {name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(first)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_process_unless_asked() -> Iterator[None]:
     """A verb without --workers works in this process: two more take longer to start than to work.
