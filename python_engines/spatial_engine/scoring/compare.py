@@ -113,7 +113,7 @@ def format_comparison(rows: Sequence[Mapping[str, Any]]) -> str:
                 f"    {100 * d['gain']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f}) "
                 f"over {row['best']}"
             )
-    lines.append("below a task: the gain over the best that does not look, 95 % paired interval")
+    lines.append("below a task: the gain over the best, 95 % paired interval")
     return fitted("\n".join(lines))
 
 
