@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -56,3 +57,15 @@ def test_an_export_without_tables_has_none(exported: Path, tmp_path: Path) -> No
     out = exported.parent / "out"
     assert export_command.main([str(out), "-o", str(tmp_path / "ex"), "--to", "webdataset"]) == 0
     assert not (tmp_path / "ex" / "croissant.json").exists()
+
+
+def test_a_card_names_the_tars_of_the_widest_rows_first(exported: Path, tmp_path: Path) -> None:
+    """`datasets` takes the columns of the first file, and drops the pictures of wider rows."""
+    out = exported.parent / "out"
+    assert export_command.main([str(out), "-o", str(tmp_path / "ex"), "--to", "webdataset"]) == 0
+    card = (tmp_path / "ex" / "README.md").read_text()
+    head = card.split("---")[1]
+    for split in re.findall(r"split: (\w+)", head):
+        widths = [int(w) for w in re.findall(rf"{split}/[0-9]+-([0-9]+)-images", head)]
+        assert len(set(widths)) > 1
+        assert widths == sorted(widths, reverse=True)

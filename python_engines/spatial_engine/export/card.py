@@ -88,14 +88,14 @@ def _configs(folder: Path, targets: Sequence[str]) -> Iterator[str]:
         yield "  data_files:"
         by_split: dict[str, list[str]] = {}
         for split, path in part_files(folder, target):
-            # Of several names the greatest comes first: the columns of the widest rows.
+            # In order, as a person's wildcard reads them: the columns are those of the first file.
             name = re.sub(r"[0-9]+(?=\.[a-z]+$)", "*", path.relative_to(folder).as_posix())
             if name not in by_split.setdefault(split, []):
-                by_split[split].insert(0, name)
+                by_split[split].append(name)
         for split, names in by_split.items():
             yield f"  - split: {split}"
             yield "    path:"
-            yield from (f'    - "{name}"' for name in names)
+            yield from (f'    - "{name}"' for name in sorted(names))
 
 
 def _body(dataset: Dataset, targets: Sequence[str], counts: Exported) -> list[str]:
