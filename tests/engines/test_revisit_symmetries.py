@@ -104,7 +104,7 @@ def test_visits_in_the_other_order(room: Scene, plain: SceneContext, tmp_path: P
     asked: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for engine in OPEN[:3]:
-        for row in candidates_of(engine, plain).rows()[:30]:
+        for row in engine.every(plain).rows()[:30]:
             (here,) = engine.facts(plain, [row])
             frames = tuple(_other(f, FRAMES) for f in (*row.frames[3:], *row.frames[:3]))
             asked[engine.task] += 1
