@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write docs/examples.md and its pictures: one record of each task of a data set.
 
-python docs/make_examples.py demo/out
+spatialcore sample DIR --layouts scannet tapvid3d rescan
+spatialcore generate DIR/scannet DIR/tapvid3d DIR/rescan -o OUT
+python docs/make_examples.py OUT
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from spatial_engine.dataset.dataset import OpenedRecord, open_records
+from spatial_engine.engines import engines
 from spatial_engine.records.task_name import family_of
 from spatial_engine.view import choose_examples
 
@@ -50,6 +53,14 @@ def section(opened: OpenedRecord, folder: Path) -> str:
     )
 
 
+def _not_asked(chosen: Collection[str]) -> str:
+    """The tasks without a record, in a sentence; empty where there are none."""
+    lacking = [f"`{one.task}`" for one in engines() if one.task not in chosen]
+    if not lacking:
+        return ""
+    return f"\nNot asked of so few rooms: {', '.join(lacking)}.\n"
+
+
 def main(out: str) -> None:
     """Write the page."""
     folder = DOCS / "images" / "examples"
@@ -64,8 +75,11 @@ def main(out: str) -> None:
             sections.append(f"## {family}\n")
         sections.append(section(records[0], folder))
     head = (
-        "# Examples\n\nOne record of each task, made by `make demo` and written here by "
-        "`python docs/make_examples.py demo/out`.\n"
+        "# Examples\n\nOne record of each task that the default rooms, visits and clips can be "
+        "asked, made by `spatialcore sample DIR --layouts scannet tapvid3d rescan` and `spatialcore "
+        "generate DIR/scannet DIR/tapvid3d DIR/rescan -o OUT`, written here by `python "
+        "docs/make_examples.py OUT`.\n"
+        f"{_not_asked(chosen)}"
     )
     (DOCS / "examples.md").write_text("\n".join([head, *sections]), encoding="utf-8")
 
