@@ -76,9 +76,9 @@ def main(out: str) -> None:
         sections.append(section(records[0], folder))
     head = (
         "# Examples\n\nOne record of each task that the default rooms, visits and clips can be "
-        "asked, made by `spatialcore sample DIR --layouts scannet tapvid3d rescan` and `spatialcore "
-        "generate DIR/scannet DIR/tapvid3d DIR/rescan -o OUT`, written here by `python "
-        "docs/make_examples.py OUT`.\n"
+        "asked, made by `spatialcore sample DIR --layouts scannet tapvid3d rescan` and "
+        "`spatialcore generate DIR/scannet DIR/tapvid3d DIR/rescan -o OUT`, written here by "
+        "`python docs/make_examples.py OUT`.\n"
         f"{_not_asked(chosen)}"
     )
     (DOCS / "examples.md").write_text("\n".join([head, *sections]), encoding="utf-8")
