@@ -165,6 +165,29 @@ def test_what_moves_first_is_the_thing_that_starts_first() -> None:
     assert not rows_of("which_moved", context_of(clip_of({0: 0, 1: T})))[0]
 
 
+@pytest.mark.parametrize("quantity", ["which_moved", "moved_first"])
+def test_letters_are_the_same_in_turned_and_mirrored_worlds(quantity: str) -> None:
+    moves = {
+        "which_moved": clip_of({0: 0, 1: 14}, {0: 10}), "moved_first": clip_of({0: 6, 1: 12, 2: 11})
+    }  # fmt: skip
+    clip = moves[quantity]
+    context = context_of(clip)
+    rows, facts = rows_of(quantity, context)
+    assert rows
+    for other in (moved_world(clip, QUARTER), mirrored_clip(clip)):
+        theirs, told = rows_of(quantity, context_of(other))
+        assert theirs == rows
+        assert [one.answer.text for one in told] == [one.answer.text for one in facts]
+    if quantity == "which_moved":  # backwards the same thing moves
+        story, engine = context_story(context), STORY[quantity]
+        for row in rows:
+            there = engine._ask(story, row)
+            back = engine._ask(story, Row(row.frames[::-1], row.items))
+            assert isinstance(there, Answer)
+            assert isinstance(back, Answer)
+            assert back.value == there.value
+
+
 def test_directions_turn_round_backwards_and_in_the_mirror() -> None:
     clip = clip_of({0: 0, 1: 0})
     context = context_of(clip)

@@ -187,6 +187,7 @@ def test_plurals_lead_back() -> None:
     [
         ("table", "coffee table", True), ("lamp", "floor lamp", True), ("chair", "armchair", True),
         ("coffee table", "dining table", True), ("armchair", "office chair", True),
+        ("armchair", "couch", True), ("sofa", "armchair", True),
         ("desk", "table", True), ("sofa", "couch", True), ("cabinet", "kitchen cabinet", True),
         ("seat", "stool", True), ("box", "cardboard box", True), ("trash can", "bin", True),
         ("table", "table", False), ("table", "tablet", False), ("chair", "table", False),
