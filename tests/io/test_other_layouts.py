@@ -130,6 +130,16 @@ def _edited(folder: Path, **fields: object) -> dict[str, object]:
     return stored
 
 
+def test_nerfstudio_paths_of_another_machine(tmp_path: Path) -> None:
+    folder = nerfstudio_capture(tmp_path / "k")
+    stored = json.loads((folder / "transforms.json").read_text())
+    for frame in stored["frames"]:
+        frame["file_path"] = f"/home/me/{frame['file_path']}"
+    (folder / "transforms.json").write_text(json.dumps(stored))
+    with pytest.raises(SceneFormatError, match=r"path_escape \(paths of a list are relative"):
+        open_source(folder).open("k")
+
+
 def test_nerfstudio_frames_carry_their_own_cameras(tmp_path: Path) -> None:
     folder = nerfstudio_capture(tmp_path / "k")
     _edited(folder, frames=[{"fl_x": 31.0}, {"transform_matrix": "lost"}, {"cx": 16.5}])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.open import open_source
@@ -124,3 +125,24 @@ def test_without_intrinsics_the_message_says_where_it_may_lie(tmp_path: Path) ->
     with pytest.raises(SceneFormatError, match="here or above") as error:
         open_source(tmp_path).open("room")
     assert error.value.code == "intrinsic_missing"
+
+
+def test_webp_pictures(tmp_path: Path) -> None:
+    folder = write(tmp_path / "room", *NAMES[0])
+    for path in (folder / "color").iterdir():
+        Image.open(path).save(path.with_suffix(".webp"))
+        path.unlink()
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("color", ".bmp"), ("depth", ".jpg"), ("pose", ".npy")]
+)
+def test_files_that_are_not_read_are_named(tmp_path: Path, kind: str, suffix: str) -> None:
+    """Not "no image is named by the layout": they lie where they should, in another encoding."""
+    folder = write(tmp_path / "room", *NAMES[0])
+    for path in (folder / kind).iterdir():
+        path.rename(path.with_suffix(suffix))
+    with pytest.raises(SceneFormatError, match=rf"{kind}/ holds {COUNT} {suffix} files") as error:
+        open_source(tmp_path).open("room")
+    assert error.value.code == "no_usable_frames"

@@ -374,6 +374,8 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     """A file that was looked for, so that a person sees what to rename or convert."""
     named = (part.color if what == "image" else part.depth for part in files)
     found = next((row for row, path in enumerate(named) if path is not None), None)
+    if found is None and files and all(part.fault == "path_escape" for part in files):
+        return "paths of a list are relative to its folder and stay below it; rewrite them so"
     if found is None:
         told = f"no {what} is named by the layout, or lies where it is looked for"
         return told if what == "image" else f"{told}; ViPE or Depth Anything 3 can predict it"

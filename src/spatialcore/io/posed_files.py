@@ -9,6 +9,7 @@ is left of the name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from spatialcore.io.names import natural_order
 from spatialcore.io.paths import list_names
 from spatialcore.io.refusals import present
 
-COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
+COLOR_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 DEPTH_SUFFIXES = (".png", ".exr", ".npy", ".tiff", ".tif", ".pgm")
 _COLOR_FOLDERS = ("color", "rgb", "colour", "image_color")
 _DEPTH_FOLDERS = ("depth", "image_depth", "depths")
@@ -49,6 +50,7 @@ class Listing:
     color_intrinsic: Path | None
     depth_intrinsic: Path | None
     intrinsics: dict[str, Path] = field(default_factory=dict)
+    unread: str = ""  # a folder of files none of which is read, and what is
 
     @property
     def stems(self) -> list[str]:
@@ -128,17 +130,35 @@ def _list_folders(folder: Path, names: list[str]) -> Listing | None:
     if not colors and not poses:
         return None  # folders of these names that hold videos or arrays are another layout's
     places = (*(folder / name for name in _K_FOLDERS), folder)
+    depths = _by_stem(depth, depth_names, DEPTH_SUFFIXES)
+    unread = (
+        _unread(colors, color, list_names(folder / color), COLOR_SUFFIXES)
+        or _unread(depths, depth.name, depth_names, DEPTH_SUFFIXES)
+        or _unread(poses, pose, list_names(folder / pose), (".txt",))
+    )
     found = _paired(
         Listing(
             folder,
             colors,
-            _by_stem(depth, depth_names, DEPTH_SUFFIXES),
+            depths,
             poses,
             _first(places, ("intrinsic_color.txt", *_COLOR_K)),
             _first(places, _DEPTH_K),
         )
     )
-    return replace(found, intrinsics=_own_K(folder, found))
+    return replace(found, intrinsics=_own_K(folder, found), unread=unread)
+
+
+def _unread(
+    found: dict[str, Path], folder: str, names: list[str], suffixes: tuple[str, ...]
+) -> str:
+    """What a folder holds in place of files that are read; "" where there are such, or none."""
+    ends = Counter(Path(name).suffix.lower() for name in names if not name.startswith("."))
+    if found or not ends:
+        return ""
+    suffix, count = ends.most_common(1)[0]
+    kind = f"{suffix[:20]} files" if suffix else "files without suffix"
+    return f"{folder}/ holds {count} {kind}, which are not read there; {' '.join(suffixes)} are"
 
 
 def _own_K(folder: Path, listing: Listing) -> dict[str, Path]:  # noqa: N802

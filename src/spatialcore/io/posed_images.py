@@ -108,6 +108,10 @@ def _calibrated(folder: Path) -> Listing:
     listing = list_frames(folder)
     if listing is None:
         raise SceneFormatError(folder, "holds no posed images", code="no_usable_frames")
+    if listing.unread:
+        raise SceneFormatError(
+            listing.folder, listing.unread, "convert them", code="no_usable_frames"
+        )
     if listing.color_intrinsic is None and not listing.intrinsics:
         raise SceneFormatError(
             listing.folder,

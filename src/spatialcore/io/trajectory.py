@@ -28,7 +28,7 @@ from spatialcore.types import Camera, Float64, Scene
 LOGS = ("trajectory.log", "scene/trajectory.log", "scene/integrated.log")
 LIST = "pose.txt"
 _COLORS, _DEPTHS = ("color", "image", "rgb", "images"), ("depth", "depths")
-_COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
+_COLOR_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _K_TEXT = "intrinsic.txt"
 _K_JSON = ("camera_intrinsic.json", "intrinsic.json", "camera.json", "camera_primesense.json")
 # Open3D's PinholeCameraIntrinsicParameters.PrimeSenseDefault.
