@@ -107,7 +107,9 @@ def test_verbs_on_a_small_capture(
     limit = "--limit 999999 --tasks camera_movement.*,scene_layout.*,spatial_relation.*"
     for line in (
         "check capture", f"plan capture -o plan {limit}", f"plan capture --estimate {limit}",
-        "generate plan -o out --to llamafactory", "status out", "stats out", "verify out",
+        "generate plan -o out --to llamafactory", "status out",
+        "plan capture -o walk --val-stretch 0.3 --limit 9 --tasks camera_movement.*",
+        "stats out", "verify out",
         "report out", "score --records out --split train --baseline oracle", "view out",
         "frames capture --sampler uniform --frames 4",
     ):  # fmt: skip

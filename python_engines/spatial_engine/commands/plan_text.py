@@ -115,7 +115,7 @@ def side_lines(plan: Plan) -> list[str]:
     ]  # fmt: skip
     if not sides:
         return []
-    return [f"  {', '.join(sides)} of the walk; no question shows frames of both"]
+    return [wrapped(f"  {', '.join(sides)} of the walk; no question shows frames of both")]
 
 
 def not_asked_lines(plan: Plan, most: int | None = None) -> list[str]:
