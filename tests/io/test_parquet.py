@@ -182,6 +182,41 @@ def test_no_bit_of_a_small_footer_ends_the_process(tmp_path: Path) -> None:
     assert ending(path, footer_bits(path), "ids") == []
 
 
+def test_a_column_at_another_ones_place_is_refused(tmp_path: Path) -> None:
+    """Else a bit of a footer would give the values of one column for those of another."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": ["x", "y"], "b": ["z", "w"]}), path, use_dictionary=False)
+    first, second = (chunk.pages for chunk in read_footer(path)[0].columns)
+    assert first[1] <= second[0]
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    footer = whole[-8 - length : -8]
+    there, wrong = (b"&" + bytes([2 * start]) for start, _ in (second, first))  # 64 bits, zigzag
+    assert footer.count(there) == 1
+    path.write_bytes(whole[: -8 - length] + footer.replace(there, wrong) + whole[-8:])
+    with pytest.raises(ParquetError, match="two columns at one place"):
+        read_footer(path)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 700])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_columns_of_every_form_lie_apart(
+    rows: int, compression: str, dictionary: bool, tmp_path: Path
+) -> None:
+    table = pa.table({
+        "text": [str(k % 5) for k in range(rows)], "none": pa.array([None] * rows, pa.float64()),
+        "list": pa.array([[k] * (k % 3) for k in range(rows)], pa.list_(pa.int64())),
+        "truth": pa.array([k > 3 for k in range(rows)], pa.bool_()),
+    })  # fmt: skip
+    pq.write_table(
+        table, tmp_path / "a.parquet", compression=compression, use_dictionary=dictionary,
+        row_group_size=300, data_page_size=64, write_page_index=True,
+    )  # fmt: skip
+    assert sum(group.row_count for group in read_footer(tmp_path / "a.parquet")) == rows
+    assert read_parquet(tmp_path / "a.parquet").equals(table)
+
+
 def test_a_bit_that_ends_the_process_is_found_and_those_behind_it_are_read(tmp_path: Path) -> None:
     path = small(tmp_path / "a.parquet")
     found = ending(path, range(40, 48), "ends")

@@ -37,12 +37,14 @@ class ColumnChunk:
         path: Names from the root of the schema, joined by dots.
         value_count: Values, those of lists among them.
         byte_count: Bytes of its pages, uncompressed.
+        pages: Where its pages begin and end in the file, in bytes.
         bounds: The least and the greatest value as stored, where it says them.
     """
 
     path: str
     value_count: int
     byte_count: int
+    pages: tuple[int, int]
     bounds: tuple[bytes, bytes] | None
 
 
@@ -233,10 +235,14 @@ def _row_groups(content: bytes) -> tuple[RowGroup, ...]:
         return (fields[6], fields[5]) if len(fields) == 2 else None
 
     def metadata() -> ColumnChunk:
-        fields = reader.struct({3: (_LIST, names), 5: number, 6: number, 12: (_STRUCT, statistics)})
+        numbers = dict.fromkeys((5, 6, 7, 9, 11), number)
+        fields = reader.struct({3: (_LIST, names), **numbers, 12: (_STRUCT, statistics)})
         path = ".".join(name.decode() for name in _there(fields, 3, "the name of a column"))
         values, size = (_there(fields, k, "the size of a column") for k in (5, 6))
-        return ColumnChunk(path, values, size, fields.get(12))
+        stored, values_at = (_there(fields, k, "the place of a column") for k in (7, 9))
+        # A dictionary comes before the values, and is alone where there are none; 0 is none.
+        start = min((at for at in (values_at, fields.get(11, 0)) if at), default=0)
+        return ColumnChunk(path, values, size, (start, start + stored), fields.get(12))
 
     def column() -> ColumnChunk:
         fields = reader.struct({3: (_STRUCT, metadata)})
@@ -255,7 +261,18 @@ def _row_groups(content: bytes) -> tuple[RowGroup, ...]:
     groups = tuple(_there(fields, 4, "row groups"))
     if sum(found.row_count for found in groups) != _there(fields, 3, "the number of rows"):
         raise ParquetError("a damaged footer: other rows than its row groups have")
+    _check_apart(groups)
     return groups
+
+
+def _check_apart(groups: tuple[RowGroup, ...]) -> None:
+    """A column that begins at another one's pages would give that one's values for its own."""
+    pages = [column.pages for group in groups for column in group.columns]
+    behind = 0
+    for start, end in sorted(place for place in pages if place[0] != place[1]):
+        if not behind <= start <= end:
+            raise ParquetError("a damaged footer: two columns at one place")
+        behind = end
 
 
 def _there(fields: dict[int, Any], number: int, what: str) -> Any:
