@@ -30,7 +30,8 @@ def held(text: str) -> list[str]:
     lines = text.splitlines()
     for line in lines:
         words = line.split()
-        assert len(line) <= WIDTH or len(words) == 1 or words[0].startswith("/"), line
+        has_path = any(word.startswith("/") for word in words)
+        assert len(line) <= WIDTH or len(words) == 1 or has_path, line
     return lines
 
 
