@@ -71,6 +71,16 @@ def test_weights_are_checked(toy, sets):
         RecordSet.open([parse_folder(f"{sets[0]}:2")])
 
 
+def test_a_share_of_no_rows_is_no_rows():
+    import pyarrow as pa
+
+    from spatialmllm.data.records import _shared
+
+    for ids in ([], [str(k) for k in range(400)]):
+        kept = _shared(pa.table({"id": pa.array(ids, pa.string())}), 0.5).num_rows
+        assert kept == pytest.approx(len(ids) / 2, rel=0.2)
+
+
 def test_micro_batches_by_tokens_are_full_and_the_same_for_any_world(toy, sets):
     longest = max(s.tokens for s in _order(toy, sets).step(0))
     budget = 3 * longest + 1

@@ -216,6 +216,7 @@ FOUND = {  # by the whole matrix: the damage, and the verb that ended wrongly
         table_of(lambda t: t.set_column(0, "id", t.column("id").cast(pa.binary()))), VERBS[7],
     ),
     "name": (column_name_of_a_group, VERBS[0]),
+    "no rows": (table_of(lambda t: t.slice(0, 0)), VERBS[3]),
 }  # fmt: skip
 
 

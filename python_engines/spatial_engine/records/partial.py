@@ -57,7 +57,8 @@ def read_chosen(
     wanted = {"task": tasks} if ids is None else {"task": tasks, "id": ids}
     for table in read_tables(path):
         for name, only in wanted.items():
-            table = table.filter(pa.array([v in only for v in table.column(name).to_pylist()]))
+            kept = [v in only for v in table.column(name).to_pylist()]
+            table = table.filter(pa.array(kept, pa.bool_()))  # of no rows, too
         for row in plain_rows(table):
             try:
                 record = record_from_row(row)

@@ -381,8 +381,11 @@ def _joined(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _shared(table: pa.Table, share: float) -> pa.Table:
+    import pyarrow as pa
+
     if share >= 1:
         return table
     limit = int(share * 2**64)
     ids = table.column("id").to_pylist()
-    return table.filter([text_hash(0, "share", "", str(i), "take") < limit for i in ids])
+    taken = [text_hash(0, "share", "", str(i), "take") < limit for i in ids]
+    return table.filter(pa.array(taken, pa.bool_()))  # of no rows, too
