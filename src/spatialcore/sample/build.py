@@ -32,7 +32,7 @@ from spatialcore.workers import Lost, Workers, run_pieces
 
 MANIFEST = "sample.json"
 UNFINISHED = "sample.partial.json"  # the configuration of a set that is being made
-FORMAT = 4  # changes when the bytes of a set change
+FORMAT = 5  # changes when the bytes of a set change
 
 
 @dataclass(frozen=True, slots=True)
