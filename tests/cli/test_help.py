@@ -11,8 +11,8 @@ import subprocess
 import pytest
 
 from spatialcore import cli
-from spatialcore.commands.help_text import WIDTH, example_lines
-from spatialcore.commands.text import wrapped
+from spatialcore.commands.help_text import example_lines
+from spatialcore.commands.text import WIDTH, wrapped
 from spatialcore.commands.verbs import installed_verbs
 
 VERBS = ["", *installed_verbs()]

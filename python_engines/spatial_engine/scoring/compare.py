@@ -15,11 +15,10 @@ from spatial_engine.records.record import QARecord
 from spatial_engine.scoring.circular import judged
 from spatial_engine.scoring.multispa import score
 from spatial_engine.scoring.report import paired_interval
-from spatialcore.commands.text import beside, fitted
+from spatialcore.commands.text import WIDTH, beside, fitted
 
 # Baselines that a claim has to beat; the others are printed for orientation.
 CLAIMED = ("blind-trained", "blind-eval", "frequency")
-_COLUMNS = 80  # of a line, as in a pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def format_comparison(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(rows[0]["baselines"])
     columns = [max(len(name), 5) + 2 for name in names]
     head = "".join(f"{name:>{wide}}" for name, wide in zip(names, columns, strict=True))
-    width = min(max(len(row["task"]) for row in rows), _COLUMNS - len(head) - 7)
+    width = min(max(len(row["task"]) for row in rows), WIDTH - len(head) - 7)
     lines = [f"{'task':<{width}}{'model':>7}{head}"]
     for row in rows:
         values = [100 * row["baselines"][name]["value"] for name in names]

@@ -20,13 +20,12 @@ from spatial_engine.records.record import QARecord
 from spatial_engine.records.rotations import is_fixed
 from spatial_engine.scoring.baselines import chance
 from spatial_engine.scoring.circular import Judged, Respond, judged
-from spatialcore.commands.text import beside, fitted
+from spatialcore.commands.text import WIDTH, beside, fitted
 from spatialcore.errors import SpatialCoreError
 
 BOOTSTRAP = 1000
 MANY = 20_000  # values from which on they are drawn by their counts
 _USUAL = "accuracy"  # the metric of most tasks
-_COLUMNS = 80  # of a line, as in a pipe
 LISTED = 100  # ids without a response; the rest is counted
 
 
@@ -265,7 +264,7 @@ def format_report(report: Mapping[str, Any]) -> str:
     circular = report.get("rotated") is not None
     head = f"{'score':>6}{'low':>6}{'high':>6}{'chance':>7}{'above':>7}{'n':>8}"
     head += f"{'once':>6}" if circular else ""
-    width = min(max([len(row["task"]) for row in report["rows"]] + [20]), _COLUMNS - len(head))
+    width = min(max([len(row["task"]) for row in report["rows"]] + [20]), WIDTH - len(head))
     lines = [f"{'task':<{width}}{head}"]
     for row in report["rows"]:
         guess = "" if row["chance"] is None else f"{100 * row['chance']:.1f}"

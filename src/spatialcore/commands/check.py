@@ -27,7 +27,7 @@ from spatialcore.commands import exit_codes
 from spatialcore.commands.check_tasks import task_counter, with_tasks
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.reading import Reading
-from spatialcore.commands.text import wrapped
+from spatialcore.commands.text import WIDTH, wrapped
 from spatialcore.errors import UsageError, printable
 from spatialcore.files import write_text
 
@@ -117,7 +117,6 @@ def _follow(source: Source, options: Options) -> Iterator[SceneReport]:
 
 def _show(surveys: list[tuple[Source, list[SceneReport]]], options: Options) -> None:
     from spatialcore.commands.check_table import (
-        WIDTH,
         detail_lines,
         html_page,
         summary_lines,

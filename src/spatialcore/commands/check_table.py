@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from spatialcore.commands.check_tasks import HOW, tasks_of, unlocking
 from spatialcore.commands.note_words import in_words
+from spatialcore.commands.text import WIDTH
 
 if TYPE_CHECKING:
     from spatialcore.io.survey import SceneReport
     from spatialcore.types import Source
 
-WIDTH = 80  # of a line, where a terminal is not wider
 COLUMNS = (
     ("scene", "id of the scene or clip"),
     ("verdict", "ok, limited, wrong or skipped"),

@@ -7,7 +7,8 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-WIDTH = 80
+from spatialcore.commands.text import WIDTH
+
 _COLUMN = 22  # where the text of an option starts
 _UNSAID = re.compile(r"\s*\(default: (?:None|False|\(\)|)\)")
 _TYPES = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Foreign text on a terminal: shown, never obeyed."""
+"""Text on a terminal: lines and tables that fit it; foreign words, shown and never obeyed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 import unicodedata
 
 _WIDEST = 100  # columns; longer lines are hard to read
-_UNKNOWN = 80  # where the width is not known: a pipe, a file
+WIDTH = 80  # columns of a line where they are not known: a pipe, a file
 _KEPT = "\n\t"
 # Control characters move the cursor or retitle a window, format characters reorder what is read,
 # surrogates cannot be written.
@@ -34,14 +34,14 @@ def one_line(text: str) -> str:
 
 def text_width() -> int:
     """Columns that a paragraph may take: those of the terminal, at most 100; 80 into a pipe."""
-    return min(_WIDEST, shutil.get_terminal_size((_UNKNOWN, 24)).columns)
+    return min(_WIDEST, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
 def wrapped(line: str) -> str:
     r"""A line in as many as `text_width` asks for, under its own indent; no word is broken.
 
     Example:
-        >>> print(wrapped("  " + "word " * 20).count("\\n"))
+        >>> print(wrapped("  " + "word " * 20).count("\n"))
         1
     """
     indent = " " * (len(line) - len(line.lstrip(" ")))
