@@ -102,7 +102,7 @@ def smallest_seen(
         >>> mask = BitMask.from_bool(np.array([[True, True, False, True]]))
         >>> ids = np.array([4, 5, 6, 7], dtype=np.uint32)
         >>> smallest_seen(np.array([7], dtype=np.uint64), mask, [0], ids, 4).tolist()
-        [[1, 0, 3, -1]]
+        [[0, 1, 3, -1]]
     """
     first = np.asarray(rows, dtype=np.int64)
     second = first if others is None else np.asarray(others, dtype=np.int64)

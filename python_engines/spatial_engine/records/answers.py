@@ -86,11 +86,11 @@ def word(value: str) -> Answer:
 
 
 @lru_cache(maxsize=256)
-def option_lines(options: Sequence[str]) -> str:
+def option_lines(options: tuple[str, ...]) -> str:
     """What a choice offers, one a line: "A. left", "B. right".
 
     Example:
-        >>> print(option_lines(["left", "right"]))
+        >>> print(option_lines(("left", "right")))
         A. left
         B. right
     """

@@ -89,7 +89,7 @@ def number_or_letter(response: str, ground_truth: str) -> float:
     """Score of a row whose truth says itself whether it is a number, by the first word said.
 
     Example:
-        >>> number_or_letter("B.", "B"), number_or_letter("1.9 m", "2.0"), number_or_letter("", "3")
+        >>> number_or_letter("B.", "B"), number_or_letter("1.86", "2.0"), number_or_letter("", "3")
         (1.0, 0.9, 0.0)
     """
     truth = extract_number(ground_truth, "official")
