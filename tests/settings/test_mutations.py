@@ -53,6 +53,7 @@ VALID = {
     r"descriptions\.(boxed|pointed|masked): shorter": "its task needs one less of them",
     r"phrases: shorter": "fewer slots hold phrases",
     r"repeated: shorter": "fewer slots come again",
+    r"notes: shorter": "what its words mean is said in fewer ways",
     r"(questions|answers)(\.\w*)?\.0: misspelt": "another text",
     r"(questions|answers): table": "an engine may ask for a variant of this name",
     r"(questions|answers)\.\w*: key": "an engine may ask for a variant of this name",
