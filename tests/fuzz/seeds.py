@@ -54,6 +54,15 @@ def _sens(compression: int) -> bytes:
     return sens(frames, depth_compression=compression)
 
 
+def _ply() -> bytes:
+    return ply(np.arange(9).reshape(3, 3), [(0, 1, 2)])
+
+
+def _big_endian_ply() -> bytes:
+    head = _ascii_ply().partition(b"0 1 2")[0].replace(b"ascii", b"binary_big_endian")
+    return head + struct.pack(">fffHfffHBiii", 0, 1, 2, 3, 4, 5, 6, 7, 3, 0, 1, 1)
+
+
 def _ascii_ply() -> bytes:
     return (
         b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\n"
@@ -227,7 +236,7 @@ def seeds() -> dict[str, list[bytes]]:
         "pickle": _pickles(),
         "clip": [_clip()],
         "sens": [_sens(0), _sens(1)],
-        "ply": [ply(np.arange(9).reshape(3, 3), [(0, 1, 2)])],
+        "ply": [_ply(), _big_endian_ply(), _ascii_ply()],
         "ascii_ply": [_ascii_ply()],
         "png16": [png16(depth_map()), _interlaced()],
         "colmap_cameras": [_colmap_cameras()],

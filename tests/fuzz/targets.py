@@ -18,7 +18,6 @@ from pathlib import Path
 from spatialcore.errors import SpatialCoreError
 from spatialcore.io import (
     archives,
-    ascii_ply,
     colmap_model,
     depth_maps,
     depth_png,
@@ -74,7 +73,7 @@ def _ply(path: Path) -> None:
 
 
 def _ascii_ply(path: Path) -> None:
-    ascii_ply.read_ascii_vertices(path, ("x", "y", "z", "objectId"))
+    ply.read_vertices(path, ("x", "y", "z", "objectId"))
 
 
 def _png16(path: Path) -> None:

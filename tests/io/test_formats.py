@@ -19,7 +19,7 @@ from spatialcore.io.depth_png import decode_depth_png, depth_png_size
 from spatialcore.io.images import image_bytes, image_size, open_image
 from spatialcore.io.layouts import LAYOUTS
 from spatialcore.io.matrices import parse_world_up, pose_reason
-from spatialcore.io.ply import ply_vertex_count, read_ply
+from spatialcore.io.ply import ply_vertex_count, read_ply, read_vertices
 from tests.fabricate import depth_map, jpeg, level_pose, ply, png16
 
 
@@ -136,6 +136,100 @@ def test_ply_by_property_name(tmp_path: Path) -> None:
     assert read_ply(path).colour is None
 
 
+TEXT = (
+    b"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    b"property float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
+    b"element face 2\nproperty list uchar int vertex_indices\nend_header\n"
+    b"0.5 -1e-3 2 10 20 30\n3 4 5 11 21 31\n6 7 8 12 22 32\n3 0 1 2\n3 2 1 0\n"
+)
+
+
+def big_endian() -> bytes:
+    vertices = [(0.5, -1e-3, 2, 10, 20, 30), (3, 4, 5, 11, 21, 31), (6, 7, 8, 12, 22, 32)]
+    rows = b"".join(struct.pack(">fffBBB", *v) for v in vertices)
+    faces = struct.pack(">BiiiBiii", 3, 0, 1, 2, 3, 2, 1, 0)
+    return TEXT.partition(b"0.5")[0].replace(b"ascii", b"binary_big_endian") + rows + faces
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT,
+        TEXT.replace(b"\n", b"\r\n"),
+        TEXT.replace(b"3 4 5", b"\n  3\t4.0   5e0").replace(b"8 12 22 32", b"8 12 22 32 "),
+        TEXT[:-1],
+        big_endian(),
+    ],
+    ids=["text", "ends of Windows", "other spaces", "no last end", "big-endian"],
+)
+def test_ply_of_any_format(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mesh.ply"
+    path.write_bytes(content)
+    mesh = read_ply(path, triangles=True)
+    wanted = np.array([[0.5, -1e-3, 2], [3, 4, 5], [6, 7, 8]], np.float32)
+    np.testing.assert_array_equal(mesh.points_world, wanted)
+    assert mesh.colour.tolist() == [[10, 20, 30], [11, 21, 31], [12, 22, 32]]
+    assert mesh.triangles.tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert mesh.points_world.dtype.isnative
+    assert mesh.triangles.dtype == np.int32
+    assert ply_vertex_count(path) == 3
+    green, x = read_vertices(path, ("green", "x"))
+    assert green.tolist() == [20, 21, 22]
+    np.testing.assert_array_equal(x, wanted[:, 0])
+
+
+def test_text_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spatialcore.io.ply_text._BLOCK_NUMBERS", 12)
+    (tmp_path / "mesh.ply").write_bytes(TEXT)
+    mesh = read_ply(tmp_path / "mesh.ply", triangles=True)
+    assert mesh.points_world[:, 2].tolist() == [2, 5, 8]
+    assert mesh.triangles.tolist() == [[0, 1, 2], [2, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (b"3 4 5 11", b"3 4 5 six", "not 6 numbers"),
+        (b"3 4 5 11", b"3 4 5", "not 6 numbers"),
+        (b"3 4 5 11", b"3 4 5 11 9", "not 6 numbers"),
+        (b" 11 21", b" 11 256", "outside the range"),
+        (b" 11 21", b" 11 -1", "outside the range"),
+        (b" 11 21", b" 11 1.5", "not whole"),
+        (b" 11 21", b" 11 nan", "not whole"),
+        (b"3 4 5", b"3 4 \xff", "not 6 numbers"),
+        (b"3 4 5", b"\x1c\n \x1f" * 70_000 + b"3 4 5", "65536 empty lines"),
+        (b"3 4 5", b" " * 500 + b"3 4 5", "a line of more than 384 bytes"),
+        (b"3 4 5", b"\n" * 70_000 + b"3 4 5", "65536 empty lines"),
+        (b"6 7 8 12 22 32\n3 0 1 2\n3 2 1 0\n", b" " * 40, "ends after 2 of 3 rows"),
+        (b"3 2 1 0\n", b"", "too short"),
+        (b"3 2 1 0\n", b" \n" * 9, "ends after 1 of 2 rows"),
+        (b"3 0 1 2", b"4 0 1 2 3", "not 4 numbers"),
+        (b"3 0 1 2", b"4 0 1 2", "not triangles"),
+        (b"3 0 1 2", b"3 0 1 3", "not triangles"),
+        (b"3 0 1 2", b"3 0 1 -2", "outside the range"),
+        (b"vertex 3", b"vertex 3000000", "more than it can hold"),
+        (b"face 2", b"face 99999999", "too short"),
+        (b"ascii", b"binary_middle_endian", "one of the formats"),
+        (b"format ascii 1.0", b"format ascii 1.0\nformat binary_little_endian 1.0", "one of the"),
+    ],
+)
+def test_text_that_lies(tmp_path: Path, old: bytes, new: bytes, what: str) -> None:
+    path = tmp_path / "mesh.ply"
+    path.write_bytes(TEXT.replace(old, new, 1))
+    with pytest.raises(SceneFormatError, match=what) as error:
+        read_ply(path, triangles=True)
+    assert error.value.code == "mesh_bad"
+
+
+def test_text_of_gigabytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mesh.ply"
+    path.write_bytes(TEXT)
+    os.truncate(path, (1 << 30) + 1)
+    with pytest.raises(SceneFormatError, match="binary PLY") as error:
+        read_ply(path)
+    assert error.value.code == "file_too_large"
+
+
 def test_empty_ply(tmp_path: Path) -> None:
     (tmp_path / "mesh.ply").write_bytes(ply(np.zeros((0, 3))))
     assert read_ply(tmp_path / "mesh.ply", triangles=True).points_world.shape == (0, 3)
@@ -146,6 +240,10 @@ def test_empty_ply(tmp_path: Path) -> None:
     [
         b"",
         b"ply\n",
+        big_endian()[:-1],
+        big_endian().replace(b"vertex 3", b"vertex 99"),
+        big_endian().replace(b"face 2", b"face 3"),
+        big_endian()[:-4] + b"\0\0\0\3",
         ply([[0, 0, 0]], count=4_000_000_000_000),
         ply([[0, 0, 0]], count=2),
         ply([[0, 0, 0]], count=-1),

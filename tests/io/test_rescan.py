@@ -9,9 +9,9 @@ from PIL import Image
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.index import SceneIndex, build_index
-from spatialcore.io.ascii_ply import read_ascii_vertices
 from spatialcore.io.images import open_image
 from spatialcore.io.open import open_source
+from spatialcore.io.ply import read_vertices
 from spatialcore.io.upright import turned_camera, turned_pose
 from tests import rays
 
@@ -188,21 +188,24 @@ def test_damaged_segments(tmp_path, text, what):
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("ascii", "binary_little_endian", "written as text"),
+        ("ascii", "words", "one of the formats"),
         ("element vertex 3750", "element vertex 99999999", "more than it can hold"),
         ("element vertex 3750", "element vertex 3760", "no|numbers|ends"),
         ("element vertex 3750", "element edge 3750", "begin with vertices"),
         ("objectId", "object", "no vertex property objectId"),
         ("property float z", "property list uchar int z", "lists"),
         ("end_header", "header", "not a PLY"),
-        ("1 2 3 2 0", "1 2 3 two 0", "not numbers"),
+        ("1 2 3 2 0", "1 2 3 two 0", "not 8 numbers"),
+        ("1 2 3 2 0", "1 2 3 2", "not 8 numbers"),
+        ("1 2 3 2 0", "1 2 3 2.5 0", "not whole"),
+        ("1 2 3 2 0", "1 2 3 65536 0", "outside the range"),
     ],
 )
 def test_damaged_meshes(tmp_path, old, new, what):
     path = write_mesh(tmp_path)
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(SceneFormatError, match=what) as error:
-        read_ascii_vertices(path, ("x", "y", "z", "objectId"))
+        read_vertices(path, ("x", "y", "z", "objectId"))
     assert error.value.code == "mesh_bad"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import zlib
 from pathlib import Path
 
@@ -149,6 +150,26 @@ def test_a_frame_of_another_scan_is_not_found(tmp_path: Path) -> None:
     for uri in (f"{SCAN}/{SCAN}.sens#frame=99", f"{SCAN}/{SCAN}.sens#frame=-1", f"{SCAN}/x.sens#f"):
         with pytest.raises(SceneFormatError):
             open_image(tmp_path, uri)
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_big_endian"])
+def test_a_mesh_of_another_format_is_the_same_mesh(tmp_path: Path, form: str) -> None:
+    """Annotation tools save the mesh anew, most of them as text."""
+    path = scannet_scan(tmp_path)
+    stored = open_source(path).open("scene0000_00").read_cloud()
+    mesh = path.with_name("scene0000_00_vh_clean_2.ply")
+    rows = [(*p, *c, 255) for p, c in zip(stored.points_world, stored.colour, strict=True)]
+    head = mesh.read_bytes().partition(b"end_header\n")[0]
+    head = head.replace(b"element face 2", b"element face 0")
+    if form == "ascii":
+        body = "".join(" ".join(str(v) for v in row) + "\n" for row in rows).encode()
+    else:
+        body = b"".join(struct.pack(">fffBBBB", *row) for row in rows)
+    mesh.write_bytes(head.replace(b"binary_little_endian", form.encode()) + b"end_header\n" + body)
+    scene = open_source(path).open("scene0000_00")
+    assert len(scene.objects) == 3
+    for field in ("points_world", "instance", "colour"):
+        np.testing.assert_array_equal(getattr(scene.read_cloud(), field), getattr(stored, field))
 
 
 def test_scan_without_annotation(tmp_path: Path) -> None:

@@ -236,12 +236,15 @@ def test_any_bytes_in_any_parser(raw: bytes) -> None:
                 continue
 
 
-@given(header=st.text(alphabet="element vrtxfacypoliunch0123456789\n", max_size=200))
+@given(
+    header=st.text(alphabet="element vrtxfacypoliunch0123456789\n", max_size=200),
+    form=st.sampled_from(["ascii", "binary_little_endian", "binary_big_endian"]),
+)
 @settings(max_examples=200, deadline=None)
-def test_any_ply_header(tmp_path_factory: pytest.TempPathFactory, header: str) -> None:
+def test_any_ply_header(tmp_path_factory: pytest.TempPathFactory, header: str, form: str) -> None:
     path = tmp_path_factory.mktemp("ply") / "a.ply"
-    start = "ply\nformat binary_little_endian 1.0\n"
-    path.write_bytes(f"{start}{header}\nend_header\n".encode() + bytes(64))
+    start = f"ply\nformat {form} 1.0\n"
+    path.write_bytes(f"{start}{header}\nend_header\n".encode() + b"1 2 3\n" * 12)
     try:
         read_ply(path, triangles=True)
     except SpatialCoreError:

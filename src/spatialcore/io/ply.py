@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vertices and triangles of binary little-endian PLY meshes, bounded by the file's size."""
+"""Vertices and triangles of PLY meshes, binary of either order or text, bounded by their size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,10 @@ from numpy.typing import NDArray
 
 from spatialcore import _cpu
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.paths import file_size
+from spatialcore.io.ply_header import PlyElement, PlyHeader, mesh_bad, open_header, row_type
+from spatialcore.io.ply_text import check_text_size, lines_of, text_triangles, text_vertices
 
-_HEADER_BYTES = 1 << 16
-_TYPES = {
-    "char": "<i1", "int8": "<i1", "uchar": "<u1", "uint8": "<u1", "short": "<i2", "int16": "<i2",
-    "ushort": "<u2", "uint16": "<u2", "int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4",
-    "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Element:
-    name: str
-    count: int
-    properties: tuple[tuple[str, str], ...]  # (name, numpy type), or (name, "list a b")
+_POSITION, _COLOUR = ("x", "y", "z"), ("red", "green", "blue")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,79 +34,6 @@ class PlyMesh:
     triangles: NDArray[np.int32] | None
 
 
-def _parse_property(words: list[str], path: Path) -> tuple[str, str]:
-    if len(words) == 3 and words[1] in _TYPES:
-        return words[2], _TYPES[words[1]]
-    is_list = len(words) == 5 and words[1] == "list"
-    if is_list and words[2] in _TYPES and words[3] in _TYPES:
-        return words[4], f"list {_TYPES[words[2]]} {_TYPES[words[3]]}"
-    raise SceneFormatError(path, f"unknown PLY property {' '.join(words)!r:.80}", code="mesh_bad")
-
-
-def _parse_header(head: bytes, path: Path) -> tuple[list[_Element], int]:
-    """Elements and the offset of the first byte after the header."""
-    end = head.find(b"end_header")
-    newline = head.find(b"\n", end)
-    if head[:3] != b"ply" or end < 0 or newline < 0:
-        raise SceneFormatError(path, "is not a PLY file", code="mesh_bad")
-    lines = [line.split() for line in head[:end].decode("ascii", "replace").splitlines()[1:]]
-    if ["format", "binary_little_endian", "1.0"] not in lines:
-        raise SceneFormatError(
-            path,
-            "is not binary_little_endian 1.0",
-            "convert the mesh to binary PLY",
-            code="mesh_bad",
-        )
-    elements: list[_Element] = []
-    for words in lines:
-        if words[:1] == ["element"]:
-            count = words[2] if len(words) == 3 else ""
-            if not (count.isascii() and count.isdigit() and len(count) <= 18):
-                raise SceneFormatError(
-                    path, f"bad PLY line {' '.join(words)!r:.80}", code="mesh_bad"
-                )
-            elements.append(_Element(words[1], int(count), ()))
-        elif words[:1] == ["property"]:
-            if not elements:
-                raise SceneFormatError(
-                    path, "has a PLY property before any element", code="mesh_bad"
-                )
-            last = elements[-1]
-            properties = (*last.properties, _parse_property(words, path))
-            elements[-1] = _Element(last.name, last.count, properties)
-    return elements, newline + 1
-
-
-def _vertex_type(vertex: _Element, path: Path) -> np.dtype[np.void]:
-    names = [name for name, _ in vertex.properties]
-    lists = any(kind.startswith("list") for _, kind in vertex.properties)
-    if lists or len(set(names)) != len(names) or not {"x", "y", "z"} <= set(names):
-        raise SceneFormatError(
-            path, f"has vertex properties {' '.join(names)!r:.80}, needs x y z", code="mesh_bad"
-        )
-    return np.dtype(list(vertex.properties))
-
-
-def _open_header(path: Path) -> tuple[list[_Element], int, int]:
-    size = file_size(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
-    elements, start = _parse_header(head, path)
-    if not elements or elements[0].name != "vertex":
-        raise SceneFormatError(path, "does not begin with vertices", code="mesh_bad")
-    need = elements[0].count * _vertex_type(elements[0], path).itemsize
-    if need > size - start:
-        raise SceneFormatError(
-            path,
-            f"declares {elements[0].count} vertices ({need} bytes), {size - start} are there",
-            code="mesh_bad",
-        )
-    return elements, start, size
-
-
 def _read_rows(path: Path, row: np.dtype[np.void], start: int, count: int) -> NDArray[np.void]:
     """Whole rows of an element. Read, not mapped: the faults of a map cost more than the copy."""
     try:
@@ -125,41 +41,43 @@ def _read_rows(path: Path, row: np.dtype[np.void], start: int, count: int) -> ND
     except OSError as error:
         raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
     if len(rows) != count:
-        raise SceneFormatError(path, f"ends after {len(rows)} of {count} rows", code="mesh_bad")
+        raise mesh_bad(path, f"ends after {len(rows)} of {count} rows")
     return rows
 
 
 def ply_vertex_count(path: Path) -> int:
     """Number of vertices, from the header, checked against the file's size."""
-    elements, _, _ = _open_header(path)
-    return elements[0].count
+    return open_header(path).vertex.count
 
 
-def _read_triangles(
-    path: Path, elements: list[_Element], start: int, size: int, vertex_count: int
-) -> NDArray[np.int32]:
-    if len(elements) < 2 or elements[1].name != "face":
-        return np.zeros((0, 3), np.int32)
-    face = elements[1]
+def _face(header: PlyHeader, path: Path) -> PlyElement | None:
+    """The faces, where there are any: each one list of 32-bit vertex rows."""
+    if len(header.elements) < 2 or header.elements[1].name != "face":
+        return None
+    face = header.elements[1]
     kinds = [kind.split() for _, kind in face.properties]
-    if len(kinds) != 1 or len(kinds[0]) != 3 or kinds[0][2] not in ("<i4", "<u4"):
-        raise SceneFormatError(
-            path, "has faces that are not one list of 32-bit vertex rows", code="mesh_bad"
-        )
-    row = np.dtype([("count", kinds[0][1]), ("vertices", kinds[0][2], 3)])
-    if face.count * row.itemsize > size - start:
-        raise SceneFormatError(
-            path, f"declares {face.count} faces, the file is too short", code="mesh_bad"
-        )
-    if face.count == 0:
+    if len(kinds) != 1 or len(kinds[0]) != 3 or kinds[0][2] not in ("i4", "u4"):
+        raise mesh_bad(path, "has faces that are not one list of 32-bit vertex rows")
+    return face if face.count else None
+
+
+def _checked(counts: NDArray[Any], rows: NDArray[Any], vertex_count: int, path: Path) -> None:
+    if (counts != 3).any() or rows.min() < 0 or rows.max() >= vertex_count:
+        raise mesh_bad(path, "has faces that are not triangles of its vertices")
+
+
+def _binary_triangles(path: Path, header: PlyHeader, start: int) -> NDArray[np.int32]:
+    face = _face(header, path)
+    if face is None:
         return np.zeros((0, 3), np.int32)
+    _, length, index = face.properties[0][1].split()
+    row = np.dtype([("count", header.order + length), ("vertices", header.order + index, 3)])
+    if face.count * row.itemsize > header.size - start:
+        raise mesh_bad(path, f"declares {face.count} faces, the file is too short")
     rows = _read_rows(path, row, start, face.count)
     fields = _cpu.copy_fields(rows.view(np.uint8).data, row.itemsize, row["count"].itemsize, 12)
-    triangles = fields.view(np.int32)
-    if (rows["count"] != 3).any() or triangles.min() < 0 or triangles.max() >= vertex_count:
-        raise SceneFormatError(
-            path, "has faces that are not triangles of its vertices", code="mesh_bad"
-        )
+    triangles = fields.view(header.order + "i4").astype(np.int32, copy=False)
+    _checked(rows["count"], triangles, header.vertex.count, path)
     return triangles
 
 
@@ -176,15 +94,43 @@ def _columns(rows: NDArray[np.void], names: tuple[str, str, str], kind: str) -> 
 
 
 def _positions(rows: NDArray[np.void]) -> NDArray[np.float32]:
-    found = _columns(rows, ("x", "y", "z"), "<f4")
+    found = _columns(rows, _POSITION, "<f4")
     if found is not None:
         return found
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.stack([rows[name] for name in "xyz"], axis=1).astype(np.float32)
+        return np.stack([rows[name] for name in _POSITION], axis=1).astype(np.float32)
+
+
+def _text_rows(
+    path: Path, header: PlyHeader, names: Sequence[str], face: PlyElement | None
+) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    """Named properties of the vertices, and the rows of the faces, (M, 4) with their lengths."""
+    check_text_size(path, header.size)
+    width, count = len(header.vertex.properties), 0 if face is None else face.count
+    try:
+        with path.open("rb") as stream:
+            stream.seek(header.start)
+            rows = text_vertices(lines_of(stream, path, width), path, header.vertex, names)
+            if 8 * count - 1 > header.size - stream.tell():
+                raise mesh_bad(path, f"declares {count} faces, the file is too short")
+            return rows, text_triangles(lines_of(stream, path, 4), path, count)
+    except OSError as error:
+        raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
+
+
+def _read_text(path: Path, header: PlyHeader, *, triangles: bool) -> PlyMesh:
+    kinds = dict(header.vertex.properties)
+    coloured = all(kinds.get(name) == "u1" for name in _COLOUR)
+    names = _POSITION + (_COLOUR if coloured else ())
+    rows, faces = _text_rows(path, header, names, _face(header, path) if triangles else None)
+    if len(faces):
+        _checked(faces[:, 0], faces[:, 1:], header.vertex.count, path)
+    made = faces[:, 1:].astype(np.int32) if triangles else None
+    return PlyMesh(_positions(rows), _columns(rows, _COLOUR, "u1"), made)
 
 
 def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
-    """Read the vertices of a binary little-endian PLY.
+    """Read the vertices of a PLY file: binary, little- or big-endian, or text.
 
     Args:
         path: The mesh.
@@ -197,10 +143,37 @@ def read_ply(path: Path, *, triangles: bool = False) -> PlyMesh:
         SceneFormatError: Not such a PLY, no x y z, or counts that the file's size contradicts;
             checked before anything is allocated.
     """
-    elements, start, size = _open_header(path)
-    vertex = elements[0]
-    row = _vertex_type(vertex, path)
-    rows = _read_rows(path, row, start, vertex.count)
-    end = start + vertex.count * row.itemsize
-    faces = _read_triangles(path, elements, end, size, vertex.count) if triangles else None
-    return PlyMesh(_positions(rows), _columns(rows, ("red", "green", "blue"), "u1"), faces)
+    header = open_header(path)
+    if not header.order:
+        return _read_text(path, header, triangles=triangles)
+    row = row_type(header.vertex, header.order)
+    rows = _read_rows(path, row, header.start, header.vertex.count)
+    end = header.start + header.vertex.count * row.itemsize
+    faces = _binary_triangles(path, header, end) if triangles else None
+    return PlyMesh(_positions(rows), _columns(rows, _COLOUR, "u1"), faces)
+
+
+def read_vertices(path: Path, names: Sequence[str]) -> tuple[NDArray[Any], ...]:
+    """Named properties of all vertices of a PLY file of any format.
+
+    Args:
+        path: The mesh.
+        names: Properties that every vertex must have.
+
+    Returns:
+        (P,) of the declared type for each name.
+
+    Raises:
+        SceneFormatError: See `read_ply`; or a property is not there. Code "mesh_bad".
+    """
+    header = open_header(path)
+    kinds = dict(header.vertex.properties)
+    missing = [name for name in names if name not in kinds]
+    if missing:
+        raise mesh_bad(path, f"has no vertex property {missing[0]}")
+    if header.order:
+        row = row_type(header.vertex, header.order)
+        rows = _read_rows(path, row, header.start, header.vertex.count)
+    else:
+        rows, _ = _text_rows(path, header, names, None)
+    return tuple(rows[name] for name in names)

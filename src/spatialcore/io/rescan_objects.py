@@ -12,10 +12,10 @@ import numpy as np
 
 from spatialcore.box import OrientedBox
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.ascii_ply import read_ascii_vertices
 from spatialcore.io.categories import named_objects
 from spatialcore.io.object_files import Labels
 from spatialcore.io.paths import read_json
+from spatialcore.io.ply import read_vertices
 from spatialcore.io.refusals import present
 from spatialcore.types import Cloud, Float64
 
@@ -87,12 +87,11 @@ def _box(fields: Any) -> OrientedBox | None:
 
 
 def _read_cloud(path: Path) -> Cloud:
-    rows = read_ascii_vertices(path, ("x", "y", "z", "objectId"))
-    ids = rows[:, 3]
+    *position, ids = read_vertices(path, ("x", "y", "z", "objectId"))
     if not ((ids >= 0) & (ids < 1 << 16) & (ids == np.floor(ids))).all():
         raise SceneFormatError(path, "has an objectId out of range", code="mesh_bad")
     instance = ids.astype(np.int32)
     instance[instance == 0] = -1
     with np.errstate(over="ignore"):
-        points = rows[:, :3].astype(np.float32)
-    return Cloud(np.ascontiguousarray(points), instance)
+        points = np.stack(position, axis=1).astype(np.float32)
+    return Cloud(points, instance)

@@ -186,9 +186,29 @@ def _meshes(written: Written) -> Iterator[Case]:
     contents["an element of lists"] = ply(points).replace(
         b"property float x", b"property list uchar float x"
     )
+    contents |= _text_meshes()
     for what, content in contents.items():
         make = file_case(written, "posed", path, lambda c=content: c)
         yield Case(f"posed: a mesh of {what}", "posed_images", make)
+
+
+def _text_meshes() -> dict[str, bytes]:
+    """The same as text: what lies in its rows is found while they are read."""
+    head = ply(np.zeros((0, 3)), count=8).partition(b"end_header")[0]
+    head = head.replace(b"binary_little_endian", b"ascii") + b"end_header\n"
+    rows = b"0.5 1 2 1 2 3 255\n" * 8
+    found = {f"{n} rows": head.replace(b"vertex 8", b"vertex %d" % n) + rows for n in COUNTS}
+    found["no line's end"] = head + b"1 " * (8 << 20)
+    found["empty lines alone"] = head + b"\n" * (8 << 20)
+    found["words"] = head + rows.replace(b"0.5", b"half")
+    found["endless digits"] = head + rows.replace(b"0.5", b"0." + b"5" * 9_999)
+    found["colours of 1e30"] = head + rows.replace(b" 3 255", b" 1e30 255")
+    found["text that is not ASCII"] = head + rows.replace(b"0.5", "½".encode())
+    found["text of NaN"] = head + rows.replace(b"0.5", b"nan")
+    found["rows of the other order"] = (
+        head.replace(b"ascii", b"binary_big_endian") + ply(np.ones((8, 3)))[-8 * 16 :]
+    )
+    return found
 
 
 def _pictures(written: Written) -> Iterator[Case]:
