@@ -18,6 +18,7 @@ DOCS = ROOT / "docs"
 TUTORIALS = DOCS / "tutorials"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_TABLE = re.compile(r"^\|.*\n\|(?: *:?-+:? *\|)+\n(?:\|.*\n?)*", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -107,6 +108,30 @@ def test_links_lead_somewhere(page):
         if anchor and there.suffix == ".md":
             headings = _HEADING.findall(there.read_text(encoding="utf-8"))
             assert anchor in map(_anchor, headings), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_row_of_a_table_has_the_cells_of_its_head(page):
+    """A row that was written into the table of something else shows here."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for head, rule, *rows in map(str.splitlines, _TABLE.findall(text)):
+        assert [row for row in (head, *rows) if _cells(row) != _cells(rule)] == []
+
+
+def _cells(row):
+    return re.sub(r"`[^`]*`|\\\|", "", row).count("|")
+
+
+def test_the_page_of_layouts_says_what_each_kind_reads():
+    """Beside the table of what they give, which is run."""
+    from spatialcore.io.layouts import LAYOUTS
+
+    page = (DOCS / "inputs.md").read_text(encoding="utf-8")
+    before, _, table = page.partition("<!-- layouts:")
+    said = before.rpartition("| layout |")[2] + table.partition("<!-- end of layouts -->")[2]
+    names = {"posed_images": "posed images", "rescan": "`rescan`", "scannet": "`scannet`"}
+    lacking = [k for k in LAYOUTS if not re.search(names.get(k, k), said, re.IGNORECASE)]
+    assert lacking == []
 
 
 def _anchor(heading):
