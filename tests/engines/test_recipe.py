@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spatial_engine.engines import select_tasks
 from spatial_engine.recipe import BUILT_IN, Recipe, decode_recipe, load_recipe, recipe_for
 from spatialcore.errors import SettingsError
 from spatialcore.index.rules import PRESETS, Rules, load_rules, preset
@@ -26,6 +27,17 @@ def test_a_recipe_file_names_its_rules_or_holds_them(tmp_path: Path) -> None:
     assert load_rules(path).name == "custom"
     path.write_text("bin_percent = 10\n")
     assert load_recipe(path).rules == load_rules(path) == Rules()
+
+
+def test_a_task_without_rows_is_not_asked_and_cannot_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text('[quota]\n"camera_movement.pitch_angle" = 40\n"camera_movement.vector" = 0\n')
+    recipe = load_recipe(path)
+    assert select_tasks((), recipe) == ("camera_movement.pitch_angle",)
+    assert len(select_tasks(("camera_movement.*",), recipe, without_rows=True)) > 1
+    for glob in ("camera_movement.vector", "depth_perception.*"):
+        with pytest.raises(ValueError, match=f"no row to a task that matches '{glob}'.*`quota`"):
+            select_tasks(("camera_movement.*", glob), recipe)
 
 
 def test_the_hash_of_rules_is_of_what_decides_an_index() -> None:

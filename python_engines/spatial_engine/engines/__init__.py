@@ -157,11 +157,19 @@ def subject_of(record: QARecord) -> str:
     return engine_of(record.task).subject.key(record.facts)
 
 
-def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
+def select_tasks(
+    patterns: Iterable[str], recipe: Recipe, *, without_rows: bool = False
+) -> tuple[str, ...]:
     """The recipe's tasks that match any of the globs, in the order of `engines()`.
 
+    Args:
+        patterns: Globs; none = all.
+        recipe: Says which tasks there are, and how many rows each is given.
+        without_rows: Whether tasks count that its quota gives no row, as in a benchmark, which has
+            quotas of its own.
+
     Raises:
-        ValueError: A glob matches no task of the recipe.
+        ValueError: A glob matches no task of the recipe, or only tasks without rows.
     """
     tasks = [e.task for e in engines() if recipe.unpublished or e.published is not None]
     if recipe.families:
@@ -170,4 +178,12 @@ def select_tasks(patterns: Iterable[str], recipe: Recipe) -> tuple[str, ...]:
     for glob in globs:
         if not fnmatch.filter(tasks, glob):
             raise ValueError(f"no task of recipe {recipe.name!r} matches {glob!r}")
+    if not without_rows:
+        tasks = [task for task in tasks if recipe.quota.get(task, recipe.quota.get("*", 0))]
+    for glob in globs:
+        if not fnmatch.filter(tasks, glob):
+            raise ValueError(
+                f"recipe {recipe.name!r} gives no row to a task that matches {glob!r}: name it in "
+                '`quota`, or all by "*"'
+            )
     return tuple(task for task in tasks if any(fnmatch.fnmatchcase(task, g) for g in globs))

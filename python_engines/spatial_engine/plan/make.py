@@ -173,7 +173,7 @@ def _fitting(index: Index, recipe: Recipe | None) -> Recipe:
 
 def _asked(index: Index, config: PlanConfig, recipe: Recipe) -> tuple[Plan, dict[Cell, int]]:
     """A plan that says what is asked, and takes nothing yet; and the recipe's rows of each cell."""
-    tasks = select_tasks(config.tasks, recipe)
+    tasks = select_tasks(config.tasks, recipe, without_rows=config.benchmark is not None)
     if config.benchmark is not None:
         tasks = tuple(task for task in tasks if in_benchmark(task))
     scenes = _planned_scenes(index, config)
