@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.util
+import io
 import json
 import re
 import shutil
@@ -12,13 +16,18 @@ import sys
 import pytest
 import yaml
 
-from tests.walkthroughs import ROOT, blocks, run_page
+from spatialcore.cli import main
+from spatialcore.commands.verbs import installed_verbs
+from tests.walkthroughs import ROOT, run_page
 
 DOCS = ROOT / "docs"
 TUTORIALS = DOCS / "tutorials"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _TABLE = re.compile(r"^\|.*\n\|(?: *:?-+:? *\|)+\n(?:\|.*\n?)*", re.MULTILINE)
+_FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VERBS = set(installed_verbs())
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -52,8 +61,6 @@ def test_the_scannet_page_runs(sample_dir, tmp_path):
 
 def test_the_twelve_lines_of_the_readme_print_what_stands_there(tmp_path):
     """On the first room of the demo, which does not depend on how many there are."""
-    from spatialcore.cli import main
-
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     code, shown = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.DOTALL)[0]
     few = "--rooms 1 --clips 0 --layouts scannet --workers 1"
@@ -65,19 +72,44 @@ def test_the_twelve_lines_of_the_readme_print_what_stands_there(tmp_path):
     assert done.stdout == shown
 
 
-def test_the_commands_of_the_readme_parse():
-    """Each is a verb with options that it knows; the demo and the tutorials run them."""
-    from spatialcore.cli import main
+@functools.cache
+def _options(verb):
+    """What the help of a verb names with two dashes."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main([verb, "--help"]) == 0
+    return set(re.findall(r"--[a-z][\w-]*", said.getvalue()))
 
-    verbs = set()
-    for language, text in blocks(ROOT / "README.md"):
-        for line in text.splitlines() if language == "bash" else ():
-            words = line.split("#")[0].split()
-            if words[:1] == ["spatialcore"]:
-                verbs.add(words[1])
-                wrong = main([words[1], "--no-such-option"])
-                assert wrong == 2
-    assert {"train", "eval", "score", "frames"} <= verbs
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_pages_name_parses(page):
+    """Verbs with options that they know, targets of make, modules, files of the repository."""
+    if page.name == "log.md":  # it tells of what was
+        pytest.skip("the log names what is gone, too")
+    text = page.read_text(encoding="utf-8")
+    fenced = [m.replace("\\\n", " ").splitlines() for m in _FENCE.findall(text)]
+    inline = re.findall(r"`([^`]+)`", _FENCE.sub("", text))
+    wrong = []
+    for code in [line for lines in fenced for line in lines] + inline:
+        for part in re.split(r"&&|;|\|(?!\w)", code):
+            words = part.split("#")[0].replace("$ ", "").split()
+            if (
+                words[:1] == ["spatialcore"]
+                and len(words) > 1
+                and re.fullmatch("[a-z-]+", words[1])
+            ):
+                words = words[1:]
+                wrong += [words[0]] if words[0] not in VERBS else []
+            if words and words[0] in VERBS:
+                asked = {w.split("=")[0].rstrip(",.)") for w in words if re.match(r"--[a-z]", w)}
+                wrong += sorted(asked - _options(words[0]))
+            elif words[:1] == ["make"] and len(words) > 1:
+                wrong += [part] if words[1] not in TARGETS else []
+            elif words[:2] == ["python", "-m"] and re.match(r"benchmarks|tests", words[2]):
+                wrong += [] if importlib.util.find_spec(words[2]) else [words[2]]
+        if re.fullmatch(r"(benchmarks|csrc|docs|kernels|python_engines|src|tests)/[\w./-]+", code):
+            wrong += [] if (ROOT / code).exists() else [code]
+    assert wrong == []
 
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -111,8 +143,8 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_every_row_of_a_table_has_the_cells_of_its_head(page):
-    """A row that was written into the table of something else shows here."""
+def test_tables_parse(page):
+    """Every row has the cells of its head; a row of another table shows here."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for head, rule, *rows in map(str.splitlines, _TABLE.findall(text)):
         assert [row for row in (head, *rows) if _cells(row) != _cells(rule)] == []
@@ -132,6 +164,32 @@ def test_the_page_of_layouts_says_what_each_kind_reads():
     names = {"posed_images": "posed images", "rescan": "`rescan`", "scannet": "`scannet`"}
     lacking = [k for k in LAYOUTS if not re.search(names.get(k, k), said, re.IGNORECASE)]
     assert lacking == []
+
+
+def test_the_log_parses_newest_first():
+    dates = re.findall(r"^## (\d{4}-\d\d-\d\d): ", (DOCS / "log.md").read_text(), re.MULTILINE)
+    assert len(dates) == (DOCS / "log.md").read_text().count("\n## ")
+    assert dates == sorted(dates, reverse=True)
+
+
+def test_the_figures_of_rewards_are_the_stored_ones():
+    page = (DOCS / "chains.md").read_text(encoding="utf-8")
+    stored = json.loads((ROOT / "benchmarks/results/rewards.json").read_text(encoding="utf-8"))
+    arms = {"start": stored["start"]}
+    for arm, steps in stored["arms"].items():
+        arms |= {f"{arm}, step {step}": found for step, found in steps.items()}
+    rows = [
+        line.split(" | ") for line in page.splitlines() if re.match(r"\| (start|\w+, step)", line)
+    ]
+    shown = {row[0][2:]: (row[1], *(cell.strip(" |") for cell in row[-3:])) for row in rows}
+    tasks = ("pitch_direction", "pitch_angle", "yaw_angle")
+    assert shown == {
+        arm: (
+            f"{sum(found['reward']) / len(found['reward']):.3f}",
+            *(f"{found['earned'][f'camera_movement.{task}']:.3f}" for task in tasks),
+        )
+        for arm, found in arms.items()
+    }
 
 
 def _anchor(heading):

@@ -51,8 +51,8 @@ class Options:
         tasks: Globs of task names, also joined by commas; default: all.
         images: Link to the source's images, copy them, or only name them.
         paths: Of images in the rows: absolute, for any working folder, or relative to OUTPUT.
-        render_marks: Draw the marks of marked questions into JPEGs of their own; with
-            --no-render-marks a marked question is an error.
+        render_marks: Take a marked question as an error; else its marks are drawn into JPEGs of
+            their own.
         embed_images: Put the images into the rows.
         chains: Let the assistant think first: <think> the record's evidence in words </think>
             <answer> its answer </answer>; `verify --chains` makes every number again.

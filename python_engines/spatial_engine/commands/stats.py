@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _NAME = 24  # columns of a task
 _MEDIAN, _LOW, _HIGH = "0.5", "0.05", "0.95"
+# Answers whose numbers have no order of size.
+_PLACES = {"norm1000": "places in an image", "cell": "maps of cells", "steps": "walks"}
 _SHARES = {"chance": "chance", "const.": "majority", "blind": "blind"}
 _LEGEND = (
     "answers: share of each word or letter; 5 %, median and 95 % of a number, of its length for "
@@ -206,6 +208,8 @@ def _answers(row: TaskStats) -> str:
         ordered = sorted(row.answers.items(), key=lambda item: (-item[1], item[0]))
         shown = ", ".join(f"{word} {count / row.rows:.0%}" for word, count in ordered[:6])
         return shown + (", ..." if len(ordered) > 6 else "")
+    if row.unit in _PLACES:
+        return _PLACES[row.unit]
     if row.numbers:
         low, middle, high = (row.numbers[q] for q in (_LOW, _MEDIAN, _HIGH))
         return f"{low:.4g} .. {middle:.4g} .. {high:.4g} {row.unit}"

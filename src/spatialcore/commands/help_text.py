@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from spatialcore.commands.text import WIDTH
 
 _COLUMN = 22  # where the text of an option starts
-_UNSAID = re.compile(r"\s*\(default: (?:None|False|\(\)|)\)")
+_UNSAID = re.compile(r"\s*\(default: (?:None|False|True|\.|\(\)|)\)")
 _TYPES = (
     (re.compile(r"\{None\}\|"), ""),
     (re.compile(r"\{None,"), "{"),

@@ -4,7 +4,7 @@
 Examples:
   spatialcore frames demo/scenes --frames 16 --sampler space_aware
   spatialcore frames demo/scenes --frames 8 --compare
-  spatialcore frames demo/scenes --scenes room0000 --save chosen
+  spatialcore frames demo/scenes --scenes scene0000_00 --save chosen
   spatialcore frames demo/scenes --geometry vggt --model VGGT-1B
   spatialcore frames demo/scenes --geometry maps     # maps/SCENE.npz, a row for each frame
 """

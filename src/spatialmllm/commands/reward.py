@@ -47,7 +47,7 @@ class Options:
         anchor: Whether displacements are told since the frame before or since the first.
         floor: Metres; less is no movement.
         gamma: Discount of potential.
-        clip: Cut progress to [-1, 1].
+        clip: Leave progress as it is, which else is cut to [-1, 1].
         success: Metres from the goal that count as success.
         scenes: Only these ids.
         model: Ask a model in place of geometry: its folder, `hf:NAME`, or its name at --endpoint.
