@@ -34,6 +34,7 @@ from tests.io import (
     test_hypersim,
     test_matterport3d,
     test_multiscan,
+    test_nerfstudio_lists,
     test_predicted,
     test_reconstructions,
     test_rescan,
@@ -96,6 +97,10 @@ def colmap(root: Path) -> None:
     test_reconstructions.write_colmap(root / "room", "bin")
 
 
+def blender(root: Path) -> None:
+    test_nerfstudio_lists.write_blender(root / "lego")
+
+
 def predicted(root: Path) -> None:
     write_npz(root / "hall/exports/npz/results.npz", test_predicted.arrays())
 
@@ -103,6 +108,7 @@ def predicted(root: Path) -> None:
 FIXTURES = (
     Row("posed images, flat", labelled(forms.posed_images), ("--world-up", "z")),
     Row("nerfstudio", labelled(forms.nerfstudio), ("--world-up", "z")),
+    Row("nerfstudio, a list a split", blender, ("--world-up", "z")),
     Row("TUM RGB-D", lambda root: test_tum_lists.write(root / "desk"), ("--world-up", "z")),
     Row("Open3D", labelled(forms.trajectory), ("--world-up", "z")),
     Row("slambook", lambda root: test_trajectory.write_slambook(root / "lab")),

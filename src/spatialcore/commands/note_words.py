@@ -25,6 +25,8 @@ _WORDS = {
     "empty_objects": "objects without a vertex, left out",
     "unknown_categories": "labels that the table does not list, taken as they are",
     "labels_cleaned": "labels with characters that no question can hold, cleaned",
+    "split_lists": "frames of each split's list; all are one capture",
+    "lists_not_read": "left out: transforms.json is read alone",
     "models_unnamed": "models without a word for them, left out; models/names.json names them",
     "semantic_labels_missing": "no assets/semantic_labels.json, so no objects",
     "align_missing": "no .align.json, so no objects",

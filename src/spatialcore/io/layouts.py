@@ -28,7 +28,8 @@ from spatialcore.io.listed import ListedSource
 from spatialcore.io.matterport3d import Matterport3dSource, is_building
 from spatialcore.io.multiscan import MultiscanSource
 from spatialcore.io.multiscan import is_scan as is_multiscan
-from spatialcore.io.nerfstudio import NerfstudioSource, is_capture
+from spatialcore.io.nerfstudio import NerfstudioSource
+from spatialcore.io.nerfstudio_lists import is_capture
 from spatialcore.io.options import ReadOptions
 from spatialcore.io.polycam import PolycamSource, is_export
 from spatialcore.io.posed_images import PosedImagesSource, looks_like_scene
@@ -123,7 +124,12 @@ LAYOUTS: dict[str, Layout] = {
         TrajectorySource,
         _key("trajectory"),
     ),
-    "nerfstudio": Layout("transforms.json", is_capture, NerfstudioSource, _key("nerfstudio")),
+    "nerfstudio": Layout(
+        "transforms.json, or transforms_train.json and its like",
+        is_capture,
+        NerfstudioSource,
+        _key("nerfstudio"),
+    ),
     "replica": Layout("traj.txt and results/", is_render, ReplicaSource, _key("replica")),
     "wai": Layout("scene_meta.json with frames and modalities", is_wai, WaiSource, _key("wai")),
     "vipe": Layout(

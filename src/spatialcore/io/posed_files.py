@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spatialcore.io.names import natural_order
+from spatialcore.io.nerfstudio_lists import LISTS
 from spatialcore.io.paths import list_names
 from spatialcore.io.refusals import present
 
@@ -25,7 +26,7 @@ _DEPTH_FOLDERS = ("depth", "image_depth", "depths")
 _POSE_FOLDERS = ("pose", "poses")
 # These mean pictures too, where no other layout's list of them lies beside.
 _IMAGE_FOLDERS = ("images", "image")
-_OTHER_LISTS = ("transforms.json", "scene_meta.json", "cameras")
+_OTHER_LISTS = (*LISTS, "scene_meta.json", "cameras")
 _K_FOLDERS = ("intrinsic", "intrinsics")
 _COLOR_K = (
     "intrinsic.txt", "intrinsic_color.txt", "color_intrinsic.txt", "intrinsics.txt",

@@ -32,6 +32,7 @@ from tests.fabricate import (
 from tests.io import test_bop as bop
 from tests.io import test_hypersim as hypersim
 from tests.io import test_matterport3d as matterport
+from tests.io import test_nerfstudio_lists as nerfstudio_lists
 from tests.io import test_object_files as object_files
 from tests.io import test_reconstructions as reconstructions
 from tests.io import test_rescan as rescan
@@ -268,6 +269,7 @@ BASES = {
     "clips": Base("tapvid3d", clips),
     "tum": Base("tum", tum),
     "nerfstudio": Base("nerfstudio", nerfstudio),
+    "nerfstudio_splits": Base("nerfstudio", lambda r: nerfstudio_lists.write_blender(r / "lego")),
     "colmap": Base("colmap", lambda r: reconstructions.write_colmap(r / "room", "bin")),
     "colmap_txt": Base("colmap", lambda r: reconstructions.write_colmap(r / "room", "txt")),
     "replica": Base("replica", reconstructions.write_replica),
