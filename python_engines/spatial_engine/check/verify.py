@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from spatial_engine.check.chains import Chains, chain_files
 from spatial_engine.check.files import SHOWN, check_files, sampled
+from spatial_engine.check.scenes import keep_scenes, kept_scene
 from spatial_engine.dataset.compose import compose_all
 from spatial_engine.dataset.dataset import Dataset
 from spatial_engine.dataset.manifest import Manifest
@@ -27,7 +27,7 @@ from spatial_engine.engines import engine_of
 from spatial_engine.engines.base import Facts, Named
 from spatial_engine.engines.budgets import with_budgets
 from spatial_engine.engines.candidates import Row
-from spatial_engine.plan.open import index_hash, open_index, reopen_source
+from spatial_engine.plan.open import index_hash, open_index
 from spatial_engine.records.partial import read_ids, read_rows
 from spatial_engine.records.place import Place
 from spatial_engine.records.record import COLUMNS, QARecord, check_record, read_records
@@ -41,8 +41,6 @@ LEAST_OPEN = 0.01
 """Share of an object's points in an image below which other surfaces hide it. In rooms that the
 margin was set on a hidden object has 0 and one that a record may name 0.023 at least."""
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-7  # evidence is compared as numbers: micrometres, 1e-7 degrees
-_KEPT_SCENES = 2
-_kept: OrderedDict[str, ReferenceScene] = OrderedDict()
 _TEXT_FIELDS = ("question", "answer", "messages", "templates")
 
 
@@ -159,7 +157,7 @@ def verify(
         MissingInput: There is no data set, or no export with rows.
         RecordError: Its manifest is damaged.
     """
-    _kept.clear()  # a source may have changed since an earlier call
+    keep_scenes(0)  # a source may have changed since an earlier call
     workers = Workers.of(workers)
     dataset = Dataset.open(out, roots=roots)
     numbers = list(range(shard[0], dataset.manifest.shards, shard[1]))
@@ -255,25 +253,12 @@ def _check_scene(
     for split in sorted({record.split for record in records}):
         mine = [record for record in records if record.split == split]
         try:
-            reference = _reference(job, source, scene, split)
+            reference = kept_scene(job.manifest, job.roots, source, scene, split)
         except Exception as error:
             out += [_refused(record, error) for record in mine]
             continue
         out += check_records(reference, mine, compare_text=job.compare_text, chains=chains)
     return out
-
-
-def _reference(job: _Job, source: str, scene: str, split: str) -> ReferenceScene:
-    """A scene of a source, kept for the next shards of this process: a built cloud is dear."""
-    entry, seed, recipe = job.manifest.sources[source], job.manifest.seed, job.manifest.recipe
-    place = (source, entry.kind, job.roots[source], entry.options)
-    key = repr((*place, scene, recipe, seed, split))
-    if key not in _kept:
-        _kept[key] = ReferenceScene(reopen_source(*place).open(scene), recipe, seed, split)
-        while len(_kept) > _KEPT_SCENES:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return _kept[key]
 
 
 def check_against(
