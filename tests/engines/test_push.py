@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -113,6 +114,39 @@ def test_what_is_sent_is_what_was_shown(out, tmp_path, capsys, monkeypatch):
         rows = [json.loads(line) for name, content in sent.items() if name.endswith(".jsonl")
                 for line in content.decode().splitlines()]  # fmt: skip
         assert len(rows) == sum(told["sources"].values())
+
+
+def test_a_data_set_is_exported_first(out, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    capsys.readouterr()
+    assert push.main([str(out), "me/rooms"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"exported into {out / 'hub'}" in told
+    assert "60 questions" in told
+    assert "nothing was sent" in told
+    with Hub() as hub:
+        assert push.main([str(out), "me/rooms", "--yes", "--hub", hub.url, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["export"] == str(out / "hub")
+        sent = hub.files["me/rooms"]
+    rows = [json.loads(line) for name, content in sent.items() if name.endswith(".jsonl")
+            for line in content.decode().splitlines()]  # fmt: skip
+    assert len(rows) == 60
+    assert not any(str(out) in json.dumps(row) for row in rows)
+    assert not any(name.startswith("images/") for name in sent)
+    # Rows of another export, which name this machine, do not stand in the way.
+    _export(out, out, "llamafactory")
+    assert push.main([str(out), "me/rooms", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["files"].keys() == sent.keys()
+
+
+def test_what_is_not_finished_is_not_sent(out, tmp_path, capsys):
+    part = tmp_path / "part"
+    shutil.copytree(out, part, ignore=shutil.ignore_patterns("hub", "images"))
+    (part / "summary.json").unlink()
+    assert push.main([str(part), "me/rooms"]) == 2
+    assert "not finished" in capsys.readouterr().err
+    assert not (part / "hub").exists()
 
 
 def test_refusals_are_one_sentence(out, tmp_path, capsys, monkeypatch):

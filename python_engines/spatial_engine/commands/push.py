@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Send an export to the Hub; without --yes, only show what would go.
+"""Send records to the Hub; without --yes, only show what would go.
+
+A data set is exported first, into its folder hub: as plain records (jsonl) with relative paths.
 
 Examples:
-  spatialcore export out -o hub --to jsonl --paths relative
-  spatialcore push hub your-name/rooms                        what would go, and what is held back
-  spatialcore push hub your-name/rooms --licence rooms=cc-by-4.0 --yes
+  spatialcore push out your-name/rooms                        what would go, and what is held back
+  spatialcore push out your-name/rooms --licence rooms=cc-by-4.0 --yes
+  spatialcore export out -o other --to trl --paths relative   in another format
+  spatialcore push other your-name/rooms
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from spatial_engine.commands.export import export_dataset
 from spatialcore.commands import exit_codes
 from spatialcore.commands.guard import run_verb
 from spatialcore.commands.text import printable, wrapped
+from spatialcore.workers import Workers
 
 if TYPE_CHECKING:
     from spatial_engine.export.push import Upload
@@ -32,18 +37,20 @@ class Options:
     """Options of `spatialcore push`.
 
     Attributes:
-        export: Folder made by `spatialcore export --paths relative`.
+        folder: Folder made by `spatialcore generate`, or by `spatialcore export --paths relative`.
         repo: Data set on the Hub, owner/name.
         yes: Send; without it nothing leaves this machine.
         licence: SOURCE=LICENCE, under which you may publish the images of a source; those of
             others are named and not sent.
         private: Make a new data set private.
         hub: Address of another Hub.
+        run: Who makes the export of a data set.
         json: Print one JSON object instead of text.
     """
 
-    export: Annotated[Path, tyro.conf.Positional]
+    folder: Annotated[Path, tyro.conf.Positional]
     repo: Annotated[str, tyro.conf.Positional]
+    run: Workers
     yes: bool = False
     licence: tuple[str, ...] = ()
     private: bool = False
@@ -60,20 +67,41 @@ def _run(options: Options) -> int:
     from spatial_engine.export.push import check_repo, send, upload_of
 
     check_repo(options.repo)
-    upload = upload_of(options.export, _licences(options.licence))
+    licences = _licences(options.licence)
+    folder = _export_of(options)
+    upload = upload_of(folder, licences)
     address = None
     if options.yes:
-        address = send(
-            options.export, upload, options.repo, private=options.private, endpoint=options.hub
-        )
+        address = send(folder, upload, options.repo, private=options.private, endpoint=options.hub)
     if options.json:
         print(json.dumps({
-            "repo": options.repo, "files": dict(upload.files), "bytes": upload.size,
-            "held_back": dict(upload.held_back), "sources": dict(upload.sources), "sent": address,
+            "repo": options.repo, "export": str(folder), "files": dict(upload.files),
+            "bytes": upload.size, "held_back": dict(upload.held_back),
+            "sources": dict(upload.sources), "sent": address,
         }))  # fmt: skip
     else:
-        print("\n".join(_lines(options, upload, address)))
+        made = [f"exported into {folder}"] if folder != options.folder else []
+        print("\n".join([*map(wrapped, made), *_lines(options, upload, address)]))
     return exit_codes.OK
+
+
+def _export_of(options: Options) -> Path:
+    """The export that was named, or the one that is made of the data set that was named."""
+    from spatial_engine.dataset.dataset import Dataset
+    from spatial_engine.export import Request
+    from spatial_engine.export.push import HUB_FOLDER, needs_export
+    from spatialcore.errors import MissingInput, RecordError
+
+    if not needs_export(options.folder):
+        return options.folder
+    dataset, folder = Dataset.open(options.folder), options.folder / HUB_FOLDER
+    if dataset.summary() is None:
+        raise MissingInput(f"{dataset.path}: not finished; run the same generate again, then push")
+    request = Request(("jsonl",), paths="relative")
+    counts = export_dataset(dataset, folder, request, options.run, overwrite=True)
+    if counts.lost:
+        raise RecordError(f"{folder}: not exported: {counts.lost[0]}; run again")
+    return folder
 
 
 def _licences(given: Sequence[str]) -> dict[str, str]:

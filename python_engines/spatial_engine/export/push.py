@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spatial_engine.dataset.manifest import MANIFEST_NAME
 from spatial_engine.export.part import HOLDS_IMAGES
 from spatialcore.errors import MissingInput, RecordError, UsageError
 from spatialcore.files import is_temporary
 
+HUB_FOLDER = "hub"  # of the export that `push` makes of a data set
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _LOG_IN = "log in by `hf auth login`, or put a token into HF_TOKEN"
 # The state of the export itself, which says nothing to others.
@@ -44,6 +46,20 @@ class Upload:
         return sum(self.files.values())
 
 
+def needs_export(folder: Path) -> bool:
+    """Whether a folder holds records, and no export beside them whose rows could be sent.
+
+    Such a data set is exported before it is sent.
+
+    Raises:
+        RecordError: A mark of an export in it is damaged.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        return False
+    states = sorted(folder.glob("*/export.json"))
+    return not states or any(_names_this_machine(path) for path in states)
+
+
 def upload_of(folder: Path, licences: Mapping[str, str]) -> Upload:
     """What of an export may be sent.
 
@@ -58,11 +74,8 @@ def upload_of(folder: Path, licences: Mapping[str, str]) -> Upload:
     """
     states = sorted(folder.glob("*/export.json"))
     if not states:
-        out = folder if (folder / MANIFEST_NAME).is_file() else "OUT"
-        raise MissingInput(
-            f"{folder}: no export; make one: spatialcore export {out} -o {folder} --to jsonl "
-            "--paths relative"
-        )
+        what = f"{folder}: no export, and no finished data set"
+        raise MissingInput(f"{what}; name a folder of `spatialcore generate` or `export`")
     sources = _sources(folder)
     if unknown := sorted(licences.keys() - sources.keys()):
         raise UsageError(
@@ -98,18 +111,32 @@ def _sources(folder: Path) -> dict[str, int]:
     return found
 
 
-def _barred(state: Path, unstated: Iterable[str]) -> str:
-    """Why no file of a target may go, or ""."""
+def _asked(state: Path) -> Mapping[str, Any]:
+    """What a target was asked for, as its mark says."""
     try:
-        asked = json.loads(state.read_text(encoding="utf-8"))["asked"]
-        embed, paths, images = asked["embed"], asked["paths"], asked["images"]
+        asked: Mapping[str, Any] = json.loads(state.read_text(encoding="utf-8"))["asked"]
+        _ = asked["embed"], asked["paths"], asked["images"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise RecordError(f"{state}: damaged; run the export again") from None
+    return asked
+
+
+def _holds_images(state: Path) -> bool:
+    return bool(_asked(state)["embed"]) or state.parent.name in HOLDS_IMAGES
+
+
+def _names_this_machine(state: Path) -> bool:
+    asked = _asked(state)
+    absolute = asked["paths"] == "absolute" and asked["images"] != "none"
+    return absolute and not _holds_images(state)
+
+
+def _barred(state: Path, unstated: Sequence[str]) -> str:
+    """Why no file of a target may go, or ""."""
     target = state.parent.name
-    holds = embed or target in HOLDS_IMAGES
-    if holds and (missing := sorted(unstated)):
-        return f"{target} holds images of {', '.join(missing)}, whose licence is not stated"
-    if not holds and paths == "absolute" and images != "none":
+    if unstated and _holds_images(state):
+        return f"{target} holds images of {', '.join(unstated)}, whose licence is not stated"
+    if _names_this_machine(state):
         raise UsageError(
             f"{state.parent}: its rows name paths of this machine; export with --paths relative"
         )
