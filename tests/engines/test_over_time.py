@@ -13,7 +13,7 @@ import pytest
 
 from spatial_engine.engines import track_story
 from spatial_engine.engines.candidates import Row
-from spatial_engine.engines.contents import place_contents
+from spatial_engine.engines.contents import content_of, place_contents
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.track_story import TRACK_STORY
 from spatial_engine.engines.walk_path import OPEN, STEPS
@@ -211,8 +211,20 @@ def test_a_direction_is_balanced_where_its_point_lies() -> None:
     table = STORY["point_direction"].candidates(context)
     assert (table.content == place_contents(uv, context_story(context).size)).all()
     assert len(set(table.content.tolist())) > 1
-    assert not STORY["which_moved"].candidates(context).content.any()
     assert len(rows) == len(table)
+
+
+def test_what_moves_is_balanced_by_the_places_of_the_marks() -> None:
+    context = context_of(clip_of({0: 0, 1: 14}, {0: 10}))
+    rows, facts = rows_of("which_moved", context)
+    table = STORY["which_moved"].candidates(context)
+    width = context_story(context).size[0]
+    assert rows
+    for k, one in enumerate(facts):
+        x = [u for u, _ in one.evidence["uv"]]
+        middle = sorted(x).index(min(x, key=lambda u: abs(u - width / 2)))
+        assert table.content[k] == content_of(f"of {len(x)}", f"middle {middle}")
+        assert sorted(x)[table.stratum[k]] == x["ABCD".index(one.answer.text)]
 
 
 @pytest.mark.parametrize("seed", fresh_seeds(3))

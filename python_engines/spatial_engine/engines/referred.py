@@ -9,6 +9,7 @@ names are elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,7 +184,8 @@ class Referred(Engine):
             in_order(self.words[k], both, self.open.opposite)
             for k, both in zip(table.stratum.tolist(), names, strict=True)
         ]
-        cue = partial(_point_cue, sights) if self.by == "pointed" else _cue
+        graded = self.open.task.endswith(".size")
+        cue = partial(_point_cue, sights) if self.by == "pointed" else partial(_cue, graded=graded)
         return [cue(*both[:2]) for both in references], list(map(self.words.index, words))
 
     def facts(self, context: SceneContext, rows: Sequence[Row]) -> list[Facts]:
@@ -290,11 +292,18 @@ def _size(octaves: float) -> int:
     return content_of("box", str(round(octaves)))
 
 
-def _cue(a: Reference, b: Reference) -> int:
-    """The content of two boxes: whether they are in one image, and which is larger and lower."""
+def _cue(a: Reference, b: Reference, *, graded: bool) -> int:
+    """The content of two boxes: whether they are in one image, and which is larger and lower.
+
+    Where sizes are asked, also how much larger: by up to 1.4 times, by up to 2.8, by more.
+    """
     areas = [(r.corners[2] - r.corners[0]) * (r.corners[3] - r.corners[1]) for r in (a, b)]
     low = a.corners[3] > b.corners[3] if a.frame == b.frame else None
-    return content_of("boxes", f"larger {areas[0] > areas[1]}", f"lower {low}")
+    told = [f"larger {areas[0] > areas[1]}", f"lower {low}"]
+    if graded:
+        octaves = abs(math.log2(max(areas[0], 1) / max(areas[1], 1)))
+        told.append(f"by {min(round(octaves), 2)}")
+    return content_of("boxes", *told)
 
 
 def _point_cue(sights: Sights, a: Reference, b: Reference) -> int:

@@ -37,6 +37,7 @@ from spatial_engine.engines.clip_story import (
 )
 from spatial_engine.engines.contents import (
     ANY,
+    content_of,
     number_strata,
     number_stratums,
     place_contents,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 Float64 = NDArray[np.float64]
 Quantity = Literal["point_direction", "point_speed", "which_moved", "moved_first"]
 LETTERS = ("A", "B", "C", "D")
+_RANKS = ("leftmost", "second from the left", "third from the left", "fourth from the left")
 # Word for a positive and a negative component on x, y, z of the first image's camera.
 DIRECTIONS = ("right", "left", "down", "up", "away", "closer")
 LEAST_MOVE_M = 0.10  # of a direction
@@ -103,7 +105,8 @@ class TrackStory(Engine):
         """One for each word or letter, or size of a speed."""
         if not recipe.word_strata:
             return (("", 1.0),)
-        return equal_shares(self.words) if self.words else number_strata("cm/s", 1.0)
+        words = self.words if self.of_point else _RANKS
+        return equal_shares(words) if words else number_strata("cm/s", 1.0)
 
     def candidates(self, context: SceneContext) -> CandidateTable:
         """Stretches of the clip with the points that are asked about."""
@@ -119,9 +122,25 @@ class TrackStory(Engine):
             found = self._ask(story, row)
             if isinstance(found, Rejection):
                 gathered.refuse(found.reason)
-            else:
-                gathered.keep(row, stratum=self.words.index(found.value))
+                continue
+            content, stratum = self._places(story, row, LETTERS.index(found.value))
+            gathered.keep(row, stratum=stratum, content=content)
         return gathered.table()
+
+    def _places(self, story: ClipStory, row: Row, answer: int) -> tuple[int, int]:
+        """Content and stratum of some things, by where their marks lie.
+
+        What moves lies in the middle of a clip more often than what does not, and where all things
+        move one way, on one side: of clips whose middlemost mark is the n-th from the left, each
+        mark is the answer equally often.
+        """
+        if not story.place.recipe.word_strata:
+            return 0, answer
+        columns = [story.column_of[track] for track in row.items]
+        x = story.uv[story.time_of[row.frames[0]], columns, 0]
+        ranks = np.argsort(np.argsort(x, kind="stable"))
+        middle = int(ranks[np.abs(x - story.size[0] / 2).argmin()])
+        return content_of(f"of {len(columns)}", f"middle {middle}"), int(ranks[answer])
 
     def _order(self, story: ClipStory) -> list[int]:
         """Columns of the tracks of things that ever move, by their draws."""
