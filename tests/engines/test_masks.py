@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from spatial_engine.commands import generate, verify
 from spatial_engine.dataset.dataset import Dataset, OpenedRecord
+from spatial_engine.engines.frame_masks import LEAST_CELLS, FrameMasks
 from spatial_engine.engines.masks import mask_cells
 from spatial_engine.engines.references import pointed_layout, sights_of
 from spatial_engine.recipe import load_recipe
@@ -119,6 +121,49 @@ def test_a_square_net_is_filled_and_ends_halfway_to_its_neighbour() -> None:
     assert not mask_cells(own[:NEIGHBOUR], own[30:], (160, 120)).any()
 
 
+@pytest.mark.parametrize("seed", fresh_seeds(8))
+def test_what_is_enough_for_a_mask_is_told_without_painting_it(seed: int) -> None:
+    """Objects of all spacings, some behind others: as the cells of a painted mask say."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(90, 700)), int(rng.integers(60, 500))
+    own = {}
+    for object_id in (7, 3, 12):
+        middle = rng.uniform(0.1, 0.9, 2) * size
+        spread = rng.uniform(1, 0.08 * min(size))
+        uv = np.rint(rng.normal(middle, spread, (int(rng.integers(1, 900)), 2)))
+        own[object_id] = np.clip(uv, 0, np.array(size) - 1).astype(np.int64) @ [1, size[0]]
+    rest = rng.integers(0, size[0] * size[1], int(rng.integers(0, 3000)))
+    painted = []
+
+    def paint(*pixels: Any) -> Cells:
+        painted.append(pixels)
+        return mask_cells(*pixels)
+
+    masks = FrameMasks(size, np.concatenate([*own.values(), rest]), own, paint)
+    told = {k: masks.enough(k) for k in own}
+    asked = len(painted)
+    for object_id, keys in own.items():
+        others = np.concatenate([rest, *(other for k, other in own.items() if k != object_id)])
+        pixels = [np.stack(np.divmod(np.unique(k), size[0])[::-1], 1) for k in (keys, others)]
+        runs = runs_of(mask_cells(*pixels, size))
+        assert masks.runs(object_id) == runs
+        assert told[object_id] == (cell_count(runs) >= LEAST_CELLS)
+    assert asked <= len(own)
+
+
+def test_a_mask_that_is_surely_large_is_not_painted() -> None:
+    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(40, 60), np.arange(20, 40)))
+
+    def paint(*_: object) -> Cells:
+        raise AssertionError
+
+    assert FrameMasks((160, 120), v * 160 + u, {5: v * 160 + u}, paint).enough(5)
+    beside = (v + 1) * 160 + u  # two things one above the other's pixels leave no cell that is sure
+    both = {5: (v * 160 + u)[v % 2 == 0], 6: beside[v % 2 == 0]}
+    with pytest.raises(AssertionError):
+        FrameMasks((160, 120), np.concatenate(list(both.values())), both, paint).enough(5)
+
+
 @pytest.mark.parametrize("seed", fresh_seeds(5))
 def test_runs_hold_the_cells(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -144,7 +189,7 @@ def test_a_mask_is_what_the_renderer_shows(sample_dir: Path, tmp_path: Path) -> 
             np.minimum(m, n - 1) for m, n in zip(middles(size), size[::-1], strict=True)
         )
         truth = owner[np.minimum(solid, len(owner) - 1)][np.ix_(rows, columns)] == object_id
-        found = cells_of(one.runs, size)
+        found = cells_of(sights.drawn(object_id, one).runs, size)
         shares.append((found & truth).sum() / (found | truth).sum())
     assert len(shares) > 8
     assert np.median(shares) > 0.8
@@ -164,11 +209,15 @@ def test_masks_of_another_world(sample_dir: Path, tmp_path: Path, mirror: bool) 
         for k, (motion, flip) in enumerate(worlds)
     ]
     both = [pointed_layout(one, one.shown, "masked").references for one in contexts]
+    sights = [sights_of(one, one.shown) for one in contexts]
     common = [k for k in both[0] if k in both[1] and both[0][k].frame == both[1][k].frame]
     assert len(common) > 0.8 * len(both[0])
     for k in common:
-        size = sights_of(contexts[0], contexts[0].shown).size_of(both[0][k].frame)
-        one, other = (cells_of(found[k].runs, size) for found in both)
+        size = sights[0].size_of(both[0][k].frame)
+        one, other = (
+            cells_of(sight.drawn(k, found[k]).runs, size)
+            for sight, found in zip(sights, both, strict=True)
+        )
         if mirror:
             one = one[:, ::-1]
         assert (one & other).sum() > 0.9 * (one | other).sum()

@@ -11,6 +11,7 @@ seen, since the sensor is not exact enough to tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from spatial_engine.records.marks import cell_of
 from spatial_engine.records.mask_rule import GAP, NEIGHBOUR, REACH, Apart, Pixels, middles, outside
 from spatialcore.types import Float64
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 
 def mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -44,21 +48,35 @@ def mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> NDArray[np
     near_rows = np.flatnonzero((rows >= low[1]) & (rows <= high[1]))
     near_columns = np.flatnonzero((columns >= low[0]) & (columns <= high[0]))
     at = np.stack(np.meshgrid(columns[near_columns], rows[near_rows]), axis=-1).reshape(-1, 2)
-    mine = _squared(tree.query(at)[0])
+    if not len(at):
+        return cells
+    mine = _nearest(tree, at, apart.reach)
     window = np.ix_(near_rows, near_columns)
     shape = len(near_rows), len(near_columns)
-    cells[window] = apart.within(mine, GAP).reshape(shape)
-    if not cells.all():
-        cells &= apart.off_gaps(_squared(distance_transform_edt(cells)), size)
-    beside = outside(others, cells, size)
+    near = apart.within(mine, GAP).reshape(shape)
+    if not (near.all() and near.shape == cells.shape):  # then there is no way out of them
+        past = [(int(k[0] > 0), int(k[-1] + 1 < n))
+                for k, n in zip((near_rows, near_columns), cells.shape, strict=True)]  # fmt: skip
+        steps = distance_transform_edt(np.pad(near, past))[past[0][0] :, past[1][0] :]
+        near = apart.off_gaps(_squared(steps[: shape[0], : shape[1]]), size)
+    cells[window] = near
     reach = apart.reach
-    beside = beside[((beside >= low - reach) & (beside <= high + reach)).all(axis=1)]
-    theirs = np.full(len(at), np.iinfo(np.int64).max)
+    (u, v), (u0, v0), (u1, v1) = others.T, low - reach, high + reach
+    around = (u >= u0) & (u <= u1) & (v >= v0) & (v <= v1)
+    beside = outside(others[around], cells, size)
+    shown = apart.within(mine, REACH)
     if len(beside):
-        theirs = _squared(cKDTree(beside).query(at)[0])
+        # A cell that is farther from the object than it reaches is none of its cells anyway.
+        shown[shown] = mine[shown] <= _nearest(cKDTree(beside), at[shown], reach)
     cells[:] = False
-    cells[window] = (apart.within(mine, REACH) & (mine <= theirs)).reshape(shape)
+    cells[window] = shown.reshape(shape)
     return cells
+
+
+def _nearest(tree: cKDTree, at: Pixels, reach: int) -> Pixels:
+    """(n,) squared distances to the nearest pixel of a tree; of those beyond a reach some more."""
+    away, _ = tree.query(at, distance_upper_bound=reach + 1)
+    return _squared(np.minimum(away, 2 * reach + 2))
 
 
 def _squared(distances: NDArray[np.float64]) -> Pixels:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.engines.context import SceneContext
+from spatial_engine.engines.frame_masks import FrameMasks, Paint, pixel_keys
 from spatial_engine.engines.layout_scene import LayoutScene, layout_of
 from spatial_engine.engines.masks import mask_cells
 from spatial_engine.records.answers import norm1000
@@ -30,9 +31,7 @@ from spatial_engine.records.marks import (
     mark_radius,
     mask_mark,
 )
-from spatial_engine.records.mask_rule import Pixels
 from spatial_engine.records.place import Place
-from spatial_engine.records.runs import cell_count, runs_of
 from spatialcore.relations.verdict import Reason
 from spatialcore.types import Float64, transform_points
 
@@ -46,7 +45,6 @@ LEAST_SIDE = 0.03  # of the image's width, that either side of a box has
 EVEN_SHARE = 0.25  # of the image, that the longer side of a box has where sizes are asked
 LEAST_SEEN = 0.15  # of an object's vertices, that are on the surface where it is pointed at
 MOST_IOU = 0.5  # of two boxes of an image that are to be told apart
-LEAST_CELLS = 30  # of a mask
 POOL = 8  # objects of a set of frames that are asked about: 336 ordered sets of three
 COLOURS = ("red", "green", "blue", "yellow", "magenta")  # as many as a question has objects
 
@@ -87,7 +85,7 @@ class Reference(NamedTuple):
         frame: The image's frame.
         corners: First column and row, last column and row of its pixels.
         point: Pixel of a vertex in their middle; () where a box is enough.
-        runs: Of the cells that show it (`records.runs`); () where no mask is asked for.
+        runs: Of the cells that show it (`records.runs`), where a mask is drawn.
     """
 
     frame: int
@@ -112,9 +110,10 @@ class Sights:
     size_of: Callable[[int], tuple[int, int]]
     project: Callable[[int, NDArray[np.intp]], Float64]
     markable: Callable[[int, NDArray[np.intp]], NDArray[np.bool_]]
-    paint: Callable[[Pixels, Pixels, tuple[int, int]], NDArray[np.bool_]]
+    paint: Paint
     _pixels: dict[int, dict[int, tuple[NDArray[np.intp], Float64]]] = field(default_factory=dict)
     _boxes: dict[int, dict[int, Corners]] = field(default_factory=dict)
+    _masks: dict[int, FrameMasks] = field(default_factory=dict)
     _found: dict[tuple[int, int, By], Reference | Reason] = field(default_factory=dict)
 
     def pixels(self, frame: int) -> Mapping[int, tuple[NDArray[np.intp], Float64]]:
@@ -144,26 +143,19 @@ class Sights:
             self._boxes[frame] = found
         return self._boxes[frame]
 
-    def mask(self, object_id: int, frame: int) -> tuple[int, ...]:
-        """Runs of the cells of a frame that show an object which it sees something of."""
-        parts, size = self.layout.parts, self.size_of(frame)
-        if parts is None:
-            return ()
-        rows, _ = self.pixels(frame)[object_id]
-        every = parts.rows(frame)
-        own, others = (
-            self._distinct(frame, some, size)
-            for some in (rows, np.setdiff1d(every, rows, assume_unique=True))
-        )
-        return runs_of(self.paint(own, others, size))
+    def masks(self, frame: int) -> FrameMasks:
+        """What a frame shows of its objects, as cells."""
+        if frame not in self._masks:
+            size, parts = self.size_of(frame), self.layout.parts
+            uv = self.project(frame, parts.rows(frame) if parts else np.zeros(0, np.intp))
+            own = {k: pixel_keys(mine, size) for k, (_, mine) in self.pixels(frame).items()}
+            every = pixel_keys(uv[np.isfinite(uv).all(axis=1)], size)
+            self._masks[frame] = FrameMasks(size, every, own, self.paint)
+        return self._masks[frame]
 
-    def _distinct(self, frame: int, rows: NDArray[np.intp], size: tuple[int, int]) -> Pixels:
-        """(n, 2) the distinct pixels of rows of the cloud."""
-        uv = self.project(frame, rows)
-        uv = uv[np.isfinite(uv).all(axis=1)]
-        pixels = np.clip(np.rint(uv), 0, np.array(size) - 1).astype(np.int64)
-        keys = np.unique(pixels[:, 1] * size[0] + pixels[:, 0])
-        return np.stack([keys % size[0], keys // size[0]], axis=1)
+    def drawn(self, object_id: int, one: Reference) -> Reference:
+        """A reference with the runs of the cells that show the object."""
+        return one._replace(runs=self.masks(one.frame).runs(object_id))
 
     def at(self, object_id: int, frame: int, by: By) -> Reference | Reason:
         """Where a frame shows an object, or why one cannot point at it there.
@@ -196,10 +188,8 @@ class Sights:
             near = any(iou(corners, other) >= MOST_IOU for other in others)
             return Reason.BOX_AMBIGUOUS if near else Reference(frame, corners)
         if by == "masked":
-            runs = self.mask(object_id, frame)
-            if cell_count(runs) < LEAST_CELLS:
-                return Reason.MASK_SMALL
-            return Reference(frame, corners, runs=runs)
+            enough = self.masks(frame).enough(object_id)
+            return Reference(frame, corners) if enough else Reason.MASK_SMALL
         away = ((uv - np.median(uv, axis=0)) ** 2).sum(axis=1)
         away[~self.markable(frame, rows)] = np.inf
         middle = int(np.argmin(away))
@@ -214,17 +204,25 @@ class Sights:
         Boxes of one size tell nothing of the size of what is in them: large things are pointed at
         from afar, or where a part of them shows.
         """
-        found = [self.at(object_id, frame, by) for frame in self.layout.frames]
-        there = [one for one in found if isinstance(one, Reference)]
-        if not there:
-            return self.best(object_id, by)
-        return min(there, key=lambda one: (abs(self.octaves(one)), one.frame))
+        near = [
+            (abs(self._octaves(frame, self.boxes(frame)[object_id])), frame)
+            for frame in self.layout.frames
+            if object_id in self.boxes(frame)
+        ]
+        # Few are looked at: whether one can point at it costs more than the size of its box.
+        for _, frame in sorted(near):
+            if isinstance(found := self.at(object_id, frame, by), Reference):
+                return found
+        return self.best(object_id, by)
 
     def octaves(self, one: Reference) -> float:
         """By how many doublings the longer side of a box is over the share of all."""
-        size, (u0, v0, u1, v1) = self.size_of(one.frame), one.corners
+        return self._octaves(one.frame, one.corners)
+
+    def _octaves(self, frame: int, corners: Corners) -> float:
+        size, (u0, v0, u1, v1) = self.size_of(frame), corners
         longer = max((u1 - u0) / size[0], (v1 - v0) / size[1])
-        return math.log2(longer / EVEN_SHARE)
+        return math.log2(longer / EVEN_SHARE) if longer else -math.inf
 
     def best(self, object_id: int, by: By) -> Reference | Reason:
         """Where the images show most of an object, of those that one can point at it in."""

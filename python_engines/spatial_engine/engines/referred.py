@@ -216,9 +216,12 @@ class Referred(Engine):
     ) -> Facts:
         """Facts with phrases in the place of names, and marks; `frames` are those of the layout."""
         pointed = pointed_layout(scene, frames, self.by)
-        found = self._references(sights_of(scene, frames), pointed, row)
+        sights = sights_of(scene, frames)
+        found = self._references(sights, pointed, row)
         if isinstance(found, Reason):
             raise ValueError(f"{self.task}: {row} cannot be pointed at ({found})")
+        if self.by == "masked":
+            found = tuple(map(sights.drawn, row.items, found))
         place, key = scene.place, (*sorted(row.frames), *row.items)
         drawn = self.by == "masked" or bool(place.draw(self.task, key, "drawn") & 1)
         texts = PHRASES[f"{self.by} {'drawn' if drawn else 'given'}"]

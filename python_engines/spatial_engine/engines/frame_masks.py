@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The masks of one image: the pixels that are an object's, and whether enough cells show it.
+
+Planning asks of every object and image whether a mask is large enough, and making draws few of
+them. Most are large by cells that no rule could give to anything else, which are counted for all
+objects of an image at once; masks themselves are painted when they are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_engine.records.mask_rule import NEIGHBOUR, Pixels, middles
+from spatial_engine.records.runs import cell_count, runs_of
+
+LEAST_CELLS = 30
+"""Cells of a mask."""
+Paint = Callable[[Pixels, Pixels, tuple[int, int]], NDArray[np.bool_]]
+_EMPTY, _OTHER, _FIRST = 0, 1, 2  # no point, another thing or several, the first object
+
+
+def pixel_keys(uv: NDArray[np.float64], size: tuple[int, int]) -> Pixels:
+    """(n,) row * width + column of the pixels that (n, 2) places round to in an image (W, H)."""
+    pixels = np.clip(np.rint(uv), 0, np.array(size) - 1).astype(np.int64)
+    return np.asarray(pixels[:, 1] * size[0] + pixels[:, 0])
+
+
+class FrameMasks:
+    """What an image shows of objects, as cells.
+
+    Args:
+        size: (W, H) of the image.
+        keys: (n,) `pixel_keys` of all points that are seen.
+        own: Those of each object, some of `keys`.
+        paint: The cells that show pixels, and not other ones.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], keys: Pixels, own: Mapping[int, Pixels], paint: Paint
+    ) -> None:
+        self._size, self._own, self._paint = size, own, paint
+        self._label = {object_id: _FIRST + k for k, object_id in enumerate(own)}
+        image = self._labelled(keys)
+        self._keys = np.flatnonzero(image)
+        self._labels = image[self._keys]
+        self._sole = np.bincount(self._labels, minlength=_FIRST + len(own))
+        self._sure = np.bincount(self._sure_cells(image), minlength=_FIRST + len(own))
+        self._runs: dict[int, tuple[int, ...]] = {}
+
+    def _labelled(self, keys: Pixels) -> NDArray[np.int32]:
+        """(H * W,) what each pixel shows."""
+        points = np.bincount(keys, minlength=self._size[0] * self._size[1])
+        image = np.where(points > 0, _OTHER, _EMPTY).astype(np.int32)
+        for object_id, own in self._own.items():
+            distinct, shares = np.unique(own, return_counts=True)
+            image[distinct[points[distinct] == shares]] = self._label[object_id]
+        return image
+
+    def _sure_cells(self, image: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The labels of the cells that show something by any spacing of its points.
+
+        Of the nine pixels about a cell's middle some are an object's and none another's. Six
+        neighbours are no nearer than a diagonal of pixels, and a mask reaches farther than that.
+        """
+        rows, columns = middles(self._size)
+        width, height = self._size
+        wide = np.zeros((max(height, int(rows[-1]) + 1) + 2, width + 2), np.int32)
+        wide[1 : height + 1, 1:-1] = image.reshape(height, width)
+        low = np.full((len(rows), len(columns)), np.iinfo(np.int32).max)
+        high = np.zeros_like(low)
+        for down in range(3):
+            for right in range(3):
+                seen = wide[np.ix_(rows + down, columns + right)]
+                np.maximum(high, seen, out=high)
+                np.minimum(low, seen, out=low, where=seen > _EMPTY)
+        return np.asarray(high[(low == high) & (high >= _FIRST)])
+
+    def enough(self, object_id: int) -> bool:
+        """Whether `LEAST_CELLS` show an object which the image shows something of."""
+        label = self._label[object_id]
+        if self._sole[label] > NEIGHBOUR and self._sure[label] >= LEAST_CELLS:
+            return True
+        return cell_count(self.runs(object_id)) >= LEAST_CELLS
+
+    def runs(self, object_id: int) -> tuple[int, ...]:
+        """Runs of the cells that show an object which the image shows something of."""
+        if object_id not in self._runs:
+            mine, width = np.unique(self._own[object_id]), self._size[0]
+            theirs = self._keys[self._labels != self._label[object_id]]
+            own, others = (np.stack([k % width, k // width], axis=1) for k in (mine, theirs))
+            self._runs[object_id] = runs_of(self._paint(own, others, self._size))
+        return self._runs[object_id]
