@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -172,24 +173,92 @@ def test_the_log_parses_newest_first():
     assert dates == sorted(dates, reverse=True)
 
 
+def _stored(name):
+    return json.loads((ROOT / "benchmarks/results" / name).read_text(encoding="utf-8"))
+
+
 def test_the_figures_of_rewards_are_the_stored_ones():
     page = (DOCS / "chains.md").read_text(encoding="utf-8")
-    stored = json.loads((ROOT / "benchmarks/results/rewards.json").read_text(encoding="utf-8"))
+    stored = _stored("rewards.json")
     arms = {"start": stored["start"]}
     for arm, steps in stored["arms"].items():
         arms |= {f"{arm}, step {step}": found for step, found in steps.items()}
-    rows = [
-        line.split(" | ") for line in page.splitlines() if re.match(r"\| (start|\w+, step)", line)
-    ]
-    shown = {row[0][2:]: (row[1], *(cell.strip(" |") for cell in row[-3:])) for row in rows}
-    tasks = ("pitch_direction", "pitch_angle", "yaw_angle")
-    assert shown == {
-        arm: (
-            f"{sum(found['reward']) / len(found['reward']):.3f}",
-            *(f"{found['earned'][f'camera_movement.{task}']:.3f}" for task in tasks),
-        )
-        for arm, found in arms.items()
-    }
+    rows = re.findall(r"^\| (start|\w+, step \d+) \| (.*) \|$", page, re.MULTILINE)
+    assert {"start", "rewarded, step 50", "shuffled, step 50"} <= {arm for arm, _ in rows}
+    for arm, row in rows:
+        cells = [cell.strip() for cell in row.split("|")]
+        found = arms[arm]
+        tasks = ("pitch_direction", "pitch_angle", "yaw_angle")
+        earned = [found["earned"][f"camera_movement.{task}"] for task in tasks]
+        mean = sum(found["reward"]) / len(found["reward"])
+        shown = [f"{figure:.3f}" for figure in (mean, *earned)]
+        assert [cells[0], *cells[2:]] == shown, arm
+
+
+def test_the_measured_tables_of_operations_are_the_stored_ones():
+    from benchmarks import measured
+
+    result = json.loads(measured.RESULT.read_text(encoding="utf-8"))
+    pages = [page.read_text(encoding="utf-8") for page in measured.PAGES.glob("*.md")]
+    assert all(measured.written(page, result) == page for page in pages)
+    named = {name for page in pages for name in re.findall(r"<!-- measured: ([a-z ]+) -->", page)}
+    assert named == set(measured.TABLES)
+
+
+def test_the_coverage_of_samplers_is_the_stored_one():
+    pytest.importorskip("torch", reason="needs the extra `model`")
+    from benchmarks.sampling import table
+
+    assert table(_stored("sampling.json")) in (DOCS / "sampling.md").read_text(encoding="utf-8")
+
+
+def test_every_extra_that_a_user_may_want_is_named_and_looked_for():
+    from spatialcore.commands.doctor import EXTRAS
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert extras.keys() - EXTRAS.keys() == {"docs", "test", "fuzz", "lint", "bench"}
+    start = (DOCS / "index.md").read_text(encoding="utf-8")
+    for extra, packages in EXTRAS.items():
+        assert list(packages) == [re.split(r"[\[<>=]", one)[0] for one in extras[extra]]
+        assert f"`{extra}`" in start
+
+
+def test_sizes_of_the_recipes_are_those_of_their_models():
+    pytest.importorskip("torch", reason="needs the extra `model`")
+    from spatialmllm.config import SpecialIds
+    from spatialmllm.model.model import build_meta
+    from spatialmllm.training.recipe import load_recipe
+
+    page = (DOCS / "model.md").read_text(encoding="utf-8")
+    ids = SpecialIds(**{name: k for k, name in enumerate(SpecialIds.__dataclass_fields__)})
+    for name, words, unit, said in (
+        ("tiny", 500, 1e6, r"`tiny` \| random weights, ([\d.]+) million"),
+        ("small", 500, 1e6, r"`small` \| random weights, (\d+) million"),
+        ("spatial-mllm", 151_936, 1e9, r"Published sizes: ([\d.]+) billion"),
+    ):
+        recipe = load_recipe(name)
+        model = build_meta(recipe.model.config(ids, words, recipe.processor))
+        count = sum(one.numel() for one in model.parameters()) / unit
+        shown = re.search(said, page)[1]
+        assert round(count, len(shown.partition(".")[2])) == float(shown), name
+
+
+def test_the_changelog_counts_what_there_is():
+    """The table on top; a new layout, task, format or benchmark changes it."""
+    from spatial_engine.engines import OURS, engines
+    from spatial_engine.export.part import TARGETS
+    from spatial_engine.records.task_name import family_of
+    from spatial_engine.scoring.dialects import BENCHMARKS
+    from spatialcore.io.layouts import LAYOUTS
+
+    top = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## Unreleased")[0]
+    tasks = [one.task for one in engines() if type(one).__module__.partition(".")[0] == OURS]
+    families = {family_of(task) for task in tasks}
+    assert f"{len(LAYOUTS)} layouts" in top
+    assert f"{len(tasks)} tasks of {len(families)} families" in top
+    assert f"{len(TARGETS)} formats" in top
+    assert f"{len(BENCHMARKS)} public benchmarks" in top
 
 
 def _anchor(heading):

@@ -29,11 +29,18 @@ EXTRAS = {
     "triton": ("torch", "triton"),
     "model": ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "pyyaml"),
     "lora": ("peft",),
+    "rl": ("trl", "datasets"),
     "gguf": ("gguf",),
+    "meteor": ("pycocoevalcap",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
     "dist": ("ray",),
+    "hub": ("huggingface_hub",),
     "video": ("av",),
+    "captures": ("OpenEXR", "h5py", "lz4", "pyliblzfse"),
     "plot": ("matplotlib",),
     "viz": ("rerun-sdk",),
+    "stress": ("scikit-learn",),
 }
 
 
