@@ -91,6 +91,13 @@ def test_stats_counts_what_is_there(made: Path, capsys: pytest.CaptureFixture[st
     assert 150 < sum(found.values()) <= 200
 
 
+def test_places_have_no_size_in_stats(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stats.main([str(made)]) == 0
+    printed = capsys.readouterr().out
+    assert "places in an image" in printed
+    assert "norm1000" not in printed
+
+
 @pytest.mark.parametrize(("baseline", "least", "most"), [("oracle", 1.0, 1.0), ("random", 0, 0.6)])
 def test_score_of_baselines(
     made: Path, baseline: str, least: float, most: float, capsys: pytest.CaptureFixture[str]
