@@ -60,17 +60,35 @@ def test_the_scannet_page_runs(sample_dir, tmp_path):
     assert "nothing was sent" in printed[-1]
 
 
-def test_the_twelve_lines_of_the_readme_print_what_stands_there(tmp_path):
-    """On the first room of the demo, which does not depend on how many there are."""
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A folder with `demo/scenes`, whose first room does not depend on how many there are."""
+    folder = tmp_path_factory.mktemp("demo")
+    few = "--rooms 1 --clips 0 --layouts scannet --workers 1"
+    assert main(["sample", str(folder / "demo/scenes"), *few.split()]) == 0
+    return folder
+
+
+def _run(code, folder):
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_twelve_lines_of_the_readme_print_what_stands_there(demo):
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     code, shown = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.DOTALL)[0]
-    few = "--rooms 1 --clips 0 --layouts scannet --workers 1"
-    assert main(["sample", str(tmp_path / "demo/scenes"), *few.split()]) == 0
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == shown
+    assert _run(code, demo) == shown
+
+
+def test_the_lines_about_relations_run(demo):
+    index = str(demo / "demo/out/index")
+    assert main(["index", str(demo / "demo/scenes/scannet"), "-o", index]) == 0
+    [code] = re.findall(r"```python\n(.*?)```", (DOCS / "relations.md").read_text(), re.DOTALL)
+    larger, walk = _run(code, demo).split("\n", 1)
+    assert larger.startswith("True Edge(type='larger', a=8, b=13")
+    assert walk.startswith("Answer(value=Route(")
 
 
 @functools.cache

@@ -5,7 +5,7 @@ Examples:
   spatialcore show out                               the first record
   spatialcore show out --random 5 --task depth_perception.comparison.marked
   spatialcore show out --task "cognitive_map.*" --chain    its evidence in words, up to the answer
-  spatialcore show out camera_movement.distance/scene0000_00/6d89d84431275b0d
+  spatialcore show out camera_movement.distance/scene0000_00/6d89d84431275b0d   by its id
 """
 
 from __future__ import annotations
