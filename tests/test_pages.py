@@ -185,6 +185,19 @@ def test_the_page_of_layouts_says_what_each_kind_reads():
     assert lacking == []
 
 
+def test_the_page_of_the_api_parses():
+    """Every public name is on it, under the place where it is defined."""
+    named = set(re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+    for name in ("spatialcore", "spatialcore.index", "spatial_engine", "spatial_engine.scoring"):
+        module = importlib.import_module(name)
+        found = (getattr(module, one) for one in module.__all__)
+        public = {f"{one.__module__}.{one.__qualname__}" for one in found}
+        assert public <= named
+    for path in named - {path for path in named if path.startswith("spatialmllm")}:
+        module, _, one = path.rpartition(".")
+        assert hasattr(importlib.import_module(module), one), path
+
+
 def test_the_log_parses_newest_first():
     dates = re.findall(r"^## (\d{4}-\d\d-\d\d): ", (DOCS / "log.md").read_text(), re.MULTILINE)
     assert len(dates) == (DOCS / "log.md").read_text().count("\n## ")

@@ -40,7 +40,7 @@ def _usage(verbs: dict[str, EntryPoint]) -> str:
         "",
         "A first session:",
         "  spatialcore sample demo/scenes",
-        "  spatialcore generate demo/scenes -o demo/out",
+        "  spatialcore generate demo/scenes/scannet demo/scenes/tapvid3d -o demo/out",
         "  spatialcore verify demo/out && spatialcore stats demo/out",
         "",
         "`spatialcore VERB --help` shows the options and examples of a verb.",

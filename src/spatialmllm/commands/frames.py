@@ -2,11 +2,11 @@
 """Choose frames of scenes for a model, and measure what they see.
 
 Examples:
-  spatialcore frames demo/scenes --frames 16 --sampler space_aware
-  spatialcore frames demo/scenes --frames 8 --compare
-  spatialcore frames demo/scenes --scenes scene0000_00 --save chosen
-  spatialcore frames demo/scenes --geometry vggt --model VGGT-1B
-  spatialcore frames demo/scenes --geometry maps     # maps/SCENE.npz, a row for each frame
+  spatialcore frames demo/scenes/scannet --frames 16 --sampler space_aware
+  spatialcore frames demo/scenes/scannet --frames 8 --compare
+  spatialcore frames demo/scenes/scannet --scenes scene0000_00 --save chosen
+  spatialcore frames demo/scenes/scannet --geometry vggt --model VGGT-1B
+  spatialcore frames demo/scenes/scannet --geometry maps     # maps/SCENE.npz, a row for each frame
 """
 
 from __future__ import annotations
