@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 import spatialcore
 from spatialcore.commands import inspect as inspect_command
-from spatialcore.errors import SceneFormatError
+from spatialcore.errors import SceneFormatError, UsageError
 from spatialcore.recording import recording_file
 from spatialcore.types import Frame, Scene, Track3D
 
@@ -123,3 +125,29 @@ def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fails()
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_screen_or_a_viewer_show_says_what_to_do(
+    sample_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rerun
+
+    scene = spatialcore.open(sample_dir / "scannet", "scene0000_00")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform.startswith("linux"):
+        with pytest.raises(UsageError, match=r"needs a screen.*show\('SCENE\.rrd'\)"):
+            scene.show()
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setenv("PATH", "")
+    seen = []
+
+    def spawn(_: object) -> None:
+        seen.append(os.environ["PATH"])
+        raise RuntimeError("Failed to find the viewer.\n\nmany lines")
+
+    monkeypatch.setattr(rerun.RecordingStream, "spawn", spawn)
+    with pytest.raises(UsageError, match=r"does not start: Failed to find the viewer\.; write"):
+        scene.show()
+    assert str(Path(sys.executable).parent) in seen[0]
+    assert os.environ["PATH"] == ""

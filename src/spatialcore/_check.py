@@ -27,7 +27,11 @@ def on_host(array: Any) -> Any:
         [0.0, 0.0]
     """
     if library_of(array) == "torch" and device_of(array) == "cpu":
-        return array.detach().numpy()
+        try:
+            return array.detach().numpy()
+        except TypeError:
+            what = f"a torch tensor of dtype {dtype_of(array)} has no numpy counterpart"
+            raise TypeError(f"{what}; pass tensor.float()") from None
     return array
 
 

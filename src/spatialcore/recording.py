@@ -8,6 +8,8 @@ those of the source's world, cameras are OpenCV's (x right, y down, z forward).
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatialcore.errors import SpatialCoreError
+from spatialcore.errors import SpatialCoreError, UsageError
 from spatialcore.files import whole_file
 from spatialcore.io.images import image_bytes, open_image
 from spatialcore.types import Camera, Frame, Scene, Track3D, invert_pose, transform_points
@@ -82,6 +84,7 @@ def show(scene: Scene | Track3D, path: str | Path | None = None, *, most_frames:
 
     Raises:
         ModuleNotFoundError: rerun-sdk (extra `viz`) is not installed.
+        UsageError: There is no screen for the viewer, or it does not start.
         SceneFormatError: The cloud cannot be read.
     """
     if path is not None:
@@ -91,8 +94,25 @@ def show(scene: Scene | Track3D, path: str | Path | None = None, *, most_frames:
     rr = _rerun()
 
     stream = rr.RecordingStream(APPLICATION, recording_id=f"{scene.id}-{time.time_ns()}")
-    stream.spawn()
+    _open_viewer(stream)
     record_source(stream, scene, most_frames=most_frames)
+
+
+def _open_viewer(stream: RecordingStream) -> None:
+    """Start the viewer that came with the package, whether or not its folder is on the PATH."""
+    instead = "write a recording: show('SCENE.rrd')"
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
+        raise UsageError(f"the Rerun viewer needs a screen, and there is none; {instead}")
+    path = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([path, str(Path(sys.executable).parent)])
+    try:
+        stream.spawn()
+    except RuntimeError as error:
+        first = str(error).partition("\n")[0]
+        raise UsageError(f"the Rerun viewer does not start: {first}; {instead}") from None
+    finally:
+        os.environ["PATH"] = path
 
 
 def record_source(

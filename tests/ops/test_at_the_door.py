@@ -44,6 +44,8 @@ def test_torch_on_the_cpu_gives_the_same_bits() -> None:
     strict = sc.visible_points(points, K, poses, depth)
     found = sc.visible_points(*map(torch.from_numpy, (points, K, poses, depth)))
     assert found == strict
+    with pytest.raises(TypeError, match=r"bfloat16 has no numpy counterpart; pass tensor.float"):
+        sc.visible_points(torch.from_numpy(points).to(torch.bfloat16), K, poses, depth)
     overlap = sc.pairwise_overlap(torch.from_numpy(strict.to_bool()))
     np.testing.assert_array_equal(overlap.intersection, sc.pairwise_overlap(strict).intersection)
 
