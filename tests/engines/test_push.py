@@ -89,6 +89,7 @@ def test_without_yes_nothing_is_sent_and_unlicensed_images_stay(out, tmp_path, c
     text = capsys.readouterr().out
     assert "nothing was sent" in text
     assert "whose licence is not stated" in " ".join(text.split())
+    assert f"--licence {next(iter(told['sources']))}=LICENCE" in text
 
 
 def test_what_is_sent_is_what_was_shown(out, tmp_path, capsys, monkeypatch):

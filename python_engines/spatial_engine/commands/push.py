@@ -128,6 +128,8 @@ def _lines(options: Options, upload: Upload, address: str | None) -> list[str]:
     for reason, count in sorted(upload.held_back.items()):
         lines.append(wrapped(f"held back: {count:,} files: {printable(reason)}"))
     if upload.held_back:
-        lines.append("  state a licence to publish them: --licence SOURCE=LICENCE")
+        mine = sorted(upload.sources.keys() - _licences(options.licence).keys())
+        stated = " ".join(f"{source}=LICENCE" for source in mine)
+        lines.append(wrapped(f"  state a licence to publish them: --licence {printable(stated)}"))
     lines.append(address or "nothing was sent; add --yes to send it")
     return lines
