@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.bop_objects import MM, numbers, read_by_image, rigid, scene_labels
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import (
     FrameFiles,
     build_frames,
-    check_frame_count,
     count_reasons,
     listed,
 )

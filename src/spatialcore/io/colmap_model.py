@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.frame_files import check_frame_count
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.names import natural_order
 from spatialcore.io.paths import read_bytes, read_text

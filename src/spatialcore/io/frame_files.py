@@ -10,11 +10,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.crowds import Watch, check_frame_count
 from spatialcore.io.depth_maps import depth_map_size
 from spatialcore.io.exif import MIRRORED, picture_turn
 from spatialcore.io.images import image_size
@@ -29,11 +30,8 @@ from spatialcore.io.upright import (
 )
 from spatialcore.types import Camera, Float64, Frame
 
-# 36 minutes at 30 Hz. The pairs of many more frames would not fit anywhere.
-MAX_FRAMES = 1 << 16
 # Masked frames whose files are opened all the same: their cameras can be told.
 _MASKED_LOOKED_AT = 4096
-_READ_FEWER = "--stride 10 reads every tenth; or split the capture"
 
 Size = tuple[int, int]
 _Sizes = dict[tuple[Path | None, str], tuple[Size | None, str]]
@@ -130,13 +128,14 @@ def _color_size(part: FrameFiles) -> tuple[Size | None, str]:
         return None, "image_bad"
 
 
-def _depth_size(part: FrameFiles, root: Path) -> tuple[Size | None, str]:
+def _depth_size(part: FrameFiles) -> tuple[Size | None, str]:
     if part.depth is None:
         return None, "depth_missing"
     if part.depth_size is not None:
         return part.depth_size, ""
     try:
-        return depth_map_size(root, _uri(part.depth, root, part.depth_part)), ""
+        folder = part.depth.parent
+        return depth_map_size(folder, _uri(part.depth, folder, part.depth_part)), ""
     except SceneFormatError as error:
         if error.code == "extra":
             raise  # a library that is not installed concerns every frame
@@ -157,21 +156,23 @@ def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
     return turned_uri(f"{name}#{part}" if part else name, rotate)
 
 
-def check_frame_count(count: int, path: Path) -> None:
-    """Refuse a scene of more frames than one recording has, before anything is made of them.
-
-    Raises:
-        SceneFormatError: Code "too_many_frames".
-    """
-    if count > MAX_FRAMES:
-        what = f"lists more than {MAX_FRAMES:,} frames"
-        raise SceneFormatError(path, what, _READ_FEWER, code="too_many_frames")
+def _damage(part: FrameFiles) -> str:
+    """The reason code of a frame's files, "" where both have sound headers."""
+    return _color_size(part)[1] or ("" if part.depth is None else _depth_size(part)[1])
 
 
 def listed(files: Iterable[FrameFiles], path: Path) -> list[FrameFiles]:
-    """The frames of a scene; looks at no more than one recording has, see `check_frame_count`."""
-    found = list(islice(files, MAX_FRAMES + 1))
-    check_frame_count(len(found), path)
+    """The frames of a scene, of which a crowd is looked into while it is listed.
+
+    Raises:
+        SceneFormatError: More frames than one recording has (code "too_many_frames"), or thousands
+            of which most are damaged (code "frames_damaged").
+    """
+    watch, found = Watch(path), []
+    for part in files:
+        found.append(part)
+        check_frame_count(len(found), path)
+        watch.see(part.fault, partial(_damage, part))
     return found
 
 
@@ -239,7 +240,7 @@ def _row(part: FrameFiles, root: Path, sizes: _Sizes, fault: str) -> _Row:
     size, color_fault = _color_size(part)
     stored_map = part.depth, part.depth_part
     if stored_map not in sizes:  # a map that many frames name is looked at once
-        sizes[stored_map] = _depth_size(part, root)
+        sizes[stored_map] = _depth_size(part)
     depth_size, depth_fault = sizes[stored_map]
     of_picture, turn, exif_fault = _turns(part, size, depth_size)
     if size is not None and of_picture != turn:

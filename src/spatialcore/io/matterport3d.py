@@ -18,8 +18,9 @@ from typing import ClassVar
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, count_reasons
+from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.house import house_labels
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
@@ -170,7 +171,7 @@ class Matterport3dSource(FolderSource):
         folder, root = self.folder(scene_id), self.root.resolve()
         conf, stride = _conf(folder), self.options.stride or 1
         frames = _raw(folder, stride) if conf is None else _undistorted(folder, conf, stride)
-        files = list(frames)
+        files = listed(frames, folder)
         if not files:
             raise SceneFormatError(conf or folder / _POSES, "lists no pictures", code="list_bad")
         built = build_frames(files, root, folder)

@@ -27,9 +27,10 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit import arkit_scene, opencv_pose
 from spatialcore.io.categories import named_objects
 from spatialcore.io.confidence import without_unsure
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.depth_stream import read_running_map
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, check_frame_count
+from spatialcore.io.frame_files import FrameFiles
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import is_number, pose_reason
 from spatialcore.io.object_files import Labels

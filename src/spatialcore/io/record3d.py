@@ -22,8 +22,9 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.archives import member_bytes, members
 from spatialcore.io.arkit import arkit_scene, opencv_pose
 from spatialcore.io.confidence import without_unsure
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, check_frame_count
+from spatialcore.io.frame_files import FrameFiles
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.lzfse import decode_lzfse, lzfse_length

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -87,21 +87,17 @@ def _read_info(path: Path) -> _Info:
     return _Info(camera("Color"), camera("Depth"), 1.0 / shift)
 
 
-def _poses(folder: Path) -> Iterator[tuple[int, Float64 | None]]:
-    """Frame numbers and world_from_cam; None for one that cannot be read."""
+def _frame_files(folder: Path, info: _Info, stride: int) -> Iterator[FrameFiles]:
+    """The frames as stored; a pose that cannot be read masks its own."""
     for name in sorted(list_names(folder), key=natural_order):
         match = _POSE.match(name)
-        if match is not None:
-            try:
-                yield int(match[1]), read_matrix(folder / name, (4, 4))
-            except SceneFormatError:
-                yield int(match[1]), None
-
-
-def _frame_files(
-    folder: Path, info: _Info, poses: list[tuple[int, Float64 | None]], turn: int
-) -> Iterator[FrameFiles]:
-    for number, pose in poses:
+        if match is None or int(match[1]) % stride:
+            continue
+        number, pose, fault = int(match[1]), None, ""
+        try:
+            pose = read_matrix(folder / name, (4, 4))
+        except SceneFormatError:
+            fault = "pose_unreadable"
         color, depth = (folder / f"frame-{number:06d}.{s}" for s in ("color.jpg", "depth.pgm"))
         yield FrameFiles(
             index=number,
@@ -109,10 +105,9 @@ def _frame_files(
             color=color if color.is_file() else None,
             depth=depth if depth.is_file() else None,
             world_from_cam=pose,
-            fault="pose_unreadable" if pose is None else "",
+            fault=fault,
             intrinsics=info.color,
             depth_intrinsics=info.depth,
-            rotate=turn,
         )
 
 
@@ -224,12 +219,11 @@ class RescanSource(FolderSource):
                 folder / "sequence.zip", "is packed", "unpack it into sequence/", "frames_missing"
             )
         info = _read_info(folder / INFO)
-        stride = self.options.stride or 1
-        poses = [row for row in _poses(folder / "sequence") if row[0] % stride == 0]
-        seen = upright_turn((pose for _, pose in poses if pose is not None), _UP)
+        stored = _frame_files(folder / "sequence", info, self.options.stride or 1)
+        files = listed(stored, folder)
+        seen = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), _UP)
         turn, notes = (_TURN, ("upright_assumed",)) if seen is None else (seen, ())
-        files = listed(_frame_files(folder / "sequence", info, poses, turn), folder)
-        built = build_frames(files, root, folder)
+        built = build_frames([replace(f, rotate=turn) for f in files], root, folder)
         if built.color is None:
             raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")
         labels = scan_labels(folder)

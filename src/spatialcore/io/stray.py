@@ -16,8 +16,9 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.arkit import arkit_scene
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, check_frame_count
+from spatialcore.io.frame_files import FrameFiles
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import number_rows, read_matrix
 from spatialcore.io.paths import list_names, read_text

@@ -17,8 +17,9 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.clocks import PAIR_GAP_S, nearest, paired, pose_at
+from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, check_frame_count, with_one_camera
+from spatialcore.io.frame_files import FrameFiles, build_frames, with_one_camera
 from spatialcore.io.matrices import make_camera, number_rows, parse_words, read_intrinsic
 from spatialcore.io.paths import (
     read_text,

@@ -158,6 +158,17 @@ def _files(place: str, name: Callable[[int], str], count: int, content: bytes) -
     return change
 
 
+def _posed_pictures(count: int) -> Change:
+    def change(root: Path) -> None:
+        pose = min((root / "area_1/data/pose").iterdir()).read_bytes()
+        for kind, suffix, content in (("rgb", "png", b"none"), ("pose", "json", pose)):
+            end = f"domain_{kind}.{suffix}"
+            name = f"camera_{{:032x}}_{test_stanford2d3ds.ROOM}_frame_{{}}_{end}"
+            _files(f"area_1/data/{kind}", lambda k, n=name: n.format(k, k), count, content)(root)
+
+    return change
+
+
 def _folders(count: int) -> Callable[[Path], Path]:
     def make(to: Path) -> Path:
         for k in range(count):
@@ -251,6 +262,11 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
             60_000,
             b"",
         ),
+    )
+    yield (
+        "stanford2d3ds",
+        "60,000 pictures that are none, with sound poses",
+        _posed_pictures(60_000),
     )
     yield "colmap", "one image 300,000 times", _images_of_a_model(300_000)
     yield (
