@@ -19,9 +19,9 @@ from spatial_engine.engines.masks import mask_cells
 from spatial_engine.engines.references import pointed_layout, sights_of
 from spatial_engine.recipe import load_recipe
 from spatial_engine.records.marks import COLOURS, draw_marks, letter_height, mask_mark
-from spatial_engine.records.mask_rule import NEIGHBOUR, REACH, middles
+from spatial_engine.records.mask_rule import NEIGHBOUR, REACH, Apart, middles
 from spatial_engine.records.runs import cell_count, cells_of, grid_shape, runs_of
-from spatial_engine.reference.masks import reference_mask_cells
+from spatial_engine.reference.masks import _apart, reference_mask_cells
 from spatialcore.io.images import open_image
 from spatialcore.sample import SampleConfig
 from spatialcore.sample.build import make_room
@@ -256,3 +256,13 @@ def test_runs_of_strangers_are_refused(runs: tuple[int, ...]) -> None:
     assert "mask" in mark.fault(160, 120)
     with pytest.raises(ValueError, match="mask"):
         draw_marks(Image.new("RGB", (160, 120)), [mark], letter_height=8)
+
+
+@pytest.mark.parametrize("seed", fresh_seeds(2))
+def test_many_pixels_are_as_far_apart_as_all_pairs_of_them_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for width in (40, 60, 150):  # the last needs a second round of rings
+        own = np.unique(rng.integers(0, width, (1500, 2)) * [1, 2], axis=0)[:1200]
+        away = ((own[:, None] - own[None]) ** 2).sum(axis=2)
+        sixth = np.partition(away, NEIGHBOUR, axis=1)[:, NEIGHBOUR]
+        assert _apart(own) == Apart.of(sixth)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cells of an image that show an object, a second time: distances over all pixels of a window.
+"""The cells of an image that show an object, a second time: by all pixels of a window, no tree.
 
 The other way is `spatial_engine.engines.masks`, which states the rule.
 """
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from spatial_engine.records.mask_rule import GAP, NEIGHBOUR, REACH, Apart, Pixels, middles, outside
 
-_ROWS = 256  # pixels that are compared with all others at once
+_FEW = 1024  # pixels that are compared with one another, since they may lie far apart
+_FIRST_RING = 8  # pixels: of more, the sixth nearest of half of them is hardly ever farther off
 _FAR = np.iinfo(np.int64).max
 
 
@@ -23,9 +24,7 @@ def reference_mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> 
     cells = np.zeros((len(rows), len(columns)), np.bool_)
     if len(own) <= NEIGHBOUR:
         return cells
-    apart = Apart.of(
-        np.concatenate([_sixth(own[k : k + _ROWS], own) for k in range(0, len(own), _ROWS)])
-    )
+    apart = _apart(own)
     corner = own.min(axis=0) - 2 * apart.reach
     window = tuple((own.max(axis=0) + 2 * apart.reach + 1 - corner).tolist()[::-1])
     mine = _away(own, corner, window)
@@ -53,10 +52,28 @@ def _without_rim(
     return np.asarray(binary_erosion(cells, structure=disc, border_value=1))
 
 
-def _sixth(some: Pixels, every: Pixels) -> Pixels:
-    """Squared distance from each pixel to the sixth nearest of the others; itself is none."""
-    away = ((some[:, None] - every[None]) ** 2).sum(axis=2)
-    return np.asarray(np.partition(away, NEIGHBOUR, axis=1)[:, NEIGHBOUR])
+def _apart(own: Pixels) -> Apart:
+    """How far the pixels are apart, by counting the others of each ring by ring.
+
+    The least squared distance within which more than half of the pixels have six others.
+    """
+    if len(own) <= _FEW:
+        away = ((own[:, None] - own[None]) ** 2).sum(axis=2)
+        return Apart.of(np.partition(away, NEIGHBOUR, axis=1)[:, NEIGHBOUR])  # itself is none
+    low, far = own.min(axis=0), _FIRST_RING
+    while True:
+        there = np.zeros(own.max(axis=0) - low + 2 * far + 1, np.bool_)
+        at = own - low + far
+        there[at[:, 0], at[:, 1]] = True
+        others = np.full(len(own), -1)  # itself is none
+        steps = np.indices((2 * far + 1, 2 * far + 1)).reshape(2, -1).T - far
+        squared = (steps**2).sum(axis=1)
+        for ring in np.unique(squared[squared <= far**2]).tolist():
+            for u, v in steps[squared == ring].tolist():
+                others += there[at[:, 0] + u, at[:, 1] + v]
+            if np.count_nonzero(others >= NEIGHBOUR) > len(own) // 2:
+                return Apart(ring)
+        far *= 2
 
 
 def _away(pixels: Pixels, corner: Pixels, window: tuple[int, ...]) -> Pixels:
