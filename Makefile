@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo proof small test test-slow test-real chaos hostile fuzz sanitize lint format stubs bench bench-full docs clean
+.PHONY: help demo proof small test test-slow test-real chaos hostile fuzz sanitize cross lint format stubs bench bench-full docs clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -20,6 +20,7 @@ help:
 	@echo "make hostile     every malformed input, and the table of docs/hostile.md; continues; fuzz: search for more (MINUTES=40)"
 	@echo "make chaos       processes killed at 100 random moments of index, plan, generate, export and merge"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
+	@echo "make cross       the C++ of the CPU compiled for AArch64, macOS and Windows; with qemu-user the first one's bits, too"
 	@echo "make bench       a three-minute benchmark against the peers; bench-full: all of it"
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make format      ruff format and clang-format in place; stubs: regenerate the .pyi files"
@@ -87,6 +88,10 @@ chaos: $(VENV)/.developed
 sanitize: $(VENV)/.developed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.native.sanitize
 	$(BIN)/python -m pytest -m slow tests/native/test_sanitized.py
+
+cross: $(BIN)/python
+	$(PIP) ziglang pybind11 cmake
+	$(BIN)/python -m tests.native.cross
 
 lint: $(VENV)/.developed
 	$(BIN)/ruff check .

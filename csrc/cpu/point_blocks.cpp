@@ -23,7 +23,10 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 template <class T>
 bool is_near(const T* p) {
   constexpr T far = static_cast<T>(kFar);
-  return (std::abs(p[0]) <= far) & (std::abs(p[1]) <= far) & (std::abs(p[2]) <= far);
+  int within = std::abs(p[0]) <= far;  // & of numbers: no branch
+  within &= std::abs(p[1]) <= far;
+  within &= std::abs(p[2]) <= far;
+  return within != 0;
 }
 
 template <class T>
