@@ -22,6 +22,7 @@ from spatial_engine.view.choose import choose
 from spatial_engine.view.data_files import column, data_file
 from spatial_engine.view.evidence_table import evidence_table
 from spatial_engine.view.map_grid import grid_through
+from spatial_engine.view.scene_files import ScenePlans
 from spatial_engine.view.serve import PAGE_POLICY, POLICY
 from spatial_engine.view.why import explain
 from tests.view.conftest import Gallery, read_data
@@ -205,6 +206,22 @@ def test_evidence_of_any_shape_is_a_table_at_least(gallery: Gallery, evidence: s
         why = explain(strange, None)
         assert [name for name, _ in why.table]
         json.dumps([why.top, why.floor, why.images, why.box], allow_nan=False)
+
+
+def test_a_way_and_discs_of_floor_are_drawn(gallery: Gallery) -> None:
+    """The way that was gone, which is longer than its arrow; what is seen, and what is asked."""
+    plans = ScenePlans(Dataset.open(gallery.out))
+    record = next(r for r in gallery.records.values() if r.task.startswith("scene_layout."))
+    count = len(record.frames)
+    assert count > 2
+    facts = {"net_m": 1.0, "steps_m": [0.5] * (count - 1)}
+    facts |= {"seen_xy": [1.0, 2.0], "seen_m": 1.2, "diameter_m": 1.6}
+    _, why = plans.explain(dataclasses.replace(record, evidence=json.dumps(facts)))
+    (route,) = (shape[1] for shape in why.top if shape[0] == "route")
+    assert str(route).count("L") == count - 1
+    rings = {shape[0]: str(shape[1]) for shape in why.top if "a" in str(shape[1])}
+    assert "a60 60 " in rings["measure"]
+    assert "a80 80 " in rings["facing"]
 
 
 def test_without_an_index_the_evidence_alone_is_drawn(

@@ -292,6 +292,19 @@ def test_a_phone_shows_a_record_at_once(gallery: Gallery, page: Page) -> None:
     assert {i.partition("/")[0] for i in page.listed} == {"camera_movement.distance"}
 
 
+def test_a_phone_shows_the_question_below_many_images(gallery: Gallery, page: Page) -> None:
+    record = max(gallery.records.values(), key=lambda one: len(one.images))
+    assert len(record.images) > 8
+    page.size(PHONE)
+    page.open(f"#task={record.task}")
+    page.until("return document.querySelector('.row .question')")
+    page.click(".row")
+    page.until("return document.querySelector('#record .images.lots')")
+    question = "return document.querySelector('#record .question').getBoundingClientRect().top"
+    assert page.run(question) < 0.7 * PHONE[1]
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_texts_can_be_read_in_both_themes(page: Page, dark: bool) -> None:
     """Contrast of 4.5 and more, of every text that is seen (WCAG 2.2, 1.4.3)."""

@@ -177,7 +177,10 @@ def stored_cameras(canvas: Canvas) -> None:
 
 
 def camera_moves(canvas: Canvas) -> None:
-    """`translation_m`, `map_m` of two images, `net_m` of more: an arrow from camera to camera."""
+    """`translation_m`, `map_m` of two images, `net_m` of more: an arrow from camera to camera.
+
+    With `steps_m` the way that was gone, too, which is longer.
+    """
     facts, last = canvas.facts, len(canvas.record.images) - 1
     moved = [numbers(facts.get("translation_m"), (3,)), numbers(facts.get("map_m"), (2,))]
     between = last == 1 and any(one is not None for one in moved)
@@ -185,6 +188,9 @@ def camera_moves(canvas: Canvas) -> None:
         return
     first, second = canvas.camera(0), canvas.camera(last)
     if first is not None and second is not None:
+        if numbers(facts.get("steps_m"), (last,)) is not None:
+            way = filter(None, map(canvas.camera, range(last + 1)))
+            canvas.top.append(line("route", [(one.x, one.y) for one in way]))
         canvas.top.append(arrow("arrow", (first.x, first.y), (second.x, second.y)))
 
 
@@ -227,7 +233,7 @@ def route_of(facts: Mapping[str, Any]) -> Float64 | None:
 
 
 def places_and_route(canvas: Canvas) -> None:
-    """`*_xy`: places with their names; and a walk."""
+    """`*_xy`: places with their names, the widest disc seen and the one asked; and a walk."""
     facts = canvas.facts
     walked = route_of(facts)
     if walked is not None:
@@ -244,6 +250,9 @@ def places_and_route(canvas: Canvas) -> None:
         if xy is not None:
             (place,) = canvas.on_map(np.array([*xy, 0.0]))
             canvas.top += [dot("point", place), label("name", place - (0, 12), name[:-3])]
+            for ours, across in (("measure", "seen_m"), ("facing", "diameter_m")):
+                if name == "seen_xy" and (wide := _number(facts.get(across))) is not None:
+                    canvas.top.append(ring(ours, place, wide / 2 * CM))
 
 
 def gaps(canvas: Canvas) -> None:

@@ -47,13 +47,13 @@ function recordNodes(card, scene) {
 
 function images(card, scene) {
   const count = card.images.length;
-  const grid = el("div", { class: `images ${count === 1 ? "one" : count === 2 ? "two" : "many"}` });
+  const grid = el("div", { class: `images ${count === 1 ? "one" : count === 2 ? "two" : count <= 4 ? "many" : "many lots"}` });
   card.images.forEach((_, k) => {
     const name = (card.names && card.names[k]) || String(k);
     const button = el("button", {
       type: "button", "aria-label": `zoom image ${k + 1}`, on: { click: () => openZoom(card, scene, k) },
     }, picture(card, scene, k, k > 3));
-    grid.append(el("figure", {}, button, el("figcaption", {}, count > 1 ? `${k + 1} · frame ${name}` : `frame ${name}`)));
+    grid.append(el("figure", {}, button, el("figcaption", {}, count > 1 ? `${k + 1} · ` : "", el("span", {}, "frame "), name)));
   });
   return grid;
 }
