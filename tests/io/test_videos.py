@@ -98,6 +98,23 @@ def test_steps_of_eight_bytes_are_counted_and_walked_once(
     assert len(opened) == 1
 
 
+@pytest.mark.parametrize("atom", [b"\0\0\0\x08moof", b"\0\0\0\x10moof\0\0\0\x08traf"])
+def test_atoms_that_hold_nothing_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atom: bytes
+) -> None:
+    """A few belong to a film; of thousands none is given to the library, which walks them all."""
+    pytest.importorskip("av")
+    path = video(tmp_path / "v.mp4", [np.full((48, 64, 3), s, np.uint8) for s in SHADES])
+    film = path.read_bytes()
+    path.write_bytes(film + atom * 1000)
+    assert video_size(path) == (64, 48)
+    path.write_bytes(film + atom * ((1 << 16) + 1))
+    monkeypatch.setattr(videos, "_with_video", None)
+    with pytest.raises(SceneFormatError, match="65,536 empty atoms") as error:
+        video_size(path)
+    assert error.value.code == "image_bad"
+
+
 def test_a_playlist_leads_nowhere(tmp_path: Path) -> None:
     """What points to other files or addresses is no video, whatever it is called."""
     pytest.importorskip("av")

@@ -27,6 +27,9 @@ SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 # file is searched to its end for what may follow, by some demuxers at 8 bytes a step.
 _SILENT_BYTES = 32 << 20
 _DEMUXERS = "mov,matroska,webm,avi"
+# Atoms of MP4 that hold nothing: the library takes a microsecond for each, files have a few.
+_EMPTY_BYTES, _MOST_EMPTY, _MOST_ATOMS = 16, 1 << 16, 1 << 18
+_NOT_ATOMS = (b"\x1aE\xdf\xa3", b"RIFF")
 
 _COPY = "play it; where it stops, copy it again"
 _NOTHING = f"holds no picture in {_SILENT_BYTES >> 20} MiB of its bytes"
@@ -42,6 +45,26 @@ def is_video(name: str) -> bool:
 
 def _bad(path: Path, what: str) -> SceneFormatError:
     return SceneFormatError(path, what, code="image_bad")
+
+
+def _check_atoms(path: Path) -> None:
+    """Refuse an MP4 of very many empty atoms, of which millions fit into what may bring nothing."""
+    at = empty = 0
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) in _NOT_ATOMS:
+                return
+            for _ in range(_MOST_ATOMS):
+                stream.seek(at)
+                length = int.from_bytes(stream.read(4), "big")
+                if length < 8:  # the end, or one whose length is told otherwise
+                    return
+                at += length
+                empty += length <= _EMPTY_BYTES
+                if empty > _MOST_EMPTY:
+                    raise _bad(path, f"holds more than {_MOST_EMPTY:,} empty atoms")
+    except OSError as error:
+        raise _bad(path, "cannot be read") from error
 
 
 class _Stream(io.FileIO):
@@ -147,6 +170,7 @@ def _looked_up(path: Path, stamp: tuple[int, int]) -> _Times | SceneFormatError:
         return (stream.width, stream.height), shown if distinct else (), tick
 
     try:
+        _check_atoms(path)
         return _with_video(path, packets)
     except SceneFormatError as error:
         return error.with_traceback(None)
