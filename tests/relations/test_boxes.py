@@ -146,3 +146,27 @@ def test_contains_and_distance_agree_with_the_boxes_own_axes(seed):
     assert lo == pytest.approx(box.corners.min(axis=0))
     assert hi == pytest.approx(box.corners.max(axis=0))
     assert len(box.footprint) in (4, 6)
+
+
+@pytest.mark.parametrize("turn_deg", [5.0, 17.0, 63.0])
+def test_a_thing_in_a_corner_keeps_its_sides(turn_deg):
+    # A wardrobe of which a scan holds the front and one side: the hull on the floor is a triangle,
+    # and along its longest side a rectangle of the same area lies across the thing.
+    rng = np.random.default_rng(7)
+    front = np.stack([rng.uniform(0, 0.71, 400), np.full(400, 0.67), rng.uniform(0, 1.9, 400)], 1)
+    side = np.stack([np.full(400, 0.71), rng.uniform(0, 0.67, 400), rng.uniform(0, 1.9, 400)], 1)
+    corners = [(0, 0.67, 0), (0.71, 0.67, 0), (0.71, 0, 1.9)]
+    points = np.concatenate([front, side, np.array(corners)])
+    points[:, :2] += rng.normal(0, 0.004, (len(points), 2))
+    angle = np.deg2rad(turn_deg)
+    c, s = np.cos(angle), np.sin(angle)
+    box = gravity_box(points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]]))
+    assert sorted(box.size[:2]) == pytest.approx([0.67, 0.71], abs=0.03)
+    assert np.rad2deg(np.arctan2(box.R[1, 0], box.R[0, 0])) % 90 == pytest.approx(turn_deg, abs=1.5)
+
+
+def test_a_round_thing_keeps_the_least_rectangle():
+    # All rectangles around it are alike: nothing is nearer to the sides of one than of another.
+    angles = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    ring = np.stack([0.3 * np.cos(angles), 0.3 * np.sin(angles), angles], axis=1)
+    assert gravity_box(ring).size[:2] == pytest.approx([0.6, 0.6], abs=1e-3)

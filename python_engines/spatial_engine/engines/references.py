@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.frame_masks import FrameMasks, Paint, pixel_keys
 from spatial_engine.engines.layout_scene import LayoutScene, layout_of
+from spatial_engine.engines.mark_place import around, mark_place
 from spatial_engine.engines.masks import mask_cells
 from spatial_engine.records.answers import norm1000
 from spatial_engine.records.marks import (
@@ -114,6 +115,7 @@ class Sights:
     _pixels: dict[int, dict[int, tuple[NDArray[np.intp], Float64]]] = field(default_factory=dict)
     _boxes: dict[int, dict[int, Corners]] = field(default_factory=dict)
     _masks: dict[int, FrameMasks] = field(default_factory=dict)
+    _trees: dict[int, Any] = field(default_factory=dict)
     _found: dict[tuple[int, int, By], Reference | Reason] = field(default_factory=dict)
 
     def pixels(self, frame: int) -> Mapping[int, tuple[NDArray[np.intp], Float64]]:
@@ -163,7 +165,8 @@ class Sights:
         Returns:
             `category_not_seen` (the frame does not show it), `object_partial` (too little of it),
             `box_small`, `box_ambiguous` (the box is nearly that of another object), `mask_small`
-            (few cells show it), or `no_visible_points` (no vertex of it may carry a mark).
+            (few cells show it), or `no_visible_points` (no vertex of it may carry a mark, or other
+            things are seen around each).
         """
         key = object_id, frame, by
         if key not in self._found:
@@ -175,7 +178,7 @@ class Sights:
         row = layout.objects.index(layout.object(object_id))
         column = layout.frames.index(frame)
         boxes = self.boxes(frame)
-        if not layout.shown[row, column] or object_id not in boxes:
+        if not layout.shown[row, column] or object_id not in boxes or layout.parts is None:
             return Reason.CATEGORY_NOT_SEEN
         rows, uv = self.pixels(frame)[object_id]
         if len(rows) < LEAST_SEEN * layout.vertex_count[row]:
@@ -190,13 +193,11 @@ class Sights:
         if by == "masked":
             enough = self.masks(frame).enough(object_id)
             return Reference(frame, corners) if enough else Reason.MASK_SMALL
-        away = ((uv - np.median(uv, axis=0)) ** 2).sum(axis=1)
-        away[~self.markable(frame, rows)] = np.inf
-        middle = int(np.argmin(away))
-        if not np.isfinite(away[middle]):
-            return Reason.NO_VISIBLE_POINTS
-        u, v = np.rint(uv[middle]).tolist()
-        return Reference(frame, corners, (int(u), int(v)))
+        if frame not in self._trees:
+            self._trees[frame] = around(self.project(frame, layout.parts.rows(frame)))
+        radius = mark_radius(self.size_of(frame)[0])
+        place = mark_place(uv, self.markable(frame, rows), self._trees[frame], radius)
+        return Reference(frame, corners, place) if place else Reason.NO_VISIBLE_POINTS
 
     def evenly(self, object_id: int, by: By) -> Reference | Reason:
         """Where the box of an object is nearest to the share of an image that all are to have.

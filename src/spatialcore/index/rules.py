@@ -56,8 +56,8 @@ class AskableGuards:
     edge_share: Share = 0.8
     edge_relative: Factor = 0.05
     edge_absolute_m: Metres = 0.05
-    agreement_relative: Factor = 0.05
-    agreement_absolute_m: Metres = 0.03
+    agreement_relative: Factor = 0.015
+    agreement_absolute_m: Metres = 0.02
     mark_radius_share: Share = 1 / 130
 
     def __post_init__(self) -> None:

@@ -17,6 +17,9 @@ from spatialcore.box import convex_hull_2d as convex_hull_2d
 from spatialcore.box import rotate
 from spatialcore.types import Float64
 
+AREA_NEAR = 1.03  # of the least area, that a rectangle may have instead of the least one
+RIVAL_TURN = np.deg2rad(10)  # by which it is turned at least
+RIVAL_SHARE = 0.7  # of the points' mean distance to the sides, that it leaves at most
 _AREA_TIE = 1e-9  # relative; rectangles of equal area up to rounding are told apart by angle
 
 
@@ -56,7 +59,9 @@ def gravity_box(points: ArrayLike) -> OrientedBox:
 
     The first horizontal axis lies in [0, 90) degrees from x. Among rectangles whose areas agree
     to 1e-9 the one with the smallest such angle is taken, so the order of the points does not
-    matter.
+    matter. Of a thing in a corner of which two sides were scanned the hull is a triangle, and the
+    rectangle along its longest side is no larger than the true one: where another of about the
+    least area, turned by 10 degrees or more, has the points much nearer to its sides, it is taken.
 
     Args:
         points: (P, 3) metres, z up, P >= 1.
@@ -73,7 +78,7 @@ def gravity_box(points: ArrayLike) -> OrientedBox:
         [1.414, 1.414, 2.0]
     """
     p = finite_points(points)
-    angle, lo, hi = _least_rectangle(convex_hull_2d(p[:, :2]))
+    angle, lo, hi = _least_rectangle(convex_hull_2d(p[:, :2]), p[:, :2])
     c, s = np.cos(angle), np.sin(angle)
     u, v = 0.5 * (lo + hi)
     z_lo, z_hi = float(p[:, 2].min()), float(p[:, 2].max())
@@ -82,7 +87,7 @@ def gravity_box(points: ArrayLike) -> OrientedBox:
     return OrientedBox(center, np.array([hi[0] - lo[0], hi[1] - lo[1], z_hi - z_lo]), R)
 
 
-def _least_rectangle(hull: Float64) -> tuple[float, Float64, Float64]:
+def _least_rectangle(hull: Float64, xy: Float64) -> tuple[float, Float64, Float64]:
     """Angle in [0, pi/2) and (2,) bounds in the turned axes; one side lies on a hull edge."""
     edges = np.roll(hull, -1, axis=0) - hull
     edges = edges[(edges != 0).any(axis=1)]
@@ -100,7 +105,21 @@ def _least_rectangle(hull: Float64) -> tuple[float, Float64, Float64]:
     # Collinear points have area 0 at one angle only up to rounding: their extent gives the scale.
     slack = _AREA_TIE * max(float(area.min()), float(((hi - lo) ** 2).sum(axis=1).max()) * 1e-3)
     k = int(np.flatnonzero(area <= area.min() + slack)[0])
+    turn = np.abs(np.mod(angles - angles[k] + 0.25 * np.pi, 0.5 * np.pi) - 0.25 * np.pi)
+    rivals = np.flatnonzero((area <= AREA_NEAR * area[k]) & (turn > RIVAL_TURN)).tolist()
+    if rivals and area[k] > 0:
+        inside = {j: _mean_inside(xy, angles[j], lo[j], hi[j]) for j in (k, *rivals)}
+        nearest = min(rivals, key=lambda j: inside[j])
+        if inside[nearest] < RIVAL_SHARE * inside[k]:
+            k = nearest
     return float(angles[k]), lo[k], hi[k]
+
+
+def _mean_inside(xy: Float64, angle: float, lo: Float64, hi: Float64) -> float:
+    """Mean distance of points from the nearest side of a rectangle around them."""
+    c, s = np.cos(angle), np.sin(angle)
+    turned = np.stack([xy[:, 0] * c + xy[:, 1] * s, xy[:, 1] * c - xy[:, 0] * s], axis=1)
+    return float(np.minimum(turned - lo, hi - turned).min(axis=1).mean())
 
 
 def points_to_box(box: OrientedBox, points: ArrayLike) -> Float64:
