@@ -67,7 +67,7 @@ def test_marks_of_a_room_are_surrounded_by_their_own_thing(plain: SceneContext) 
             if isinstance(one, Reference):
                 near = np.abs(uv - one.point).max(axis=1) <= reach
                 own = instance[rows[near]] == object_id
-                assert own.mean() >= 0.95
+                assert own.mean() >= 0.8
                 found, beside = found + 1, beside + (not own.all())
     assert found > 20
     assert beside

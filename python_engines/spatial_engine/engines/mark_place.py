@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
-LEAST_OWN = 0.95  # of the points that are seen around a mark, that are the object's
+CLEAR = 0.95  # of the points that are seen around a mark, that are the object's ...
+LEAST_OWN = 0.8  # ... or at least, at the clearest place, where no place is clear
 REACH = 2.0  # radii of a mark, that count as around it
 TRIED = 64  # places nearest to the middle that are looked at, and as many of the rest
 
@@ -57,11 +58,12 @@ def mark_place(
     # Whole pixels and half a pixel between: no rounding decides.
     reach = np.floor(REACH * radius) + 0.5
     own, every = (_counts(tree, places, reach) for tree in (around(uv), seen))
-    good = np.flatnonzero(own >= LEAST_OWN * every)
-    if not len(good):
-        return None
-    u, v = places[good[0]].tolist()
-    return int(u), int(v)
+    for share in (CLEAR, LEAST_OWN):
+        good = np.flatnonzero(own >= share * every)
+        if len(good):
+            u, v = places[good[0] if share == CLEAR else good[np.argmax((own / every)[good])]]
+            return int(u), int(v)
+    return None
 
 
 def _counts(tree: cKDTree, places: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
