@@ -178,6 +178,15 @@ def test_ply_of_any_format(tmp_path: Path, content: bytes) -> None:
     np.testing.assert_array_equal(x, wanted[:, 0])
 
 
+@pytest.mark.parametrize(
+    "content", [b"<html>denied</html>", TEXT.replace(b"element vertex", b"element edge")]
+)
+def test_what_is_no_mesh_is_told_with_a_way_out(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mesh.ply").write_bytes(content)
+    with pytest.raises(SceneFormatError, match="save the mesh again"):
+        read_ply(tmp_path / "mesh.ply")
+
+
 def test_text_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spatialcore.io.ply_text._BLOCK_NUMBERS", 12)
     (tmp_path / "mesh.ply").write_bytes(TEXT)

@@ -13,6 +13,7 @@ from spatialcore.errors import SceneFormatError
 from spatialcore.io.paths import file_size
 
 _HEADER_BYTES = 1 << 16
+_AGAIN = "download or save the mesh again, its vertices first; or take it away"
 _END = re.compile(rb"\nend_header[ \t]*\r?\n")
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
@@ -59,9 +60,9 @@ class PlyHeader:
         return self.elements[0]
 
 
-def mesh_bad(path: Path, what: str) -> SceneFormatError:
+def mesh_bad(path: Path, what: str, hint: str = "") -> SceneFormatError:
     """The error of a damaged mesh."""
-    return SceneFormatError(path, what, code="mesh_bad")
+    return SceneFormatError(path, what, hint, code="mesh_bad")
 
 
 def row_type(element: PlyElement, order: str) -> np.dtype[np.void]:
@@ -137,12 +138,12 @@ def open_header(path: Path) -> PlyHeader:
         raise SceneFormatError(path, f"cannot be read: {error}", code="unreadable") from error
     end = _END.search(head)
     if head[:3] != b"ply" or end is None:
-        raise mesh_bad(path, "is not a PLY file")
+        raise mesh_bad(path, "is not a PLY file", _AGAIN)
     text = head[: end.start()].decode("ascii", "replace")
     lines = [line.split() for line in text.splitlines()[1:]]
     order, elements = _order(lines, path), _elements(lines, path)
     if not elements or elements[0].name != "vertex":
-        raise mesh_bad(path, "does not begin with vertices")
+        raise mesh_bad(path, "does not begin with vertices", _AGAIN)
     header = PlyHeader(elements, end.end(), size, order)
     _check_vertices(header, path)
     return header
