@@ -26,6 +26,8 @@ from spatial_engine.records.place import FrameImage, Place
 from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.index.config import IndexConfig
 from spatialcore.index.index import Index, build_index
+from spatialcore.index.objects import is_flat, shows
+from spatialcore.index.rules import Rules
 from spatialcore.io.open import open_source
 from spatialcore.types import Object3D, Scene
 from tests.index.scenes import MemorySource
@@ -159,6 +161,24 @@ def test_verify_finds_a_hidden_object_without_the_depth_maps(opened, tolerant, r
     asked = every_row(tolerant, published)
     wrong = {task for task, found in asked if hidden_object(reference, found)}
     assert {"scene_layout.object_count", "object_perception.height"} <= wrong
+
+
+def test_a_flat_thing_is_shown_where_twice_the_share_is_on_the_surface(
+    context: SceneContext,
+) -> None:
+    """A book on a shelf is as near to the readings as the shelf, behind whose edge it may be."""
+    rules = Rules()
+    assert is_flat(rules, (0.3, 0.2, 0.039))
+    assert not is_flat(rules, (0.3, 0.2, 0.041))
+    surface, inside = [15, 29, 30], [100, 100, 100]
+    assert shows(rules, surface, inside, 10).tolist() == [True, True, True]
+    assert shows(rules, surface, inside, 10, flat=True).tolist() == [False, False, True]
+    layout = layout_scene(context)
+    door = next(row for row, item in enumerate(layout.objects) if item.category == "door")
+    on_surface, in_image = (counts[door] for counts in layout.surface)
+    least = layout.seen_from[door]
+    assert (layout.shown[door] == shows(rules, on_surface, in_image, least, flat=True)).all()
+    assert layout.shown[door].any()
 
 
 def test_the_published_rule_keeps_its_form(opened: Scene, tolerant: SceneContext) -> None:

@@ -23,7 +23,7 @@ from spatial_engine.engines.seen_parts import SeenParts, counts_in, stored_in_im
 from spatial_engine.records.place import Place
 from spatial_engine.reference.clusters import largest_cluster
 from spatialcore.index.clusters import clusters_of
-from spatialcore.index.objects import shows
+from spatialcore.index.objects import is_flat, shows
 from spatialcore.io.categories import confusable
 from spatialcore.relations.directions import Directions, Turns
 from spatialcore.relations.layout import LayoutRules, Sighting, first_sightings
@@ -134,7 +134,8 @@ class LayoutScene:
         least = self.seen_from[:, None]
         if self.surface is None:
             return np.asarray(self.visible_count >= least)
-        return shows(self.recipe.rules, *self.surface, least)
+        flat = np.array([is_flat(self.recipe.rules, o.box.size) for o in self.objects], bool)
+        return shows(self.recipe.rules, *self.surface, least, flat[:, None])
 
     @cached_property
     def seen(self) -> frozenset[int]:

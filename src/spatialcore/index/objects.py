@@ -42,8 +42,21 @@ def seen_threshold(rules: Rules, vertex_count: int) -> int:
     return max(rules.object_min_vertices, rounded)
 
 
+def is_flat(rules: Rules, size: ArrayLike) -> bool:
+    """Whether an object (its (3,) sides in metres) is as flat as twice the noise of a depth map.
+
+    A book that lies on a shelf is as near to its readings as the shelf, from whose edge it may be
+    hidden.
+    """
+    return bool(np.min(size) < 2 * rules.surface_absolute_m)
+
+
 def shows(
-    rules: Rules, surface_count: ArrayLike, inside_count: ArrayLike, least: ArrayLike
+    rules: Rules,
+    surface_count: ArrayLike,
+    inside_count: ArrayLike,
+    least: ArrayLike,
+    flat: ArrayLike = False,
 ) -> NDArray[np.bool_]:
     """Whether frames show objects to someone who looks at the image; any shapes that broadcast.
 
@@ -55,10 +68,12 @@ def shows(
         surface_count: `ObjectFrames.surface_count`.
         inside_count: `ObjectFrames.inside_count`.
         least: Vertices from which on an object counts as seen, see `seen_threshold`.
+        flat: Whether twice the share is asked for, see `is_flat`.
     """
     surface, inside = np.asarray(surface_count, np.int64), np.asarray(inside_count, np.int64)
     share = rules.surface_share if rules.objects == "surface" else 0.0
-    enough: NDArray[np.bool_] = (surface >= np.asarray(least)) & (surface >= share * inside)
+    shares = np.where(flat, min(1.0, 2 * share), share)
+    enough: NDArray[np.bool_] = (surface >= np.asarray(least)) & (surface >= shares * inside)
     return enough
 
 
