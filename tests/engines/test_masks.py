@@ -139,7 +139,7 @@ def test_what_is_enough_for_a_mask_is_told_without_painting_it(seed: int) -> Non
         painted.append(pixels)
         return mask_cells(*pixels)
 
-    masks = FrameMasks(size, np.concatenate([*own.values(), rest]), own, paint)
+    masks = FrameMasks(size, rest, own, paint)
     told = {k: masks.enough(k) for k in own}
     asked = len(painted)
     for object_id, keys in own.items():
@@ -157,11 +157,12 @@ def test_a_mask_that_is_surely_large_is_not_painted() -> None:
     def paint(*_: object) -> Cells:
         raise AssertionError
 
-    assert FrameMasks((160, 120), v * 160 + u, {5: v * 160 + u}, paint).enough(5)
+    nothing = np.zeros(0, np.int64)
+    assert FrameMasks((160, 120), nothing, {5: v * 160 + u}, paint).enough(5)
     beside = (v + 1) * 160 + u  # two things one above the other's pixels leave no cell that is sure
     both = {5: (v * 160 + u)[v % 2 == 0], 6: beside[v % 2 == 0]}
     with pytest.raises(AssertionError):
-        FrameMasks((160, 120), np.concatenate(list(both.values())), both, paint).enough(5)
+        FrameMasks((160, 120), nothing, both, paint).enough(5)
 
 
 @pytest.mark.parametrize("seed", fresh_seeds(5))

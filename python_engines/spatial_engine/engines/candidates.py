@@ -97,6 +97,9 @@ class CandidateTable:
         """Two rows whose records would have one id: ids do not tell the order of frames."""
         keys = np.concatenate([np.sort(self.frames, axis=1), self.items], axis=1, dtype=np.int64)
         folded = fold_table(0, np.ascontiguousarray(keys))
+        ascending = np.sort(folded)
+        if not (ascending[1:] == ascending[:-1]).any():
+            return None
         order = np.argsort(folded, kind="stable")
         for k in np.flatnonzero(folded[order[1:]] == folded[order[:-1]]).tolist():
             both = order[k : k + 2]

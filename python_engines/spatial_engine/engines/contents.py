@@ -157,9 +157,9 @@ def room_capped(table: CandidateTable, scene_quota: int) -> CandidateTable:
     most = ROOM_SHARE * max(scene_quota, LEAST_QUOTA)
     if len(table) <= most:
         return table
-    columns = (table.content, table.stratum.astype(np.uint64), table.bin.astype(np.uint64))
-    _, groups = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-    groups = groups.reshape(-1).astype(np.int64)
+    groups = np.unique(table.content, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    for column in (table.stratum, table.bin):
+        groups = groups * (int(column.max()) + 1) + column
     rows = smallest_of_groups(table.hash, groups, np.full(groups.max() + 1, most))
     return _kept(table, np.sort(rows), "room_cap")
 

@@ -33,30 +33,31 @@ class FrameMasks:
 
     Args:
         size: (W, H) of the image.
-        keys: (n,) `pixel_keys` of all points that are seen.
-        own: Those of each object, some of `keys`.
+        rest: (n,) `pixel_keys` of the points that are seen of no object.
+        own: Those of each object.
         paint: The cells that show pixels, and not other ones.
     """
 
     def __init__(
-        self, size: tuple[int, int], keys: Pixels, own: Mapping[int, Pixels], paint: Paint
+        self, size: tuple[int, int], rest: Pixels, own: Mapping[int, Pixels], paint: Paint
     ) -> None:
         self._size, self._own, self._paint = size, own, paint
         self._label = {object_id: _FIRST + k for k, object_id in enumerate(own)}
-        image = self._labelled(keys)
+        image = self._labelled(rest)
         self._keys = np.flatnonzero(image)
         self._labels = image[self._keys]
         self._sole = np.bincount(self._labels, minlength=_FIRST + len(own))
         self._sure = np.bincount(self._sure_cells(image), minlength=_FIRST + len(own))
         self._runs: dict[int, tuple[int, ...]] = {}
 
-    def _labelled(self, keys: Pixels) -> NDArray[np.int32]:
+    def _labelled(self, rest: Pixels) -> NDArray[np.int32]:
         """(H * W,) what each pixel shows."""
-        points = np.bincount(keys, minlength=self._size[0] * self._size[1])
-        image = np.where(points > 0, _OTHER, _EMPTY).astype(np.int32)
-        for object_id, own in self._own.items():
-            distinct, shares = np.unique(own, return_counts=True)
-            image[distinct[points[distinct] == shares]] = self._label[object_id]
+        image = np.full(self._size[0] * self._size[1], _EMPTY, np.int32)
+        keys = np.concatenate([np.zeros(0, np.int64), *self._own.values()])
+        labels = np.repeat(list(self._label.values()), [len(own) for own in self._own.values()])
+        image[keys] = labels
+        image[keys[image[keys] != labels]] = _OTHER  # several objects: one of them was written
+        image[rest] = _OTHER
         return image
 
     def _sure_cells(self, image: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -69,14 +70,15 @@ class FrameMasks:
         width, height = self._size
         wide = np.zeros((max(height, int(rows[-1]) + 1) + 2, width + 2), np.int32)
         wide[1 : height + 1, 1:-1] = image.reshape(height, width)
-        low = np.full((len(rows), len(columns)), np.iinfo(np.int32).max)
-        high = np.zeros_like(low)
+        low = np.full((len(rows), len(columns)), np.iinfo(np.uint32).max, np.uint32)
+        high = np.zeros(low.shape, np.int32)
         for down in range(3):
             for right in range(3):
-                seen = wide[np.ix_(rows + down, columns + right)]
+                seen = wide[rows + down].take(columns + right, axis=1)
                 np.maximum(high, seen, out=high)
-                np.minimum(low, seen, out=low, where=seen > _EMPTY)
-        return np.asarray(high[(low == high) & (high >= _FIRST)])
+                # Less one: what is empty comes last.
+                np.minimum(low, (seen - 1).view(np.uint32), out=low)
+        return np.asarray(high[(low == high.view(np.uint32) - 1) & (high >= _FIRST)])
 
     def enough(self, object_id: int) -> bool:
         """Whether `LEAST_CELLS` show an object which the image shows something of."""

@@ -42,7 +42,6 @@ class View:
     _instances: dict[int, Answer[int] | Rejection] = field(
         default_factory=dict, init=False, repr=False
     )
-    _ranges: dict[tuple[int, bool], float] = field(default_factory=dict, init=False, repr=False)
 
     def instances(self, object_id: int) -> Answer[int] | Rejection:
         """How many of the object's category the frame sees, when it sees each well or not at all.
@@ -187,10 +186,9 @@ class View:
 
     def _range_of(self, object_id: int, item: SceneObject, *, whole: bool = False) -> float:
         """Metres from the camera to the nearest vertex of an object, or of what is seen of it."""
-        if (object_id, whole) not in self._ranges:
-            viewer = self.world_from_cam[:3, 3]
-            self._ranges[object_id, whole] = viewer_range(viewer, item)
-        return self._ranges[object_id, whole]
+        # The same under whatever name, and whatever other frames are shown.
+        key = "range", self.layout.frames[self.column], object_id, whole
+        return self.layout.of_whole(key, lambda: viewer_range(self.world_from_cam[:3, 3], item))
 
     def _rival_rows(self, object_id: int) -> NDArray[np.intp]:
         """Rows of the objects whose names the object's may be taken for."""

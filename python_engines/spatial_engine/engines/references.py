@@ -37,6 +37,7 @@ from spatialcore.relations.verdict import Reason
 from spatialcore.types import Float64, transform_points
 
 if TYPE_CHECKING:
+    from spatial_engine.engines.seen_parts import SeenParts
     from spatial_engine.reference.scene import ReferenceScene
 
 By = Refer
@@ -127,33 +128,43 @@ class Sights:
             clear = np.isfinite(uv).all(axis=1)
             rows, owner, uv = rows[clear], owner[clear], uv[clear]
             lo, hi = np.searchsorted(owner, ids), np.searchsorted(owner, ids, "right")
+            there = hi > lo
             self._pixels[frame] = {
-                k: (rows[a:b], uv[a:b])
-                for k, a, b in zip(ids, lo.tolist(), hi.tolist(), strict=True) if b > a
-            }  # fmt: skip
+                ids[k]: (rows[lo[k] : hi[k]], uv[lo[k] : hi[k]]) for k in np.flatnonzero(there)
+            }
         return self._pixels[frame]
 
     def boxes(self, frame: int) -> Mapping[int, Corners]:
         """The box of the visible pixels of each object that a frame sees anything of."""
         if frame not in self._boxes:
-            last = np.array(self.size_of(frame)) - 1
-            found = {}
-            for k, (_, uv) in self.pixels(frame).items():
-                low, high = (np.clip(np.rint(end(uv, axis=0)), 0, last) for end in (np.min, np.max))
-                u0, v0, u1, v1 = (int(c) for c in (*low, *high))
-                found[k] = u0, v0, u1, v1
-            self._boxes[frame] = found
+            last, pixels = np.array(self.size_of(frame)) - 1, self.pixels(frame)
+            ends = np.zeros((len(pixels), 2, 2))
+            if pixels:
+                every = np.concatenate([uv for _, uv in pixels.values()])
+                starts = np.cumsum([0, *(len(uv) for _, uv in pixels.values())])[:-1]
+                for k, end in enumerate((np.minimum, np.maximum)):
+                    ends[:, k] = np.clip(np.rint(end.reduceat(every, starts)), 0, last)
+            corners = ends.reshape(-1, 4).astype(np.int64).tolist()
+            self._boxes[frame] = {
+                k: (u0, v0, u1, v1) for k, (u0, v0, u1, v1) in zip(pixels, corners, strict=True)
+            }
         return self._boxes[frame]
 
     def masks(self, frame: int) -> FrameMasks:
         """What a frame shows of its objects, as cells."""
         if frame not in self._masks:
             size, parts = self.size_of(frame), self.layout.parts
-            uv = self.project(frame, parts.rows(frame) if parts else np.zeros(0, np.intp))
+            uv = self.project(frame, self._rest(frame, parts) if parts else np.zeros(0, np.intp))
             own = {k: pixel_keys(mine, size) for k, (_, mine) in self.pixels(frame).items()}
-            every = pixel_keys(uv[np.isfinite(uv).all(axis=1)], size)
-            self._masks[frame] = FrameMasks(size, every, own, self.paint)
+            rest = pixel_keys(uv[np.isfinite(uv).all(axis=1)], size)
+            self._masks[frame] = FrameMasks(size, rest, own, self.paint)
         return self._masks[frame]
+
+    def _rest(self, frame: int, parts: SeenParts) -> NDArray[np.intp]:
+        """Rows that a frame shows of nothing, or of what is none of the layout's objects."""
+        rows, owner = parts.labelled(frame)
+        ids = [item.object_id for item in self.layout.objects]
+        return np.concatenate([parts.unlabelled(frame), rows[~np.isin(owner, ids)]])
 
     def drawn(self, object_id: int, one: Reference) -> Reference:
         """A reference with the runs of the cells that show the object."""

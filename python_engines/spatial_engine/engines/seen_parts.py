@@ -63,6 +63,11 @@ class SeenParts:
             self._frames[frame] = rows, self._instance[rows]
         return self._frames[frame]
 
+    def unlabelled(self, frame: int) -> NDArray[np.intp]:
+        """Rows of the points that a frame shows of no object, ascending."""
+        rows = self.rows(frame)
+        return np.asarray(rows[self._instance[rows] < 0])
+
     def part(self, item: SceneObject, frames: Sequence[int]) -> SceneObject | None:
         """The object as the frames together show it: its box, and the vertices that are seen."""
         # The name belongs to who asks: what is pointed at has none, and both share these parts.

@@ -84,7 +84,8 @@ class SceneObject:
 
 def viewer_range(viewer_xyz: ArrayLike, item: SceneObject) -> float:
     """Metres from the camera's place (3,) to the object's nearest vertex."""
-    return float(np.linalg.norm(item.outline - np.asarray(viewer_xyz, np.float64), axis=1).min())
+    x, y, z = np.square(item.columns - np.asarray(viewer_xyz, np.float64)[:, None])
+    return math.sqrt(float((x + y + z).min()))
 
 
 def gap(a: SceneObject, b: SceneObject) -> float:
