@@ -117,6 +117,14 @@ NUMBERS = {
     "floor_plan.free_area": f"{200 * OPEN_FLOOR.clearance_m:.0f} cm",
     "revisit.which_moved": f"{100 * MOVED_M:.0f} cm",
     "camera_object.unseen_direction": f"{BEHIND_DEG:.0f} degrees",
+    **dict.fromkeys(
+        [
+            f"object_movement.{what}.{how}"
+            for what in ("distance", "vector")
+            for how in ("coordinate", "marked")
+        ],
+        f"{100 * load_recipe().guards.static_max_m:.0f} cm",
+    ),
     "over_time.which_moved": f"{100 * load_recipe().guards.moving_min_m:.0f} cm",
 }
 
