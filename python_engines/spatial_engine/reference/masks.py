@@ -46,7 +46,7 @@ def _without_rim(
     """The cells that have only such cells about them, as far as a gap; past the image all are."""
     from scipy.ndimage import binary_erosion
 
-    most = math.ceil(GAP * math.sqrt(apart.squared)) + 1
+    most = math.ceil(GAP * math.sqrt(apart.squared) * cells.shape[1] / size[0]) + 1
     y, x = np.mgrid[-most : most + 1, -most : most + 1]
     disc = ~apart.off_gaps(x**2 + y**2, size)
     return np.asarray(binary_erosion(cells, structure=disc, border_value=1))
