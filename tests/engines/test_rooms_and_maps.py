@@ -93,6 +93,30 @@ def test_walls_by_hand(by_hand: WalkScene) -> None:
     assert all(isinstance(found, Rejection) for found in walls.values())
 
 
+def test_free_floor_has_every_pocket_that_a_disc_covers() -> None:
+    """3 x 2 m of floor; two boxes close off 0.4 x 0.6 m of it, on which nobody could stand."""
+    floor = grid((0, 3), (0, 2))
+    walls = [
+        grid((0, 3), (0, 0)), grid((0, 3), (2, 2)), grid((0, 0), (0, 2)), grid((3, 3), (0, 2)),
+    ]  # fmt: skip
+    boxes = [grid((0.4, 0.8), (0, 0.8)), grid((0, 0.4), (0.6, 0.8))]
+    raised = np.concatenate([*walls, *boxes]) + np.array([0, 0, 0.5])
+    found = opened_floor(free_space(np.concatenate([floor, raised]), None, rules=OPEN_FLOOR))
+    assert not isinstance(found, Rejection)
+    area = np.count_nonzero(found.free) * found.cell_m**2
+    assert area == pytest.approx(3 * 2 - 0.4 * 0.8 - 0.4 * 0.2, rel=0.03)
+    middle = found.free[int(0.3 / found.cell_m), int(0.2 / found.cell_m)]
+    assert middle
+
+
+def grid(x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
+    """Points 1 cm apart at height 0."""
+    across, along = (np.arange(low, high + 0.005, 0.01) for low, high in (x, y))
+    return np.stack([*np.meshgrid(across, along), np.zeros((len(along), len(across)))], -1).reshape(
+        -1, 3
+    )
+
+
 def test_free_floor_by_hand(by_hand: WalkScene) -> None:
     """20 m2 less what stands on it: bed 1.92, desk 0.96, chairs 0.5, lamp 0.09, shelf 0.5 ..."""
     area = ask(by_hand, "floor_plan.free_area")
