@@ -16,6 +16,7 @@ pytest.importorskip("sklearn", reason="scikit-learn (extra stress) is not instal
 from benchmarks import blind, hidden
 from spatial_engine.dataset.blind_rows import Told
 from spatial_engine.dataset.stress import Share, attacked
+from spatial_engine.engines.base import Named
 
 
 def rows(count: int, told: float, seed: int) -> list[Told]:
@@ -78,14 +79,8 @@ def test_a_thing_that_no_frame_shows_is_hidden() -> None:
         drawn.append(frame)
         return float(object_id == 1 and frame == 3)
 
-    things = [SimpleNamespace(object_id=k) for k in (1, 2)]
-    reference: Any = SimpleNamespace(scene=SimpleNamespace(objects=things), open_share=open_share)
-    named = {
-        hidden.Seen(1, (2, 3, 4)): {"a"}, hidden.Seen(2, (2, 3)): {"b"},
-        hidden.Seen(1, (5,)): {"c"}, hidden.Seen(9, (2,)): {"no object"},
-    }  # fmt: skip
-    found = hidden.looked_at(reference, named, most=2)
-    assert found["open"] == [hidden.Seen(1, (2, 3, 4))]
-    assert found["hidden"] == [hidden.Seen(2, (2, 3))]
-    assert found["beyond"] == [hidden.Seen(1, (5,))]
+    reference: Any = SimpleNamespace(open_share=open_share)
+    things = [Named(1, (2, 3, 4)), Named(2, (2, 3)), Named(1, (5,))]
+    found = dict(hidden.looked_at(reference, dict.fromkeys(things), most=2))
+    assert found == dict(zip(things, ("open", "hidden", "beyond"), strict=True))
     assert set(drawn) == {2, 3}

@@ -121,7 +121,8 @@ def shown_alone(seen: View, rows: dict[int, np.ndarray]) -> View:
         rows.get(t.object_id, np.ones(len(t.points), bool)) for t in things
     ])  # fmt: skip
     parts = SeenParts(points, instance.astype(np.int32), lambda _: shown)
-    return dataclasses.replace(seen, layout=dataclasses.replace(seen.layout, parts=parts))
+    layout = dataclasses.replace(seen.layout, parts=parts, of_any={})  # another world
+    return dataclasses.replace(seen, layout=layout)
 
 
 def test_what_the_image_hides_decides_nothing() -> None:

@@ -43,7 +43,7 @@ class Watch:
         >>> watch = Watch(Path("scan"))
         >>> for _ in range(4095):
         ...     watch.see("pose_unreadable", str)
-        >>> watch.see("pose_unreadable", str)
+        >>> watch.see("pose_unreadable", str)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         spatialcore.errors.SceneFormatError: scan: more than half of its frames are damaged: ...
