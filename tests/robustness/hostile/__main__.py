@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -52,8 +52,12 @@ def run(cases: Sequence[Case], written: Written, scratch: Path) -> Iterator[Verd
         place = scratch / "input"
         named = case.make(place)
         yield judge(case.name, case.reader, named, place, scratch, sound.get(case.base))
-        for folder in (place, scratch / "index"):
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove(place, scratch / "index")
+
+
+def _remove(*folders: Path) -> None:
+    """Remove folders that may lie in each other deeper than Python's own removal gets."""
+    subprocess.run(["rm", "-rf", "--", *map(str, folders)], check=True)
 
 
 def _start(
@@ -108,8 +112,8 @@ def main() -> int:
     options = parser.parse_args()
     kept = Kept(options.kept)
     warm()
-    with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        root = Path(folder)
+    root = Path(tempfile.mkdtemp(prefix="hostile-"))
+    try:
         written = Written(root / "sound")
         written.all()
         known = all_cases(written)
@@ -122,6 +126,8 @@ def main() -> int:
             for k in range(options.workers)
         ]
         verdicts = old + [verdict for shard in shards for verdict in _finish(*shard)]
+    finally:
+        _remove(root)
     wrong = sum(bool(v.faults) for v in verdicts)
     print(f"{len(verdicts)} inputs, {len(old)} of them kept from earlier, {wrong} with faults")
     if options.page is not None:
