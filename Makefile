@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 SOURCES := $(shell git ls-files csrc kernels cmake CMakeLists.txt pyproject.toml 2>/dev/null)
 CPP := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' 2>/dev/null)
 
-.PHONY: help demo proof small test test-slow test-real chaos hostile fuzz sanitize cross lint format stubs bench bench-full docs clean
+.PHONY: help demo proof small test fresh test-slow test-real chaos hostile fuzz sanitize cross lint format stubs bench bench-full docs clean
 
 help:
 	@echo "make demo        sample scenes -> records -> verify -> stats -> gallery, in $(VENV)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-slow   the tests that take longer than a minute, or guard one compiler's code"
 	@echo "make test-real   the tests on captured scenes; fails where they are absent"
 	@echo "make hostile     every malformed input, and the table of docs/hostile.md; continues; fuzz: search for more (MINUTES=40)"
+	@echo "make fresh       the tests that draw their inputs, on new ones: make test repeats the same ones"
 	@echo "make chaos       processes killed at 100 random moments of index, plan, generate, export and merge"
 	@echo "make sanitize    the kernels' tests under ASan and UBSan, then TSan; needs cmake and g++"
 	@echo "make cross       the C++ of the CPU compiled for AArch64, macOS and Windows; with qemu-user the first one's bits, too"
@@ -65,6 +66,10 @@ gate-blind: $(VENV)/.developed
 test: $(VENV)/.developed lint
 	$(BIN)/python -m compileall -q src python_engines kernels
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+# The tests that draw inputs, on new ones; what fails prints the seed or the example that repeats it.
+fresh: $(VENV)/.developed
+	SPATIALCORE_TEST_SEED=fresh $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $$(grep -rlE --include='*.py' 'fresh_seeds|@given' tests)
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow
