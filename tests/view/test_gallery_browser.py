@@ -217,7 +217,12 @@ def test_keys_walk_and_the_address_leads_back(gallery: Gallery, page: Page) -> N
     assert all(i.startswith("navigation.") for i in page.listed)
     page.open("#id=camera_movement.distance/gone/0123456789abcdef")
     page.until("return pane.textContent.includes('No record here has the id')")
+    page.open("#task=depth_perception.gone&colour=red&split=train")
+    page.until("return !document.getElementById('unknown').hidden")
+    said = page.run("return document.getElementById('unknown').textContent")
+    assert said == "Not in this data, so not filtered by: colour, task depth_perception.gone."
     page.open()
+    assert page.run("return document.getElementById('unknown').hidden")
     for key, name in (("w", "no-why"), ("a", "no-answers")):
         _ = page.shown
         page.keys(key)

@@ -128,6 +128,7 @@ function toggle(facet, k) {
 
 function clearAll() {
   for (const facet of FACETS) chosen[facet].clear();
+  document.getElementById("unknown").hidden = true;
   field.value = "";
   look("", () => refresh(shown ? shown.position : undefined));
 }
@@ -156,11 +157,18 @@ async function keepAddress() {
 
 async function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
+  const unknown = [...parts.keys()].filter((key) => ![...FACETS, "q", "id"].includes(key));
   for (const facet of FACETS) {
     chosen[facet].clear();
     const values = valuesOf(facet); // of the answer: those of the task, which comes before it
-    for (const name of parts.getAll(facet)) if (values.includes(name)) chosen[facet].add(values.indexOf(name));
+    for (const name of parts.getAll(facet)) {
+      if (values.includes(name)) chosen[facet].add(values.indexOf(name));
+      else unknown.push(`${facet} ${name}`);
+    }
   }
+  const note = document.getElementById("unknown");
+  note.hidden = !unknown.length;
+  note.textContent = `Not in this data, so not filtered by: ${unknown.join(", ")}.`;
   field.value = parts.get("q") || "";
   const id = parts.get("id");
   const position = id ? await positionOf(id).catch(() => -1) : -1;
