@@ -7,36 +7,31 @@ pixel shows the wall behind: the vertices that are seen around it tell.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 CLEAR = 0.95  # of the points that are seen around a mark, that are the object's ...
 LEAST_OWN = 0.8  # ... or at least, at the clearest place, where no place is clear
 REACH = 2.0  # radii of a mark, that count as around it
 TRIED = 64  # places nearest to the middle that are looked at, and as many of the rest
+_ROW = 1 << 20  # keys of one row of pixels and the next are so far apart: wider than any image
 
 
-def around(uv: NDArray[np.float64]) -> cKDTree:
-    """A tree of the whole pixels that pixels (n, 2) lie in, for `mark_place`."""
-    from scipy.spatial import cKDTree
-
-    return cKDTree(np.rint(uv[np.isfinite(uv).all(axis=1)]))
+def around(uv: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Sorted keys of the whole pixels that pixels (n, 2), where finite, lie in."""
+    u, v = np.rint(uv[np.isfinite(uv).all(axis=1)]).astype(np.int64).T
+    return np.sort(v * _ROW + u)
 
 
 def mark_place(
-    uv: NDArray[np.float64], may: NDArray[np.bool_], seen: cKDTree, radius: float
+    uv: NDArray[np.float64], may: NDArray[np.bool_], seen: NDArray[np.int64], radius: float
 ) -> tuple[int, int] | None:
     """The pixel nearest to an object's middle around which nearly all that is seen is its own.
 
     Args:
         uv: (n, 2) finite pixels of the points of the object that are seen.
         may: (n,) which of them may carry a mark.
-        seen: Pixels of all points that are seen, the object's included.
+        seen: `around` all points that are seen, the object's included.
         radius: Of a mark, pixels.
 
     Returns:
@@ -55,9 +50,7 @@ def mark_place(
     if not len(near):
         return None
     places = np.rint(uv[near])
-    # Whole pixels and half a pixel between: no rounding decides.
-    reach = np.floor(REACH * radius) + 0.5
-    own, every = (_counts(tree, places, reach) for tree in (around(uv), seen))
+    own, every = (_counts(keys, places, int(REACH * radius)) for keys in (around(uv), seen))
     for share in (CLEAR, LEAST_OWN):
         good = np.flatnonzero(own >= share * every)
         if len(good):
@@ -66,6 +59,9 @@ def mark_place(
     return None
 
 
-def _counts(tree: cKDTree, places: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
-    found: Any = tree.query_ball_point(places, reach, p=np.inf, return_length=True)
-    return np.asarray(found, dtype=np.int64)
+def _counts(keys: NDArray[np.int64], places: NDArray[np.float64], reach: int) -> NDArray[np.int64]:
+    """How many of the pixels lie in the square of so many pixels around each place (m, 2)."""
+    u, v = places.astype(np.int64).T[:, :, None]
+    middle = (v + np.arange(-reach, reach + 1)) * _ROW + u
+    ends = np.searchsorted(keys, middle + reach, "right")
+    return np.asarray((ends - np.searchsorted(keys, middle - reach)).sum(axis=1))

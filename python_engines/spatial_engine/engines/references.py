@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,7 @@ class Sights:
     _pixels: dict[int, dict[int, tuple[NDArray[np.intp], Float64]]] = field(default_factory=dict)
     _boxes: dict[int, dict[int, Corners]] = field(default_factory=dict)
     _masks: dict[int, FrameMasks] = field(default_factory=dict)
-    _trees: dict[int, Any] = field(default_factory=dict)
+    _seen_around: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     _found: dict[tuple[int, int, By], Reference | Reason] = field(default_factory=dict)
 
     def pixels(self, frame: int) -> Mapping[int, tuple[NDArray[np.intp], Float64]]:
@@ -204,10 +204,10 @@ class Sights:
         if by == "masked":
             enough = self.masks(frame).enough(object_id)
             return Reference(frame, corners) if enough else Reason.MASK_SMALL
-        if frame not in self._trees:
-            self._trees[frame] = around(self.project(frame, layout.parts.rows(frame)))
+        if frame not in self._seen_around:
+            self._seen_around[frame] = around(self.project(frame, layout.parts.rows(frame)))
         radius = mark_radius(self.size_of(frame)[0])
-        place = mark_place(uv, self.markable(frame, rows), self._trees[frame], radius)
+        place = mark_place(uv, self.markable(frame, rows), self._seen_around[frame], radius)
         return Reference(frame, corners, place) if place else Reason.NO_VISIBLE_POINTS
 
     def evenly(self, object_id: int, by: By) -> Reference | Reason:
