@@ -17,6 +17,7 @@ void bind_rigidity(pybind11::module_& m);
 void bind_coverage(pybind11::module_& m);
 void bind_draws(pybind11::module_& m);
 void bind_floor_grid(pybind11::module_& m);
+void bind_least_gap(pybind11::module_& m);
 void bind_rows(pybind11::module_& m);
 void bind_texts(pybind11::module_& m);
 

@@ -22,6 +22,7 @@ PYBIND11_MODULE(_cpu, m) {
   spatialcore::bind_coverage(m);
   spatialcore::bind_draws(m);
   spatialcore::bind_floor_grid(m);
+  spatialcore::bind_least_gap(m);
   spatialcore::bind_rows(m);
   spatialcore::bind_texts(m);
 }

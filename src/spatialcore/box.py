@@ -183,7 +183,7 @@ def _inside_octagon(points: Float64) -> NDArray[np.bool_]:
     ring = points[[int((x * a + y * b).argmax()) for a, b in directions]]
     edge = np.roll(ring, -1, axis=0) - ring
     least = 1e-9 * float(np.abs(edge).max(initial=0.0)) ** 2
-    inside = np.ones(len(points), dtype=np.bool_)
+    inside = np.full(len(points), bool(edge.any()))  # in one place there is nothing between
     for (x0, y0), (along_x, along_y) in zip(ring.tolist(), edge.tolist(), strict=True):
         if along_x or along_y:
             inside &= along_x * (y - y0) - along_y * (x - x0) > least

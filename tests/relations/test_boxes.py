@@ -71,6 +71,9 @@ def test_flat_and_thin_objects_have_boxes():
     assert point.volume == pytest.approx(0.02**3)
     line = gravity_box([(0, 0, 0), (1, 1, 0), (2, 2, 0)])
     assert sorted(line.size.round(9)) == pytest.approx([0, 0, math.sqrt(8)])
+    post = gravity_box([(0.7, -0.1, 0.02 * k) for k in range(100)])
+    assert post.size == pytest.approx([0, 0, 1.98])
+    assert post.center == pytest.approx([0.7, -0.1, 0.99])
     picture = gravity_box(shell((0, 0, 1), (0.0, 0.6, 0.4)))
     assert picture.volume == pytest.approx(0.02 * 0.6 * 0.4)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatialcore import _cpu
 from spatialcore.relations.boxes import OrientedBox
 from spatialcore.relations.scene_object import SceneObject, gap, gap_floor
 from spatialcore.relations.solids import (
@@ -152,15 +153,41 @@ def test_gap_is_the_least_vertex_distance(seed):
     assert gap_floor([a, b])[0, 1] <= brute + 1e-12
 
 
+def all_pairs(a, b):
+    d = a[:, None] - b[None]
+    return np.sqrt((d[..., 0] ** 2 + d[..., 1] ** 2) + d[..., 2] ** 2).min()
+
+
 @pytest.mark.parametrize("apart", [0.0, 0.3, 5.0])
 def test_gaps_are_exact_however_many_vertices_are_near(apart):
     rng = np.random.default_rng(fresh_seeds(1)[0])
     points = rng.uniform(0, 1, (2, 700, 3))
     points[1, :, 0] += apart
     a, b = (SceneObject(k, "x", points=points[k]) for k in range(2))
-    d = a.points[:, None] - b.points[None]
-    brute = np.sqrt((d[..., 0] ** 2 + d[..., 1] ** 2) + d[..., 2] ** 2).min()
-    assert gap(a, b) == brute
+    assert gap(a, b) == all_pairs(a.points, b.points)
+
+
+@given(seeds)
+@settings(max_examples=150, deadline=None)
+def test_gaps_of_flat_lined_up_and_touching_things_are_those_of_all_pairs(seed):
+    """On a grid many pairs are equally near; flat things have no extent along an axis."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 90, 2)
+    step = rng.choice([0.0, 0.05, 0.3])
+    a, b = (
+        np.round(rng.normal(size=(n, 3)) * rng.choice([0, 0.2, 1, 4], 3) / 0.1) * step
+        + rng.choice([0, 1e-9, 0.7, -3], 3)
+        for n in counts
+    )
+    near, far = (SceneObject(k, "x", points=points) for k, points in enumerate((a, b)))
+    assert gap(near, far) == all_pairs(a, b)
+    assert gap(SceneObject(0, "x", points=a[::-1]), far) == all_pairs(a, b)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (5, 3), (3, 0)])
+def test_what_are_no_columns_has_no_gap(shape):
+    with pytest.raises(ValueError, match="columns of shape"):
+        _cpu.least_square_gap(np.zeros(shape), np.zeros((3, 2)))
 
 
 def test_other_names_of_a_thing_share_what_is_measured():

@@ -11,13 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spatialcore import _cpu
 from spatialcore.relations.boxes import OrientedBox, finite_points, gravity_box
 from spatialcore.relations.solids import box_distance
 from spatialcore.types import Float64
-
-_PAIRS_AT_ONCE = 32_768  # of vertices: so many distances cost less than a tree
-_STEPS = 3  # from nearest vertex to nearest vertex: the distance they end at is mostly the least
-_ROUNDING = 1 + 1e-12
 
 
 class SceneObject:
@@ -116,58 +113,7 @@ def gap(a: SceneObject, b: SceneObject) -> float:
 def _measured_gap(a: SceneObject, b: SceneObject) -> float:
     if a.points is None or b.points is None:
         return box_distance(a.box, b.box)
-    # No vertex can be nearer than the other's bounds; few are left once one distance is known.
-    far_a, far_b = _beyond(a.columns, *b.bounds), _beyond(b.columns, *a.bounds)
-    known = _descended(a.columns, b.columns, int(far_a.argmin()))
-    left, right = a.columns[:, far_a <= known * _ROUNDING], b.columns[:, far_b <= known * _ROUNDING]
-    if left.shape[1] * right.shape[1] > _PAIRS_AT_ONCE:
-        left = left[:, _beyond(left, *_bounds(right)) <= known * _ROUNDING]
-        right = right[:, _beyond(right, *_bounds(left)) <= known * _ROUNDING]
-    if left.shape[1] * right.shape[1] <= _PAIRS_AT_ONCE:
-        every = _squares(left[:, :, None], right[:, None])
-        return math.sqrt(min(known, float(every.min(initial=np.inf))))
-    from scipy.spatial import cKDTree
-
-    few, many = sorted((left, right), key=lambda columns: columns.shape[1])
-    tree = cKDTree(many.T, balanced_tree=False, compact_nodes=False)
-    return min(math.sqrt(known), float(tree.query(few.T)[0].min()))
-
-
-def _beyond(columns: Float64, low: Float64, high: Float64) -> Float64:
-    """(V,) squares of the distances of vertices (3, V) from bounds."""
-    away = np.maximum(low[:, None] - columns, columns - high[:, None])
-    x, y, z = np.square(np.maximum(away, 0.0, out=away), out=away)
-    return np.asarray(x + y + z)
-
-
-def _bounds(columns: Float64) -> tuple[Float64, Float64]:
-    """(3,) least and (3,) greatest coordinates of (3, V); of none, what nothing is near to."""
-    return columns.min(axis=1, initial=np.inf), columns.max(axis=1, initial=-np.inf)
-
-
-def _squares(a: Float64, b: Float64) -> Float64:
-    """Squares of the distances of points whose coordinates are rows, as a k-d tree sums them."""
-    x, y, z = np.square(a - b)
-    return np.asarray(x + y + z)
-
-
-def _descended(a: Float64, b: Float64, start: int) -> float:
-    """The square of a short distance of (3, V) and (3, W): from nearest vertex to nearest vertex.
-
-    Args:
-        a: Vertices.
-        b: The others.
-        start: Of `a`, to begin with.
-    """
-    at, least = a[:, start, None], math.inf
-    for step in range(2 * _STEPS):
-        others = (b, a)[step % 2]
-        away = _squares(others, at)
-        nearest = int(away.argmin())
-        if not away[nearest] < least:
-            break
-        at, least = others[:, nearest, None], float(away[nearest])
-    return least
+    return math.sqrt(_cpu.least_square_gap(a.columns, b.columns))
 
 
 def gap_floor(objects: Sequence[SceneObject]) -> Float64:

@@ -9,6 +9,7 @@
 #include "spatialcore/coverage.h"
 #include "spatialcore/floor_grid.h"
 #include "spatialcore/inflate.h"
+#include "spatialcore/least_gap.h"
 #include "spatialcore/projection.h"
 #include "spatialcore/render.h"
 
@@ -141,6 +142,22 @@ void report_floor_grid() {
   report("all", "floor_grid", hash);
 }
 
+void report_least_gap() {
+  Random random(47);
+  Hash hash;
+  for (int n = 0; n < 40; ++n) {
+    const int64_t counts[2] = {1 + 7 * n, 281 - 7 * n};
+    std::vector<double> points[2];
+    for (int side = 0; side < 2; ++side) {
+      for (int64_t k = 0; k < 3 * counts[side]; ++k) points[side].push_back(random.uniform(0, 1));
+      for (int64_t k = 0; k < counts[side]; ++k) points[side][k] += side * 0.05 * n;
+    }
+    hash.add(least_square_gap_cpu({points[0].data(), {3, counts[0]}},
+                                  {points[1].data(), {3, counts[1]}}));
+  }
+  report("all", "least_gap", hash);
+}
+
 void report_decode() {
   Random random(43);
   constexpr int64_t kColumns = 37, kRows = 64;
@@ -208,6 +225,7 @@ void report_portable() {
   report_cloud();
   report_coverage();
   report_floor_grid();
+  report_least_gap();
   report_decode();
   report_render();
 }
