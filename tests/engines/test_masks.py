@@ -14,15 +14,16 @@ from PIL import Image
 
 from spatial_engine.commands import generate, verify
 from spatial_engine.dataset.dataset import Dataset, OpenedRecord
-from spatial_engine.engines.frame_masks import LEAST_CELLS, FrameMasks
+from spatial_engine.engines.frame_masks import EDGE_SHARE, FEW_CELLS, LEAST_CELLS, FrameMasks
 from spatial_engine.engines.masks import mask_cells
 from spatial_engine.engines.references import pointed_layout, sights_of
 from spatial_engine.recipe import load_recipe
 from spatial_engine.records.marks import COLOURS, draw_marks, letter_height, mask_mark
 from spatial_engine.records.mask_rule import NEIGHBOUR, REACH, Apart, middles
-from spatial_engine.records.runs import cell_count, cells_of, grid_shape, runs_of
+from spatial_engine.records.runs import cell_count, cells_of, edge_count, grid_shape, runs_of
 from spatial_engine.reference.masks import _apart, reference_mask_cells
 from spatialcore.io.images import open_image
+from spatialcore.relations.verdict import Reason
 from spatialcore.sample import SampleConfig
 from spatialcore.sample.build import make_room
 from spatialcore.sample.dice import Dice
@@ -92,8 +93,8 @@ def test_both_ways_give_the_cells_of_the_rule(seed: int) -> None:
             theirs = np.linalg.norm(others - at, axis=1).min() if len(others) else np.inf
             if mine > REACH * apart + 1e-6:
                 assert not found[r, c]
-            elif mine <= theirs and mine < REACH * apart - 1e-6:  # others in gaps do not count
-                assert found[r, c]
+            elif 2 * mine**2 <= theirs**2 and mine < REACH * apart - 1e-6:
+                assert found[r, c]  # the other way round others in gaps do not count
 
 
 def test_what_lies_between_the_points_of_an_object_does_not_count() -> None:
@@ -110,15 +111,27 @@ def test_what_lies_between_the_points_of_an_object_does_not_count() -> None:
         assert not make(wall[:NEIGHBOUR], door, (160, 120)).any()
 
 
-def test_a_square_net_is_filled_and_ends_halfway_to_its_neighbour() -> None:
+def test_a_square_net_is_filled_and_ends_before_the_middle_to_its_neighbour() -> None:
     u, v = (axis.ravel() for axis in np.meshgrid(np.arange(40, 113, 8), np.arange(20, 93, 8)))
     own = np.stack([u, v], axis=1)
     beside = own[own[:, 0] < 80] + np.array([80, 0])
     cells = mask_cells(own, beside, (160, 120))
     assert cells[20:93, 40:113].all()
-    assert np.flatnonzero(cells[40])[-1] == 116
+    assert np.flatnonzero(cells[40])[-1] == 114  # 2 (2.6^2 + 4^2) = 5.4^2 + 4^2
     assert np.flatnonzero(cells[40])[0] == 27  # 1.25 diagonals of the net from (40, 36)
     assert not mask_cells(own[:NEIGHBOUR], own[30:], (160, 120)).any()
+
+
+def test_points_nearer_than_cells_do_not_widen_a_mask() -> None:
+    """A rod five pixels wide, points on every second; the wall begins three pixels beside it."""
+    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(320, 326, 2), np.arange(100, 300, 2)))
+    rod = np.stack([u, v], axis=1)
+    s, t = (axis.ravel() for axis in np.meshgrid(np.arange(2, 640, 3), np.arange(1, 480, 3)))
+    wall = np.stack([s, t], axis=1)[(s < 318) | (s > 327)]
+    for make in (mask_cells, reference_mask_cells):
+        cells = make(rod, wall, (640, 480))
+        assert set(np.flatnonzero(cells[30:70].any(axis=0))) == {80, 81}
+        assert cells[30:70, 80:82].all()
 
 
 @pytest.mark.parametrize("seed", fresh_seeds(8))
@@ -140,14 +153,16 @@ def test_what_is_enough_for_a_mask_is_told_without_painting_it(seed: int) -> Non
         return mask_cells(*pixels)
 
     masks = FrameMasks(size, rest, own, paint)
-    told = {k: masks.enough(k) for k in own}
+    told = {k: masks.fault(k) for k in own}
     asked = len(painted)
     for object_id, keys in own.items():
         others = np.concatenate([rest, *(other for k, other in own.items() if k != object_id)])
         pixels = [np.stack(np.divmod(np.unique(k), size[0])[::-1], 1) for k in (keys, others)]
         runs = runs_of(mask_cells(*pixels, size))
         assert masks.runs(object_id) == runs
-        assert told[object_id] == (cell_count(runs) >= LEAST_CELLS)
+        count, thin = cell_count(runs), edge_count(runs, size) > EDGE_SHARE * cell_count(runs)
+        few = None if count >= FEW_CELLS or not thin else Reason.MASK_THIN
+        assert told[object_id] == (Reason.MASK_SMALL if count < LEAST_CELLS else few)
     assert asked <= len(own)
 
 
@@ -158,11 +173,30 @@ def test_a_mask_that_is_surely_large_is_not_painted() -> None:
         raise AssertionError
 
     nothing = np.zeros(0, np.int64)
-    assert FrameMasks((160, 120), nothing, {5: v * 160 + u}, paint).enough(5)
+    assert FrameMasks((160, 120), nothing, {5: v * 160 + u}, paint).fault(5) is None
     beside = (v + 1) * 160 + u  # two things one above the other's pixels leave no cell that is sure
     both = {5: (v * 160 + u)[v % 2 == 0], 6: beside[v % 2 == 0]}
     with pytest.raises(AssertionError):
-        FrameMasks((160, 120), nothing, both, paint).enough(5)
+        FrameMasks((160, 120), nothing, both, paint).fault(5)
+
+
+@pytest.mark.parametrize(
+    ("wide", "high", "fault"),
+    [(2, 60, Reason.MASK_THIN), (2, 80, None), (5, 17, None), (5, 5, Reason.MASK_SMALL)],
+)
+def test_a_small_mask_is_not_nearly_all_edge(wide: int, high: int, fault: Reason | None) -> None:
+    cells = np.zeros((120, 160), bool)
+    cells[10 : 10 + high, 50 : 50 + wide] = True
+    own, rest = np.flatnonzero(cells), np.flatnonzero(~cells)
+    masks = FrameMasks((160, 120), rest, {5: own}, mask_cells)
+    assert masks.fault(5) == fault
+    assert masks.runs(5) == runs_of(cells)
+
+
+def test_no_cell_has_an_edge_where_the_image_ends() -> None:
+    cells = np.zeros((5, 5), bool)
+    cells[:, :3] = True
+    assert edge_count(runs_of(cells), (5, 5)) == 5
 
 
 @pytest.mark.parametrize("seed", fresh_seeds(5))
@@ -182,7 +216,7 @@ def test_a_mask_is_what_the_renderer_shows(sample_dir: Path, tmp_path: Path) -> 
     scan = Scan(room, PRESETS["default"], 60, Dice(0, room.id))
     owner = np.array([*scan.object_ids, -1])
     pointed, sights = (one(context, context.shown) for one in (_masked, sights_of))
-    shares = []
+    shares, sole = [], []
     for object_id, one in pointed.references.items():
         size = sights.size_of(one.frame)
         _, solid = scan.renderer.cast(scan.preset.color, scan.room_from_cam[one.frame])
@@ -192,9 +226,12 @@ def test_a_mask_is_what_the_renderer_shows(sample_dir: Path, tmp_path: Path) -> 
         truth = owner[np.minimum(solid, len(owner) - 1)][np.ix_(rows, columns)] == object_id
         found = cells_of(sights.drawn(object_id, one).runs, size)
         shares.append((found & truth).sum() / (found | truth).sum())
+        sole.append((found & truth).sum() / found.sum())
     assert len(shares) > 8
     assert np.median(shares) > 0.8
     assert min(shares) > 0.45
+    assert np.median(sole) > 0.9
+    assert min(sole) > 0.7  # a mask covers what it points at, and nothing else
 
 
 def _masked(context: object, frames: tuple[int, ...]) -> object:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The masks of one image: the pixels that are an object's, and whether enough cells show it.
+"""The masks of one image: the pixels that are an object's, and whether a mask can point at it.
 
 Planning asks of every object and image whether a mask is large enough, and making draws few of
 them. Most are large by cells that no rule could give to anything else, which are counted for all
-objects of an image at once; masks themselves are painted when they are drawn.
+objects of an image at once; masks themselves are painted when they are drawn. A cell at the edge of
+a mask is as often half on something else, so a small mask must not be nearly all edge.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.records.mask_rule import NEIGHBOUR, Pixels, middles
-from spatial_engine.records.runs import cell_count, runs_of
+from spatial_engine.records.runs import cell_count, edge_count, runs_of
+from spatialcore.relations.verdict import Reason
 
 LEAST_CELLS = 30
 """Cells of a mask."""
+FEW_CELLS = 150
+"""Cells of a mask that may be as thin as it is: of two or three cells a quarter can be off."""
+EDGE_SHARE = 0.7
+"""Of the cells of a smaller one, that lie at its edge: more where it is under three cells wide."""
 Paint = Callable[[Pixels, Pixels, tuple[int, int]], NDArray[np.bool_]]
 _EMPTY, _OTHER, _FIRST = 0, 1, 2  # no point, another thing or several, the first object
 
@@ -63,8 +69,9 @@ class FrameMasks:
     def _sure_cells(self, image: NDArray[np.int32]) -> NDArray[np.int32]:
         """The labels of the cells that show something by any spacing of its points.
 
-        Of the nine pixels about a cell's middle some are an object's and none another's. Six
-        neighbours are no nearer than a diagonal of pixels, and a mask reaches farther than that.
+        Of the nine pixels about a cell's middle some are an object's and none another's: the
+        former lie within a diagonal of pixels, the latter 1.4 times as far off. Six neighbours are
+        no nearer than such a diagonal, and a mask reaches farther than that.
         """
         rows, columns = middles(self._size)
         width, height = self._size
@@ -80,12 +87,22 @@ class FrameMasks:
                 np.minimum(low, (seen - 1).view(np.uint32), out=low)
         return np.asarray(high[(low == high.view(np.uint32) - 1) & (high >= _FIRST)])
 
-    def enough(self, object_id: int) -> bool:
-        """Whether `LEAST_CELLS` show an object which the image shows something of."""
+    def fault(self, object_id: int) -> Reason | None:
+        """Why no mask can point at an object which the image shows something of, or None.
+
+        Returns:
+            `mask_small` (fewer than `LEAST_CELLS`), or `mask_thin` (fewer than `FEW_CELLS`, and
+            more than `EDGE_SHARE` of them have one beside, above or below them without a mask).
+        """
         label = self._label[object_id]
-        if self._sole[label] > NEIGHBOUR and self._sure[label] >= LEAST_CELLS:
-            return True
-        return cell_count(self.runs(object_id)) >= LEAST_CELLS
+        if self._sole[label] > NEIGHBOUR and self._sure[label] >= FEW_CELLS:
+            return None
+        runs = self.runs(object_id)
+        count = cell_count(runs)
+        if count < LEAST_CELLS:
+            return Reason.MASK_SMALL
+        thin = count < FEW_CELLS and edge_count(runs, self._size) > EDGE_SHARE * count
+        return Reason.MASK_THIN if thin else None
 
     def runs(self, object_id: int) -> tuple[int, ...]:
         """Runs of the cells that show an object which the image shows something of."""

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cells of an image that show an object, from the points of the scene that are seen there.
 
-A cell is the object's where the point that is seen nearest to its middle is one of the object's,
-and not farther off than its points are apart. So a mask ends halfway to what stands before, behind
-or beside the object, and in gaps through which something else is seen. Points of other things that
-lie between those of the object do not count: of the wall right behind a door some are taken for
-seen, since the sensor is not exact enough to tell.
+A cell is the object's where a point of it is seen near to its middle, not farther off than the
+object's points are apart, and those of other things are 1.4 times as far or farther. A mesh has
+points along the edges of a thing, and those of what is behind begin some way off: halfway between
+lies on what is behind. So a mask ends close to the object's last points where something else is
+seen beside them, and in gaps through which it is seen. Points of other things that lie between
+those of the object do not count: of the wall right behind a door some are taken for seen, since the
+sensor is not exact enough to tell.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_engine.records.marks import cell_of
-from spatial_engine.records.mask_rule import GAP, NEIGHBOUR, REACH, Apart, Pixels, middles, outside
+from spatial_engine.records.mask_rule import (
+    APART,
+    GAP,
+    NEIGHBOUR,
+    REACH,
+    Apart,
+    Pixels,
+    clear_of,
+    middles,
+    outside,
+)
 from spatialcore.types import Float64
 
 if TYPE_CHECKING:
@@ -60,14 +73,14 @@ def mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> NDArray[np
         steps = distance_transform_edt(np.pad(near, past))[past[0][0] :, past[1][0] :]
         near = apart.off_gaps(_squared(steps[: shape[0], : shape[1]]), size)
     cells[window] = near
-    reach = apart.reach
+    reach = math.ceil(math.sqrt(APART) * apart.reach)  # beyond it nothing is too near to a cell
     (u, v), (u0, v0), (u1, v1) = others.T, low - reach, high + reach
     around = (u >= u0) & (u <= u1) & (v >= v0) & (v <= v1)
     beside = outside(others[around], cells, size)
     shown = apart.within(mine, REACH)
     if len(beside):
         # A cell that is farther from the object than it reaches is none of its cells anyway.
-        shown[shown] = mine[shown] <= _nearest(cKDTree(beside), at[shown], reach)
+        shown[shown] = clear_of(mine[shown], _nearest(cKDTree(beside), at[shown], reach))
     cells[:] = False
     cells[window] = shown.reshape(shape)
     return cells

@@ -176,8 +176,8 @@ class Sights:
         Returns:
             `category_not_seen` (the frame does not show it), `object_partial` (too little of it),
             `box_small`, `box_ambiguous` (the box is nearly that of another object), `mask_small`
-            (few cells show it), or `no_visible_points` (no vertex of it may carry a mark, or other
-            things are seen around each).
+            (few cells show it), `mask_thin` (few cells, nearly all at the mask's edge), or
+            `no_visible_points` (no vertex may carry a mark, or others are seen around each).
         """
         key = object_id, frame, by
         if key not in self._found:
@@ -202,8 +202,7 @@ class Sights:
             near = any(iou(corners, other) >= MOST_IOU for other in others)
             return Reason.BOX_AMBIGUOUS if near else Reference(frame, corners)
         if by == "masked":
-            enough = self.masks(frame).enough(object_id)
-            return Reference(frame, corners) if enough else Reason.MASK_SMALL
+            return self.masks(frame).fault(object_id) or Reference(frame, corners)
         if frame not in self._seen_around:
             self._seen_around[frame] = around(self.project(frame, layout.parts.rows(frame)))
         radius = mark_radius(self.size_of(frame)[0])

@@ -20,6 +20,7 @@ Pixels = NDArray[np.int64]
 NEIGHBOUR = 6  # of a square net of points, as far off as its diagonal
 REACH = 1.25  # of the distance of that neighbour: of half of the points it is less
 GAP = 0.75  # of the same: what lies less far off on all sides is a gap between points
+APART = 2  # of squared distances: other things are so much farther off, 1.4 times as far
 
 
 def middles(size: tuple[int, int]) -> tuple[Pixels, Pixels]:
@@ -53,9 +54,17 @@ class Apart(NamedTuple):
         return np.asarray(own <= share**2 * self.squared)
 
     def off_gaps(self, steps: Pixels, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Which squared distances in cells of an image (W, H) are more than a gap."""
-        columns = grid_shape(size)[1]
-        return np.asarray(steps * size[0] ** 2 > GAP**2 * self.squared * columns**2)
+        """Which squared distances in cells of an image (W, H) are more than a gap and a cell.
+
+        Middles of cells on the two sides of an edge lie up to a cell from it.
+        """
+        gap = GAP * math.sqrt(self.squared) * grid_shape(size)[1]
+        return np.asarray(steps * size[0] ** 2 > (gap + size[0]) ** 2)
+
+
+def clear_of(own: Pixels, others: Pixels) -> NDArray[np.bool_]:
+    """Which cells are an object's, by squared distances to its pixels and to those of all else."""
+    return np.asarray(APART * own <= others)
 
 
 def outside(pixels: Pixels, cells: NDArray[np.bool_], size: tuple[int, int]) -> Pixels:

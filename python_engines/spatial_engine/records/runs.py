@@ -60,6 +60,20 @@ def cell_count(runs: Sequence[int]) -> int:
     return sum(runs[2::3]) - sum(runs[1::3]) + len(runs) // 3
 
 
+def edge_count(runs: Sequence[int], size: tuple[int, int]) -> int:
+    """How many cells of an image (W, H) in runs have one beside, above or below that is in none.
+
+    Past the image there are no cells: what it cuts off has no edge there.
+
+    Example:
+        >>> edge_count((0, 0, 2, 1, 0, 2, 2, 0, 2), (5, 5))
+        5
+    """
+    cells = np.pad(cells_of(runs, size), 1, constant_values=True)
+    inner = cells[:-2, 1:-1] & cells[2:, 1:-1] & cells[1:-1, :-2] & cells[1:-1, 2:]
+    return int(np.count_nonzero(cells[1:-1, 1:-1] & ~inner))
+
+
 def runs_fault(runs: Sequence[int], size: tuple[int, int]) -> str:
     """What is wrong with runs on an image (W, H), or ""."""
     if len(runs) % 3 or not all(type(one) is int for one in runs):

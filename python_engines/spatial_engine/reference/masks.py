@@ -11,7 +11,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_engine.records.mask_rule import GAP, NEIGHBOUR, REACH, Apart, Pixels, middles, outside
+from spatial_engine.records.mask_rule import (
+    GAP,
+    NEIGHBOUR,
+    REACH,
+    Apart,
+    Pixels,
+    clear_of,
+    middles,
+    outside,
+)
 
 _FEW = 1024  # pixels that are compared with one another, since they may lie far apart
 _FIRST_RING = 8  # pixels: of more, the sixth nearest of half of them is hardly ever farther off
@@ -25,8 +34,8 @@ def reference_mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> 
     if len(own) <= NEIGHBOUR:
         return cells
     apart = _apart(own)
-    corner = own.min(axis=0) - 2 * apart.reach
-    window = tuple((own.max(axis=0) + 2 * apart.reach + 1 - corner).tolist()[::-1])
+    corner = own.min(axis=0) - 3 * apart.reach
+    window = tuple((own.max(axis=0) + 3 * apart.reach + 1 - corner).tolist()[::-1])
     mine = _away(own, corner, window)
     near = apart.within(mine, GAP)
     r, c = (k.ravel() for k in np.meshgrid(*map(np.arange, cells.shape), indexing="ij"))
@@ -35,7 +44,7 @@ def reference_mask_cells(own: Pixels, others: Pixels, size: tuple[int, int]) -> 
     r, c, v, u = (k[inside] for k in (r, c, v, u))
     cells[r, c] = near[v, u]
     beside = outside(others, _without_rim(cells, apart, size), size)
-    shown = apart.within(mine, REACH) & (mine <= _away(beside, corner, window))
+    shown = apart.within(mine, REACH) & clear_of(mine, _away(beside, corner, window))
     cells[r, c] = shown[v, u]
     return cells
 
@@ -46,7 +55,7 @@ def _without_rim(
     """The cells that have only such cells about them, as far as a gap; past the image all are."""
     from scipy.ndimage import binary_erosion
 
-    most = math.ceil(GAP * math.sqrt(apart.squared) * cells.shape[1] / size[0]) + 1
+    most = math.ceil(GAP * math.sqrt(apart.squared) * cells.shape[1] / size[0]) + 2
     y, x = np.mgrid[-most : most + 1, -most : most + 1]
     disc = ~apart.off_gaps(x**2 + y**2, size)
     return np.asarray(binary_erosion(cells, structure=disc, border_value=1))

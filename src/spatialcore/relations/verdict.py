@@ -64,6 +64,7 @@ class Reason(StrEnum):
     BOX_SMALL = "box_small"
     BOX_AMBIGUOUS = "box_ambiguous"
     MASK_SMALL = "mask_small"
+    MASK_THIN = "mask_thin"
     ROOM_SHAPE = "room_shape"
     WALL_UNSURE = "wall_unsure"
     PLACES_CLOSE = "places_close"
