@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -23,9 +23,10 @@ from spatial_engine.engines.contents import content_of, in_order, number_strata,
 from spatial_engine.engines.numeric_choice import NumericChoice
 from spatial_engine.engines.seen_parts import agreed
 from spatial_engine.engines.seen_sizes import size_fault
-from spatial_engine.engines.walk_task import WalkEngine, WalkScene, listed, two_of
+from spatial_engine.engines.walk_task import WalkEngine, WalkScene, listed
 from spatial_engine.records import answers
 from spatial_engine.records.names import spoken
+from spatialcore.draws import uniform_below
 from spatialcore.relations import layout as geometry
 from spatialcore.relations.eye import tells_apart
 from spatialcore.relations.layout import LayoutRules
@@ -151,7 +152,8 @@ class Comparison(WalkEngine):
             return _MORE.index(in_order(value, names, _TURNED)), content_of(*names)
         if self.quantity == "count_difference":
             return number_stratum(value), content_of(*names)
-        first, second = two_of(walk, self.task, items, value)
+        k = _swapped(walk, self.task, items, len(value))[0]
+        first, second = value[k], value[k + 1]
         return int(first > second), content_of(first, second)
 
     def tell(self, walk: WalkScene, row: Row, found: Answer[Any]) -> Facts:
@@ -166,11 +168,9 @@ class Comparison(WalkEngine):
             return Facts(number, found.evidence, slots | {"count": number.span})
         ordered = self.quantity == "distance_order"
         mine = sorted(names[1:] if ordered else names)
-        truth = ", ".join(found.value)
-        wrong = [text for p in permutations(mine) if (text := ", ".join(p)) != truth]
-        offered = [truth, *self.shuffled(walk, row, wrong, "distractor")[:3]]
+        offered = [", ".join(order) for order in _offered(walk, self.task, row.items, found.value)]
         options = tuple(self.shuffled(walk, row, offered, "order"))
-        letter = LETTERS[options.index(truth)]
+        letter = LETTERS[options.index(", ".join(found.value))]
         shown = self.shuffled(walk, row, mine, "listed")
         slots = {
             "objects": listed([spoken(name) for name in shown]),
@@ -195,6 +195,38 @@ class Comparison(WalkEngine):
     def chain(self, told: Telling) -> Chain | None:
         """The numbers of its evidence in words."""
         return of_objects.comparison(told, self.quantity)
+
+
+def _swapped(walk: WalkScene, task: str, items: tuple[int, ...], count: int) -> tuple[int, int]:
+    """Two drawn places of an order of so many, where neighbours change places in the options.
+
+    Of 4 and 5 objects no neighbour belongs to both. What the order says at the first is balanced.
+    """
+    places = permutations(range(count - 1), 2)
+    apart = [(i, j) for i, j in places if count == _ORDERED[0] or abs(i - j) > 1]
+    return apart[uniform_below(walk.layout.place.draw(task, items, "content"), len(apart))]
+
+
+def _offered(
+    walk: WalkScene, task: str, items: tuple[int, ...], truth: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Four orders, the truth a drawn one of them: one, and with neighbours swapped here and there.
+
+    Orders drawn at will differ in many pairs, of which a reader of names knows some; these differ
+    where the objects are most alike, and each is as far from the others as the truth is.
+    """
+    i, j = _swapped(walk, task, items, len(truth))
+    ways = ((), (i,), (j,), (i, j))
+    mine = ways[uniform_below(walk.layout.place.draw(task, items, "member"), len(ways))]
+    start = _with_swaps(truth, mine[::-1])
+    return [_with_swaps(start, way) for way in ways]
+
+
+def _with_swaps(order: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    swapped = list(order)
+    for k in places:
+        swapped[k : k + 2] = swapped[k + 1], swapped[k]
+    return tuple(swapped)
 
 
 def _sized(walk: WalkScene, item: SceneObject) -> bool:

@@ -28,7 +28,6 @@ from spatial_engine.engines.layout_scene import (
     answered,
     layout_of,
 )
-from spatialcore.draws import uniform_below
 from spatialcore.index.scene_graph import scene_floor
 from spatialcore.relations.floor_plan import Disc, Rectangle, least_rectangle, opened, widest_disc
 from spatialcore.relations.free_space import FreeSpace, GridRules, free_space
@@ -278,15 +277,6 @@ class WalkEngine(Engine):
         key, place = (*sorted(row.frames), *row.items), walk.layout.place
         draws = [place.draw(self.task, (*key, k), slot) for k in range(len(texts))]
         return [texts[k] for k in sorted(range(len(texts)), key=lambda k: (draws[k], k))]
-
-
-def two_of(
-    walk: WalkScene, task: str, items: tuple[int, ...], order: Sequence[str]
-) -> tuple[str, str]:
-    """Two drawn members of an order, the earlier one first."""
-    draws = [walk.layout.place.draw(task, (*items, k), "content") for k in range(2)]
-    last = 1 + uniform_below(draws[0], len(order) - 1)
-    return order[uniform_below(draws[1], last)], order[last]
 
 
 def listed(names: Sequence[str]) -> str:
