@@ -18,7 +18,7 @@ from spatial_engine.dataset.compose import make
 from spatial_engine.dataset.dataset import open_records
 from spatial_engine.engines.base import Engine, candidates_of
 from spatial_engine.engines.cognitive_map import COGNITIVE_MAP
-from spatial_engine.engines.comparisons import COMPARISONS
+from spatial_engine.engines.comparisons import COMPARISONS, offered_orders
 from spatial_engine.engines.context import SceneContext
 from spatial_engine.engines.floor_plan import DIAMETERS_CM, FLOOR_PLAN
 from spatial_engine.engines.walk_task import OPEN_FLOOR, WalkScene
@@ -75,6 +75,21 @@ def test_orders_by_hand(by_hand: WalkScene) -> None:
     assert ask(by_hand, "comparison.distance_order", 1, 6, 8, 5) == order
     assert ask(by_hand, "comparison.distance_order", 1, 2, 8, 6) == "distance_gap"
     assert ask(by_hand, "comparison.distance_order", 2, 9, 1, 5) == "distance_range"  # on the desk
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_orders_on_offer_tell_nothing_of_the_true_one(by_hand: WalkScene, count: int) -> None:
+    """Whichever is the true one, the others are as far from it: none is the odd one out."""
+    truth, places = tuple("abcde"[:count]), Counter()
+    for k in range(400):
+        options = offered_orders(by_hand, "task", (k,), truth)
+        assert len(set(options)) == 4
+        assert {"".join(sorted(order)) for order in options} == {"abcde"[:count]}
+        places[options.index(truth)] += 1
+        if count > 3:  # two pairs of neighbours, each both ways round
+            apart = [sum(a != b for a, b in zip(truth, order, strict=True)) for order in options]
+            assert sorted(apart) == [0, 2, 2, 4]
+    assert min(places.values()) > 400 / 4 - 4 * math.sqrt(400 * 3 / 16)
 
 
 def test_a_bearing_by_hand(by_hand: WalkScene) -> None:

@@ -168,7 +168,9 @@ class Comparison(WalkEngine):
             return Facts(number, found.evidence, slots | {"count": number.span})
         ordered = self.quantity == "distance_order"
         mine = sorted(names[1:] if ordered else names)
-        offered = [", ".join(order) for order in _offered(walk, self.task, row.items, found.value)]
+        offered = [
+            ", ".join(order) for order in offered_orders(walk, self.task, row.items, found.value)
+        ]
         options = tuple(self.shuffled(walk, row, offered, "order"))
         letter = LETTERS[options.index(", ".join(found.value))]
         shown = self.shuffled(walk, row, mine, "listed")
@@ -207,7 +209,7 @@ def _swapped(walk: WalkScene, task: str, items: tuple[int, ...], count: int) -> 
     return apart[uniform_below(walk.layout.place.draw(task, items, "content"), len(apart))]
 
 
-def _offered(
+def offered_orders(
     walk: WalkScene, task: str, items: tuple[int, ...], truth: Sequence[str]
 ) -> list[tuple[str, ...]]:
     """Four orders, the truth a drawn one of them: one, and with neighbours swapped here and there.
