@@ -30,7 +30,7 @@ from spatial_engine.records.task_name import family_of
 from spatial_engine.reference.scene import ReferenceScene
 from spatialcore.files import write_json
 
-RESULTS = Path(__file__).parents[1] / "results" / "hidden.json"
+RESULTS = Path(__file__).parent / "results" / "hidden.json"
 VERDICTS = ("open", "hidden", "beyond")
 Place = tuple[str, str, str]
 """Source, scene and split."""
