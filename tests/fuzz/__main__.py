@@ -31,6 +31,7 @@ LONGEST = 1 << 14  # bytes: every format is whole in a few hundred
 SECONDS_EACH_INPUT = 5
 MEMORY_MIB = 1536
 MOST_STRETCH = 60  # on a machine that others keep busy, each start costs seconds of the processor
+MOST_WALL = 240  # seconds until it is looked how much of the processor a run gets
 SOURCES = ("inflate", "depth_png", "png_filters", "isa/detect", "isa/dispatch")
 DECODERS = "decoders"
 
@@ -92,7 +93,7 @@ def fuzz(name: str, program: Path | None, work: Path, seconds: float) -> dict[st
     before = set(findings.iterdir())
     while used < seconds and found < 20:
         options = [
-            f"-max_total_time={max(int(stretch * (seconds - used)), 1)}",
+            f"-max_total_time={max(min(int(stretch * (seconds - used)), MOST_WALL), 1)}",
             f"-max_len={LONGEST}",
             f"-timeout={int(stretch * SECONDS_EACH_INPUT)}",
             f"-rss_limit_mb={MEMORY_MIB}",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io import frame_files
+from spatialcore.io import frame_files, frame_headers
 from spatialcore.io.images import image_size
 from spatialcore.io.open import open_source
 from spatialcore.io.stanford2d3ds import Stanford2d3dsSource
@@ -165,7 +165,7 @@ def test_pictures_of_a_crowd_without_poses_are_not_opened(
         opened.append(image.name)
         return image_size(image)
 
-    monkeypatch.setattr(frame_files, "image_size", size)
+    monkeypatch.setattr(frame_headers, "image_size", size)
     monkeypatch.setattr(frame_files, "_MASKED_LOOKED_AT", 1)
     for k in (1, 4, 5):
         (data / f"pose/{stem(k)}pose.json").unlink()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def arkit_scene(
     turn = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), UP)
     if turn is None:
         notes = (*notes, "upright_unknown")
-    built = build_frames([replace(f, rotate=turn) for f in files], source.root.resolve(), place)
+    built = build_frames(files, source.root.resolve(), place, turn)
     if built.color is None:
         raise SceneFormatError(
             place, "has no frame with usable intrinsics", code="intrinsic_missing"

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.bop_objects import MM, numbers, read_by_image, rigid, scene_labels
 from spatialcore.io.crowds import check_frame_count
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import (
     FrameFiles,
@@ -27,7 +28,7 @@ from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.types import Scene, invert_pose
 
 CAMERAS = "scene_camera.json"
-_PICTURES = ("rgb", "gray")
+_PICTURES = ("rgb/", "gray/")
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _SPLITS = ("train", "val")
 
@@ -50,12 +51,8 @@ def _unit(rows: dict[int, Any], path: Path) -> float:
     return units.pop() * MM
 
 
-def _file(folder: Path, names: tuple[str, ...], number: int) -> Path | None:
-    places = (folder / n / f"{number:06d}{s}" for n in names for s in _SUFFIXES)
-    return next((path for path in places if path.is_file()), None)
-
-
 def _frame_files(folder: Path, rows: dict[int, Any], stride: int) -> Iterator[FrameFiles]:
+    tree = FileTree(folder)
     for number, row in rows.items():
         if number % stride:
             continue
@@ -64,8 +61,8 @@ def _frame_files(folder: Path, rows: dict[int, Any], stride: int) -> Iterator[Fr
         yield FrameFiles(
             index=number,
             name=f"{number:06d}",
-            color=_file(folder, _PICTURES, number),
-            depth=_file(folder, ("depth",), number),
+            color=tree.find(f"{number:06d}", _PICTURES, _SUFFIXES),
+            depth=tree.find(f"{number:06d}", ("depth/",), _SUFFIXES),
             world_from_cam=None if cam_from_world is None else invert_pose(cam_from_world),
             fault="intrinsic_missing" if K is None else "",
             intrinsics=None if K is None else Intrinsics(K.reshape(3, 3)),

@@ -23,6 +23,20 @@ def nearest(times: Float64, wanted: float, gap: float = PAIR_GAP_S) -> int | Non
     return best if best is not None and abs(times[best] - wanted) <= gap else None
 
 
+def all_nearest(times: Float64, wanted: Float64, gap: float = PAIR_GAP_S) -> list[int | None]:
+    """`nearest` of each of the moments `wanted` (m,)."""
+    if not len(times):
+        return [None] * len(wanted)
+    after = np.searchsorted(times, wanted)
+    rows = np.stack([after - 1, after])
+    there = (rows >= 0) & (rows < len(times))
+    away = np.where(there, np.abs(times[np.clip(rows, 0, len(times) - 1)] - wanted), np.inf)
+    first = away[0] <= away[1]
+    best, least = np.where(first, rows[0], rows[1]), np.where(first, away[0], away[1])
+    fits = (least <= gap).tolist()
+    return [row if fit else None for row, fit in zip(best.tolist(), fits, strict=True)]
+
+
 def paired(times: Float64, wanted: Float64, gap: float) -> tuple[list[int | None], int]:
     """The row of one stream for each moment of another.
 
@@ -36,11 +50,11 @@ def paired(times: Float64, wanted: Float64, gap: float) -> tuple[list[int | None
         m rows, None for a moment without a partner; and how far apart the pairs lie in the middle
         in milliseconds where more than `gap` had to be allowed, else 0.
     """
-    rows = [nearest(times, float(moment), gap) for moment in wanted]
+    rows = all_nearest(times, wanted, gap)
     if len(times) < 2 or 2 * sum(row is not None for row in rows) >= len(rows):
         return rows, 0
     wider = min(0.5 * float(np.median(np.diff(times))) + 1e-6, FARTHEST_PAIR_S)
-    again = [nearest(times, float(moment), wider) for moment in wanted]
+    again = all_nearest(times, wanted, wider)
     apart = [abs(times[r] - t) for r, t in zip(again, wanted, strict=True) if r is not None]
     if wider <= gap or len(apart) <= sum(row is not None for row in rows):
         return rows, 0

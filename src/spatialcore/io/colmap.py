@@ -10,6 +10,7 @@ metres unless `scene_meta.json` says so.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -17,15 +18,15 @@ from typing import ClassVar
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.colmap_model import PosedImage, find_model, model_files, read_model
 from spatialcore.io.depth_maps import DEPTH_SUFFIXES
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
-from spatialcore.io.paths import resolve_inside
 from spatialcore.types import Scene
 
-_DEPTH_FOLDERS = ("depth", "depths", "depth_maps", "stereo/depth_maps")
+_DEPTH_FOLDERS = ("depth/", "depths/", "depth_maps/", "stereo/depth_maps/")
 # Behind the image's own suffix: `a.jpg.png`, and the dense maps of COLMAP.
 _LONG_SUFFIXES = (*DEPTH_SUFFIXES, ".geometric.bin")
-_IMAGE_FOLDERS = ("images", "image", "rgb", "color", ".")
+_IMAGE_FOLDERS = ("images/", "image/", "rgb/", "color/", "")
 
 
 def is_reconstruction(folder: Path) -> bool:
@@ -33,28 +34,17 @@ def is_reconstruction(folder: Path) -> bool:
     return folder.is_dir() and find_model(folder) is not None
 
 
-def _find(
-    folder: Path, places: tuple[str, ...], name: str, suffixes: tuple[str, ...]
-) -> Path | None:
-    """The file of an image in the first place that has it, under one of the suffixes."""
-    for place in places:
-        for suffix in suffixes:
-            path = folder / place / f"{name}{suffix}"
-            if path.is_file():
-                return resolve_inside(folder, path.relative_to(folder).as_posix())
-    return None
-
-
 def _frame_files(folder: Path, images: list[PosedImage], stride: int) -> Iterator[FrameFiles]:
+    tree = FileTree(folder)
     for row, image in enumerate(images):
         index = row * stride
         color = depth = None
         fault = "" if image.intrinsics is not None else "camera_model_unknown"
-        stem = str(Path(image.name).with_suffix(""))
         try:
-            color = _find(folder, _IMAGE_FOLDERS, image.name, ("",))
-            depth = _find(folder, _DEPTH_FOLDERS, stem, DEPTH_SUFFIXES)
-            depth = depth or _find(folder, _DEPTH_FOLDERS, image.name, _LONG_SUFFIXES)
+            color = tree.find(image.name, _IMAGE_FOLDERS)
+            stem = os.path.splitext(image.name)[0]  # noqa: PTH122 - names may be no paths
+            depth = tree.find(stem, _DEPTH_FOLDERS, DEPTH_SUFFIXES)
+            depth = depth or tree.find(image.name, _DEPTH_FOLDERS, _LONG_SUFFIXES)
         except SceneFormatError as error:
             fault = error.code
         yield FrameFiles(

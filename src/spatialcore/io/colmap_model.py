@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -120,16 +121,19 @@ def read_model(folder: Path, stride: int = 1) -> list[PosedImage]:
         cameras, images = _text_cameras(cameras_path), _text_images(images_path)
     check_frame_count(len(range(0, len(images), stride)), images_path)
     images.sort(key=lambda image: natural_order(image[0]))
+    kept = images[::stride]
     return [
-        PosedImage(name, _pose(q, t), cameras.get(camera))
-        for name, q, t, camera in images[::stride]
+        PosedImage(name, pose, cameras.get(camera))
+        for (name, _, _, camera), pose in zip(kept, _poses(kept), strict=True)
     ]
 
 
-def _pose(wxyz: tuple[float, ...], t: tuple[float, ...]) -> Float64:
-    cam_from_world = np.eye(4)
-    cam_from_world[:3, :3] = rotation_of_quaternion(np.array(wxyz))
-    cam_from_world[:3, 3] = t
+def _poses(images: Sequence[_Image]) -> Float64:
+    """world_from_cam (n, 4, 4)."""
+    cam_from_world = np.tile(np.eye(4), (len(images), 1, 1))
+    if images:
+        cam_from_world[:, :3, :3] = rotation_of_quaternion(np.array([q for _, q, _, _ in images]))
+        cam_from_world[:, :3, 3] = [t for _, _, t, _ in images]
     return invert_pose(cam_from_world)
 
 

@@ -55,6 +55,7 @@ class Watch:
         self._faults: Counter[str] = Counter()
         self._found: Counter[str] = Counter()
         self._waiting: list[Callable[[], str]] = []
+        self._said = self._seen = 0  # of the faults above, how many are damage
 
     def see(self, fault: str, look: Callable[[], str]) -> None:
         """Count one more frame.
@@ -68,23 +69,28 @@ class Watch:
             SceneFormatError: Of 4,096 frames or more, over half are damaged by their readers'
                 word, or of those looked into; code "frames_damaged".
         """
-        if self._listed % _EVERY == 0 and not fault:
+        if fault:
+            self._faults[fault] += 1
+            self._said += fault in _DAMAGE
+        elif self._listed % _EVERY == 0:
             self._waiting.append(look)
         self._listed += 1
-        self._faults[fault] += 1
         if self._listed < CROWD:  # so many files are opened in no time, and once is enough
             return
-        self._looked += len(self._waiting)
-        self._found.update(waiting() for waiting in self._waiting)
+        for waiting in self._waiting:
+            found = waiting()
+            self._looked += 1
+            self._found[found] += 1
+            self._seen += found in _DAMAGE
         self._waiting.clear()
-        self._judge(self._faults, self._listed, f"of the first {self._listed:,}")
-        if self._looked >= CROWD // _EVERY // 2:
+        if 2 * self._said > self._listed:
+            self._refuse(self._faults, f"of the first {self._listed:,}")
+        if self._looked >= CROWD // _EVERY // 2 and 2 * self._seen > self._looked:
             some = f"of {self._looked:,} that were looked into among the first {self._listed:,}"
-            self._judge(self._found, self._looked, some)
+            self._refuse(self._found, some)
 
-    def _judge(self, counts: Counter[str], count: int, of: str) -> None:
+    def _refuse(self, counts: Counter[str], of: str) -> None:
         damaged = {reason: counts[reason] for reason in _DAMAGE if counts[reason]}
-        if 2 * sum(damaged.values()) > count:
-            said = ", ".join(f"{n:,} {reason}" for reason, n in sorted(damaged.items()))
-            what = f"more than half of its frames are damaged: {of} {said}"
-            raise SceneFormatError(self._path, what, _READ_FEWER, code="frames_damaged")
+        said = ", ".join(f"{n:,} {reason}" for reason, n in sorted(damaged.items()))
+        what = f"more than half of its frames are damaged: {of} {said}"
+        raise SceneFormatError(self._path, what, _READ_FEWER, code="frames_damaged")

@@ -22,6 +22,7 @@ import numpy as np
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects
 from spatialcore.io.embodiedscan_infos import Numbers, Room, read_infos
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
@@ -78,11 +79,6 @@ def scenes_of(path: Path) -> tuple[str, ...]:
     return tuple(sorted(_infos(path)[0]))
 
 
-def _file(root: Path, value: str | None) -> Path | None:
-    path = resolve_inside(root, value) if value else None
-    return path if path is not None and path.is_file() else None
-
-
 def _square(numbers: Numbers | None, side: int) -> Float64 | None:
     return None if numbers is None else np.array(numbers).reshape(side, side)
 
@@ -96,11 +92,12 @@ def _poses(room: Room, aligned_from_world: Float64) -> list[Float64 | None]:
 def _frame_files(root: Path, room: Room, aligned: Float64, stride: int) -> Iterator[FrameFiles]:
     poses = _poses(room, aligned)
     turn = upright_turn((pose for pose in poses if pose is not None), _UP)
+    tree = FileTree(root)
     for index in range(0, len(room.images), stride):
         row, fault, color, depth = room.images[index], "", None, None
         K, depth_K = _square(row.K or room.K, 3), _square(row.K_depth or room.K_depth, 3)
         try:
-            color, depth = _file(root, row.image), _file(root, row.depth)
+            color, depth = (tree.find(name) if name else None for name in (row.image, row.depth))
         except SceneFormatError as error:
             fault = error.code
         yield FrameFiles(

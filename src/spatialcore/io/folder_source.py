@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class FolderSource(ListedSource):
             up_estimated=orientation.estimated,
             split=split,
             kind=self.kind,
-            inputs=tuple(p for p in dict.fromkeys((*single, *depth)) if p.is_file()),
+            inputs=tuple(p for p in dict.fromkeys((*single, *depth)) if os.path.isfile(p)),  # noqa: PTH113 - no name is too long
             notes=notes + built.notes + orientation.notes + labels.notes,
         )
         return room_sized(scene)

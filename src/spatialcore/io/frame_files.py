@@ -6,73 +6,27 @@ What is missing or damaged masks its frame, never the scene.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.crowds import Watch, check_frame_count
 from spatialcore.io.depth_maps import depth_map_size
 from spatialcore.io.exif import MIRRORED, picture_turn
+from spatialcore.io.frame_headers import FrameFiles, Headers, Size, file_uri, listed
 from spatialcore.io.images import image_size
-from spatialcore.io.intrinsics import Intrinsics, registered_depth_camera
+from spatialcore.io.intrinsics import registered_depth_camera
 from spatialcore.io.matrices import pose_reason
-from spatialcore.io.upright import (
-    split_rotation,
-    turned_camera,
-    turned_pose,
-    turned_size,
-    turned_uri,
-)
-from spatialcore.types import Camera, Float64, Frame
+from spatialcore.io.upright import split_rotation, turned_camera, turned_pose, turned_size
+from spatialcore.types import Camera, Frame
+
+__all__ = ["BuiltFrames", "FrameFiles", "Size", "build_frames", "count_reasons", "listed",
+           "with_one_camera"]  # fmt: skip
 
 # Masked frames whose files are opened all the same: their cameras can be told.
 _MASKED_LOOKED_AT = 4096
-
-Size = tuple[int, int]
-_Sizes = dict[tuple[Path | None, str], tuple[Size | None, str]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameFiles:
-    """Where one frame's parts lie, None for a part that is not there.
-
-    Attributes:
-        index: Frame index of the scene's table.
-        name: File stem.
-        color: Colour image.
-        depth: Depth map, in any encoding of `depth_maps`.
-        world_from_cam: (4, 4), or None.
-        fault: Reason code that the layout's reader found already, or "".
-        time: Seconds, or None.
-        intrinsics: Of the colour image, where the layout gives them frame by frame.
-        depth_intrinsics: Likewise of the depth map; None where depth is registered to colour.
-        color_part: What of the colour file, as in a uri: "frame=3" of a video.
-        depth_part: Likewise of the depth file.
-        color_size: (width, height) where the reader knows it already; None: the header says it.
-        depth_size: Likewise of the depth map.
-        rotate: Clockwise degrees that turn picture and map upright, from gravity; K and pose are as
-            stored. None: the picture's EXIF orientation counts.
-    """
-
-    index: int
-    name: str
-    color: Path | None
-    depth: Path | None
-    world_from_cam: Float64 | None
-    fault: str = ""
-    time: float | None = None
-    intrinsics: Intrinsics | None = None
-    depth_intrinsics: Intrinsics | None = None
-    color_part: str = ""
-    depth_part: str = ""
-    color_size: Size | None = None
-    depth_size: Size | None = None
-    rotate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,50 +50,22 @@ class BuiltFrames:
     notes: tuple[str, ...] = ()
 
 
+class _Cameras(NamedTuple):
+    """The cameras of a frame, turned, or the reason code why there are none."""
+
+    color: Camera
+    depth: Camera | None
+    key: object  # equal for frames that may share their cameras
+
+
 class _Row(NamedTuple):
     """A frame with what the headers of its files say."""
 
     frame: Frame
     size: Size | None
     depth_size: Size | None
-    color: Camera | None = None
-    depth: Camera | None = None
-    turn: int = 0  # of picture, map, camera and pose together
+    cameras: _Cameras | None = None
     scaled: bool = False  # whether K was for pictures of another size
-
-    @property
-    def cameras(self) -> object:
-        """Equal for frames that may share their cameras."""
-        both = (self.color, self.depth)
-        parts = [None if c is None else (c.K.tobytes(), c.size, c.lens) for c in both]
-        return (*parts, self.depth_size)
-
-
-def _color_size(part: FrameFiles) -> tuple[Size | None, str]:
-    if part.color is None:
-        return None, "image_missing"
-    if part.color_size is not None:
-        return part.color_size, ""
-    if not part.color.is_file():  # said without an error: making one takes as long as the rest
-        return None, "image_missing"
-    try:
-        return image_size(part.color), ""
-    except SceneFormatError:
-        return None, "image_bad"
-
-
-def _depth_size(part: FrameFiles) -> tuple[Size | None, str]:
-    if part.depth is None:
-        return None, "depth_missing"
-    if part.depth_size is not None:
-        return part.depth_size, ""
-    try:
-        folder = part.depth.parent
-        return depth_map_size(folder, _uri(part.depth, folder, part.depth_part)), ""
-    except SceneFormatError as error:
-        if error.code == "extra":
-            raise  # a library that is not installed concerns every frame
-        return None, "depth_bad" if part.depth.is_file() else "depth_missing"
 
 
 def _pose_fault(files: FrameFiles) -> str:
@@ -148,124 +74,132 @@ def _pose_fault(files: FrameFiles) -> str:
     return pose_reason(files.world_from_cam)
 
 
-def _uri(path: Path, root: Path, part: str = "", rotate: int = 0) -> str:
-    name, above = str(path), os.path.join(root, "")  # noqa: PTH118 - ends in a separator
-    if not name.startswith(above):
-        raise ValueError(f"{path} does not lie below {root}")
-    name = name[len(above) :].replace(os.sep, "/")  # a third of what `Path.relative_to` takes
-    return turned_uri(f"{name}#{part}" if part else name, rotate)
+class _Rows:
+    """Makes a row of each frame; what many frames share is made once.
 
-
-def _damage(part: FrameFiles) -> str:
-    """The reason code of a frame's files, "" where both have sound headers."""
-    return _color_size(part)[1] or ("" if part.depth is None else _depth_size(part)[1])
-
-
-def listed(files: Iterable[FrameFiles], path: Path) -> list[FrameFiles]:
-    """The frames of a scene, of which a crowd is looked into while it is listed.
-
-    Raises:
-        SceneFormatError: More frames than one recording has (code "too_many_frames"), or thousands
-            of which most are damaged (code "frames_damaged").
+    Args:
+        root: Root of the source.
+        headers: Of the files.
+        rotate: Of all frames, None: each has its own.
     """
-    watch, found = Watch(path), []
-    for part in files:
-        found.append(part)
-        check_frame_count(len(found), path)
-        watch.see(part.fault, partial(_damage, part))
-    return found
+
+    def __init__(self, root: Path, headers: Headers, rotate: int | None) -> None:
+        self._root, self._headers, self._rotate = root, headers, rotate
+        self._cameras: dict[tuple[object, ...], _Cameras | str] = {}
+
+    def all(self, files: Iterable[FrameFiles]) -> Iterator[_Row]:
+        """A row for each frame.
+
+        Not looked at are files of a frame whose picture an earlier frame has, and those of a crowd
+        of frames that are masked without them.
+        """
+        seen: set[tuple[str, str]] = set()
+        masked = 0
+        for part in files:
+            picture = None if part.color is None else (str(part.color), part.color_part)
+            if picture in seen:
+                yield _Row(self._alone(part, part.fault or "frame_repeated"), None, None)
+                continue
+            if picture is not None:
+                seen.add(picture)
+            fault = _pose_fault(part)
+            masked += bool(fault)
+            if fault and masked > _MASKED_LOOKED_AT:
+                yield _Row(self._frame(part, fault, self._turn(part) or 0), None, None)
+            else:
+                yield self._row(part, fault)
+
+    def _turn(self, part: FrameFiles) -> int | None:
+        return part.rotate if self._rotate is None else self._rotate
+
+    def _turns(
+        self, part: FrameFiles, size: Size | None, depth_size: Size | None
+    ) -> tuple[int, int, str]:
+        """The turn of the picture, that of all else, and the reason where EXIF mirrors it.
+
+        They differ where a tool has followed EXIF before it calibrated: K and the depth map are
+        then those of the upright picture, though its pixels lie on their side.
+        """
+        rotate = self._turn(part)
+        if rotate is not None:
+            return rotate, rotate, ""
+        if part.color is None or size is None or part.color_part:
+            return 0, 0, ""
+        turn = picture_turn(part.color)
+        if turn == MIRRORED:
+            return 0, 0, "image_mirrored"
+        of_K = None if part.intrinsics is None else part.intrinsics.size
+        shape = next((s for s in (of_K, depth_size) if s is not None and s[0] != s[1]), size)
+        lies = turn % 180 and (shape[0] > shape[1]) != (size[0] > size[1])
+        return (turn, 0, "") if lies else (turn, turn, "")
+
+    def _alone(self, part: FrameFiles, reason: str) -> Frame:
+        """The frame without its files."""
+        pose, turn = part.world_from_cam, self._turn(part) or 0
+        turned = None if pose is None else turned_pose(pose, turn)
+        return Frame(part.index, part.name, turned, reason=reason, time=part.time)
+
+    def _frame(
+        self, part: FrameFiles, reason: str, turn: int, of_picture: int | None = None
+    ) -> Frame:
+        """The frame of a table, turned; its picture may be turned otherwise."""
+        pose, first, root = (
+            part.world_from_cam,
+            turn if of_picture is None else of_picture,
+            self._root,
+        )
+        return Frame(
+            index=part.index,
+            name=part.name,
+            world_from_cam=None if pose is None else turned_pose(pose, turn),
+            image=None
+            if part.color is None
+            else file_uri(part.color, root, part.color_part, first),
+            depth=None if part.depth is None else file_uri(part.depth, root, part.depth_part, turn),
+            reason=reason,
+            time=part.time,
+        )
+
+    def _row(self, part: FrameFiles, fault: str) -> _Row:
+        size, color_fault = self._headers.color(part)
+        depth_size, depth_fault = self._headers.depth(part)
+        of_picture, turn, exif_fault = self._turns(part, size, depth_size)
+        if size is not None and of_picture != turn:
+            size = turned_size(size, of_picture)
+        reason = fault or color_fault or depth_fault or exif_fault
+        frame = self._frame(part, reason, turn, of_picture)
+        if part.intrinsics is None or size is None or depth_size is None:
+            return _Row(frame, size, depth_size)
+        cameras = self._shared_cameras(part, size, depth_size, turn)
+        if isinstance(cameras, str):
+            return _Row(replace(frame, reason=frame.reason or cameras), size, depth_size)
+        scaled = part.intrinsics.size not in (None, size)
+        sizes = turned_size(size, turn), turned_size(depth_size, turn)
+        return _Row(frame, *sizes, cameras, scaled)
+
+    def _shared_cameras(
+        self, part: FrameFiles, size: Size, depth_size: Size, turn: int
+    ) -> _Cameras | str:
+        """The cameras of a frame: made once for those that have one and the same intrinsics."""
+        key = (id(part.intrinsics), id(part.depth_intrinsics), size, depth_size, turn)
+        if key not in self._cameras:
+            self._cameras[key] = _cameras(part, size, depth_size, turn)
+        return self._cameras[key]
 
 
-def _rows(files: Iterable[FrameFiles], root: Path) -> Iterator[_Row]:
-    """A row for each frame.
-
-    Not looked at are files of a frame whose picture an earlier frame has, and those of a crowd of
-    frames that are masked without them.
-    """
-    seen: set[tuple[Path, str]] = set()
-    sizes: _Sizes = {}
-    masked = 0
-    for part in files:
-        picture = None if part.color is None else (part.color, part.color_part)
-        if picture in seen:
-            alone = replace(part, color=None, depth=None)
-            yield _row(alone, root, sizes, part.fault or "frame_repeated")
-            continue
-        if picture is not None:
-            seen.add(picture)
-        fault = _pose_fault(part)
-        masked += bool(fault)
-        if fault and masked > _MASKED_LOOKED_AT:
-            yield _Row(_frame(part, root, fault, part.rotate or 0), None, None)
-            continue
-        yield _row(part, root, sizes, fault)
-
-
-def _turns(part: FrameFiles, size: Size | None, depth_size: Size | None) -> tuple[int, int, str]:
-    """The turn of the picture, the turn of all else, and the reason where EXIF mirrors it.
-
-    They differ where a tool has followed EXIF before it calibrated: K and the depth map are then
-    those of the upright picture, though its pixels lie on their side.
-    """
-    if part.rotate is not None:
-        return part.rotate, part.rotate, ""
-    if part.color is None or size is None or part.color_part:
-        return 0, 0, ""
-    turn = picture_turn(part.color)
-    if turn == MIRRORED:
-        return 0, 0, "image_mirrored"
-    of_K = None if part.intrinsics is None else part.intrinsics.size
-    shape = next((s for s in (of_K, depth_size) if s is not None and s[0] != s[1]), size)
-    lies = turn % 180 and (shape[0] > shape[1]) != (size[0] > size[1])
-    return (turn, 0, "") if lies else (turn, turn, "")
-
-
-def _frame(
-    part: FrameFiles, root: Path, reason: str, turn: int, of_picture: int | None = None
-) -> Frame:
-    """The frame of a table, turned; its picture may be turned otherwise."""
-    pose, first = part.world_from_cam, turn if of_picture is None else of_picture
-    return Frame(
-        index=part.index,
-        name=part.name,
-        world_from_cam=None if pose is None else turned_pose(pose, turn),
-        image=None if part.color is None else _uri(part.color, root, part.color_part, first),
-        depth=None if part.depth is None else _uri(part.depth, root, part.depth_part, turn),
-        reason=reason,
-        time=part.time,
-    )
-
-
-def _row(part: FrameFiles, root: Path, sizes: _Sizes, fault: str) -> _Row:
-    size, color_fault = _color_size(part)
-    stored_map = part.depth, part.depth_part
-    if stored_map not in sizes:  # a map that many frames name is looked at once
-        sizes[stored_map] = _depth_size(part)
-    depth_size, depth_fault = sizes[stored_map]
-    of_picture, turn, exif_fault = _turns(part, size, depth_size)
-    if size is not None and of_picture != turn:
-        size = turned_size(size, of_picture)
-    reason = fault or color_fault or depth_fault or exif_fault
-    frame = _frame(part, root, reason, turn, of_picture)
-    stored = _Row(frame, size, depth_size, turn=turn)
-    if part.intrinsics is None or size is None or depth_size is None:
-        return stored
+def _cameras(part: FrameFiles, size: Size, depth_size: Size, turn: int) -> _Cameras | str:
+    assert part.intrinsics is not None
     try:
         color = part.intrinsics.camera(size)
         depth = registered_depth_camera(color, depth_size)
         if part.depth_intrinsics is not None:
             depth = part.depth_intrinsics.camera(depth_size)
     except ValueError as error:  # its message is the reason code
-        return stored._replace(frame=replace(frame, reason=frame.reason or str(error)))
-    return _Row(
-        frame,
-        turned_size(size, turn),
-        turned_size(depth_size, turn),
-        turned_camera(color, turn),
-        None if depth is None else turned_camera(depth, turn),
-        turn,
-        part.intrinsics.size not in (None, size),
-    )
+        return str(error)
+    color = turned_camera(color, turn)
+    depth = None if depth is None else turned_camera(depth, turn)
+    parts = [None if c is None else (c.K.tobytes(), c.size, c.lens) for c in (color, depth)]
+    return _Cameras(color, depth, (*parts, turned_size(depth_size, turn)))
 
 
 def _commonest(values: Iterable[Any]) -> Any:
@@ -274,20 +208,23 @@ def _commonest(values: Iterable[Any]) -> Any:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> BuiltFrames:
+def build_frames(
+    files: Iterable[FrameFiles], root: Path, folder: Path, rotate: int | None = None
+) -> BuiltFrames:
     """Read the headers of every frame's files and say which frames can be used.
 
     Args:
         files: The frames in index order; their paths lie below `root`.
         root: Root of the source, resolved.
         folder: Named in errors.
+        rotate: Clockwise degrees that turn all of them upright; None: each frame's own count.
 
     Raises:
         SceneFormatError: No frame has a readable image, or none a readable depth map; counts the
             reasons; code "no_usable_frames".
     """
     given = listed(files, folder)
-    rows = list(_rows(given, root))
+    rows = list(_Rows(root, given.headers, rotate).all(given))
     color_size = _commonest(row.size for row in rows)
     depth_size = _commonest(row.depth_size for row in rows)
     if color_size is None or depth_size is None:
@@ -298,30 +235,34 @@ def build_frames(files: Iterable[FrameFiles], root: Path, folder: Path) -> Built
             _example(given, what, root),
             code="no_usable_frames",
         )
-    most = _commonest(row.cameras for row in rows if row.color is not None)
-    shared = next((row for row in rows if row.cameras == most), _Row(rows[0].frame, None, None))
-    if shared.color is not None and shared.depth_size is not None:
-        color_size, depth_size = shared.color.size, shared.depth_size
+    most = _commonest(row.cameras.key for row in rows if row.cameras is not None)
+    of_most = (row for row in rows if row.cameras is not None and row.cameras.key == most)
+    shared = next(of_most, _Row(rows[0].frame, None, None))
+    color = depth = None
+    if shared.cameras is not None and shared.depth_size is not None:
+        color, depth = shared.cameras.color, shared.cameras.depth
+        color_size, depth_size = color.size, shared.depth_size
     frames = tuple(_finished(row, most, color_size, depth_size) for row in rows)
     turned = sum(split_rotation(frame.image or "")[1] != 0 for frame in frames)
     notes: tuple[str, ...] = ("intrinsic_scaled",) if any(row.scaled for row in rows) else ()
     notes += (f"frames_turned={turned}",) if turned else ()
-    return BuiltFrames(frames, color_size, depth_size, shared.color, shared.depth, notes)
+    return BuiltFrames(frames, color_size, depth_size, color, depth, notes)
 
 
 def _finished(row: _Row, shared: object, color_size: Size, depth_size: Size) -> Frame:
     """The frame with its reason, and with its own cameras where they are not the shared ones."""
-    if row.color is not None:
-        if row.cameras == shared:
+    if row.cameras is not None:
+        color, depth, key = row.cameras
+        if key == shared:
             return row.frame
-        return replace(row.frame, color=row.color, depth_camera=row.depth or row.color)
+        return replace(row.frame, color=color, depth_camera=depth or color)
     fault = row.frame.reason
     # One K serves one size: a frame of another size without a K of its own is not calibrated.
     if not fault and row.size != color_size:
         fault = "image_size_differs"
     if not fault and row.depth_size != depth_size:
         fault = "depth_size_differs"
-    return replace(row.frame, reason=fault)
+    return row.frame if fault == row.frame.reason else replace(row.frame, reason=fault)
 
 
 def with_one_camera(
@@ -384,12 +325,12 @@ def _example(files: Sequence[FrameFiles], what: str, root: Path) -> str:
     path = part.color if what == "image" else part.depth
     assert path is not None
     if not path.is_file():
-        return f"looked for {_uri(path, root)}"
+        return f"looked for {file_uri(path, root)}"
     try:
         if what == "image":
             image_size(path)
         else:
-            depth_map_size(root, _uri(path, root, part.depth_part))
+            depth_map_size(root, file_uri(path, root, part.depth_part))
     except SceneFormatError as error:
         return f"{path.name} {error.what}"
     return ""

@@ -26,6 +26,7 @@ _FARTHEST_M = 1e6
 _UP_MIN_NORM = 0.8
 Coordinate = Annotated[float, Meta(ge=-1e9, le=1e9)]
 _AXES = {"x": 0, "y": 1, "z": 2}
+_NUMBERS, _TOO_LARGE = frozenset((int, float)), 1e15
 
 
 def is_number(value: object) -> bool:
@@ -148,31 +149,57 @@ def make_camera(K: Float64, width: int, height: int, path: Path) -> Camera:
     return camera
 
 
+def matrix_rows(rows: Any, *shapes: tuple[int, int]) -> Float64 | None:
+    """A matrix out of JSON, as a list of rows.
+
+    Args:
+        rows: What was stored.
+        shapes: (rows, columns) that it may have.
+
+    Returns:
+        float64, all NaN where an entry is not finite or has sixteen digits before the point; None
+        where it is no matrix of numbers of one of the shapes.
+
+    Example:
+        >>> matrix_rows([[1, 2.5]], (1, 2)), matrix_rows([[1, "2"]], (1, 2))
+        (array([[1. , 2.5]]), None)
+    """
+    if type(rows) is not list or not all(type(row) is list for row in rows):
+        return None
+    width = len(rows[0]) if rows else 0
+    numbers = [x for row in rows for x in row]
+    if (len(rows), width) not in shapes or len(numbers) != len(rows) * width:
+        return None
+    if not _NUMBERS.issuperset(map(type, numbers)) or any(len(row) != width for row in rows):
+        return None
+    if not all(map(_TOO_LARGE.__gt__, map(abs, numbers))):
+        return np.full((len(rows), width), np.nan)
+    return np.array(numbers, dtype=np.float64).reshape(len(rows), width)
+
+
 def pose_reason(world_from_cam: Float64) -> str:
     """Why a (4, 4) pose cannot be used, or "" when it can.
 
     "pose_nonfinite", "pose_mirrored" where it is a rotation but for one axis, "pose_not_rigid".
     """
     # Plain floats: numpy's overhead on 4x4 matrices was a third of the time to open a scene.
-    rows: list[list[float]] = world_from_cam.tolist()
-    if not all(math.isfinite(x) for row in rows for x in row):
+    numbers: list[float] = world_from_cam.ravel().tolist()
+    if not all(map(math.isfinite, numbers)):
         return "pose_nonfinite"
-    columns = [[row[k] for row in rows[:3]] for k in range(3)]
-    largest = max(abs(x) for column in columns for x in column)
-    if largest > 2 or max(abs(row[3]) for row in rows[:3]) > _FARTHEST_M:
+    x0, y0, z0, t0, x1, y1, z1, t1, x2, y2, z2, t2, *last = numbers
+    largest = max(map(abs, (x0, x1, x2, y0, y1, y2, z0, z1, z2)))
+    if largest > 2 or max(abs(t0), abs(t1), abs(t2)) > _FARTHEST_M:
         return "pose_not_rigid"
-    x, y, z = columns
     away = max(
-        abs(sum(p * q for p, q in zip(columns[i], columns[j], strict=True)) - (i == j))
-        for i in range(3)
-        for j in range(i, 3)
+        abs(x0 * x0 + x1 * x1 + x2 * x2 - 1),
+        abs(y0 * y0 + y1 * y1 + y2 * y2 - 1),
+        abs(z0 * z0 + z1 * z1 + z2 * z2 - 1),
+        abs(x0 * y0 + x1 * y1 + x2 * y2),
+        abs(x0 * z0 + x1 * z1 + x2 * z2),
+        abs(y0 * z0 + y1 * z1 + y2 * z2),
     )
-    volume = (
-        (x[1] * y[2] - x[2] * y[1]) * z[0]
-        + (x[2] * y[0] - x[0] * y[2]) * z[1]
-        + (x[0] * y[1] - x[1] * y[0]) * z[2]
-    )
-    affine = max(abs(p - q) for p, q in zip(rows[3], (0, 0, 0, 1), strict=True)) <= 1e-6
+    volume = (x1 * y2 - x2 * y1) * z0 + (x2 * y0 - x0 * y2) * z1 + (x0 * y1 - x1 * y0) * z2
+    affine = max(abs(last[0]), abs(last[1]), abs(last[2]), abs(last[3] - 1)) <= 1e-6
     if away > _RIGID_TOLERANCE or not affine:
         return "pose_not_rigid"
     return "" if volume > 0 else "pose_mirrored"

@@ -19,12 +19,13 @@ import numpy as np
 
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.crowds import check_frame_count
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.house import house_labels
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import parse_numbers, read_matrix
-from spatialcore.io.paths import list_names, read_text, resolve_inside
+from spatialcore.io.paths import list_names, read_text
 from spatialcore.io.splits import split_of
 from spatialcore.lens import Lens
 from spatialcore.types import Float64, Scene
@@ -75,17 +76,12 @@ def _pose_of(values: Float64) -> Float64 | None:
     return pose
 
 
-def _file(folder: Path, name: str) -> Path | None:
-    path = resolve_inside(folder, name)
-    return path if path.is_file() else None
-
-
 def _undistorted(folder: Path, conf: Path, stride: int) -> Iterator[FrameFiles]:
     """Frames of a .conf; an `intrinsics_matrix` holds for the lines below it."""
     places = {"depth_directory": "undistorted_depth_images",
               "color_directory": "undistorted_color_images"}  # fmt: skip
     intrinsics, index = None, -1
-    text = read_text(conf, _CONF_BYTES)
+    text, tree = read_text(conf, _CONF_BYTES), FileTree(folder)
     check_frame_count(text.count("\nscan ") // stride, conf)
     for line in text.splitlines():
         words = line.split()
@@ -100,8 +96,8 @@ def _undistorted(folder: Path, conf: Path, stride: int) -> Iterator[FrameFiles]:
             color = depth = None
             fault = "" if intrinsics is not None else "intrinsic_missing"
             try:
-                color = _file(folder, f"{places['color_directory']}/{words[2]}")
-                depth = _file(folder, f"{places['depth_directory']}/{words[1]}")
+                color = tree.find(f"{places['color_directory']}/{words[2]}")
+                depth = tree.find(f"{places['depth_directory']}/{words[1]}")
             except SceneFormatError as error:
                 fault = error.code
             pose = _pose_of(_floats(words[3:]))
@@ -128,6 +124,7 @@ def _raw(folder: Path, stride: int) -> Iterator[FrameFiles]:
     found = [m for m in map(_POSE.match, list_names(folder / _POSES)) if m is not None]
     found.sort(key=lambda match: (match[1], int(match[2]), int(match[3]), match[0]))
     cameras: dict[Path, Intrinsics | None] = {}
+    tree = FileTree(folder)
     for index, match in enumerate(found):
         if index % stride:
             continue
@@ -142,8 +139,8 @@ def _raw(folder: Path, stride: int) -> Iterator[FrameFiles]:
         yield FrameFiles(
             index=index,
             name=f"{place}_i{camera}_{turn}",
-            color=_file(folder, f"matterport_color_images/{place}_i{camera}_{turn}.jpg"),
-            depth=_file(folder, f"matterport_depth_images/{place}_d{camera}_{turn}.png"),
+            color=tree.find(f"matterport_color_images/{place}_i{camera}_{turn}.jpg"),
+            depth=tree.find(f"matterport_depth_images/{place}_d{camera}_{turn}.png"),
             world_from_cam=pose,
             fault=fault or ("" if cameras[path] is not None else "intrinsic_missing"),
             intrinsics=cameras[path],

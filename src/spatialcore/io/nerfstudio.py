@@ -12,6 +12,7 @@ without suffix, `camera_angle_x` without a size) are known.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics
+from spatialcore.io.matrices import matrix_rows
 from spatialcore.io.nerfstudio_lists import ListedFrames, number, read_lists, refuse_drawn_depth
 from spatialcore.io.paths import resolve_inside
 from spatialcore.lens import Lens
@@ -33,6 +35,13 @@ _K_KEYS = ("fl_x", "fl_y", "cx", "cy")
 # nerfstudio; NeRFCapture and instant-ngp.
 _DEPTH_KEYS = ("depth_file_path", "depth_path")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_SIZED = frozenset(("w", "h", "fl_x"))
+# What a camera is made of; a frame that has none of these has that of its list.
+_CAMERA_KEYS = _SIZED.union(
+    ("fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
+    (f"k{n}" for n in range(1, 7)),
+    ("p1", "p2"),
+)
 _PINHOLES = (
     "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "SIMPLE_RADIAL", "RADIAL",
 )  # fmt: skip
@@ -93,18 +102,13 @@ def frame_intrinsics(fields: dict[str, Any]) -> Intrinsics:
 
 def _read_pose(frame: dict[str, Any], scale: float) -> Float64 | None:
     """world_from_cam (4, 4) with OpenCV axes, or None when the frame has no matrix."""
-    rows = frame.get("transform_matrix")
-    if not isinstance(rows, list) or not all(isinstance(r, list) and len(r) == 4 for r in rows):
+    stored = matrix_rows(frame.get("transform_matrix"), (4, 4), (3, 4))
+    if stored is None:
         return None
-    numbers = [x for row in rows for x in row]
-    if len(rows) not in (3, 4) or not all(type(x) in (int, float) for x in numbers):
-        return None
-    if not all(abs(x) < 1e15 for x in numbers):
-        return np.full((4, 4), np.nan)
     pose = np.eye(4)
-    pose[: len(rows)] = np.array(numbers, dtype=np.float64).reshape(-1, 4)
+    pose[: len(stored)] = stored
     pose[:3, :3] *= _OPENCV_FROM_OPENGL
-    pose[:3, 3] /= scale
+    pose[:3, 3] /= scale  # what is no number stays none
     return pose
 
 
@@ -117,22 +121,20 @@ def _named(frame: dict[str, Any], keys: tuple[str, ...]) -> str | None:
     return None
 
 
-def _file(folder: Path, name: str | None) -> Path | None:
+def _file(folder: Path, name: str) -> Path:
     """The file that a frame names; instant-ngp leaves out the suffix of images."""
-    if name is None:
-        return None
     path = resolve_inside(folder, name)
-    if path.suffix.lower() not in _IMAGE_SUFFIXES and not path.is_file():
+    if not name.lower().endswith(_IMAGE_SUFFIXES) and not os.path.isfile(path):  # noqa: PTH113
         for suffix in _IMAGE_SUFFIXES:
             longer = path.with_name(path.name + suffix)
-            if longer.is_file():
+            if os.path.isfile(longer):  # noqa: PTH113 - a name may be too long for a file
                 return longer
     return path
 
 
 def _of_the_picture(fields: dict[str, Any], color: Path | None) -> dict[str, Any]:
     """The fields with the size of the picture, where an angle of view stands without any size."""
-    if "camera_angle_x" not in fields or {"w", "h", "fl_x"} & fields.keys():
+    if "camera_angle_x" not in fields or _SIZED & fields.keys():
         return fields
     if color is None or not color.is_file():
         raise ValueError("image_missing")
@@ -140,19 +142,51 @@ def _of_the_picture(fields: dict[str, Any], color: Path | None) -> dict[str, Any
     return {**fields, "w": w, "h": h}
 
 
+class _Shared:
+    """What many frames of a capture share, made once: files by their names, and a list's camera.
+
+    Args:
+        folder: Of the capture.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, Path] = {}
+        self._cameras: dict[int, Intrinsics] = {}
+
+    def file(self, name: str | None) -> Path | None:
+        """The file of a name."""
+        if name is None:
+            return None
+        if name not in self._files:
+            self._files[name] = _file(self._folder, name)
+        return self._files[name]
+
+    def intrinsics(
+        self, common: dict[str, Any], frame: dict[str, Any], color: Path | None, *, posed: bool
+    ) -> Intrinsics:
+        """The camera of a frame; ValueError, whose message is a reason code, when it has none."""
+        own = not _CAMERA_KEYS.isdisjoint(frame) or not _SIZED.intersection(common)
+        if not own and id(common) in self._cameras:
+            return self._cameras[id(common)]
+        fields = {**common, **frame}
+        found = frame_intrinsics(_of_the_picture(fields, color) if posed else fields)
+        if not own:
+            self._cameras[id(common)] = found
+        return found
+
+
 def _frame_files(folder: Path, found: ListedFrames, stride: int) -> Iterator[FrameFiles]:
+    shared = _Shared(folder)
     for index in range(0, len(found.frames), stride):
         common, frame = found.frames[index]
         color, fault = None, ""
         depth = intrinsics = None
         pose = _read_pose(frame, number(common, "applied_scale", 1.0))
         try:
-            color = _file(folder, _named(frame, ("file_path",)))
-            depth = _file(folder, _named(frame, _DEPTH_KEYS))
-            fields = {**common, **frame}
-            if pose is not None:
-                fields = _of_the_picture(fields, color)
-            intrinsics = frame_intrinsics(fields)
+            color = shared.file(_named(frame, ("file_path",)))
+            depth = shared.file(_named(frame, _DEPTH_KEYS))
+            intrinsics = shared.intrinsics(common, frame, color, posed=pose is not None)
         except SceneFormatError as error:
             fault = error.code
         except ValueError as error:  # its message is the reason code

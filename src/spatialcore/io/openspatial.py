@@ -19,8 +19,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from spatialcore.box import OrientedBox
 from spatialcore.errors import SceneFormatError
 from spatialcore.io.categories import named_objects
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons
 from spatialcore.io.intrinsics import Intrinsics
@@ -120,36 +122,59 @@ def _at(values: Sequence[Any], index: int) -> Any:
     return values[index] if index < len(values) else None
 
 
-def _matrix(root: Path, value: Any) -> Float64 | None:
-    """A matrix of a text file, or None."""
-    if not isinstance(value, str):
-        return None
-    return read_matrix(resolve_inside(root, value), (4, 4), (3, 3))
+class _Files:
+    """Files that a table names: each is looked for and read once.
 
+    Args:
+        root: What its paths are relative to.
+    """
 
-def _file(root: Path, value: Any) -> Path | None:
-    if not isinstance(value, str) or not value:
-        return None
-    path = resolve_inside(root, value)
-    return path if path.is_file() else None
+    def __init__(self, root: Path) -> None:
+        self._root, self._tree = root, FileTree(root)
+        self._matrices: dict[str, Float64 | SceneFormatError] = {}
+        self._cameras: dict[str, Intrinsics] = {}
+
+    def find(self, value: Any) -> Path | None:
+        """The file, None where it is not there."""
+        return self._tree.find(value) if isinstance(value, str) and value else None
+
+    def matrix(self, value: Any) -> Float64 | None:
+        """The matrix of a text file; None where none is named."""
+        if not isinstance(value, str):
+            return None
+        if value not in self._matrices:
+            try:
+                path = resolve_inside(self._root, value)
+                self._matrices[value] = read_matrix(path, (4, 4), (3, 3))
+            except SceneFormatError as error:
+                self._matrices[value] = error
+        found = self._matrices[value]
+        if isinstance(found, SceneFormatError):
+            raise found
+        return found
+
+    def intrinsics(self, value: Any) -> Intrinsics | None:
+        """The camera of a text file; None where there is none."""
+        try:
+            K = self.matrix(value)
+        except SceneFormatError:
+            return None
+        return None if K is None else self._cameras.setdefault(value, Intrinsics(K[:3, :3]))
 
 
 def _frame_files(root: Path, row: Row, stride: int) -> Iterator[FrameFiles]:
-    images = _list(row, "image")
+    images, files = _list(row, "image"), _Files(root)
     columns = {name: _list(row, name) for name in ("depth_map", "pose", "intrinsic")}
     for index in range(0, len(images), stride):
-        color = depth = pose = K = None
+        color = depth = pose = None
         fault = ""
         try:
-            color = _file(root, images[index])
-            depth = _file(root, _at(columns["depth_map"], index))
-            pose = _matrix(root, _at(columns["pose"], index))
+            color = files.find(images[index])
+            depth = files.find(_at(columns["depth_map"], index))
+            pose = files.matrix(_at(columns["pose"], index))
         except SceneFormatError as error:
             fault = error.code if error.code == "path_escape" else "pose_unreadable"
-        try:
-            K = _matrix(root, _at(columns["intrinsic"], index))
-        except SceneFormatError:
-            K = None
+        intrinsics = files.intrinsics(_at(columns["intrinsic"], index))
         if pose is not None and pose.shape != (4, 4):
             pose, fault = None, fault or "pose_unreadable"
         yield FrameFiles(
@@ -158,9 +183,15 @@ def _frame_files(root: Path, row: Row, stride: int) -> Iterator[FrameFiles]:
             color=color,
             depth=depth,
             world_from_cam=pose,
-            fault=fault or ("" if K is not None else "intrinsic_missing"),
-            intrinsics=None if K is None else Intrinsics(K[:3, :3]),
+            fault=fault or ("" if intrinsics is not None else "intrinsic_missing"),
+            intrinsics=intrinsics,
         )
+
+
+def _pose_files(root: Path, row: Row) -> list[Path]:
+    """Each once, though many frames may name it."""
+    files, names = _Files(root), (v for v in _list(row, "pose") if isinstance(v, str))
+    return [f for name in dict.fromkeys(names) if (f := files.find(name)) is not None]
 
 
 def _unit(row: Row, path: Path) -> float:
@@ -177,19 +208,29 @@ def _unit(row: Row, path: Path) -> float:
     return 1.0 / float(values.pop())
 
 
+def _box(values: list[Any]) -> OrientedBox | None:
+    """The box of nine numbers, None where they are none."""
+    sound = len(values) == 9 and all(is_number(v) and math.isfinite(v) for v in values)
+    return box_of_nine(np.array(values, dtype=np.float64)) if sound else None
+
+
 def _labels(row: Row, path: Path) -> Labels:
     """Objects of all pictures: an object is seen in many, and is one by its label and its box."""
     names: dict[int, str] = {}
     boxes = {}
     numbers: dict[tuple[Any, ...], int] = {}
     left = 0
+    # An object of thousands of pictures is made once; by its text, since True is 1 to a table.
+    known: dict[str, OrientedBox | None] = {}
     for tags, rows in zip(
         _list(row, "obj_tags"), _list(row, "bboxes_3d_world_coords"), strict=False
     ):
         for tag, stored in zip(tags or (), rows or (), strict=False):
             values = stored if isinstance(stored, list) else []
-            sound = len(values) == 9 and all(is_number(v) and math.isfinite(v) for v in values)
-            box = box_of_nine(np.array(values, dtype=np.float64)) if sound else None
+            text = repr(values)
+            if text not in known:
+                known[text] = _box(values)
+            box = known[text]
             if box is None or not isinstance(tag, str):
                 left += 1
                 continue
@@ -225,7 +266,7 @@ class OpenSpatialSource(FolderSource):
         built = build_frames(_frame_files(base, row, self.options.stride or 1), root, path)
         if built.color is None:
             raise SceneFormatError(path, count_reasons(built.frames), code="intrinsic_missing")
-        inputs = [path, *(f for v in _list(row, "pose") if (f := _file(base, v)) is not None)]
+        inputs = [path, *_pose_files(base, row)]
         opened = self.registered_scene(
             scene_id, built, built.color, depth_scale=_unit(row, path), inputs=inputs,
             world_up=_UP, space=space_of(name, scene_id), labels=_labels(row, path),

@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
-from spatialcore.io.paths import read_json, read_text, resolve_inside
+from spatialcore.io.paths import read_json, read_text
 from spatialcore.io.refusals import present
 from spatialcore.types import Float64, Scene
 
@@ -67,13 +68,12 @@ def _camera(folder: Path, root: Path) -> tuple[Intrinsics, float, Path]:
 
 
 def _frame_files(folder: Path, camera: Intrinsics, stride: int) -> Iterator[FrameFiles]:
+    tree = FileTree(folder)
     for index, pose in enumerate(_poses(folder / TRAJECTORY)):
         if index % stride:
             continue
         names = (f"results/frame{index:06d}.jpg", f"results/depth{index:06d}.png")
-        color, depth = (
-            resolve_inside(folder, name) if (folder / name).is_file() else None for name in names
-        )
+        color, depth = (tree.find(name) for name in names)
         yield FrameFiles(
             index=index, name=f"{index:06d}", color=color, depth=depth, world_from_cam=pose,
             fault="pose_unreadable" if pose is None else "", intrinsics=camera,

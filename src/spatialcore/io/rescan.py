@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -223,7 +223,7 @@ class RescanSource(FolderSource):
         files = listed(stored, folder)
         seen = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), _UP)
         turn, notes = (_TURN, ("upright_assumed",)) if seen is None else (seen, ())
-        built = build_frames([replace(f, rotate=turn) for f in files], root, folder)
+        built = build_frames(files, root, folder, turn)
         if built.color is None:
             raise SceneFormatError(folder / INFO, count_reasons(built.frames), code="intrinsic")
         labels = scan_labels(folder)

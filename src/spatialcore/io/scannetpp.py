@@ -29,7 +29,7 @@ from spatialcore.io.depth_stream import read_stream_depth
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import BuiltFrames, FrameFiles, build_frames
 from spatialcore.io.intrinsics import Intrinsics
-from spatialcore.io.matrices import is_number
+from spatialcore.io.matrices import is_number, matrix_rows
 from spatialcore.io.names import natural_order
 from spatialcore.io.nerfstudio import frame_intrinsics
 from spatialcore.io.object_files import Labels
@@ -46,7 +46,7 @@ from spatialcore.io.scannet_objects import vertex_instances
 from spatialcore.io.splits import split_of
 from spatialcore.io.upright import stored_depth, turned_map, upright_turn
 from spatialcore.io.videos import video_frame_count, video_size
-from spatialcore.types import Cloud, Float64, Frame, Scene
+from spatialcore.types import Cloud, Frame, Scene
 
 _UP = np.array([0.0, 0.0, 1.0])
 _POSES = "iphone/pose_intrinsic_imu.json"
@@ -62,17 +62,6 @@ _MESH = "scans/mesh_aligned_0.05.ply"
 _SEGMENTS, _OBJECTS = "scans/segments.json", "scans/segments_anno.json"
 _REMOVED = "remove"  # vertices that the annotators cut away
 _JSON_BYTES = 128 << 20  # 500 to 1,000 a frame
-
-
-def _matrix(rows: Any, side: int) -> Float64 | None:
-    """A square matrix out of JSON, None where it is none."""
-    if not isinstance(rows, list) or len(rows) != side:
-        return None
-    if not all(isinstance(row, list) and len(row) == side for row in rows):
-        return None
-    if not all(is_number(x) for row in rows for x in row):
-        return None
-    return np.array(rows, dtype=np.float64)
 
 
 def _names(folder: Path) -> frozenset[str]:
@@ -97,7 +86,7 @@ def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool, in
         number, row = int(name.removeprefix("frame_")), stored[name]
         if number % stride:
             continue
-        K = _matrix(row.get("intrinsic"), 3)
+        K = matrix_rows(row.get("intrinsic"), (3, 3))
         color = folder / f"iphone/rgb/{name}.jpg" if f"{name}.jpg" in pictures else None
         if video is not None and (count is None or number < count):
             color = video
@@ -110,7 +99,7 @@ def _iphone_files(folder: Path, stride: int) -> tuple[list[FrameFiles], bool, in
                 name=name,
                 color=color,
                 depth=depth,
-                world_from_cam=_matrix(row.get("aligned_pose"), 4),
+                world_from_cam=matrix_rows(row.get("aligned_pose"), (4, 4)),
                 fault="intrinsic_missing" if K is None else "",
                 time=float(row["timestamp"]) if is_number(row.get("timestamp")) else None,
                 intrinsics=None if K is None else Intrinsics(K, _COLOR_SIZE),
@@ -274,8 +263,7 @@ class ScannetppSource(_Source):
         folder = self.folder(scene_id)
         files, stream, others = _iphone_files(folder, self.options.stride or 1)
         turn = upright_turn((f.world_from_cam for f in files if f.world_from_cam is not None), _UP)
-        turned = [replace(f, rotate=turn or 0) for f in files]
-        built = build_frames(turned, self.root.resolve(), folder)
+        built = build_frames(files, self.root.resolve(), folder, turn or 0)
         notes: tuple[str, ...] = ("upright_unknown",) if turn is None else ()
         notes += (f"poses_not_read={others}",) if others else ()
         return self._scene(scene_id, built, [folder / _POSES], stream=stream, notes=notes)

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
-from spatialcore.io.clocks import PAIR_GAP_S, nearest, paired, pose_at
+from spatialcore.io.clocks import PAIR_GAP_S, all_nearest, paired, pose_at
 from spatialcore.io.crowds import check_frame_count
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, with_one_camera
@@ -149,7 +149,7 @@ def _frame_files(folder: Path, pairs: _Pairs, stride: int) -> tuple[list[FrameFi
     pose_times, poses = _read_trajectory(folder / "groundtruth.txt")
     kept = range(0, len(pairs.colors), stride)
     check_frame_count(len(kept), folder)
-    near = [nearest(pose_times, float(pairs.times[i]), PAIR_GAP_S) for i in kept]
+    near = all_nearest(pose_times, pairs.times[::stride], PAIR_GAP_S)
     known = np.isfinite(poses).all(axis=(1, 2))
     sparse = 2 * sum(row is not None for row in near) < len(near)
     files, between = [], 0

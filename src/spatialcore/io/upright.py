@@ -51,7 +51,7 @@ def split_rotation(uri: str) -> tuple[str, int]:
         >>> split_rotation("a.mp4#frame=3&rotate=90"), split_rotation("a.png")
         (('a.mp4#frame=3', 90), ('a.png', 0))
     """
-    found = _ROTATION.search(uri)
+    found = _ROTATION.search(uri) if "rotate=" in uri else None
     return (uri, 0) if found is None else (uri[: found.start()], int(found.group(1)))
 
 

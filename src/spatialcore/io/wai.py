@@ -20,6 +20,7 @@ from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
+from spatialcore.io.matrices import matrix_rows
 from spatialcore.io.paths import read_json, resolve_inside
 from spatialcore.types import Float64, Scene
 
@@ -70,8 +71,8 @@ def _number(fields: dict[str, Any], key: str) -> float:
     return float(value) if type(value) in (int, float) and abs(value) < 1e15 else math.nan
 
 
-def _intrinsics(fields: dict[str, Any]) -> Intrinsics | None:
-    fx, fy, cx, cy, w, h = (_number(fields, key) for key in _K_KEYS)
+def _intrinsics(numbers: tuple[float, ...]) -> Intrinsics | None:
+    fx, fy, cx, cy, w, h = numbers
     if not all(math.isfinite(v) for v in (fx, fy, cx, cy)):
         return None
     K = np.array([[fx, 0.0, cx - PIXEL_CENTRE], [0.0, fy, cy - PIXEL_CENTRE], [0.0, 0.0, 1.0]])
@@ -79,26 +80,46 @@ def _intrinsics(fields: dict[str, Any]) -> Intrinsics | None:
 
 
 def _pose(frame: dict[str, Any]) -> Float64 | None:
-    rows = frame.get("transform_matrix")
-    if not isinstance(rows, list) or len(rows) != 4:
-        return None
-    if not all(isinstance(r, list) and len(r) == 4 for r in rows):
-        return None
-    if not all(type(x) in (int, float) and abs(x) < 1e15 for row in rows for x in row):
-        return None
-    return np.array(rows, dtype=np.float64)
+    return matrix_rows(frame.get("transform_matrix"), (4, 4))
 
 
-def _file(folder: Path, frame: dict[str, Any], keys: tuple[str, ...]) -> Path | None:
-    for key in keys:
-        name = frame.get(key)
-        if isinstance(name, str) and name:
-            return resolve_inside(folder, name)
-    return None
+def _named(frame: dict[str, Any], keys: tuple[str, ...]) -> str | None:
+    """The name under the first of the keys that holds one."""
+    return next((n for n in map(frame.get, keys) if isinstance(n, str) and n), None)
+
+
+class _Shared:
+    """What frames of a scene share, made once: files by their names, and cameras.
+
+    Args:
+        folder: Of the scene.
+        common: The camera of frames that have none of their own.
+    """
+
+    def __init__(self, folder: Path, common: dict[str, Any]) -> None:
+        self._folder, self._common = folder, common
+        self._files: dict[str, Path] = {}
+        self._cameras: dict[tuple[float, ...], Intrinsics | None] = {}
+
+    def file(self, name: str | None) -> Path | None:
+        """The file of a name."""
+        if name is None:
+            return None
+        if name not in self._files:
+            self._files[name] = resolve_inside(self._folder, name)
+        return self._files[name]
+
+    def intrinsics(self, frame: dict[str, Any]) -> Intrinsics | None:
+        """The camera of a frame; None where it has none."""
+        fields = {**self._common, **frame}
+        numbers = tuple([_number(fields, key) for key in _K_KEYS])
+        if numbers not in self._cameras:
+            self._cameras[numbers] = _intrinsics(numbers)
+        return self._cameras[numbers]
 
 
 def _frame_files(folder: Path, stored: dict[str, Any], stride: int) -> Iterator[FrameFiles]:
-    common = {key: stored.get(key) for key in _K_KEYS}
+    shared = _Shared(folder, {key: stored.get(key) for key in _K_KEYS})
     key = _depth_key(stored)
     for index, frame in enumerate(stored["frames"]):
         if index % stride:
@@ -106,12 +127,12 @@ def _frame_files(folder: Path, stored: dict[str, Any], stride: int) -> Iterator[
         frame = frame if isinstance(frame, dict) else {}
         name, fault, color, depth = frame.get("frame_name"), "", None, None
         try:
-            color, depth = _file(folder, frame, _IMAGE_KEYS), _file(folder, frame, (key,))
+            color, depth = (shared.file(_named(frame, keys)) for keys in (_IMAGE_KEYS, (key,)))
         except SceneFormatError as error:
             fault = error.code
         if depth is not None and depth.suffix.lower() not in DEPTH_SUFFIXES:
             fault = fault or "depth_bad"
-        intrinsics = _intrinsics({**common, **frame})
+        intrinsics = shared.intrinsics(frame)
         yield FrameFiles(
             index=index,
             name=name if isinstance(name, str) and name else f"{index:05d}",

@@ -50,6 +50,7 @@ def all_cases(written: Written, *, damaged: bool = True) -> list[Case]:
     """All malformed inputs in one order; without `damaged` those alone that are made to harm."""
     from tests.robustness.hostile.bombs import bombs
     from tests.robustness.hostile.crowds import crowds
+    from tests.robustness.hostile.long_lists import long_lists
 
     scenes = list(damaged_scenes(written)) if damaged else []
-    return [*scenes, *bombs(written), *crowds(written)]
+    return [*scenes, *bombs(written), *crowds(written), *long_lists(written)]
