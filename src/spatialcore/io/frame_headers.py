@@ -125,6 +125,8 @@ def _color_size(path: Path, name: str) -> tuple[Size | None, str]:
 
 
 def _depth_size(path: Path, part: str) -> tuple[Size | None, str]:
+    if not _there(path):
+        return None, "depth_missing"
     try:
         folder = path.parent
         return depth_map_size(folder, file_uri(path, folder, part)), ""

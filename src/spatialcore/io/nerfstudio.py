@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spatialcore.errors import SceneFormatError
+from spatialcore.io.file_tree import FileTree
 from spatialcore.io.folder_source import FolderSource
-from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
+from spatialcore.io.frame_files import FrameFiles, Size, build_frames, count_reasons, listed
 from spatialcore.io.images import image_size
 from spatialcore.io.intrinsics import Intrinsics
 from spatialcore.io.matrices import matrix_rows
@@ -121,27 +122,6 @@ def _named(frame: dict[str, Any], keys: tuple[str, ...]) -> str | None:
     return None
 
 
-def _file(folder: Path, name: str) -> Path:
-    """The file that a frame names; instant-ngp leaves out the suffix of images."""
-    path = resolve_inside(folder, name)
-    if not name.lower().endswith(_IMAGE_SUFFIXES) and not os.path.isfile(path):  # noqa: PTH113
-        for suffix in _IMAGE_SUFFIXES:
-            longer = path.with_name(path.name + suffix)
-            if os.path.isfile(longer):  # noqa: PTH113 - a name may be too long for a file
-                return longer
-    return path
-
-
-def _of_the_picture(fields: dict[str, Any], color: Path | None) -> dict[str, Any]:
-    """The fields with the size of the picture, where an angle of view stands without any size."""
-    if "camera_angle_x" not in fields or _SIZED & fields.keys():
-        return fields
-    if color is None or not color.is_file():
-        raise ValueError("image_missing")
-    w, h = image_size(color)
-    return {**fields, "w": w, "h": h}
-
-
 class _Shared:
     """What many frames of a capture share, made once: files by their names, and a list's camera.
 
@@ -150,30 +130,46 @@ class _Shared:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._tree = folder, FileTree(folder)
         self._files: dict[str, Path] = {}
-        self._cameras: dict[int, Intrinsics] = {}
+        self._cameras: dict[tuple[int, Size | None], Intrinsics] = {}
+        self._sizes: dict[Path, Size] = {}
 
     def file(self, name: str | None) -> Path | None:
-        """The file of a name."""
+        """The file of a name; instant-ngp leaves out the suffix of images."""
         if name is None:
             return None
         if name not in self._files:
-            self._files[name] = _file(self._folder, name)
+            path = resolve_inside(self._folder, name)
+            if not name.lower().endswith(_IMAGE_SUFFIXES):
+                path = self._tree.find(name, suffixes=("", *_IMAGE_SUFFIXES)) or path
+            self._files[name] = path
         return self._files[name]
 
     def intrinsics(
         self, common: dict[str, Any], frame: dict[str, Any], color: Path | None, *, posed: bool
     ) -> Intrinsics:
         """The camera of a frame; ValueError, whose message is a reason code, when it has none."""
-        own = not _CAMERA_KEYS.isdisjoint(frame) or not _SIZED.intersection(common)
-        if not own and id(common) in self._cameras:
-            return self._cameras[id(common)]
-        fields = {**common, **frame}
-        found = frame_intrinsics(_of_the_picture(fields, color) if posed else fields)
-        if not own:
-            self._cameras[id(common)] = found
-        return found
+        angle = "camera_angle_x" in common or "camera_angle_x" in frame
+        unsized = posed and angle and _SIZED.isdisjoint(common) and _SIZED.isdisjoint(frame)
+        size = self._size(color) if unsized else None
+        key = id(common), size
+        own = not _CAMERA_KEYS.isdisjoint(frame)
+        if own or key not in self._cameras:
+            fields = {**common, **frame} | ({} if size is None else {"w": size[0], "h": size[1]})
+            found = frame_intrinsics(fields)
+            if own:
+                return found
+            self._cameras[key] = found
+        return self._cameras[key]
+
+    def _size(self, color: Path | None) -> Size:
+        """(width, height) of a picture, whose camera is an angle of view alone."""
+        if color is not None and color in self._sizes:
+            return self._sizes[color]
+        if color is None or not os.path.isfile(color):  # noqa: PTH113 - a name may be too long
+            raise ValueError("image_missing")
+        return self._sizes.setdefault(color, image_size(color))
 
 
 def _frame_files(folder: Path, found: ListedFrames, stride: int) -> Iterator[FrameFiles]:
