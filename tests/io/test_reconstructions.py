@@ -212,6 +212,16 @@ def write_wai(folder, **fields):
     return folder
 
 
+def test_wai_says_up_in_its_own_scene_meta(tmp_path):
+    write_wai(tmp_path / "room", world_up=[0, -2, 0])
+    assert open_source(tmp_path).open("room").world_up.tolist() == [0, -1, 0]
+    for wrong in ([0, 0, 0], [0, 1], "z", [0, "1", 0], [0, float("nan"), 1]):
+        write_wai(tmp_path / "room", world_up=wrong)
+        with pytest.raises(SceneFormatError, match="is no direction") as error:
+            open_source(tmp_path).open("room")
+        assert error.value.code == "scene_meta_bad"
+
+
 def test_wai_cameras_are_opencv_ones(tmp_path):
     write_wai(tmp_path / "room")
     source = open_source(tmp_path)

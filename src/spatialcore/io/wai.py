@@ -20,7 +20,7 @@ from spatialcore.io.depth_maps import DEPTH_SUFFIXES
 from spatialcore.io.folder_source import FolderSource
 from spatialcore.io.frame_files import FrameFiles, build_frames, count_reasons, listed
 from spatialcore.io.intrinsics import Intrinsics
-from spatialcore.io.matrices import matrix_rows
+from spatialcore.io.matrices import matrix_rows, unit_vector
 from spatialcore.io.paths import read_json, resolve_inside
 from spatialcore.types import Float64, Scene
 
@@ -144,6 +144,20 @@ def _frame_files(folder: Path, stored: dict[str, Any], stride: int) -> Iterator[
         )
 
 
+def _world_up(stored: dict[str, Any], path: Path) -> Float64 | None:
+    """(3,) Up where somebody has added it: our own file of this name would be in the way of this.
+
+    Raises:
+        SceneFormatError: It is no direction; code "scene_meta_bad".
+    """
+    rows = matrix_rows([stored.get("world_up")], (1, 3))
+    up = None if rows is None else unit_vector(rows[0])
+    if up is None and stored.get("world_up") is not None:
+        what = f"has a world_up {stored['world_up']!r:.80} that is no direction"
+        raise SceneFormatError(path, what, code="scene_meta_bad")
+    return up
+
+
 class WaiSource(FolderSource):
     """WAI scenes."""
 
@@ -180,5 +194,5 @@ class WaiSource(FolderSource):
         metric = stored.get("is_metric_scale", True) is not False
         return self.registered_scene(
             scene_id, built, built.color, depth_scale=None, inputs=[path], metric=metric,
-            described=False,
+            described=False, world_up=_world_up(stored, path),
         )  # fmt: skip
