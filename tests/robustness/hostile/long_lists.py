@@ -160,7 +160,7 @@ def _metadata(edit: Edit) -> Edit:
 
 
 def _own_cameras(stored: dict) -> None:
-    stored["perFrameIntrinsicCoeffs"] = stored["perFrameIntrinsicCoeffs"][:1] * MANY
+    stored["perFrameIntrinsicCoeffs"] = [[60.0, 60.0, 32.0, 24.0]] * MANY
     stored["frameTimestamps"] = list(range(MANY))
 
 
