@@ -46,6 +46,8 @@ class RelationRules:
         min_seen_share, min_seen_m: Least difference of two compared lengths, see `eye`.
         min_side_m: Least size that is compared, as the side of a square or cube of as much.
         similar_ratio: Ratio of sides below which two sizes are similar.
+        adjacent_margin_m, similar_margin: Nearer than this to either bound no word is given:
+            another fit of the same scan may say the other.
         image_guard: Least distance from the middle of the image, in widths.
     """
 
@@ -70,6 +72,8 @@ class RelationRules:
     min_seen_m: float = MIN_SEEN_M
     min_side_m: float = 0.0
     similar_ratio: float = 1.1
+    adjacent_margin_m: float = 0.01
+    similar_margin: float = 0.03
     image_guard: float = 0.06
 
 
@@ -146,7 +150,7 @@ def _apart(
     """Adjacent, disjoint, or neither."""
     if distance >= rules.disjoint_m and overlap < 0:
         return Answer("disjoint", evidence)
-    if distance > rules.adjacent_m:
+    if distance > rules.adjacent_m - rules.adjacent_margin_m:
         return Rejection(Reason.DEAD_ZONE, evidence)
     upper, lower = _by_height(a, b)
     clearance = float(upper.bounds[0][2] - lower.bounds[1][2])

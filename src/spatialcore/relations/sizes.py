@@ -58,7 +58,7 @@ def size_relation(
         return Rejection(Reason.OBJECT_SMALL, {"by": by, "value_a": value_a, "value_b": value_b})
     ratio = max(side_a, side_b) / min(side_a, side_b)
     evidence = {"by": by, "ratio": ratio, "value_a": value_a, "value_b": value_b}
-    if ratio < rules.similar_ratio:
+    if ratio < rules.similar_ratio - rules.similar_margin:
         return Answer("similar", evidence)
     if tells_apart(side_a, side_b, share=rules.min_seen_share, metres=rules.min_seen_m):
         return Answer("larger" if value_a > value_b else "smaller", evidence)
