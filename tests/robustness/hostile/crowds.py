@@ -15,6 +15,7 @@ from tests.io import test_ca1m, test_multiscan, test_stanford2d3ds
 from tests.io import test_rescan as rescan
 from tests.robustness.hostile.bases import BASES, SCAN, Written
 from tests.robustness.hostile.cases import Case
+from tests.robustness.hostile.damages import json_edit
 
 Change = Callable[[Path], None]
 
@@ -39,18 +40,6 @@ def _lines(name: str, line: Callable[[int], str], count: int) -> Change:
     return change
 
 
-def _json(name: str, edit: Callable[[dict], object]) -> Change:
-    """Change the object of a JSON file."""
-
-    def change(root: Path) -> None:
-        path = root / name
-        stored = json.loads(path.read_text())
-        edit(stored)
-        path.write_text(json.dumps(stored))
-
-    return change
-
-
 def _repeated_frames(count: int, *, named: bool) -> Change:
     """A capture that names one image very often, or as many images that are not there."""
 
@@ -60,19 +49,19 @@ def _repeated_frames(count: int, *, named: bool) -> Change:
             first | ({"file_path": f"images/none_{k}.png"} if named else {}) for k in range(count)
         ]
 
-    return _json("kitchen/transforms.json", edit)
+    return json_edit("kitchen/transforms.json", edit)
 
 
 def _groups(count: int, segments: list[int]) -> Change:
     name = f"{SCAN}/{SCAN}.aggregation.json"
     rows = [{"id": k, "objectId": k, "segments": segments, "label": "chair"} for k in range(count)]
-    return _json(name, lambda stored: stored.update(segGroups=rows))
+    return json_edit(name, lambda stored: stored.update(segGroups=rows))
 
 
 def _boxes(count: int) -> Change:
     box = {"center": [0, 0, 0], "size": [9, 9, 9]}
     rows = [{"instance": k + 1, "name": f"thing {k}", "box": box} for k in range(count)]
-    return _json("kitchen/objects.json", lambda stored: stored.update(objects=rows))
+    return json_edit("kitchen/objects.json", lambda stored: stored.update(objects=rows))
 
 
 def _odometry(count: int) -> Change:
@@ -235,7 +224,7 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield (
         "wai",
         "one frame 50,000 times",
-        _json("room/scene_meta.json", lambda s: s.update(frames=s["frames"][:1] * 50_000)),
+        json_edit("room/scene_meta.json", lambda s: s.update(frames=s["frames"][:1] * 50_000)),
     )
     yield "posed", "100,000 groups", _groups(100_000, [10])
     yield "posed", "100,000 groups of nothing", _groups(100_000, [])
@@ -310,7 +299,7 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield (
         "rescan",
         "100,000 objects",
-        _json(
+        json_edit(
             f"{rescan.SCAN}/semseg.v2.json",
             lambda s: s.update(segGroups=s["segGroups"][:1] * 100_000),
         ),
@@ -318,12 +307,12 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield (
         "bop",
         "50,000 objects in an image",
-        _json("test/000003/scene_gt.json", lambda s: s.update({"1": s["1"][:1] * 50_000})),
+        json_edit("test/000003/scene_gt.json", lambda s: s.update({"1": s["1"][:1] * 50_000})),
     )
     yield (
         "bop",
         "100,000 images",
-        _json(
+        json_edit(
             "test/000003/scene_camera.json",
             lambda s: s.update({str(k): s["1"] for k in range(100_000)}),
         ),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -117,3 +118,15 @@ def kinds_of_files(root: Path) -> list[Path]:
             relative = path.relative_to(root)
             kinds.setdefault(re.sub(r"[0-9]+", "#", relative.as_posix()), relative)
     return list(kinds.values())
+
+
+def json_edit(name: str, edit: Callable[[dict], object]) -> Damage:
+    """Change the object of the JSON file of this name below a folder."""
+
+    def change(root: Path) -> None:
+        path = root / name
+        stored = json.loads(path.read_text())
+        edit(stored)
+        path.write_text(json.dumps(stored))
+
+    return change

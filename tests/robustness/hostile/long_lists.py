@@ -24,21 +24,12 @@ from tests.fabricate import write_npz
 from tests.io import test_multiscan
 from tests.robustness.hostile.bases import BASES, SCAN, Written
 from tests.robustness.hostile.cases import Case
+from tests.robustness.hostile.damages import json_edit
 
 MANY, FILES = 50_000, 20_000
 ONE, NONE = f"one frame {MANY:,} times", f"{MANY:,} frames that are not there"
 Change = Callable[[Path], None]
 Edit = Callable[[dict], object]
-
-
-def _json(name: str, edit: Edit) -> Change:
-    def change(root: Path) -> None:
-        path = root / name
-        stored = json.loads(path.read_text())
-        edit(stored)
-        path.write_text(json.dumps(stored))
-
-    return change
 
 
 def _frames(name: str, fields: Callable[[int], dict] = lambda k: {}) -> Change:
@@ -48,7 +39,7 @@ def _frames(name: str, fields: Callable[[int], dict] = lambda k: {}) -> Change:
         first = stored["frames"][0]
         stored["frames"] = [first | fields(k) for k in range(MANY)]
 
-    return _json(name, edit)
+    return json_edit(name, edit)
 
 
 def _rows(name: str, head: int, row: Callable[[str, int], str], each: int = 1) -> Change:
@@ -94,7 +85,7 @@ def _model_images(name: Callable[[int], str]) -> Change:
 
 def _numbered(name: str) -> Change:
     """BOP: cameras of very many images, of which four are there."""
-    return _json(name, lambda s: s.update({str(k): s["1"] for k in range(10, MANY)}))
+    return json_edit(name, lambda s: s.update({str(k): s["1"] for k in range(10, MANY)}))
 
 
 def _infos(fields: Callable[[int], dict] = lambda k: {}) -> Change:
@@ -286,7 +277,7 @@ def _changes() -> Iterator[tuple[str, str, Change]]:
     yield "hypersim", NONE, _keyframes
     yield "stray", NONE, _odometry
     yield "record3d", NONE, _recording
-    yield "unpacked", NONE, _json("cap/metadata", _metadata(_own_cameras))
+    yield "unpacked", NONE, json_edit("cap/metadata", _metadata(_own_cameras))
     scan = test_multiscan.SCAN
     yield "multiscan", NONE, _rows(f"{scan}/{scan}.jsonl", 0, _same)
     yield "matterport3d", NONE, _undistorted
